@@ -1,0 +1,60 @@
+//! What can go wrong in a store.
+
+use thiserror::Error;
+
+/// An error of a store, each with the words its message needs. The gateway decides the SQLSTATE.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// The store can't be reached or didn't answer in time.
+    #[error("store can't be reached: {reason}")]
+    Unavailable {
+        /// What the client library said.
+        reason: String,
+    },
+    /// The store refuses because it is asked too much (DynamoDB throttling, Redis out of memory).
+    #[error("store is over its capacity: {reason}")]
+    Throttled {
+        /// What the store said.
+        reason: String,
+    },
+    /// The table isn't in the store.
+    #[error("table \"{name}\" doesn't exist in the store")]
+    NoSuchTable {
+        /// The physical name.
+        name: String,
+    },
+    /// More rows than the limit; nothing is returned rather than a part.
+    #[error("more than {limit} rows")]
+    TooManyRows {
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// A limit of the store: key or item too large, too many items in one transaction, a number past its range.
+    #[error("{what}")]
+    LimitExceeded {
+        /// A sentence that names the limit.
+        what: String,
+    },
+    /// A stored item that isn't a row of the table (an attribute of the wrong type, written by somebody else).
+    #[error("stored row {key} has a value in \"{attribute}\" that isn't of type {expected}")]
+    Malformed {
+        /// The row's key, printed.
+        key: String,
+        /// The attribute or field.
+        attribute: String,
+        /// The column's type.
+        expected: String,
+    },
+    /// Something that the store or the table's layout can't do.
+    #[error("{what}")]
+    Unsupported {
+        /// A sentence that says what and why.
+        what: String,
+    },
+    /// Any other refusal by the store.
+    #[error("store refused: {reason}")]
+    Refused {
+        /// What the store said.
+        reason: String,
+    },
+}

@@ -1,0 +1,20 @@
+//! What Flywheel asks of a store that is home to tables: the [`Store`] trait and the words it is spoken in.
+//!
+//! A store keeps rows under their primary key and answers exactly these: rows by keys, a range of one partition in
+//! the order of its sort key, all rows up to a limit, and conditional writes. Everything else is PostgreSQL's to compute.
+//!
+//! Every store passes the same [`conformance`] suite; a new one is a crate that implements [`Store`], runs that suite in its
+//! tests, and is registered in the command line's composition.
+
+mod change;
+pub mod conformance;
+mod error;
+mod range;
+mod store;
+mod table;
+
+pub use change::{Applied, Change, Effect, Expect};
+pub use error::StoreError;
+pub use range::{Bound, KeyRange};
+pub use store::{Operation, Store};
+pub use table::{Layout, StoreTable};

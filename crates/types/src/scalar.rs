@@ -1,0 +1,118 @@
+//! What type a column or parameter has.
+
+use crate::oid;
+
+/// A type that Flywheel reads and writes natively, or [`Scalar::Other`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scalar {
+    /// `boolean`
+    Bool,
+    /// `smallint`
+    Int2,
+    /// `integer`
+    Int4,
+    /// `bigint`
+    Int8,
+    /// `real`
+    Float4,
+    /// `double precision`
+    Float8,
+    /// `numeric`; `None` when declared without precision and scale, else `(precision, scale)`.
+    /// A declared scale may be negative (PostgreSQL 15 and later).
+    Numeric(Option<(u16, i16)>),
+    /// `text`
+    Text,
+    /// `varchar`, with its length limit in characters when there is one.
+    Varchar(Option<u32>),
+    /// `uuid`
+    Uuid,
+    /// `timestamptz`; only the default precision of microseconds. `timestamptz(p)` is [`Scalar::Other`].
+    Timestamptz,
+    /// `date`
+    Date,
+    /// `json`, kept as the text that was given.
+    Json,
+    /// `jsonb`, kept as PostgreSQL prints it.
+    Jsonb,
+    /// `bytea`
+    Bytea,
+    /// Any other type: carried as the text that PostgreSQL prints, never compared or computed here.
+    Other,
+}
+
+/// A type as the catalogue names it: `pg_type.oid`, `atttypmod` and `format_type()`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeInfo {
+    /// `pg_type.oid`
+    pub oid: u32,
+    /// `pg_attribute.atttypmod`, −1 when the type carries no modifier.
+    pub typmod: i32,
+    /// The type as SQL, with its modifier: `numeric(10,2)`.
+    pub name: String,
+    /// How Flywheel reads it.
+    pub scalar: Scalar,
+}
+
+impl TypeInfo {
+    /// The type for an oid and type modifier as `pg_attribute` gives them.
+    #[must_use]
+    pub fn new(type_oid: u32, typmod: i32, name: impl Into<String>) -> Self {
+        Self { oid: type_oid, typmod, name: name.into(), scalar: Scalar::of(type_oid, typmod) }
+    }
+}
+
+impl Scalar {
+    /// The native reading of an oid with a type modifier (−1: none).
+    #[must_use]
+    pub fn of(type_oid: u32, typmod: i32) -> Self {
+        match type_oid {
+            oid::BOOL => Self::Bool,
+            oid::INT2 => Self::Int2,
+            oid::INT4 => Self::Int4,
+            oid::INT8 => Self::Int8,
+            oid::FLOAT4 => Self::Float4,
+            oid::FLOAT8 => Self::Float8,
+            oid::NUMERIC => Self::Numeric(numeric_modifier(typmod)),
+            oid::TEXT => Self::Text,
+            // A varchar's modifier is its length plus the 4 bytes of a varlena header (varchar.c).
+            oid::VARCHAR => Self::Varchar(u32::try_from(typmod - 4).ok()),
+            oid::UUID => Self::Uuid,
+            oid::TIMESTAMPTZ if typmod < 0 => Self::Timestamptz,
+            oid::DATE => Self::Date,
+            oid::JSON => Self::Json,
+            oid::JSONB => Self::Jsonb,
+            oid::BYTEA => Self::Bytea,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether its text form depends on no setting of the session. `timestamptz` follows `TimeZone` and
+    /// `DateStyle`, `date` follows `DateStyle`, `bytea` follows `bytea_output`, floats follow `extra_float_digits`.
+    #[must_use]
+    pub fn text_is_stable(self) -> bool {
+        !matches!(self, Self::Timestamptz | Self::Date | Self::Bytea | Self::Float4 | Self::Float8 | Self::Other)
+    }
+}
+
+/// `numeric`'s modifier is `((precision << 16) | (scale & 0x7ff)) + 4`, the scale an 11-bit signed number (numeric.c).
+fn numeric_modifier(typmod: i32) -> Option<(u16, i16)> {
+    let packed = u32::try_from(typmod.checked_sub(4)?).ok()?;
+    let precision = u16::try_from(packed >> 16).ok()?;
+    let scale = i16::try_from(packed & 0x7ff).ok()?;
+    Some((precision, (scale ^ 1024) - 1024))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modifiers_are_unpacked() {
+        assert_eq!(Scalar::of(oid::NUMERIC, ((10 << 16) | 2) + 4), Scalar::Numeric(Some((10, 2))));
+        assert_eq!(Scalar::of(oid::NUMERIC, ((3 << 16) | (-2 & 0x7ff)) + 4), Scalar::Numeric(Some((3, -2))));
+        assert_eq!(Scalar::of(oid::NUMERIC, -1), Scalar::Numeric(None));
+        assert_eq!(Scalar::of(oid::VARCHAR, 24), Scalar::Varchar(Some(20)));
+        assert_eq!(Scalar::of(oid::VARCHAR, -1), Scalar::Varchar(None));
+        assert_eq!(Scalar::of(oid::TIMESTAMPTZ, 3), Scalar::Other);
+    }
+}
