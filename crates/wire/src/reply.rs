@@ -1,0 +1,99 @@
+//! What a server answers, as far as Flywheel looks at it.
+
+use bytes::Bytes;
+
+use crate::Frame;
+use crate::reader::Reader;
+
+/// Tags of backend messages.
+pub mod tag {
+    #![allow(missing_docs, reason = "each constant is the message of that name")]
+    pub const AUTHENTICATION: u8 = b'R';
+    pub const BACKEND_KEY_DATA: u8 = b'K';
+    pub const BIND_COMPLETE: u8 = b'2';
+    pub const CLOSE_COMPLETE: u8 = b'3';
+    pub const COMMAND_COMPLETE: u8 = b'C';
+    pub const COPY_BOTH_RESPONSE: u8 = b'W';
+    pub const COPY_IN_RESPONSE: u8 = b'G';
+    pub const COPY_OUT_RESPONSE: u8 = b'H';
+    pub const DATA_ROW: u8 = b'D';
+    pub const EMPTY_QUERY_RESPONSE: u8 = b'I';
+    pub const ERROR_RESPONSE: u8 = b'E';
+    pub const NO_DATA: u8 = b'n';
+    pub const NOTICE_RESPONSE: u8 = b'N';
+    pub const NOTIFICATION_RESPONSE: u8 = b'A';
+    pub const PARAMETER_DESCRIPTION: u8 = b't';
+    pub const PARAMETER_STATUS: u8 = b'S';
+    pub const PARSE_COMPLETE: u8 = b'1';
+    pub const PORTAL_SUSPENDED: u8 = b's';
+    pub const READY_FOR_QUERY: u8 = b'Z';
+    pub const ROW_DESCRIPTION: u8 = b'T';
+}
+
+/// One column of a RowDescription.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The column's name.
+    pub name: String,
+    /// The table it comes from, or 0.
+    pub table_oid: u32,
+    /// Its number in that table, or 0.
+    pub column: i16,
+    /// Its type.
+    pub type_oid: u32,
+    /// `pg_type.typlen`
+    pub type_len: i16,
+    /// Its type modifier.
+    pub typmod: i32,
+}
+
+/// Reads a RowDescription.
+#[must_use]
+pub fn row_description(frame: &Frame) -> Option<Vec<Field>> {
+    let mut reader = Reader::new(frame.body());
+    let count = reader.count(19)?;
+    (0..count)
+        .map(|_| {
+            let name = String::from_utf8_lossy(reader.cstr()?).into_owned();
+            let (table_oid, column, type_oid, type_len, typmod) = (reader.u32()?, reader.i16()?, reader.u32()?, reader.i16()?, reader.i32()?);
+            reader.i16()?;
+            Some(Field { name, table_oid, column, type_oid, type_len, typmod })
+        })
+        .collect()
+}
+
+/// Reads a ParameterDescription.
+#[must_use]
+pub fn parameter_description(frame: &Frame) -> Option<Vec<u32>> {
+    let mut reader = Reader::new(frame.body());
+    let count = reader.count(4)?;
+    (0..count).map(|_| reader.u32()).collect()
+}
+
+/// Reads a DataRow; the columns share the frame's memory.
+#[must_use]
+pub fn data_row(frame: &Frame) -> Option<Vec<Option<Bytes>>> {
+    let mut reader = Reader::new(frame.body());
+    let count = reader.count(4)?;
+    (0..count)
+        .map(|_| {
+            Some(match reader.i32()? {
+                -1 => None,
+                len => Some(frame.raw().slice_ref(reader.take(usize::try_from(len).ok()?)?)),
+            })
+        })
+        .collect()
+}
+
+/// Reads a ParameterStatus: name and value.
+#[must_use]
+pub fn parameter_status(frame: &Frame) -> Option<(String, String)> {
+    let mut reader = Reader::new(frame.body());
+    Some((reader.str()?.to_owned(), reader.str()?.to_owned()))
+}
+
+/// Reads a CommandComplete's tag.
+#[must_use]
+pub fn command_tag(frame: &Frame) -> Option<&str> {
+    Reader::new(frame.body()).str()
+}
