@@ -1,1 +1,30 @@
-//! flywheel-sql
+//! Statement analysis: what a text asks, found without asking anybody.
+//!
+//! A text passes in two steps, and most take only the first:
+//!
+//! 1. [`lex`] and [`split`](split()) cut it into statements by PostgreSQL's lexical rules alone; [`Verb`] and [`SessionEffect`] say
+//!    from the first words what each does to the session. A statement none of whose words names a store table is relayed on that alone.
+//! 2. [`parse`](parse()) reads a statement that names one: which relations it touches and how ([`Relation`]), which conditions bound the rows
+//!    it can touch ([`Conjunct`]), and whether it has a shape that a key-value store answers ([`Shape`]).
+//!
+//! Nothing here knows tables, types or stores: names are resolved by the planner.
+
+mod condition;
+mod constant;
+pub mod lex;
+mod parse;
+mod position;
+mod relation;
+mod session;
+mod shape;
+mod split;
+mod verb;
+
+pub use condition::{ColumnRef, Comparison, Conjunct, Fact};
+pub use constant::Constant;
+pub use parse::{ParseError, Parsed, parse};
+pub use relation::{Relation, RelationName, Role};
+pub use session::SessionEffect;
+pub use shape::{ConflictAction, Delete, Insert, InsertValue, OrderKey, Projection, Select, Shape, Update};
+pub use split::{Statement, split};
+pub use verb::Verb;

@@ -1,0 +1,361 @@
+//! Which relations a statement names, as what, and under which conditions.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::{ControlFlow, Range};
+
+use sqlparser::ast::{
+    Delete, FromTable, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableAlias, TableFactor, TableObject,
+    TableWithJoins, Update, UpdateTableFromKind, Visit, Visitor,
+};
+use sqlparser::tokenizer::Location;
+
+use crate::condition::{ColumnRef, Conjunct, conjuncts, fold, same};
+use crate::position::Lines;
+
+/// A table's name as written, folded; without a schema it is looked up on the search path.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RelationName {
+    /// The schema, when written.
+    pub schema: Option<String>,
+    /// The table.
+    pub name: String,
+}
+
+impl fmt::Display for RelationName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(schema) = &self.schema {
+            write!(f, "{schema}.")?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// What a statement does with a relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reads it in a FROM clause, where a set of rows can stand in its place.
+    Read,
+    /// Inserts into, updates or deletes from it.
+    Target,
+    /// Names it in another way: as the object of a definition, a COPY, a lock.
+    Object,
+}
+
+/// One place where a statement names a relation.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    /// The name as written.
+    pub name: RelationName,
+    /// Where the name stands in the text.
+    pub range: Range<usize>,
+    /// What is done with it.
+    pub role: Role,
+    /// The alias, folded.
+    pub alias: Option<String>,
+    /// The alias has a list of column names, so that columns go by other names here.
+    pub renames_columns: bool,
+    /// Conditions that hold of every one of its rows that can matter to the result.
+    pub conjuncts: Vec<Conjunct>,
+    /// The relations that stand in the same FROM, itself included, as positions in [`crate::Parsed::relations`].
+    pub siblings: Vec<usize>,
+    /// Nothing else stands in its FROM, so that a bare column name is its own.
+    pub alone: bool,
+}
+
+impl Relation {
+    /// The name by which columns refer to it.
+    #[must_use]
+    pub fn qualifier(&self) -> &str {
+        self.alias.as_deref().unwrap_or(&self.name.name)
+    }
+}
+
+/// All relations of a statement in the order they stand; `None` when a name's place can't be found in the text.
+pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str) -> Option<Vec<Relation>> {
+    let mut finder = Finder { lines, text, scopes: Vec::new(), contexts: HashMap::new(), targets: Vec::new(), froms: 0, found: Vec::new(), lost: false };
+    let _ = statement.visit(&mut finder);
+    if finder.lost {
+        return None;
+    }
+    // Siblings are known only when all have been seen.
+    let froms: Vec<Option<usize>> = finder.found.iter().map(|(_, from)| *from).collect();
+    let mut relations: Vec<Relation> = finder.found.into_iter().map(|(relation, _)| relation).collect();
+    for (position, from) in froms.iter().enumerate() {
+        relations[position].siblings =
+            if from.is_some() { froms.iter().enumerate().filter(|(_, other)| *other == from).map(|(other, _)| other).collect() } else { vec![position] };
+    }
+    Some(relations)
+}
+
+/// What the FROM clause that holds a relation says of it.
+struct Context {
+    from: usize,
+    alias: Option<String>,
+    renames_columns: bool,
+    conjuncts: Vec<Conjunct>,
+    alone: bool,
+}
+
+/// Names of common table expressions that hide tables of the same name within a query.
+struct CteScope {
+    /// Which of its CTEs a direct child query is, by the child's address.
+    children: HashMap<usize, usize>,
+    names: Vec<String>,
+    recursive: bool,
+    /// Set while visiting inside one CTE: how many of `names` are visible there.
+    visible: usize,
+}
+
+struct Finder<'a> {
+    lines: &'a Lines<'a>,
+    text: &'a str,
+    scopes: Vec<CteScope>,
+    contexts: HashMap<Location, Context>,
+    targets: Vec<Location>,
+    froms: usize,
+    found: Vec<(Relation, Option<usize>)>,
+    lost: bool,
+}
+
+impl Visitor for Finder<'_> {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        let address = std::ptr::from_ref(query) as usize;
+        if let Some(parent) = self.scopes.last_mut() {
+            parent.visible = match parent.children.get(&address) {
+                Some(_) if parent.recursive => parent.names.len(),
+                Some(&position) => position,
+                None => parent.names.len(),
+            };
+        }
+        let ctes = query.with.as_ref().map_or(&[][..], |with| &with.cte_tables);
+        let names: Vec<_> = ctes.iter().map(|cte| fold(&cte.alias.name)).collect();
+        self.scopes.push(CteScope {
+            children: ctes.iter().enumerate().map(|(position, cte)| (std::ptr::from_ref(&*cte.query) as usize, position)).collect(),
+            visible: names.len(),
+            names,
+            recursive: query.with.as_ref().is_some_and(|with| with.recursive),
+        });
+        // TABLE t is a SELECT without a Select node; it has no conditions.
+        if let SetExpr::Table(_) = &*query.body {
+            self.lost = true;
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        self.scopes.pop();
+        if let Some(parent) = self.scopes.last_mut() {
+            parent.visible = parent.names.len();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let mut filter = Vec::new();
+        if let Some(selection) = &select.selection {
+            conjuncts(selection, &mut filter);
+        }
+        self.from_clause(select.from.iter().collect(), &filter);
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
+        match statement {
+            Statement::Insert(insert) => {
+                if let TableObject::TableName(name) = &insert.table {
+                    self.target(name);
+                    let alias = insert.table_alias.as_ref().map(|alias| fold(&alias.alias));
+                    self.froms += 1;
+                    self.context(name, Context { from: self.froms, alias, renames_columns: false, conjuncts: Vec::new(), alone: true });
+                }
+            }
+            Statement::Update(update) => self.update(update),
+            Statement::Delete(delete) => self.delete(delete),
+            Statement::Merge(_) => self.lost = true,
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        let Some(start) = start_of(name) else {
+            self.lost = true;
+            return ControlFlow::Continue(());
+        };
+        let context = self.contexts.remove(&start);
+        let is_target = self.targets.contains(&start);
+        let Some((relation_name, range)) = self.locate(name) else {
+            self.lost = true;
+            return ControlFlow::Continue(());
+        };
+        if !is_target && relation_name.schema.is_none() && self.is_cte(&relation_name.name) {
+            return ControlFlow::Continue(());
+        }
+        let role = match (&context, is_target) {
+            (_, true) => Role::Target,
+            (Some(_), false) => Role::Read,
+            (None, false) => Role::Object,
+        };
+        let from = context.as_ref().map(|context| context.from);
+        let (alias, renames_columns, conjuncts, alone) = context
+            .map_or((None, false, Vec::new(), false), |context| (context.alias, context.renames_columns, context.conjuncts, context.alone));
+        let relation = Relation { name: relation_name, range, role, alias, renames_columns, conjuncts, siblings: Vec::new(), alone };
+        self.found.push((relation, from));
+        ControlFlow::Continue(())
+    }
+}
+
+impl Finder<'_> {
+    fn is_cte(&self, name: &str) -> bool {
+        self.scopes.iter().any(|scope| scope.names[..scope.visible].iter().any(|each| each == name))
+    }
+
+    /// The name and its place in the text, checked against the text.
+    fn locate(&self, name: &ObjectName) -> Option<(RelationName, Range<usize>)> {
+        let idents: Vec<_> = name.0.iter().map(ObjectNamePart::as_ident).collect::<Option<_>>()?;
+        let (schema, last) = match &idents[..] {
+            [name] => (None, name),
+            // catalog.schema.table: PostgreSQL allows only the current database as the catalog.
+            [.., schema, name] => (Some(fold(schema)), name),
+            [] => return None,
+        };
+        let first = self.lines.range(idents[0].span)?;
+        let end = self.lines.range(last.span)?;
+        let written = self.text.get(end.clone())?;
+        let plain = written.trim_matches('"').replace("\"\"", "\"");
+        (plain == last.value || written == last.value).then(|| (RelationName { schema, name: fold(last) }, first.start..end.end))
+    }
+
+    fn target(&mut self, name: &ObjectName) {
+        match start_of(name) {
+            Some(start) => self.targets.push(start),
+            None => self.lost = true,
+        }
+    }
+
+    fn context(&mut self, name: &ObjectName, context: Context) {
+        match start_of(name) {
+            Some(start) => {
+                self.contexts.insert(start, context);
+            }
+            None => self.lost = true,
+        }
+    }
+
+    fn update(&mut self, update: &Update) {
+        let mut filter = Vec::new();
+        if let Some(selection) = &update.selection {
+            conjuncts(selection, &mut filter);
+        }
+        if let TableFactor::Table { name, .. } = &update.table.relation {
+            self.target(name);
+        }
+        let from = match &update.from {
+            Some(UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables)) => &tables[..],
+            None => &[],
+        };
+        self.from_clause(std::iter::once(&update.table).chain(from).collect(), &filter);
+    }
+
+    fn delete(&mut self, delete: &Delete) {
+        let mut filter = Vec::new();
+        if let Some(selection) = &delete.selection {
+            conjuncts(selection, &mut filter);
+        }
+        let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
+        if let [TableWithJoins { relation: TableFactor::Table { name, .. }, .. }] = &from[..] {
+            self.target(name);
+        } else {
+            self.lost = true;
+        }
+        self.from_clause(from.iter().chain(delete.using.iter().flatten()).collect(), &filter);
+    }
+
+    /// Notes for each table of a FROM list what bounds its rows: the conditions of WHERE, and of those joins
+    /// that can't bring a row of it into the result without holding.
+    fn from_clause(&mut self, items: Vec<&TableWithJoins>, filter: &[Conjunct]) {
+        self.froms += 1;
+        let from = self.froms;
+        let alone = matches!(items[..], [only] if only.joins.is_empty());
+        for item in items {
+            for position in 0..=item.joins.len() {
+                let factor = if position == 0 { &item.relation } else { &item.joins[position - 1].relation };
+                let TableFactor::Table { name, alias, args: None, .. } = factor else { continue };
+                let mut bounds = filter.to_vec();
+                bounds.extend(join_conditions(item, position));
+                let renames_columns = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
+                self.context(name, Context { from, alias: alias.as_ref().map(alias_name), renames_columns, conjuncts: bounds, alone });
+            }
+        }
+    }
+}
+
+fn alias_name(alias: &TableAlias) -> String {
+    fold(&alias.name)
+}
+
+fn start_of(name: &ObjectName) -> Option<Location> {
+    let start = name.0.first()?.as_ident()?.span.start;
+    (start.line > 0).then_some(start)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Inner,
+    Left,
+    Right,
+    Full,
+}
+
+fn side(join: &Join) -> (Side, Option<&JoinConstraint>) {
+    match &join.join_operator {
+        JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => (Side::Inner, Some(on)),
+        JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (Side::Left, Some(on)),
+        JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (Side::Right, Some(on)),
+        _ => (Side::Full, None),
+    }
+}
+
+/// The join conditions that hold of every row of the relation at `position` (0: the first, n: the n-th joined) that can reach the result.
+///
+/// An outer join keeps rows of its preserved side for which its condition fails, so that side learns nothing from it; the other side's
+/// rows matter only where it holds.
+fn join_conditions(item: &TableWithJoins, position: usize) -> Vec<Conjunct> {
+    let own = position.checked_sub(1).map(|at| side(&item.joins[at]).0);
+    let mut conditions = Vec::new();
+    for (at, join) in item.joins.iter().enumerate() {
+        let (kind, constraint) = side(join);
+        let holds = match (at + 1).cmp(&position) {
+            std::cmp::Ordering::Equal => matches!(kind, Side::Inner | Side::Left),
+            std::cmp::Ordering::Greater => matches!(kind, Side::Inner | Side::Right),
+            // An earlier join bounds the rows that this one is matched with.
+            std::cmp::Ordering::Less => kind == Side::Inner && matches!(own, Some(Side::Inner | Side::Left)),
+        };
+        match constraint {
+            Some(JoinConstraint::On(on)) if holds => conjuncts(on, &mut conditions),
+            // USING with more than two relations may merge columns of an earlier join: only the plain case is read.
+            Some(JoinConstraint::Using(columns)) if holds && item.joins.len() == 1 => {
+                if let (Some(left), Some(right)) = (qualifier(&item.relation), qualifier(&join.relation)) {
+                    conditions.extend(columns.iter().filter_map(|column| {
+                        let name = fold(column.0.first()?.as_ident()?);
+                        let side = |qualifier: &String| ColumnRef { qualifier: Some(qualifier.clone()), name: name.clone() };
+                        Some(same(side(&left), side(&right)))
+                    }));
+                }
+            }
+            _ => {}
+        }
+    }
+    conditions
+}
+
+fn qualifier(factor: &TableFactor) -> Option<String> {
+    match factor {
+        TableFactor::Table { alias: Some(alias), .. } => Some(alias_name(alias)),
+        TableFactor::Table { name, .. } => name.0.last()?.as_ident().map(fold),
+        _ => None,
+    }
+}
