@@ -7,15 +7,20 @@
 //! tests, and is registered in the command line's composition.
 
 mod change;
+mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod layout;
 mod range;
 mod store;
 mod table;
+pub mod text_row;
 
 pub use change::{Applied, Change, Effect, Expect};
+pub use clock::{POSTGRES_EPOCH_MICROS, now_micros};
 pub use error::StoreError;
-pub use range::{Bound, KeyRange};
+pub use layout::{accepts_layout, score};
+pub use range::{Bound, KeyRange, after_prefix};
 pub use store::{Operation, Store};
 pub use table::{Layout, StoreTable};

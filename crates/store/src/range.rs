@@ -1,6 +1,6 @@
 //! A range of one partition.
 
-use flywheel_types::Value;
+use flywheel_types::{Value, ordered};
 
 /// One end of a range over the first sort column.
 #[derive(Debug, Clone, PartialEq)]
@@ -24,4 +24,39 @@ pub struct KeyRange {
     pub upper: Bound,
     /// From the highest sort key to the lowest (`ORDER BY … DESC`).
     pub descending: bool,
+}
+
+impl KeyRange {
+    /// The range as one of [`ordered`] bytes of the sort values, from a first (inclusive) to an end (exclusive, `None`: open);
+    /// `None` when it is empty. No encoding is a prefix of another of the same types, so all keys whose first sort value is
+    /// `v` lie between the bytes of `v` and [`after_prefix`] of them.
+    #[must_use]
+    pub fn sort_bytes(&self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
+        let encoded = |value: &Value| ordered::encode(std::slice::from_ref(value));
+        let first = match &self.lower {
+            Bound::Unbounded => Vec::new(),
+            Bound::Included(value) => encoded(value),
+            Bound::Excluded(value) => after_prefix(encoded(value))?,
+        };
+        let end = match &self.upper {
+            Bound::Unbounded => None,
+            Bound::Included(value) => after_prefix(encoded(value)),
+            Bound::Excluded(value) => Some(encoded(value)),
+        };
+        let empty = end.as_ref().is_some_and(|end| *end <= first);
+        (!empty).then_some((first, end))
+    }
+}
+
+/// The first byte string past all that begin with `prefix`; `None` when there is none.
+#[must_use]
+pub fn after_prefix(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
+    while let Some(last) = prefix.last_mut() {
+        if *last < 0xff {
+            *last += 1;
+            return Some(prefix);
+        }
+        prefix.pop();
+    }
+    None
 }

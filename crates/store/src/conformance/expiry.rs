@@ -3,7 +3,7 @@
 use flywheel_types::Value;
 
 use super::{Suite, delete, fixture::*, put, range::read, same, set};
-use crate::{Applied, Bound, Expect, StoreTable};
+use crate::{Applied, Bound, Expect, StoreTable, now_micros};
 
 const SECOND: i64 = 1_000_000;
 const HOUR: i64 = 3_600 * SECOND;

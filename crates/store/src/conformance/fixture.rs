@@ -126,17 +126,3 @@ pub fn int(value: i64) -> Value {
 pub fn key(values: &[Value]) -> Key {
     Key::new(values.to_vec())
 }
-
-/// The present as a timestamptz value's microseconds.
-///
-/// # Panics
-/// When the clock stands before 2000.
-#[must_use]
-pub fn now_micros() -> i64 {
-    const SECONDS_1970_TO_2000: u64 = 946_684_800;
-    let since_1970 = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("a clock after 1970");
-    i64::try_from(since_1970.as_micros()).expect("a clock before the year 290000")
-        - i64::try_from(SECONDS_1970_TO_2000).expect("a constant") * 1_000_000
-}

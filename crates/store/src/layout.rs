@@ -1,0 +1,99 @@
+//! What the two layouts of a Redis-like store ask of a table. Redis and the memory store share it, so that what
+//! works in one works in the other.
+
+use flywheel_types::{Scalar, Value, key_type_problem};
+
+use crate::{Layout, StoreError, StoreTable};
+
+/// A sorted set's scores are doubles: integers are exact up to this and no further.
+const EXACT_INTEGER: i64 = 1 << 53;
+
+/// Whether a table with this definition can live in a Redis-like store; the error names the column and the reason.
+pub fn accepts_layout(table: &StoreTable) -> Result<(), StoreError> {
+    let definition = &table.table;
+    let refuse = |column: usize, why: &str| {
+        let column = &definition.columns[column].name;
+        Err(StoreError::Unsupported {
+            what: format!("column \"{column}\" of table \"{}\" {why}", definition.name),
+        })
+    };
+    for &position in &definition.primary_key {
+        if let Some(problem) = key_type_problem(&definition.columns[position]) {
+            return refuse(position, problem);
+        }
+    }
+    if let Some(position) = table.expires_at {
+        if definition.columns[position].ty.scalar != Scalar::Timestamptz {
+            return refuse(position, "can't be expires_at, since it isn't timestamptz");
+        }
+        if definition.is_key(position) {
+            return refuse(
+                position,
+                "can't be expires_at, since it is part of the primary key",
+            );
+        }
+    }
+    let Layout::SortedSet { score } = table.layout else {
+        return Ok(());
+    };
+    if let Some(position) = table.expires_at {
+        return refuse(
+            position,
+            "can't be expires_at, since the members of a sorted set don't expire one by one",
+        );
+    }
+    if definition.is_key(score) {
+        return refuse(
+            score,
+            "can't be the score, since it is part of the primary key",
+        );
+    }
+    if !matches!(
+        definition.columns[score].ty.scalar,
+        Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Float4 | Scalar::Float8
+    ) {
+        return refuse(
+            score,
+            "can't be the score, since it is neither an integer nor a floating-point number",
+        );
+    }
+    if !definition.columns[score].not_null {
+        return refuse(score, "can't be the score, since it may be NULL");
+    }
+    if definition.primary_key.len() > 2 {
+        return refuse(
+            definition.primary_key[2],
+            "is a third key column; a sorted set has a set and a member",
+        );
+    }
+    let further = (0..definition.columns.len())
+        .find(|&position| position != score && !definition.is_key(position));
+    further.map_or(Ok(()), |position| {
+        refuse(
+            position,
+            "has no place in a sorted set, which holds the key and the score alone",
+        )
+    })
+}
+
+/// The value of a score column as a sorted set's double, where that is exact.
+pub fn score(value: &Value) -> Result<f64, StoreError> {
+    let refuse = |why: &str| {
+        Err(StoreError::LimitExceeded {
+            what: format!("score {why}"),
+        })
+    };
+    match value {
+        #[expect(clippy::cast_precision_loss, reason = "checked to be exact")]
+        Value::Int(number) if (-EXACT_INTEGER..=EXACT_INTEGER).contains(number) => {
+            Ok(*number as f64)
+        }
+        Value::Int(number) => refuse(&format!(
+            "{number} is past ±2^53 ({EXACT_INTEGER}), up to which a sorted set is exact"
+        )),
+        Value::Float4(number) if !number.is_nan() => Ok(f64::from(*number)),
+        Value::Float8(number) if !number.is_nan() => Ok(*number),
+        Value::Float4(_) | Value::Float8(_) => refuse("NaN has no place in a sorted set"),
+        _ => refuse("isn't a number"),
+    }
+}
