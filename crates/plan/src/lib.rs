@@ -1,1 +1,30 @@
-//! flywheel-plan
+//! How a statement that names a store table is answered.
+//!
+//! [`Planner::plan`] decides once per distinct text; what depends on parameter values is resolved at each execution by the plan's parts.
+//! A plan is pure data: it asks no store and no server. The gateway carries it out.
+//!
+//! - [`Native`]: the store answers it exactly, alone. One file per shape in `native/`: a new shape is a new file there.
+//! - [`General`]: PostgreSQL answers it, over rows fetched from the stores ([`Fetch`]), or on rows staged in its own empty tables when
+//!   it writes. Every statement has such a plan, or a refusal.
+//! - [`Access`]: which rows of a table can matter: keys, ranges of partitions, or all.
+//! - [`Homes`]: which table lives where.
+//! - [`explain`]: a plan in words.
+
+mod access;
+pub mod explain;
+mod fetch;
+mod home;
+mod native;
+mod parameters;
+mod planner;
+mod rewrite;
+
+pub use access::{Access, ResolvedAccess};
+pub use fetch::{Fetch, FetchAccess, KeySource};
+pub use home::{Home, Homes};
+pub use native::{
+    Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, ReadOperation,
+};
+pub use parameters::Parameters;
+pub use planner::{General, Plan, Planner};
+pub use rewrite::{literal, record_set, rows_as_json, substitute};

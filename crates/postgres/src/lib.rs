@@ -1,1 +1,26 @@
-//! flywheel-postgres
+//! PostgreSQL servers: login, connections, the pool, and what Flywheel itself asks of them.
+//!
+//! - [`ServerOptions`] says where a server is; [`Connection`] is one login to it, with [`login`](Connection::connect) and the stream of messages.
+//! - [`Pool`] lends connections, bounded and in order; a connection comes back clean or not at all.
+//! - [`Settings`] are a session's settings, replayed on whichever connection serves it.
+//! - [`Connection::query`] and its kin in `query.rs` are for Flywheel's own statements; clients' messages are relayed by the gateway through
+//!   [`Connection::send`] and [`Connection::next_piece`].
+//! - [`catalogue`] reads table definitions.
+
+mod cancel;
+pub mod catalogue;
+mod connection;
+mod error;
+mod login;
+mod options;
+mod pool;
+mod query;
+mod settings;
+
+pub use cancel::{CancelKey, cancel};
+pub use connection::Connection;
+pub use error::ServerError;
+pub use options::{Host, ServerOptions};
+pub use pool::{Lease, Pool};
+pub use query::{Described, Portal, Rows};
+pub use settings::Settings;

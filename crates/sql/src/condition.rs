@@ -17,9 +17,15 @@ impl ColumnRef {
     /// Reads an expression; `None` when it isn't a plain column.
     pub(crate) fn of(expr: &Expr) -> Option<Self> {
         match expr {
-            Expr::Identifier(name) => Some(Self { qualifier: None, name: fold(name) }),
+            Expr::Identifier(name) => Some(Self {
+                qualifier: None,
+                name: fold(name),
+            }),
             Expr::CompoundIdentifier(parts) => match &parts[..] {
-                [.., qualifier, name] => Some(Self { qualifier: Some(fold(qualifier)), name: fold(name) }),
+                [.., qualifier, name] => Some(Self {
+                    qualifier: Some(fold(qualifier)),
+                    name: fold(name),
+                }),
                 _ => None,
             },
             Expr::Nested(inner) => Self::of(inner),
@@ -30,7 +36,11 @@ impl ColumnRef {
 
 /// An identifier as PostgreSQL reads it.
 pub(crate) fn fold(ident: &Ident) -> String {
-    if ident.quote_style.is_some() { ident.value.clone() } else { ident.value.to_ascii_lowercase() }
+    if ident.quote_style.is_some() {
+        ident.value.clone()
+    } else {
+        ident.value.to_ascii_lowercase()
+    }
 }
 
 /// A comparison that a sort key's range can express, and equality.
@@ -101,15 +111,30 @@ pub struct Conjunct {
 /// The conjuncts of a condition.
 pub(crate) fn conjuncts(expr: &Expr, out: &mut Vec<Conjunct>) {
     match expr {
-        Expr::BinaryOp { left, op: BinaryOperator::And, right } => {
+        Expr::BinaryOp {
+            left,
+            op: BinaryOperator::And,
+            right,
+        } => {
             conjuncts(left, out);
             conjuncts(right, out);
         }
         Expr::Nested(inner) => conjuncts(inner, out),
-        Expr::Between { expr: middle, negated: false, low, high } => match (ColumnRef::of(middle), Constant::of(low), Constant::of(high)) {
+        Expr::Between {
+            expr: middle,
+            negated: false,
+            low,
+            high,
+        } => match (ColumnRef::of(middle), Constant::of(low), Constant::of(high)) {
             (Some(column), Some(low), Some(high)) => {
-                out.push(conjunct(expr, Fact::Compare(column.clone(), Comparison::GreaterOrEqual, low)));
-                out.push(conjunct(expr, Fact::Compare(column, Comparison::LessOrEqual, high)));
+                out.push(conjunct(
+                    expr,
+                    Fact::Compare(column.clone(), Comparison::GreaterOrEqual, low),
+                ));
+                out.push(conjunct(
+                    expr,
+                    Fact::Compare(column, Comparison::LessOrEqual, high),
+                ));
             }
             _ => out.push(conjunct(expr, Fact::Other)),
         },
@@ -119,12 +144,22 @@ pub(crate) fn conjuncts(expr: &Expr, out: &mut Vec<Conjunct>) {
 
 fn conjunct(expr: &Expr, fact: Fact) -> Conjunct {
     let (columns, plain) = columns_of(expr);
-    Conjunct { fact, sql: expr.to_string(), columns, plain }
+    Conjunct {
+        fact,
+        sql: expr.to_string(),
+        columns,
+        plain,
+    }
 }
 
 /// `column = column`, as JOIN … USING says it.
 pub(crate) fn same(left: ColumnRef, right: ColumnRef) -> Conjunct {
-    Conjunct { fact: Fact::Same(left.clone(), right.clone()), sql: String::new(), columns: vec![left, right], plain: false }
+    Conjunct {
+        fact: Fact::Same(left.clone(), right.clone()),
+        sql: String::new(),
+        columns: vec![left, right],
+        plain: false,
+    }
 }
 
 fn fact(expr: &Expr) -> Option<Fact> {
@@ -143,19 +178,35 @@ fn fact(expr: &Expr) -> Option<Fact> {
                 _ => None,
             }
         }
-        Expr::InList { expr, list, negated: false } => {
+        Expr::InList {
+            expr,
+            list,
+            negated: false,
+        } => {
             let columns = tuple(expr, ColumnRef::of)?;
             let rows: Option<Vec<_>> = list.iter().map(|row| tuple(row, Constant::of)).collect();
-            rows.filter(|rows| rows.iter().all(|row| row.len() == columns.len())).map(|rows| Fact::In(columns, rows))
+            rows.filter(|rows| rows.iter().all(|row| row.len() == columns.len()))
+                .map(|rows| Fact::In(columns, rows))
         }
-        Expr::AnyOp { left, compare_op: BinaryOperator::Eq, right, .. } => {
+        Expr::AnyOp {
+            left,
+            compare_op: BinaryOperator::Eq,
+            right,
+            ..
+        } => {
             let column = ColumnRef::of(left)?;
             let mut array = &**right;
             while let Expr::Nested(inner) = array {
                 array = inner;
             }
-            let Expr::Array(array) = array else { return None };
-            let values: Option<Vec<_>> = array.elem.iter().map(|element| Constant::of(element).map(|constant| vec![constant])).collect();
+            let Expr::Array(array) = array else {
+                return None;
+            };
+            let values: Option<Vec<_>> = array
+                .elem
+                .iter()
+                .map(|element| Constant::of(element).map(|constant| vec![constant]))
+                .collect();
             values.map(|values| Fact::In(vec![column], values))
         }
         _ => None,

@@ -25,12 +25,22 @@ impl Constant {
         match expr {
             Expr::Value(value) => Self::of_value(&value.value),
             Expr::Nested(inner) => Self::of(inner),
-            Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match Self::of(expr)? {
-                Self::Number(digits) if !digits.starts_with('-') => Some(Self::Number(format!("-{digits}"))),
+            Expr::UnaryOp {
+                op: UnaryOperator::Minus,
+                expr,
+            } => match Self::of(expr)? {
+                Self::Number(digits) if !digits.starts_with('-') => {
+                    Some(Self::Number(format!("-{digits}")))
+                }
                 _ => None,
             },
-            Expr::Cast { expr, data_type, .. } => Some(Self::Cast(Box::new(Self::of(expr)?), type_name(data_type))),
-            Expr::TypedString(typed) => Some(Self::Cast(Box::new(Self::of_value(&typed.value.value)?), type_name(&typed.data_type))),
+            Expr::Cast {
+                expr, data_type, ..
+            } => Some(Self::Cast(Box::new(Self::of(expr)?), type_name(data_type))),
+            Expr::TypedString(typed) => Some(Self::Cast(
+                Box::new(Self::of_value(&typed.value.value)?),
+                type_name(&typed.data_type),
+            )),
             _ => None,
         }
     }

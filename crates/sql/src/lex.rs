@@ -43,8 +43,14 @@ impl Token {
     pub fn identifier<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let raw = &text[self.range.clone()];
         match self.kind {
-            TokenKind::QuotedWord => Cow::Owned(raw.trim_start_matches("U&").trim_matches('"').replace("\"\"", "\"")),
-            TokenKind::Word if raw.bytes().any(|byte| byte.is_ascii_uppercase()) => Cow::Owned(raw.to_ascii_lowercase()),
+            TokenKind::QuotedWord => Cow::Owned(
+                raw.trim_start_matches("U&")
+                    .trim_matches('"')
+                    .replace("\"\"", "\""),
+            ),
+            TokenKind::Word if raw.bytes().any(|byte| byte.is_ascii_uppercase()) => {
+                Cow::Owned(raw.to_ascii_lowercase())
+            }
             _ => Cow::Borrowed(raw),
         }
     }
@@ -59,7 +65,11 @@ impl Token {
 /// All tokens of `text`, without white space and comments. A string or comment that isn't closed reaches to the end.
 #[must_use]
 pub fn lex(text: &str) -> Vec<Token> {
-    let mut lexer = Lexer { text, bytes: text.as_bytes(), at: 0 };
+    let mut lexer = Lexer {
+        text,
+        bytes: text.as_bytes(),
+        at: 0,
+    };
     let mut tokens = Vec::with_capacity(text.len() / 6);
     while let Some(token) = lexer.next_token() {
         tokens.push(token);
@@ -90,7 +100,10 @@ impl Lexer<'_> {
             _ if is_word_start(first) => self.word(first),
             _ => self.symbol(),
         };
-        Some(Token { kind, range: start..self.at })
+        Some(Token {
+            kind,
+            range: start..self.at,
+        })
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
@@ -104,7 +117,10 @@ impl Lexer<'_> {
 
     fn symbol(&mut self) -> TokenKind {
         // A whole character, so that ranges stay on boundaries.
-        self.at += self.text[self.at..].chars().next().map_or(1, char::len_utf8);
+        self.at += self.text[self.at..]
+            .chars()
+            .next()
+            .map_or(1, char::len_utf8);
         TokenKind::Symbol
     }
 
@@ -160,7 +176,10 @@ impl Lexer<'_> {
             self.skip_while(|byte| byte.is_ascii_digit());
             return TokenKind::Parameter;
         }
-        let tag_len = self.bytes[self.at + 1..].iter().take_while(|&&byte| is_word_part(byte) && byte != b'$').count();
+        let tag_len = self.bytes[self.at + 1..]
+            .iter()
+            .take_while(|&&byte| is_word_part(byte) && byte != b'$')
+            .count();
         if self.peek(tag_len + 1) != Some(b'$') {
             return self.single(TokenKind::Symbol);
         }
@@ -173,7 +192,10 @@ impl Lexer<'_> {
     fn number(&mut self) -> TokenKind {
         self.skip_while(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'.');
         // 1e-5: the sign belongs to the number.
-        if matches!(self.peek(0), Some(b'+' | b'-')) && matches!(self.bytes[self.at - 1], b'e' | b'E') && self.peek(1).is_some_and(|byte| byte.is_ascii_digit()) {
+        if matches!(self.peek(0), Some(b'+' | b'-'))
+            && matches!(self.bytes[self.at - 1], b'e' | b'E')
+            && self.peek(1).is_some_and(|byte| byte.is_ascii_digit())
+        {
             self.at += 1;
             self.skip_while(|byte| byte.is_ascii_digit());
         }
@@ -192,7 +214,15 @@ impl Lexer<'_> {
             }
             (b'u' | b'U', Some(b'&'), Some(quote @ (b'\'' | b'"'))) => {
                 self.at += 2;
-                return self.quoted(quote, false, if quote == b'"' { TokenKind::QuotedWord } else { TokenKind::String });
+                return self.quoted(
+                    quote,
+                    false,
+                    if quote == b'"' {
+                        TokenKind::QuotedWord
+                    } else {
+                        TokenKind::String
+                    },
+                );
             }
             _ => {}
         }
@@ -216,11 +246,17 @@ fn is_word_part(byte: u8) -> bool {
 }
 
 fn memchr_from(bytes: &[u8], from: usize, wanted: u8) -> usize {
-    bytes[from..].iter().position(|&byte| byte == wanted).map_or(bytes.len(), |offset| from + offset)
+    bytes[from..]
+        .iter()
+        .position(|&byte| byte == wanted)
+        .map_or(bytes.len(), |offset| from + offset)
 }
 
 fn find_from(bytes: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
-    bytes[from..].windows(wanted.len()).position(|window| window == wanted).map(|offset| from + offset)
+    bytes[from..]
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+        .map(|offset| from + offset)
 }
 
 #[cfg(test)]
@@ -228,21 +264,36 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<&str> {
-        lex(text).into_iter().map(|token| &text[token.range]).collect()
+        lex(text)
+            .into_iter()
+            .map(|token| &text[token.range])
+            .collect()
     }
 
     #[test]
     fn strings_and_comments_hide_what_they_hold() {
-        assert_eq!(texts("SELECT 'a;''b' -- ;x\n, E'\\';' /* ; /* ; */ */ ;"), ["SELECT", "'a;''b'", ",", "E'\\';'", ";"]);
-        assert_eq!(texts("DO $x$ begin; $$ $x$; $1 $"), ["DO", "$x$ begin; $$ $x$", ";", "$1", "$"]);
-        assert_eq!(texts("\"a\"\"b\".U&\"x\" 1.5e-3 .5 é=ü"), ["\"a\"\"b\"", ".", "U&\"x\"", "1.5e-3", ".5", "é", "=", "ü"]);
+        assert_eq!(
+            texts("SELECT 'a;''b' -- ;x\n, E'\\';' /* ; /* ; */ */ ;"),
+            ["SELECT", "'a;''b'", ",", "E'\\';'", ";"]
+        );
+        assert_eq!(
+            texts("DO $x$ begin; $$ $x$; $1 $"),
+            ["DO", "$x$ begin; $$ $x$", ";", "$1", "$"]
+        );
+        assert_eq!(
+            texts("\"a\"\"b\".U&\"x\" 1.5e-3 .5 é=ü"),
+            ["\"a\"\"b\"", ".", "U&\"x\"", "1.5e-3", ".5", "é", "=", "ü"]
+        );
         assert_eq!(texts("'open ; "), ["'open ; "]);
     }
 
     #[test]
     fn identifiers_fold() {
         let text = "Foo \"Foo\"\"x\"";
-        let words: Vec<_> = lex(text).iter().map(|token| token.identifier(text).into_owned()).collect();
+        let words: Vec<_> = lex(text)
+            .iter()
+            .map(|token| token.identifier(text).into_owned())
+            .collect();
         assert_eq!(words, ["foo", "Foo\"x"]);
     }
 }

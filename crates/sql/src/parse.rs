@@ -36,14 +36,19 @@ pub enum ParseError {
 /// # Errors
 /// The statement isn't understood. It must not be run when it may touch a store table.
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| ParseError::Grammar(error.to_string()))?;
+    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, text)
+        .map_err(|error| ParseError::Grammar(error.to_string()))?;
     let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
         return Err(ParseError::Grammar("expected one statement".into()));
     };
     let lines = Lines::new(text);
     let relations = relations(&statement, &lines, text).ok_or(ParseError::Relations)?;
     let shape = Shape::of(&statement, &relations);
-    Ok(Parsed { relations, shape, on_conflict: on_conflict(&statement) })
+    Ok(Parsed {
+        relations,
+        shape,
+        on_conflict: on_conflict(&statement),
+    })
 }
 
 fn on_conflict(statement: &Ast) -> bool {
@@ -63,50 +68,100 @@ mod tests {
     use crate::{ColumnRef, Comparison, Constant, Fact, Role};
 
     fn names(text: &str) -> Vec<(String, Role)> {
-        parse(text).unwrap().relations.into_iter().map(|relation| (relation.name.to_string(), relation.role)).collect()
+        parse(text)
+            .unwrap()
+            .relations
+            .into_iter()
+            .map(|relation| (relation.name.to_string(), relation.role))
+            .collect()
     }
 
     fn column(qualifier: Option<&str>, name: &str) -> ColumnRef {
-        ColumnRef { qualifier: qualifier.map(str::to_owned), name: name.into() }
+        ColumnRef {
+            qualifier: qualifier.map(str::to_owned),
+            name: name.into(),
+        }
     }
 
     #[test]
     fn finds_every_relation_and_its_place() {
         let text = "WITH recent AS (SELECT * FROM \"Größe\", public.Sessions s)\n  SELECT * FROM recent JOIN users u ON true WHERE EXISTS (SELECT FROM history)";
         let parsed = parse(text).unwrap();
-        let places: Vec<_> = parsed.relations.iter().map(|relation| &text[relation.range.clone()]).collect();
+        let places: Vec<_> = parsed
+            .relations
+            .iter()
+            .map(|relation| &text[relation.range.clone()])
+            .collect();
         assert_eq!(places, ["\"Größe\"", "public.Sessions", "users", "history"]);
         assert_eq!(parsed.relations[1].name.to_string(), "public.sessions");
     }
 
     #[test]
     fn a_cte_hides_a_table_only_where_it_is_visible() {
-        assert_eq!(names("WITH s AS (SELECT * FROM s) SELECT * FROM s"), [("s".into(), Role::Read)]);
-        assert_eq!(names("WITH RECURSIVE s AS (SELECT * FROM s) SELECT * FROM s"), []);
-        assert_eq!(names("SELECT * FROM (WITH s AS (SELECT 1) SELECT * FROM s) x, s"), [("s".into(), Role::Read)]);
-        assert_eq!(names("WITH s AS (SELECT 1) SELECT * FROM public.s"), [("public.s".into(), Role::Read)]);
+        assert_eq!(
+            names("WITH s AS (SELECT * FROM s) SELECT * FROM s"),
+            [("s".into(), Role::Read)]
+        );
+        assert_eq!(
+            names("WITH RECURSIVE s AS (SELECT * FROM s) SELECT * FROM s"),
+            []
+        );
+        assert_eq!(
+            names("SELECT * FROM (WITH s AS (SELECT 1) SELECT * FROM s) x, s"),
+            [("s".into(), Role::Read)]
+        );
+        assert_eq!(
+            names("WITH s AS (SELECT 1) SELECT * FROM public.s"),
+            [("public.s".into(), Role::Read)]
+        );
     }
 
     #[test]
     fn roles() {
-        assert_eq!(names("INSERT INTO t SELECT * FROM s"), [("t".into(), Role::Target), ("s".into(), Role::Read)]);
-        assert_eq!(names("UPDATE t SET a = 1 FROM s WHERE t.id = s.id"), [("t".into(), Role::Target), ("s".into(), Role::Read)]);
-        assert_eq!(names("DELETE FROM t USING s WHERE t.id = s.id"), [("t".into(), Role::Target), ("s".into(), Role::Read)]);
+        assert_eq!(
+            names("INSERT INTO t SELECT * FROM s"),
+            [("t".into(), Role::Target), ("s".into(), Role::Read)]
+        );
+        assert_eq!(
+            names("UPDATE t SET a = 1 FROM s WHERE t.id = s.id"),
+            [("t".into(), Role::Target), ("s".into(), Role::Read)]
+        );
+        assert_eq!(
+            names("DELETE FROM t USING s WHERE t.id = s.id"),
+            [("t".into(), Role::Target), ("s".into(), Role::Read)]
+        );
         assert_eq!(names("TRUNCATE t")[0].1, Role::Object);
-        assert_eq!(names("WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d"), [("t".into(), Role::Target)]);
+        assert_eq!(
+            names("WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d"),
+            [("t".into(), Role::Target)]
+        );
     }
 
     #[test]
     fn outer_joins_bound_only_the_side_they_may() {
         let facts = |text: &str, at: usize| -> Vec<Fact> {
-            parse(text).unwrap().relations[at].conjuncts.iter().map(|conjunct| conjunct.fact.clone()).collect()
+            parse(text).unwrap().relations[at]
+                .conjuncts
+                .iter()
+                .map(|conjunct| conjunct.fact.clone())
+                .collect()
         };
         let on = Fact::Same(column(Some("h"), "u"), column(Some("u"), "id"));
         assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 0), []);
-        assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1), [on.clone()]);
+        assert_eq!(
+            facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1),
+            [on.clone()]
+        );
         assert_eq!(facts("SELECT * FROM u RIGHT JOIN h ON h.u = u.id", 1), []);
         assert_eq!(facts("SELECT * FROM u FULL JOIN h ON h.u = u.id", 1), []);
-        let where_ = Fact::Compare(column(Some("u"), "id"), Comparison::Equal, Constant::Number("7".into()));
-        assert_eq!(facts("SELECT * FROM u JOIN h ON h.u = u.id WHERE u.id = 7", 1), [where_, on]);
+        let where_ = Fact::Compare(
+            column(Some("u"), "id"),
+            Comparison::Equal,
+            Constant::Number("7".into()),
+        );
+        assert_eq!(
+            facts("SELECT * FROM u JOIN h ON h.u = u.id WHERE u.id = 7", 1),
+            [where_, on]
+        );
     }
 }

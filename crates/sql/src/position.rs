@@ -10,7 +10,14 @@ pub(crate) struct Lines<'t> {
 
 impl<'t> Lines<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
-        let starts = std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1)).collect();
+        let starts = std::iter::once(0)
+            .chain(
+                text.bytes()
+                    .enumerate()
+                    .filter(|(_, byte)| *byte == b'\n')
+                    .map(|(at, _)| at + 1),
+            )
+            .collect();
         Self { text, starts }
     }
 
@@ -26,6 +33,10 @@ impl<'t> Lines<'t> {
         let column = usize::try_from(location.column.checked_sub(1)?).ok()?;
         let start = *self.starts.get(line)?;
         let rest = self.text.get(start..)?;
-        rest.char_indices().map(|(at, _)| at).chain([rest.len()]).nth(column).map(|at| start + at)
+        rest.char_indices()
+            .map(|(at, _)| at)
+            .chain([rest.len()])
+            .nth(column)
+            .map(|at| start + at)
     }
 }

@@ -5,8 +5,9 @@ use std::fmt;
 use std::ops::{ControlFlow, Range};
 
 use sqlparser::ast::{
-    Delete, FromTable, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableAlias, TableFactor, TableObject,
-    TableWithJoins, Update, UpdateTableFromKind, Visit, Visitor,
+    Delete, FromTable, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query,
+    Select, SetExpr, Statement, TableAlias, TableFactor, TableObject, TableWithJoins, Update,
+    UpdateTableFromKind, Visit, Visitor,
 };
 use sqlparser::tokenizer::Location;
 
@@ -61,6 +62,8 @@ pub struct Relation {
     pub siblings: Vec<usize>,
     /// Nothing else stands in its FROM, so that a bare column name is its own.
     pub alone: bool,
+    /// It is the table of an INSERT: none of its rows are read.
+    pub inserted: bool,
 }
 
 impl Relation {
@@ -72,29 +75,56 @@ impl Relation {
 }
 
 /// All relations of a statement in the order they stand; `None` when a name's place can't be found in the text.
-pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str) -> Option<Vec<Relation>> {
-    let mut finder = Finder { lines, text, scopes: Vec::new(), contexts: HashMap::new(), targets: Vec::new(), froms: 0, found: Vec::new(), lost: false };
+pub(crate) fn relations(
+    statement: &Statement,
+    lines: &Lines<'_>,
+    text: &str,
+) -> Option<Vec<Relation>> {
+    let mut finder = Finder {
+        lines,
+        text,
+        scopes: Vec::new(),
+        contexts: HashMap::new(),
+        targets: Vec::new(),
+        froms: 0,
+        found: Vec::new(),
+        lost: false,
+    };
     let _ = statement.visit(&mut finder);
     if finder.lost {
         return None;
     }
     // Siblings are known only when all have been seen.
     let froms: Vec<Option<usize>> = finder.found.iter().map(|(_, from)| *from).collect();
-    let mut relations: Vec<Relation> = finder.found.into_iter().map(|(relation, _)| relation).collect();
+    let mut relations: Vec<Relation> = finder
+        .found
+        .into_iter()
+        .map(|(relation, _)| relation)
+        .collect();
     for (position, from) in froms.iter().enumerate() {
-        relations[position].siblings =
-            if from.is_some() { froms.iter().enumerate().filter(|(_, other)| *other == from).map(|(other, _)| other).collect() } else { vec![position] };
+        relations[position].siblings = if from.is_some() {
+            froms
+                .iter()
+                .enumerate()
+                .filter(|(_, other)| *other == from)
+                .map(|(other, _)| other)
+                .collect()
+        } else {
+            vec![position]
+        };
     }
     Some(relations)
 }
 
 /// What the FROM clause that holds a relation says of it.
+#[derive(Default)]
 struct Context {
     from: usize,
     alias: Option<String>,
     renames_columns: bool,
     conjuncts: Vec<Conjunct>,
     alone: bool,
+    inserted: bool,
 }
 
 /// Names of common table expressions that hide tables of the same name within a query.
@@ -133,7 +163,11 @@ impl Visitor for Finder<'_> {
         let ctes = query.with.as_ref().map_or(&[][..], |with| &with.cte_tables);
         let names: Vec<_> = ctes.iter().map(|cte| fold(&cte.alias.name)).collect();
         self.scopes.push(CteScope {
-            children: ctes.iter().enumerate().map(|(position, cte)| (std::ptr::from_ref(&*cte.query) as usize, position)).collect(),
+            children: ctes
+                .iter()
+                .enumerate()
+                .map(|(position, cte)| (std::ptr::from_ref(&*cte.query) as usize, position))
+                .collect(),
             visible: names.len(),
             names,
             recursive: query.with.as_ref().is_some_and(|with| with.recursive),
@@ -169,7 +203,17 @@ impl Visitor for Finder<'_> {
                     self.target(name);
                     let alias = insert.table_alias.as_ref().map(|alias| fold(&alias.alias));
                     self.froms += 1;
-                    self.context(name, Context { from: self.froms, alias, renames_columns: false, conjuncts: Vec::new(), alone: true });
+                    self.context(
+                        name,
+                        Context {
+                            from: self.froms,
+                            alias,
+                            renames_columns: false,
+                            conjuncts: Vec::new(),
+                            alone: true,
+                            inserted: true,
+                        },
+                    );
                 }
             }
             Statement::Update(update) => self.update(update),
@@ -200,9 +244,25 @@ impl Visitor for Finder<'_> {
             (None, false) => Role::Object,
         };
         let from = context.as_ref().map(|context| context.from);
-        let (alias, renames_columns, conjuncts, alone) = context
-            .map_or((None, false, Vec::new(), false), |context| (context.alias, context.renames_columns, context.conjuncts, context.alone));
-        let relation = Relation { name: relation_name, range, role, alias, renames_columns, conjuncts, siblings: Vec::new(), alone };
+        let Context {
+            alias,
+            renames_columns,
+            conjuncts,
+            alone,
+            inserted,
+            ..
+        } = context.unwrap_or_default();
+        let relation = Relation {
+            name: relation_name,
+            range,
+            role,
+            alias,
+            renames_columns,
+            conjuncts,
+            siblings: Vec::new(),
+            alone,
+            inserted,
+        };
         self.found.push((relation, from));
         ControlFlow::Continue(())
     }
@@ -210,12 +270,18 @@ impl Visitor for Finder<'_> {
 
 impl Finder<'_> {
     fn is_cte(&self, name: &str) -> bool {
-        self.scopes.iter().any(|scope| scope.names[..scope.visible].iter().any(|each| each == name))
+        self.scopes
+            .iter()
+            .any(|scope| scope.names[..scope.visible].iter().any(|each| each == name))
     }
 
     /// The name and its place in the text, checked against the text.
     fn locate(&self, name: &ObjectName) -> Option<(RelationName, Range<usize>)> {
-        let idents: Vec<_> = name.0.iter().map(ObjectNamePart::as_ident).collect::<Option<_>>()?;
+        let idents: Vec<_> = name
+            .0
+            .iter()
+            .map(ObjectNamePart::as_ident)
+            .collect::<Option<_>>()?;
         let (schema, last) = match &idents[..] {
             [name] => (None, name),
             // catalog.schema.table: PostgreSQL allows only the current database as the catalog.
@@ -226,7 +292,15 @@ impl Finder<'_> {
         let end = self.lines.range(last.span)?;
         let written = self.text.get(end.clone())?;
         let plain = written.trim_matches('"').replace("\"\"", "\"");
-        (plain == last.value || written == last.value).then(|| (RelationName { schema, name: fold(last) }, first.start..end.end))
+        (plain == last.value || written == last.value).then(|| {
+            (
+                RelationName {
+                    schema,
+                    name: fold(last),
+                },
+                first.start..end.end,
+            )
+        })
     }
 
     fn target(&mut self, name: &ObjectName) {
@@ -254,10 +328,15 @@ impl Finder<'_> {
             self.target(name);
         }
         let from = match &update.from {
-            Some(UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables)) => &tables[..],
+            Some(
+                UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables),
+            ) => &tables[..],
             None => &[],
         };
-        self.from_clause(std::iter::once(&update.table).chain(from).collect(), &filter);
+        self.from_clause(
+            std::iter::once(&update.table).chain(from).collect(),
+            &filter,
+        );
     }
 
     fn delete(&mut self, delete: &Delete) {
@@ -266,12 +345,21 @@ impl Finder<'_> {
             conjuncts(selection, &mut filter);
         }
         let (FromTable::WithFromKeyword(from) | FromTable::WithoutKeyword(from)) = &delete.from;
-        if let [TableWithJoins { relation: TableFactor::Table { name, .. }, .. }] = &from[..] {
+        if let [
+            TableWithJoins {
+                relation: TableFactor::Table { name, .. },
+                ..
+            },
+        ] = &from[..]
+        {
             self.target(name);
         } else {
             self.lost = true;
         }
-        self.from_clause(from.iter().chain(delete.using.iter().flatten()).collect(), &filter);
+        self.from_clause(
+            from.iter().chain(delete.using.iter().flatten()).collect(),
+            &filter,
+        );
     }
 
     /// Notes for each table of a FROM list what bounds its rows: the conditions of WHERE, and of those joins
@@ -282,12 +370,36 @@ impl Finder<'_> {
         let alone = matches!(items[..], [only] if only.joins.is_empty());
         for item in items {
             for position in 0..=item.joins.len() {
-                let factor = if position == 0 { &item.relation } else { &item.joins[position - 1].relation };
-                let TableFactor::Table { name, alias, args: None, .. } = factor else { continue };
+                let factor = if position == 0 {
+                    &item.relation
+                } else {
+                    &item.joins[position - 1].relation
+                };
+                let TableFactor::Table {
+                    name,
+                    alias,
+                    args: None,
+                    ..
+                } = factor
+                else {
+                    continue;
+                };
                 let mut bounds = filter.to_vec();
                 bounds.extend(join_conditions(item, position));
-                let renames_columns = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
-                self.context(name, Context { from, alias: alias.as_ref().map(alias_name), renames_columns, conjuncts: bounds, alone });
+                let renames_columns = alias
+                    .as_ref()
+                    .is_some_and(|alias| !alias.columns.is_empty());
+                self.context(
+                    name,
+                    Context {
+                        from,
+                        alias: alias.as_ref().map(alias_name),
+                        renames_columns,
+                        conjuncts: bounds,
+                        alone,
+                        inserted: false,
+                    },
+                );
             }
         }
     }
@@ -312,7 +424,9 @@ enum Side {
 
 fn side(join: &Join) -> (Side, Option<&JoinConstraint>) {
     match &join.join_operator {
-        JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => (Side::Inner, Some(on)),
+        JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => {
+            (Side::Inner, Some(on))
+        }
         JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (Side::Left, Some(on)),
         JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (Side::Right, Some(on)),
         _ => (Side::Full, None),
@@ -332,16 +446,23 @@ fn join_conditions(item: &TableWithJoins, position: usize) -> Vec<Conjunct> {
             std::cmp::Ordering::Equal => matches!(kind, Side::Inner | Side::Left),
             std::cmp::Ordering::Greater => matches!(kind, Side::Inner | Side::Right),
             // An earlier join bounds the rows that this one is matched with.
-            std::cmp::Ordering::Less => kind == Side::Inner && matches!(own, Some(Side::Inner | Side::Left)),
+            std::cmp::Ordering::Less => {
+                kind == Side::Inner && matches!(own, Some(Side::Inner | Side::Left))
+            }
         };
         match constraint {
             Some(JoinConstraint::On(on)) if holds => conjuncts(on, &mut conditions),
             // USING with more than two relations may merge columns of an earlier join: only the plain case is read.
             Some(JoinConstraint::Using(columns)) if holds && item.joins.len() == 1 => {
-                if let (Some(left), Some(right)) = (qualifier(&item.relation), qualifier(&join.relation)) {
+                if let (Some(left), Some(right)) =
+                    (qualifier(&item.relation), qualifier(&join.relation))
+                {
                     conditions.extend(columns.iter().filter_map(|column| {
                         let name = fold(column.0.first()?.as_ident()?);
-                        let side = |qualifier: &String| ColumnRef { qualifier: Some(qualifier.clone()), name: name.clone() };
+                        let side = |qualifier: &String| ColumnRef {
+                            qualifier: Some(qualifier.clone()),
+                            name: name.clone(),
+                        };
                         Some(same(side(&left), side(&right)))
                     }));
                 }
@@ -354,7 +475,9 @@ fn join_conditions(item: &TableWithJoins, position: usize) -> Vec<Conjunct> {
 
 fn qualifier(factor: &TableFactor) -> Option<String> {
     match factor {
-        TableFactor::Table { alias: Some(alias), .. } => Some(alias_name(alias)),
+        TableFactor::Table {
+            alias: Some(alias), ..
+        } => Some(alias_name(alias)),
         TableFactor::Table { name, .. } => name.0.last()?.as_ident().map(fold),
         _ => None,
     }

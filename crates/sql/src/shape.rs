@@ -1,8 +1,9 @@
 //! Statements that a key-value store may answer: one table, plain columns, constants.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, GroupByExpr, LimitClause, OnConflictAction, OnInsert, OrderByKind, OrderBySort, Query, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
+    Assignment, AssignmentTarget, ConflictTarget, Expr, GroupByExpr, LimitClause, OnConflictAction,
+    OnInsert, OrderByKind, OrderBySort, Query, SelectItem, SelectItemQualifiedWildcardKind,
+    SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
 };
 
 use crate::condition::{Conjunct, fold};
@@ -113,9 +114,16 @@ impl Shape {
         match statement {
             Statement::Query(query) => select(query).map(Self::Select),
             Statement::Insert(insert) => {
-                let plain = insert.or.is_none() && !insert.overwrite && insert.partitioned.is_none() && insert.assignments.is_empty();
+                let plain = insert.or.is_none()
+                    && !insert.overwrite
+                    && insert.partitioned.is_none()
+                    && insert.assignments.is_empty();
                 let rows = insert_rows(insert.source.as_deref()?)?;
-                let columns = insert.columns.iter().map(|name| name.0.last()?.as_ident().map(fold)).collect::<Option<Vec<_>>>()?;
+                let columns = insert
+                    .columns
+                    .iter()
+                    .map(|name| name.0.last()?.as_ident().map(fold))
+                    .collect::<Option<Vec<_>>>()?;
                 let shape = Insert {
                     columns: (!columns.is_empty()).then_some(columns),
                     rows,
@@ -125,21 +133,41 @@ impl Shape {
                 plain.then_some(Self::Insert(shape))
             }
             Statement::Update(update) if update.from.is_none() && update.table.joins.is_empty() => {
-                let set = update.assignments.iter().map(assignment).collect::<Option<_>>()?;
-                Some(Self::Update(Update { set, filter: facts(update.selection.as_ref())?, returning: projections(update.returning.as_deref())? }))
+                let set = update
+                    .assignments
+                    .iter()
+                    .map(assignment)
+                    .collect::<Option<_>>()?;
+                Some(Self::Update(Update {
+                    set,
+                    filter: facts(update.selection.as_ref())?,
+                    returning: projections(update.returning.as_deref())?,
+                }))
             }
-            Statement::Delete(delete) if delete.using.is_none() => {
-                Some(Self::Delete(Delete { filter: facts(delete.selection.as_ref())?, returning: projections(delete.returning.as_deref())? }))
-            }
+            Statement::Delete(delete) if delete.using.is_none() => Some(Self::Delete(Delete {
+                filter: facts(delete.selection.as_ref())?,
+                returning: projections(delete.returning.as_deref())?,
+            })),
             _ => None,
         }
     }
 }
 
 fn select(query: &Query) -> Option<Select> {
-    let SetExpr::Select(select) = &*query.body else { return None };
-    let [from] = &select.from[..] else { return None };
-    let TableFactor::Table { args: None, sample: None, .. } = &from.relation else { return None };
+    let SetExpr::Select(select) = &*query.body else {
+        return None;
+    };
+    let [from] = &select.from[..] else {
+        return None;
+    };
+    let TableFactor::Table {
+        args: None,
+        sample: None,
+        ..
+    } = &from.relation
+    else {
+        return None;
+    };
     let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(keys, modifiers) if keys.is_empty() && modifiers.is_empty());
     let plain = query.with.is_none()
         && query.fetch.is_none()
@@ -160,16 +188,32 @@ fn select(query: &Query) -> Option<Select> {
     };
     let limit = match &query.limit_clause {
         None => None,
-        Some(LimitClause::LimitOffset { limit: Some(limit), offset: None, limit_by }) if limit_by.is_empty() => Some(Constant::of(limit)?),
+        Some(LimitClause::LimitOffset {
+            limit: Some(limit),
+            offset: None,
+            limit_by,
+        }) if limit_by.is_empty() => Some(Constant::of(limit)?),
         Some(_) => return None,
     };
     let projection = projections(Some(&select.projection))?;
     // A bare name in ORDER BY means a result column of that name before it means a column of the table.
-    let renamed = |name: &str| select.projection.iter().any(|item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if fold(alias) == name));
-    if order.iter().any(|key| key.column.qualifier.is_none() && renamed(&key.column.name)) {
+    let renamed = |name: &str| {
+        select.projection.iter().any(
+            |item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if fold(alias) == name),
+        )
+    };
+    if order
+        .iter()
+        .any(|key| key.column.qualifier.is_none() && renamed(&key.column.name))
+    {
         return None;
     }
-    plain.then_some(Select { projection, filter: facts(select.selection.as_ref())?, order, limit })
+    plain.then_some(Select {
+        projection,
+        filter: facts(select.selection.as_ref())?,
+        order,
+        limit,
+    })
 }
 
 fn order_key(key: &sqlparser::ast::OrderByExpr) -> Option<OrderKey> {
@@ -178,7 +222,11 @@ fn order_key(key: &sqlparser::ast::OrderByExpr) -> Option<OrderKey> {
         Some(OrderBySort::Desc) => true,
         Some(OrderBySort::Using(_)) => return None,
     };
-    Some(OrderKey { column: ColumnRef::of(&key.expr)?, descending, nulls_first: key.options.nulls_first })
+    Some(OrderKey {
+        column: ColumnRef::of(&key.expr)?,
+        descending,
+        nulls_first: key.options.nulls_first,
+    })
 }
 
 /// A result list of columns and stars. Aliases don't matter: PostgreSQL names the result's columns.
@@ -187,17 +235,25 @@ fn projections(items: Option<&[SelectItem]>) -> Option<Vec<Projection>> {
         .unwrap_or_default()
         .iter()
         .map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => ColumnRef::of(expr).map(Projection::Column),
-            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), options) => {
-                plain_wildcard(options).then_some(Projection::All)
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                ColumnRef::of(expr).map(Projection::Column)
             }
+            SelectItem::Wildcard(options)
+            | SelectItem::QualifiedWildcard(
+                SelectItemQualifiedWildcardKind::ObjectName(_),
+                options,
+            ) => plain_wildcard(options).then_some(Projection::All),
             _ => None,
         })
         .collect()
 }
 
 fn plain_wildcard(options: &WildcardAdditionalOptions) -> bool {
-    options.opt_ilike.is_none() && options.opt_exclude.is_none() && options.opt_except.is_none() && options.opt_replace.is_none() && options.opt_rename.is_none()
+    options.opt_ilike.is_none()
+        && options.opt_exclude.is_none()
+        && options.opt_except.is_none()
+        && options.opt_replace.is_none()
+        && options.opt_rename.is_none()
 }
 
 /// The facts of a condition when it holds nothing else.
@@ -206,19 +262,39 @@ fn facts(selection: Option<&Expr>) -> Option<Vec<Fact>> {
     if let Some(selection) = selection {
         crate::condition::conjuncts(selection, &mut all);
     }
-    all.into_iter().map(|conjunct| (conjunct.fact != Fact::Other).then_some(conjunct.fact)).collect()
+    all.into_iter()
+        .map(|conjunct| (conjunct.fact != Fact::Other).then_some(conjunct.fact))
+        .collect()
 }
 
 fn insert_rows(source: &Query) -> Option<Vec<Vec<InsertValue>>> {
-    let plain = source.with.is_none() && source.order_by.is_none() && source.limit_clause.is_none() && source.fetch.is_none();
-    let SetExpr::Values(values) = &*source.body else { return None };
-    let rows = values.rows.iter().map(|row| row.content.iter().map(insert_value).collect::<Option<Vec<_>>>()).collect::<Option<_>>()?;
+    let plain = source.with.is_none()
+        && source.order_by.is_none()
+        && source.limit_clause.is_none()
+        && source.fetch.is_none();
+    let SetExpr::Values(values) = &*source.body else {
+        return None;
+    };
+    let rows = values
+        .rows
+        .iter()
+        .map(|row| {
+            row.content
+                .iter()
+                .map(insert_value)
+                .collect::<Option<Vec<_>>>()
+        })
+        .collect::<Option<_>>()?;
     plain.then_some(rows)
 }
 
 fn insert_value(expr: &Expr) -> Option<InsertValue> {
     match expr {
-        Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default") => Some(InsertValue::Default),
+        Expr::Identifier(word)
+            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default") =>
+        {
+            Some(InsertValue::Default)
+        }
         _ => Constant::of(expr).map(InsertValue::Constant),
     }
 }
@@ -231,7 +307,9 @@ fn conflict(on: Option<&OnInsert>) -> Option<ConflictAction> {
     };
     let target = match &on.conflict_target {
         None => None,
-        Some(ConflictTarget::Columns(columns)) => Some(columns.iter().map(fold).collect::<Vec<_>>()),
+        Some(ConflictTarget::Columns(columns)) => {
+            Some(columns.iter().map(fold).collect::<Vec<_>>())
+        }
         Some(ConflictTarget::OnConstraint(_)) => return None,
     };
     match (&on.action, target) {
@@ -239,10 +317,16 @@ fn conflict(on: Option<&OnInsert>) -> Option<ConflictAction> {
         (OnConflictAction::DoUpdate(update), Some(target)) if update.selection.is_none() => {
             let columns = update.assignments.iter().map(|assignment| {
                 let column = assigned(assignment)?;
-                let excluded = ColumnRef { qualifier: Some("excluded".into()), name: column.clone() };
+                let excluded = ColumnRef {
+                    qualifier: Some("excluded".into()),
+                    name: column.clone(),
+                };
                 (ColumnRef::of(&assignment.value)? == excluded).then_some(column)
             });
-            Some(ConflictAction::Replace(columns.collect::<Option<_>>()?, target))
+            Some(ConflictAction::Replace(
+                columns.collect::<Option<_>>()?,
+                target,
+            ))
         }
         _ => None,
     }

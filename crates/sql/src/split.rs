@@ -22,22 +22,40 @@ impl Statement {
     /// Whether one of its words (quoted or not) is accepted: the test whether it may name a certain table.
     #[must_use]
     pub fn has_word(&self, text: &str, mut accept: impl FnMut(&str) -> bool) -> bool {
-        self.tokens.iter().filter(|token| matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord)).any(|token| accept(&token.identifier(text)))
+        self.tokens
+            .iter()
+            .filter(|token| matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord))
+            .any(|token| accept(&token.identifier(text)))
     }
 
     /// Whether one of its words is this keyword (in lower case).
     #[must_use]
     pub fn has_keyword(&self, text: &str, keyword: &str) -> bool {
-        self.tokens.iter().any(|token| token.is_keyword(text, keyword))
+        self.tokens
+            .iter()
+            .any(|token| token.is_keyword(text, keyword))
     }
 
     /// Whether a replica may answer it, as far as its words tell: a query that locks, writes or makes nothing.
     #[must_use]
     pub fn is_read(&self, text: &str) -> bool {
-        const WRITES: &[&str] = &["insert", "update", "delete", "merge", "into", "nextval", "setval", "share", "pg_notify"];
+        const WRITES: &[&str] = &[
+            "insert",
+            "update",
+            "delete",
+            "merge",
+            "into",
+            "nextval",
+            "setval",
+            "share",
+            "pg_notify",
+        ];
         matches!(self.verb, Verb::Select | Verb::With)
             && self.session == SessionEffect::None
-            && !self.tokens.iter().any(|token| WRITES.iter().any(|word| token.is_keyword(text, word)))
+            && !self
+                .tokens
+                .iter()
+                .any(|token| WRITES.iter().any(|word| token.is_keyword(text, word)))
     }
 }
 
@@ -57,7 +75,14 @@ pub fn split(text: &str) -> Vec<Statement> {
                 continue;
             }
             // CREATE FUNCTION … BEGIN ATOMIC …; …; END: its semicolons are its own, and CASE … END nests in it.
-            TokenKind::Word if token.is_keyword(text, "atomic") && current.last().is_some_and(|last| last.is_keyword(text, "begin")) => atomic += 1,
+            TokenKind::Word
+                if token.is_keyword(text, "atomic")
+                    && current
+                        .last()
+                        .is_some_and(|last| last.is_keyword(text, "begin")) =>
+            {
+                atomic += 1
+            }
             TokenKind::Word if atomic > 0 && token.is_keyword(text, "case") => atomic += 1,
             TokenKind::Word if atomic > 0 && token.is_keyword(text, "end") => atomic -= 1,
             _ => {}
@@ -69,10 +94,17 @@ pub fn split(text: &str) -> Vec<Statement> {
 }
 
 fn finish(text: &str, tokens: Vec<Token>, statements: &mut Vec<Statement>) {
-    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return };
+    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
+        return;
+    };
     let verb = Verb::of(text, &tokens);
     let session = SessionEffect::of(text, verb, &tokens);
-    statements.push(Statement { range: first.range.start..last.range.end, verb, session, tokens });
+    statements.push(Statement {
+        range: first.range.start..last.range.end,
+        verb,
+        session,
+        tokens,
+    });
 }
 
 #[cfg(test)]
@@ -85,12 +117,20 @@ mod tests {
 
     #[test]
     fn splits_at_semicolons_that_end_statements() {
-        assert_eq!(verbs("BEGIN; SELECT ';'; COMMIT;; -- nothing"), [Verb::Begin, Verb::Select, Verb::Commit]);
-        assert_eq!(verbs("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"), [
-            Verb::OtherDefinition,
-            Verb::Select
-        ]);
-        assert_eq!(verbs("CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; DELETE FROM b)"), [Verb::OtherDefinition]);
+        assert_eq!(
+            verbs("BEGIN; SELECT ';'; COMMIT;; -- nothing"),
+            [Verb::Begin, Verb::Select, Verb::Commit]
+        );
+        assert_eq!(
+            verbs(
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"
+            ),
+            [Verb::OtherDefinition, Verb::Select]
+        );
+        assert_eq!(
+            verbs("CREATE RULE r AS ON INSERT TO t DO (DELETE FROM a; DELETE FROM b)"),
+            [Verb::OtherDefinition]
+        );
         assert_eq!(verbs("(SELECT 1) UNION SELECT 2"), [Verb::Select]);
         assert!(verbs(" /* only */ ").is_empty());
     }
@@ -98,13 +138,29 @@ mod tests {
     #[test]
     fn session_effects_are_seen() {
         let effect = |text: &str| split(text).remove(0).session;
-        assert_eq!(effect("SET TIME ZONE 'UTC'"), SessionEffect::Set { name: "timezone".into() });
-        assert_eq!(effect("set session myapp.user = '1'"), SessionEffect::Set { name: "myapp.user".into() });
+        assert_eq!(
+            effect("SET TIME ZONE 'UTC'"),
+            SessionEffect::Set {
+                name: "timezone".into()
+            }
+        );
+        assert_eq!(
+            effect("set session myapp.user = '1'"),
+            SessionEffect::Set {
+                name: "myapp.user".into()
+            }
+        );
         assert_eq!(effect("SET LOCAL search_path = x"), SessionEffect::None);
         assert_eq!(effect("RESET ALL"), SessionEffect::Reset { name: None });
         assert_eq!(effect("LISTEN c"), SessionEffect::Pins("LISTEN"));
-        assert_eq!(effect("SELECT pg_advisory_lock(1)"), SessionEffect::Pins("a session advisory lock"));
-        assert_eq!(effect("CREATE TEMP TABLE t (a int)"), SessionEffect::Pins("a temporary table"));
+        assert_eq!(
+            effect("SELECT pg_advisory_lock(1)"),
+            SessionEffect::Pins("a session advisory lock")
+        );
+        assert_eq!(
+            effect("CREATE TEMP TABLE t (a int)"),
+            SessionEffect::Pins("a temporary table")
+        );
         assert_eq!(effect("SELECT 'LISTEN'"), SessionEffect::None);
         assert_eq!(effect("rollback to savepoint x"), SessionEffect::None);
     }

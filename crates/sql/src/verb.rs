@@ -50,9 +50,18 @@ impl Verb {
     /// The verb of a statement's tokens.
     #[must_use]
     pub fn of(text: &str, tokens: &[Token]) -> Self {
-        let word = |position: usize| tokens.get(position).map_or(std::borrow::Cow::Borrowed(""), |token| token.identifier(text));
+        let word = |position: usize| {
+            tokens
+                .get(position)
+                .map_or(std::borrow::Cow::Borrowed(""), |token| {
+                    token.identifier(text)
+                })
+        };
         // A query may be wrapped in parentheses.
-        let first = tokens.iter().position(|token| text[token.range.clone()] != *"(").unwrap_or(tokens.len());
+        let first = tokens
+            .iter()
+            .position(|token| text[token.range.clone()] != *"(")
+            .unwrap_or(tokens.len());
         match (word(first).as_ref(), word(first + 1).as_ref()) {
             ("", _) => Self::Empty,
             ("select" | "values" | "table", _) => Self::Select,
@@ -64,8 +73,16 @@ impl Verb {
             ("begin", _) | ("start", "transaction") => Self::Begin,
             ("commit" | "end", _) => Self::Commit,
             ("rollback" | "abort", next) => {
-                let target = if matches!(next, "work" | "transaction") { word(first + 2) } else { word(first + 1) };
-                if target == "to" { Self::RollbackTo } else { Self::Rollback }
+                let target = if matches!(next, "work" | "transaction") {
+                    word(first + 2)
+                } else {
+                    word(first + 1)
+                };
+                if target == "to" {
+                    Self::RollbackTo
+                } else {
+                    Self::Rollback
+                }
             }
             ("savepoint", _) => Self::Savepoint,
             ("release", _) => Self::Release,
@@ -75,7 +92,11 @@ impl Verb {
             ("truncate", _) => Self::Truncate,
             ("create", "table" | "unlogged" | "temp" | "temporary" | "global" | "local") => {
                 // CREATE TEMP may also make a view or a sequence.
-                if (1..4).any(|ahead| word(first + ahead) == "table") { Self::CreateTable } else { Self::OtherDefinition }
+                if (1..4).any(|ahead| word(first + ahead) == "table") {
+                    Self::CreateTable
+                } else {
+                    Self::OtherDefinition
+                }
             }
             ("create", "index") | ("create", "unique") => Self::CreateIndex,
             ("drop", "table") => Self::DropTable,
@@ -83,7 +104,9 @@ impl Verb {
             ("create" | "alter" | "drop", _) => Self::OtherDefinition,
             ("prepare", _) => Self::Prepare,
             ("execute", _) => Self::Execute,
-            ("grant" | "revoke" | "comment" | "analyze" | "analyse" | "vacuum" | "security", _) => Self::Administration,
+            ("grant" | "revoke" | "comment" | "analyze" | "analyse" | "vacuum" | "security", _) => {
+                Self::Administration
+            }
             _ => Self::Other,
         }
     }
@@ -93,7 +116,13 @@ impl Verb {
     pub fn is_transaction_control(self) -> bool {
         matches!(
             self,
-            Self::Begin | Self::Commit | Self::Rollback | Self::RollbackTo | Self::Savepoint | Self::Release | Self::PrepareTransaction
+            Self::Begin
+                | Self::Commit
+                | Self::Rollback
+                | Self::RollbackTo
+                | Self::Savepoint
+                | Self::Release
+                | Self::PrepareTransaction
         )
     }
 }

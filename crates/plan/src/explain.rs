@@ -1,0 +1,240 @@
+//! A plan in words, a line each.
+
+use flywheel_sql::Parsed;
+use flywheel_store::Operation;
+
+use crate::access::End;
+use crate::native::{NativeSelect, OnConflict, ReadOperation};
+use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, Plan};
+
+/// The plan of the statement `text`.
+#[must_use]
+pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
+    if let Some((native, home)) = &plan.native {
+        let mut out = vec![format!("Native on {} ({})", home.name(), place(home))];
+        out.extend(
+            native_lines(native, home)
+                .into_iter()
+                .map(|line| format!("  {line}")),
+        );
+        return out;
+    }
+    match &plan.general {
+        General::Read { fetches } => {
+            let mut out = vec!["Mixed: PostgreSQL runs the statement over fetched rows".to_owned()];
+            out.extend(
+                fetches
+                    .iter()
+                    .flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)),
+            );
+            out
+        }
+        General::Write {
+            targets,
+            fetches,
+            on_conflict,
+        } => {
+            let mut out = vec!["Staged: PostgreSQL runs the statement on staged rows, their difference is written to the store".to_owned()];
+            for target in targets {
+                let write = target
+                    .home
+                    .store
+                    .describe(Operation::WriteAll, &target.home.table);
+                out.push(format!(
+                    "  Write {} ({})",
+                    target.home.name(),
+                    place(&target.home)
+                ));
+                out.push(format!(
+                    "    Operation: {write}, if the rows are still as they were read"
+                ));
+                match &target.fetch {
+                    Some(fetch) => out.extend(
+                        fetch_lines(fetch, parsed, max_fetch_rows)
+                            .into_iter()
+                            .map(|line| format!("  {line}")),
+                    ),
+                    None if *on_conflict => {
+                        out.push("    Fetch: the rows whose keys the new rows have".into())
+                    }
+                    None => {}
+                }
+            }
+            out.extend(
+                fetches
+                    .iter()
+                    .flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)),
+            );
+            out
+        }
+        General::Refuse(error) => vec![format!("Refused: {}", error.message())],
+    }
+}
+
+fn place(home: &Home) -> String {
+    format!("store \"{}\", {}", home.store_name, home.store.kind())
+}
+
+fn native_lines(native: &Native, home: &Home) -> Vec<String> {
+    let describe =
+        |operation| format!("Operation: {}", home.store.describe(operation, &home.table));
+    match native {
+        Native::Select(select) => select_lines(select, home),
+        Native::Insert(insert) => {
+            let operation = if insert.row_count() > 1 {
+                Operation::WriteAll
+            } else {
+                Operation::Put
+            };
+            let condition = match insert.on_conflict {
+                OnConflict::Error => "Condition: the key is not there, else 23505",
+                OnConflict::Nothing => "Condition: the key is not there, else nothing",
+                OnConflict::Replace => "Condition: none, a row of this key is replaced",
+            };
+            vec![describe(operation), condition.into()]
+        }
+        Native::Update(update) => vec![
+            describe(Operation::Update),
+            access_line(&update.access, home),
+            "Condition: the key is there".into(),
+        ],
+        Native::Delete(delete) => vec![
+            describe(Operation::Delete),
+            access_line(&delete.access, home),
+        ],
+    }
+}
+
+fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
+    let mut out = vec![format!(
+        "Operation: {}",
+        home.store.describe(select.operation(), &home.table)
+    )];
+    let (access, order) = match &select.read {
+        ReadOperation::Keys(access) => (access, None),
+        ReadOperation::Range { access, descending } => (access, Some(("sort key", *descending))),
+        ReadOperation::ByScore { access, descending } => (access, Some(("score", *descending))),
+    };
+    out.push(access_line(access, home));
+    out.extend(order.map(|(what, descending)| {
+        format!(
+            "Order: {what} {}",
+            if descending {
+                "descending"
+            } else {
+                "ascending"
+            }
+        )
+    }));
+    out.extend(
+        select
+            .limit
+            .as_ref()
+            .map(|limit| format!("Limit: {}", constant(limit))),
+    );
+    out
+}
+
+fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
+    let home = &fetch.home;
+    let relation = &parsed.relations[fetch.relation];
+    let alias = relation
+        .alias
+        .as_ref()
+        .map_or(String::new(), |alias| format!(" {alias}"));
+    let operation = match &fetch.access {
+        FetchAccess::Direct(Access::All) => Operation::Scan,
+        FetchAccess::Direct(Access::Keys(keys)) if keys.len() == 1 => Operation::Get,
+        FetchAccess::Direct(Access::Keys(_)) => Operation::GetMany,
+        FetchAccess::Joined(_) if home.table.table.primary_key.len() == 1 => Operation::GetMany,
+        FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined(_) => Operation::Range,
+    };
+    let rows = match &fetch.access {
+        FetchAccess::Direct(Access::All) if !home.table.allow_scan => {
+            "Rows: all, which `allow_scan = false` refuses".into()
+        }
+        FetchAccess::Direct(access) => access_line(access, home),
+        FetchAccess::Joined(KeySource::Postgres { sql }) => format!(
+            "Key: {} from PostgreSQL: {sql}",
+            home.table.table.partition_column().name
+        ),
+        FetchAccess::Joined(KeySource::Fetched { relation, column }) => {
+            let source = &parsed.relations[*relation];
+            let _ = column;
+            format!(
+                "Key: {} from the rows of {}",
+                home.table.table.partition_column().name,
+                source.qualifier()
+            )
+        }
+    };
+    vec![
+        format!("  Fetch {}{alias} ({})", home.name(), place(home)),
+        format!(
+            "    Operation: {}",
+            home.store.describe(operation, &home.table)
+        ),
+        format!("    {rows}"),
+        format!("    At most {max_fetch_rows} rows"),
+    ]
+}
+
+fn access_line(access: &Access, home: &Home) -> String {
+    let table = &home.table.table;
+    let key_names: Vec<_> = table
+        .primary_key
+        .iter()
+        .map(|&position| table.columns[position].name.as_str())
+        .collect();
+    match access {
+        Access::All => "Rows: all".into(),
+        Access::Keys(keys) => match &keys[..] {
+            [key] => format!(
+                "Key: {}",
+                key_names
+                    .iter()
+                    .zip(key)
+                    .map(|(name, value)| format!("{name} = {}", constant(value)))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ),
+            keys => format!("Keys: {} of ({})", keys.len(), key_names.join(", ")),
+        },
+        Access::Partitions {
+            values,
+            lower,
+            upper,
+        } => {
+            let values: Vec<_> = values.iter().map(constant).collect();
+            let mut out = match &values[..] {
+                [one] => format!("Key: {} = {one}", key_names[0]),
+                many => format!("Key: {} in ({})", key_names[0], many.join(", ")),
+            };
+            let sort = key_names.get(1).copied().unwrap_or_default();
+            let end = |end: &Option<End>, open: &str| {
+                end.as_ref().map_or(String::new(), |end| {
+                    format!(
+                        ", {sort} {open}{} {}",
+                        if end.inclusive { "=" } else { "" },
+                        constant(&end.value)
+                    )
+                })
+            };
+            out.push_str(&end(lower, ">"));
+            out.push_str(&end(upper, "<"));
+            out
+        }
+    }
+}
+
+fn constant(constant: &flywheel_sql::Constant) -> String {
+    use flywheel_sql::Constant;
+    match constant {
+        Constant::Null => "NULL".into(),
+        Constant::Bool(flag) => flag.to_string(),
+        Constant::Number(digits) => digits.clone(),
+        Constant::String(text) => format!("'{}'", text.replace('\'', "''")),
+        Constant::Parameter(position) => format!("${}", position + 1),
+        Constant::Cast(inner, name) => format!("{}::{name}", self::constant(inner)),
+    }
+}

@@ -1,0 +1,310 @@
+//! Which rows to fetch for a statement that PostgreSQL runs.
+//!
+//! The rows may be a superset: PostgreSQL checks every condition again. What is pushed to a store must only never lose a row.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Relation};
+use flywheel_types::{Key, Scalar, Table, Value};
+
+use crate::access::{Access, ResolvedAccess, TableFact, distinct};
+use crate::{Home, Parameters};
+
+/// The rows of one place in a statement that names a store table.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    /// The place, as a position in [`flywheel_sql::Parsed::relations`].
+    pub relation: usize,
+    /// The table.
+    pub home: Arc<Home>,
+    /// Which rows.
+    pub access: FetchAccess,
+}
+
+/// Which rows are fetched.
+#[derive(Debug, Clone)]
+pub enum FetchAccess {
+    /// What constants say.
+    Direct(Access),
+    /// Rows whose key starts with a value that another relation has: a semi-join.
+    Joined(KeySource),
+}
+
+/// Where the values of a semi-join come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// PostgreSQL: a query of one column, whose parameters are the statement's.
+    Postgres {
+        /// The query.
+        sql: String,
+    },
+    /// A column of another store table in the same statement, fetched before.
+    Fetched {
+        /// Its place.
+        relation: usize,
+        /// The column.
+        column: usize,
+    },
+}
+
+/// The accesses that a semi-join's values make.
+#[must_use]
+pub fn joined_access(table: &Table, values: Vec<Value>) -> ResolvedAccess {
+    if table.primary_key.len() == 1 {
+        let keys = values
+            .into_iter()
+            .filter(|value| !value.is_null())
+            .map(|value| Key::new(vec![value]))
+            .collect();
+        return ResolvedAccess::Keys(distinct(keys));
+    }
+    // Without ends there is nothing to resolve, so this can't fail.
+    Access::ranges(table, values, None, None, &Parameters::default()).unwrap_or(ResolvedAccess::All)
+}
+
+/// The fetches for all `wanted` places of a statement (place and table), in an order in which each comes after those it takes values from.
+pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)]) -> Vec<Fetch> {
+    let scope = Scope {
+        relations,
+        homes: wanted,
+    };
+    let mut done: Vec<Fetch> = Vec::new();
+    let mut open: Vec<(usize, Arc<Home>)> = Vec::new();
+    for (relation, home) in wanted {
+        match scope.direct(*relation, home) {
+            Access::All => open.push((*relation, home.clone())),
+            access => done.push(Fetch {
+                relation: *relation,
+                home: home.clone(),
+                access: FetchAccess::Direct(access),
+            }),
+        }
+    }
+    // Each round may find sources among what the rounds before have settled.
+    while let Some((at, source)) = open
+        .iter()
+        .enumerate()
+        .find_map(|(at, (relation, home))| Some((at, scope.source(*relation, home, &done)?)))
+    {
+        let (relation, home) = open.remove(at);
+        done.push(Fetch {
+            relation,
+            home,
+            access: FetchAccess::Joined(source),
+        });
+    }
+    done.extend(open.into_iter().map(|(relation, home)| Fetch {
+        relation,
+        home,
+        access: FetchAccess::Direct(Access::All),
+    }));
+    done
+}
+
+/// A column of one place of the statement.
+type Node = (usize, String);
+
+struct Scope<'a> {
+    relations: &'a [Relation],
+    homes: &'a [(usize, Arc<Home>)],
+}
+
+impl Scope<'_> {
+    fn home(&self, relation: usize) -> Option<&Home> {
+        self.homes
+            .iter()
+            .find(|(each, _)| *each == relation)
+            .map(|(_, home)| &**home)
+    }
+
+    /// The place among `relation`'s siblings that a column belongs to.
+    fn node(&self, relation: usize, column: &ColumnRef) -> Option<Node> {
+        let siblings = &self.relations[relation].siblings;
+        let owner = match &column.qualifier {
+            Some(qualifier) => *siblings.iter().find(|&&each| {
+                self.relations[each].qualifier() == qualifier
+                    && !self.relations[each].renames_columns
+            })?,
+            None if self.relations[relation].alone && !self.relations[relation].renames_columns => {
+                relation
+            }
+            // PostgreSQL has accepted the statement, so only one relation has the column. Where no store table has it, it is unknown whose it is.
+            None => *siblings.iter().find(|&&each| {
+                !self.relations[each].renames_columns
+                    && self
+                        .home(each)
+                        .is_some_and(|home| home.table.table.column(&column.name).is_some())
+            })?,
+        };
+        Some((owner, column.name.clone()))
+    }
+
+    /// All columns that equal `start` in every row of `relation` that matters.
+    fn equal_columns(&self, relation: usize, start: Node) -> Vec<Node> {
+        let mut class = vec![start];
+        let mut at = 0;
+        while at < class.len() {
+            for conjunct in &self.relations[relation].conjuncts {
+                let Fact::Same(left, right) = &conjunct.fact else {
+                    continue;
+                };
+                let (Some(left), Some(right)) =
+                    (self.node(relation, left), self.node(relation, right))
+                else {
+                    continue;
+                };
+                let other = if left == class[at] {
+                    right
+                } else if right == class[at] {
+                    left
+                } else {
+                    continue;
+                };
+                if !class.contains(&other) {
+                    class.push(other);
+                }
+            }
+            at += 1;
+        }
+        class
+    }
+
+    /// What constants say of the table's key, directly or through equal columns.
+    fn direct(&self, relation: usize, home: &Home) -> Access {
+        let table = &home.table.table;
+        let own = |column: &ColumnRef| {
+            let (owner, name) = self.node(relation, column)?;
+            (owner == relation).then(|| table.column(&name)).flatten()
+        };
+        let mut facts: Vec<TableFact> = self.relations[relation]
+            .conjuncts
+            .iter()
+            .filter_map(|conjunct| TableFact::of(&conjunct.fact, own))
+            .collect();
+        for &position in &table.primary_key {
+            let column = &table.columns[position];
+            // Texts of different types compare differently (char(n), citext); numbers, uuids and times don't.
+            if matches!(column.ty.scalar, Scalar::Text | Scalar::Varchar(_)) {
+                continue;
+            }
+            for node in self
+                .equal_columns(relation, (relation, column.name.clone()))
+                .into_iter()
+                .skip(1)
+            {
+                facts.extend(
+                    self.constants_of(relation, &node)
+                        .map(|values| match values {
+                            (true, mut values) => {
+                                TableFact::Compare(position, Comparison::Equal, values.remove(0))
+                            }
+                            (false, values) => TableFact::In(
+                                vec![position],
+                                values.into_iter().map(|value| vec![value]).collect(),
+                            ),
+                        }),
+                );
+            }
+        }
+        Access::of(table, &facts).0
+    }
+
+    /// The constants that a column must equal: one (true), or one of a list.
+    fn constants_of(&self, relation: usize, node: &Node) -> Option<(bool, Vec<Constant>)> {
+        self.relations[relation]
+            .conjuncts
+            .iter()
+            .find_map(|conjunct| match &conjunct.fact {
+                Fact::Compare(column, Comparison::Equal, value)
+                    if self.node(relation, column).as_ref() == Some(node) =>
+                {
+                    Some((true, vec![value.clone()]))
+                }
+                Fact::In(columns, rows)
+                    if columns.len() == 1
+                        && self.node(relation, &columns[0]).as_ref() == Some(node) =>
+                {
+                    Some((false, rows.iter().map(|row| row[0].clone()).collect()))
+                }
+                _ => None,
+            })
+    }
+
+    /// Where the first key column's values can come from.
+    fn source(&self, relation: usize, home: &Home, done: &[Fetch]) -> Option<KeySource> {
+        let partition = home.table.table.partition_column();
+        let class = self.equal_columns(relation, (relation, partition.name.clone()));
+        let fetched = class.iter().skip(1).find_map(|(other, name)| {
+            let table = &done
+                .iter()
+                .find(|fetch| fetch.relation == *other)?
+                .home
+                .table
+                .table;
+            let column = table.column(name)?;
+            // Values of the other column are used as they are: they must be of the key's own type.
+            let alike = same_values(table.columns[column].ty.scalar, partition.ty.scalar);
+            alike.then_some(KeySource::Fetched {
+                relation: *other,
+                column,
+            })
+        });
+        fetched.or_else(|| {
+            let (other, name) = class
+                .iter()
+                .skip(1)
+                .find(|(other, _)| self.home(*other).is_none())?;
+            Some(KeySource::Postgres {
+                sql: self.distinct_values(*other, name),
+            })
+        })
+    }
+
+    /// The values of a relational column under the conditions that concern its table alone. Dropping a condition only widens the set.
+    fn distinct_values(&self, relation: usize, column: &str) -> String {
+        let place = &self.relations[relation];
+        let own: HashSet<&str> = HashSet::from([place.qualifier()]);
+        let conditions: Vec<&str> = place
+            .conjuncts
+            .iter()
+            .filter(|conjunct| conjunct.plain && !conjunct.columns.is_empty())
+            .filter(|conjunct| {
+                conjunct.columns.iter().all(|column| {
+                    column
+                        .qualifier
+                        .as_deref()
+                        .map_or(place.alone, |qualifier| own.contains(qualifier))
+                })
+            })
+            .map(|conjunct| conjunct.sql.as_str())
+            .collect();
+        let schema = place
+            .name
+            .schema
+            .as_ref()
+            .map_or(String::new(), |schema| format!("{}.", quote(schema)));
+        let filter = if conditions.is_empty() {
+            String::new()
+        } else {
+            format!(" WHERE {}", conditions.join(" AND "))
+        };
+        let qualifier = quote(place.qualifier());
+        format!(
+            "SELECT DISTINCT {qualifier}.{} FROM {schema}{} AS {qualifier}{filter}",
+            quote(column),
+            quote(&place.name.name)
+        )
+    }
+}
+
+/// Whether values of two types are the same [`Value`]s.
+fn same_values(left: Scalar, right: Scalar) -> bool {
+    let is_integer = |scalar| matches!(scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8);
+    let is_text = |scalar| matches!(scalar, Scalar::Text | Scalar::Varchar(_));
+    left == right || (is_integer(left) && is_integer(right)) || (is_text(left) && is_text(right))
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,86 @@
+//! Statements that a store answers exactly, alone.
+
+mod delete;
+mod insert;
+mod select;
+mod update;
+
+pub use delete::NativeDelete;
+pub use insert::{NativeInsert, OnConflict};
+pub use select::{NativeSelect, ReadOperation};
+pub use update::NativeUpdate;
+
+use flywheel_sql::{ColumnRef, Fact, Projection, Relation, Shape};
+use flywheel_types::Table;
+
+use crate::Home;
+use crate::access::{Access, TableFact};
+
+/// One store operation that is the whole statement. Its constants are resolved at execution; where that fails, the general plan answers.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each variant holds the struct of its name")]
+pub enum Native {
+    Select(NativeSelect),
+    Insert(NativeInsert),
+    Update(NativeUpdate),
+    Delete(NativeDelete),
+}
+
+impl Native {
+    pub(crate) fn of(shape: &Shape, relation: &Relation, home: &Home) -> Option<Self> {
+        let target = Columns {
+            table: &home.table.table,
+            relation,
+        };
+        match shape {
+            Shape::Select(shape) => NativeSelect::of(shape, &target, home).map(Self::Select),
+            Shape::Insert(shape) => NativeInsert::of(shape, &target).map(Self::Insert),
+            Shape::Update(shape) => NativeUpdate::of(shape, &target).map(Self::Update),
+            Shape::Delete(shape) => NativeDelete::of(shape, &target).map(Self::Delete),
+        }
+    }
+}
+
+/// The columns of the one table that a statement names.
+pub(crate) struct Columns<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) relation: &'a Relation,
+}
+
+impl Columns<'_> {
+    pub(crate) fn position(&self, column: &ColumnRef) -> Option<usize> {
+        let own = column
+            .qualifier
+            .as_deref()
+            .is_none_or(|qualifier| qualifier == self.relation.qualifier());
+        own.then(|| self.table.column(&column.name)).flatten()
+    }
+
+    /// The result's columns as positions in the table.
+    pub(crate) fn projection(&self, items: &[Projection]) -> Option<Vec<usize>> {
+        let mut positions = Vec::new();
+        for item in items {
+            match item {
+                Projection::All => positions.extend(0..self.table.columns.len()),
+                Projection::Column(column) => positions.push(self.position(column)?),
+            }
+        }
+        Some(positions)
+    }
+
+    /// The access that a whole WHERE clause is, when it leaves nothing to recheck.
+    pub(crate) fn exact_access(&self, filter: &[Fact]) -> Option<Access> {
+        let facts = filter
+            .iter()
+            .map(|fact| TableFact::of(fact, |column| self.position(column)))
+            .collect::<Option<Vec<_>>>()?;
+        let (access, exact) = Access::of(self.table, &facts);
+        exact.then_some(access)
+    }
+
+    /// The access to one row, when a WHERE clause is nothing but its key.
+    pub(crate) fn single_key(&self, filter: &[Fact]) -> Option<Access> {
+        self.exact_access(filter)
+            .filter(|access| matches!(access, Access::Keys(keys) if keys.len() == 1))
+    }
+}

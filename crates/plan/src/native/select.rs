@@ -1,0 +1,122 @@
+//! SELECT by key, by keys, by a range of one partition, or the top of a sorted set.
+
+use flywheel_sql::{Constant, OrderKey, Select};
+use flywheel_store::{Layout, Operation};
+
+use super::Columns;
+use crate::access::orders_exactly;
+use crate::{Access, Home};
+
+/// How the rows are read.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReadOperation {
+    /// Rows by their keys, in any order.
+    Keys(Access),
+    /// One range of one partition, in the sort key's order.
+    Range {
+        /// The partition and its ends.
+        access: Access,
+        /// From the highest sort key down.
+        descending: bool,
+    },
+    /// One partition of a sorted set, by score.
+    ByScore {
+        /// The partition; [`Access::All`] when the table is one set.
+        access: Access,
+        /// From the highest score down.
+        descending: bool,
+    },
+}
+
+/// A SELECT that is one read of the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NativeSelect {
+    /// What is read.
+    pub read: ReadOperation,
+    /// The result's columns, as positions in the table.
+    pub projection: Vec<usize>,
+    /// LIMIT
+    pub limit: Option<Constant>,
+}
+
+impl NativeSelect {
+    pub(super) fn of(shape: &Select, columns: &Columns<'_>, home: &Home) -> Option<Self> {
+        let projection = columns.projection(&shape.projection)?;
+        let access = columns.exact_access(&shape.filter)?;
+        let order = shape
+            .order
+            .iter()
+            .map(|key| Some((columns.position(&key.column)?, key)))
+            .collect::<Option<Vec<_>>>()?;
+        let read = match (&access, home.table.layout) {
+            // Rows of several keys come in no order, and a limit would have to choose among them as PostgreSQL does: at random.
+            (Access::Keys(keys), _) if order.is_empty() || keys.len() == 1 => {
+                ReadOperation::Keys(access)
+            }
+            (Access::Partitions { .. } | Access::All, Layout::SortedSet { score })
+                if is_by_score(&order, score) =>
+            {
+                let whole_set = columns.table.primary_key.len() == 1;
+                if whole_set != matches!(access, Access::All) || !is_unbounded(&access) {
+                    return None;
+                }
+                ReadOperation::ByScore {
+                    access,
+                    descending: order[0].1.descending,
+                }
+            }
+            (Access::Partitions { values, .. }, _) if values.len() == 1 => ReadOperation::Range {
+                access,
+                descending: sort_direction(columns, &order)?,
+            },
+            _ => return None,
+        };
+        Some(Self {
+            read,
+            projection,
+            limit: shape.limit.clone(),
+        })
+    }
+
+    /// The store's operation, for EXPLAIN.
+    #[must_use]
+    pub fn operation(&self) -> Operation {
+        match &self.read {
+            ReadOperation::Keys(Access::Keys(keys)) if keys.len() == 1 => Operation::Get,
+            ReadOperation::Keys(_) => Operation::GetMany,
+            ReadOperation::Range { .. } => Operation::Range,
+            ReadOperation::ByScore { .. } => Operation::ByScore,
+        }
+    }
+}
+
+fn is_by_score(order: &[(usize, &OrderKey)], score: usize) -> bool {
+    // Equal scores come in any order in PostgreSQL, and in the members' order in the set: one of those it allows.
+    matches!(order, [(position, _)] if *position == score)
+}
+
+fn is_unbounded(access: &Access) -> bool {
+    match access {
+        Access::Partitions {
+            values,
+            lower,
+            upper,
+        } => values.len() == 1 && lower.is_none() && upper.is_none(),
+        _ => true,
+    }
+}
+
+/// Whether ORDER BY asks for the sort key's order backwards; `None` when it asks for an order that the store doesn't have.
+fn sort_direction(columns: &Columns<'_>, order: &[(usize, &OrderKey)]) -> Option<bool> {
+    let Some((_, first)) = order.first() else {
+        return Some(false);
+    };
+    let sort_key = &columns.table.primary_key[1..];
+    let follows = order.len() <= sort_key.len()
+        && order.iter().zip(sort_key).all(|((position, key), sort)| {
+            position == sort
+                && key.descending == first.descending
+                && orders_exactly(&columns.table.columns[*sort])
+        });
+    follows.then_some(first.descending)
+}

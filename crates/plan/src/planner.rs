@@ -1,0 +1,136 @@
+//! The decision, once per distinct text.
+
+use std::sync::Arc;
+
+use flywheel_sql::{Parsed, Role};
+use flywheel_wire::{PgError, sqlstate};
+
+use crate::fetch::{self, Fetch};
+use crate::{Home, Homes, Native};
+
+/// How a statement that names a store table is answered.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// By one store operation, when its constants resolve.
+    pub native: Option<(Native, Arc<Home>)>,
+    /// By PostgreSQL, otherwise.
+    pub general: General,
+}
+
+/// How PostgreSQL answers a statement over rows that aren't its own.
+#[derive(Debug, Clone)]
+pub enum General {
+    /// A statement that changes no store table: fetched rows stand in the place of each.
+    Read {
+        /// The rows.
+        fetches: Vec<Fetch>,
+    },
+    /// A statement that changes store tables: PostgreSQL runs it on their rows, staged in its own empty tables in a
+    /// transaction that is rolled back; the difference is written to the store.
+    Write {
+        /// The tables that it changes, with the rows to stage: those that UPDATE and DELETE can touch.
+        targets: Vec<Target>,
+        /// The rows of store tables that it only reads.
+        fetches: Vec<Fetch>,
+        /// Rows that its INSERT may collide with must be staged too: they are known only once the new rows are.
+        on_conflict: bool,
+    },
+    /// Not at all.
+    Refuse(PgError),
+}
+
+/// A store table that a statement changes.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// The table.
+    pub home: Arc<Home>,
+    /// The rows to stage; `None` for the table of an INSERT.
+    pub fetch: Option<Fetch>,
+}
+
+/// Makes plans for the homes as they are now.
+#[derive(Debug, Clone, Copy)]
+pub struct Planner<'a> {
+    /// Which table lives where.
+    pub homes: &'a Homes,
+    /// The session's search path, the schemas by name.
+    pub search_path: &'a [String],
+}
+
+impl Planner<'_> {
+    /// The plan for a statement; `None` when it names no store table after all.
+    #[must_use]
+    pub fn plan(&self, parsed: &Parsed) -> Option<Plan> {
+        let homed: Vec<(usize, Arc<Home>)> = parsed
+            .relations
+            .iter()
+            .enumerate()
+            .filter_map(|(position, relation)| {
+                Some((
+                    position,
+                    self.homes
+                        .resolve(&relation.name, self.search_path)?
+                        .clone(),
+                ))
+            })
+            .collect();
+        if homed.is_empty() {
+            return None;
+        }
+        let native = match (&parsed.shape, &homed[..]) {
+            (Some(shape), [(position, home)]) if parsed.relations.len() == 1 => {
+                Native::of(shape, &parsed.relations[*position], home)
+                    .map(|native| (native, home.clone()))
+            }
+            _ => None,
+        };
+        Some(Plan {
+            native,
+            general: general(parsed, &homed),
+        })
+    }
+}
+
+fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)]) -> General {
+    if let Some((_, home)) = homed
+        .iter()
+        .find(|(position, _)| parsed.relations[*position].role == Role::Object)
+    {
+        return General::Refuse(unsupported(home, "this kind of statement"));
+    }
+    let fetches = fetch::plan(&parsed.relations, homed);
+    let (targets, fetches): (Vec<_>, Vec<_>) = fetches
+        .into_iter()
+        .partition(|fetch| parsed.relations[fetch.relation].role == Role::Target);
+    let relational_target = parsed
+        .relations
+        .iter()
+        .enumerate()
+        .find(|(position, relation)| {
+            relation.role == Role::Target && !homed.iter().any(|(each, _)| each == position)
+        });
+    match (&targets[..], relational_target) {
+            ([], _) => General::Read { fetches },
+            ([store, ..], Some((_, relation))) => General::Refuse(
+                PgError::error(
+                    sqlstate::FEATURE_NOT_SUPPORTED,
+                    format!("one statement can't write both to \"{}\", homed in {}, and to \"{}\" in PostgreSQL", store.home.name(), store.home.store.kind(), relation.name),
+                )
+                .with_hint("Split it into two statements in one transaction: first read what the second one needs."),
+            ),
+            ([first, second, ..], None) if first.home.name() == second.home.name() => {
+                General::Refuse(unsupported(&first.home, "a statement that writes to it in more than one place"))
+            }
+            (_, None) => {
+                let target = |fetch: Fetch| Target { home: fetch.home.clone(), fetch: (!parsed.relations[fetch.relation].inserted).then_some(fetch) };
+                General::Write { targets: targets.into_iter().map(target).collect(), fetches, on_conflict: parsed.on_conflict }
+            }
+        }
+}
+
+fn unsupported(home: &Home, what: &str) -> PgError {
+    PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, format!("{what} isn't supported for table \"{}\", homed in {}", home.name(), home.store.kind()))
+        .with_hint("SELECT, INSERT, UPDATE, DELETE, CREATE TABLE and DROP TABLE work on it; EXPLAIN shows how.")
+        .with_field(b's', home.name().schema.clone())
+        .with_field(b't', home.name().name.clone())
+}

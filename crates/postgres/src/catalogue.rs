@@ -1,0 +1,118 @@
+//! Table definitions, from PostgreSQL's catalogue.
+
+use std::collections::HashMap;
+
+use flywheel_types::{Column, ColumnDefault, Table, TableName, TypeInfo};
+
+use crate::{Connection, Rows, ServerError};
+
+/// A table's definition together with what a home outside PostgreSQL can't hold.
+#[derive(Debug, Clone)]
+pub struct Definition {
+    /// The table; `None` when it has no primary key.
+    pub table: Option<Table>,
+    /// Constraints and the like that only PostgreSQL could enforce, each as the end of the sentence "table … has …".
+    pub obstacles: Vec<String>,
+    /// Views and rules that read the table, and would find PostgreSQL's empty one: `schema.name`.
+    pub dependents: Vec<String>,
+}
+
+/// One row a column: table name, oid, and the column's facts. `contype = 'p'` gives the key's order by `conkey`.
+const COLUMNS: &str = "
+SELECT n.nspname, c.relname, c.oid, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+       (a.atthasdef OR a.attidentity <> '') AS has_default, a.attgenerated <> '' AS generated,
+       coalesce(l.collname IN ('C', 'POSIX') OR (l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')), true) AS byte_ordered,
+       coalesce(l.collisdeterministic, true) AS deterministic, t.typtype = 'd' AS is_domain,
+       coalesce(array_position(p.conkey, a.attnum), 0) AS key_position, coalesce(p.conname, '') AS key_name
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+JOIN pg_database d ON d.datname = current_database()
+LEFT JOIN pg_collation l ON l.oid = a.attcollation
+LEFT JOIN pg_constraint p ON p.conrelid = c.oid AND p.contype = 'p'
+WHERE c.relkind = 'r' AND (n.nspname, c.relname) IN ({names})
+ORDER BY c.oid, a.attnum";
+
+const OBSTACLES: &str = "
+SELECT n.nspname, c.relname, x.kind, x.what
+FROM pg_class c
+JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN (
+  SELECT conrelid AS relid, 'check' AS kind, conname::text AS what FROM pg_constraint WHERE contype = 'c'
+  UNION ALL SELECT conrelid, 'obstacle', 'the UNIQUE constraint \"' || conname || '\"' FROM pg_constraint WHERE contype = 'u'
+  UNION ALL SELECT conrelid, 'obstacle', 'the EXCLUDE constraint \"' || conname || '\"' FROM pg_constraint WHERE contype = 'x'
+  UNION ALL SELECT conrelid, 'obstacle', 'the foreign key \"' || conname || '\"' FROM pg_constraint WHERE contype = 'f'
+  UNION ALL SELECT confrelid, 'obstacle', 'the foreign key \"' || conname || '\" of another table that refers to it' FROM pg_constraint WHERE contype = 'f'
+  UNION ALL SELECT i.indrelid, 'obstacle', 'the unique index \"' || ic.relname || '\"' FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
+            WHERE i.indisunique AND NOT i.indisprimary AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
+  UNION ALL SELECT tgrelid, 'obstacle', 'the trigger \"' || tgname || '\"' FROM pg_trigger WHERE NOT tgisinternal
+  UNION ALL SELECT oid, 'obstacle', 'row-level security' FROM pg_class WHERE relrowsecurity
+  UNION ALL SELECT d.refobjid, 'view', v.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
+            JOIN pg_class v ON v.oid = r.ev_class WHERE d.refclassid = 'pg_class'::regclass AND v.oid <> d.refobjid GROUP BY 1, 3
+) x ON x.relid = c.oid
+WHERE (n.nspname, c.relname) IN ({names})";
+
+/// The definitions of those of the named tables that exist.
+///
+/// # Errors
+/// The connection broke, or the role may not read the catalogue.
+pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<HashMap<TableName, Definition>, ServerError> {
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let literal = |text: &str| format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
+    let names: Vec<_> = names.iter().map(|name| format!("({}, {})", literal(&name.schema), literal(&name.name))).collect();
+    let names = names.join(", ");
+    let columns = connection.query(&COLUMNS.replace("{names}", &names)).await?.pop().unwrap_or_default();
+    let facts = connection.query(&OBSTACLES.replace("{names}", &names)).await?.pop().unwrap_or_default();
+    let mut definitions = tables(&columns);
+    for row in 0..facts.rows.len() {
+        let name = TableName::new(facts.text(row, 0), facts.text(row, 1));
+        let Some(definition) = definitions.get_mut(&name) else { continue };
+        let what = facts.text(row, 3).to_owned();
+        match facts.text(row, 2) {
+            "check" => definition.table.iter_mut().for_each(|table| table.has_checks = true),
+            "view" => definition.dependents.push(what),
+            _ => definition.obstacles.push(what),
+        }
+    }
+    Ok(definitions)
+}
+
+fn tables(columns: &Rows) -> HashMap<TableName, Definition> {
+    let mut definitions: HashMap<TableName, (Table, Vec<(usize, usize)>)> = HashMap::new();
+    for row in 0..columns.rows.len() {
+        let text = |column| columns.text(row, column);
+        let name = TableName::new(text(0), text(1));
+        let entry = definitions.entry(name.clone()).or_insert_with(|| {
+            let table =
+                Table { name, oid: text(2).parse().unwrap_or_default(), columns: Vec::new(), primary_key: Vec::new(), primary_key_name: text(14).to_owned(), has_checks: false };
+            (table, Vec::new())
+        });
+        let (table, key) = entry;
+        if let Ok(place @ 1..) = text(13).parse::<usize>() {
+            key.push((place, table.columns.len()));
+        }
+        // A domain has checks of its own, and its base type is what its values are.
+        table.has_checks |= text(12) == "t";
+        table.columns.push(Column {
+            name: text(3).to_owned(),
+            ty: TypeInfo::new(text(4).parse().unwrap_or_default(), text(5).parse().unwrap_or(-1), text(6)),
+            not_null: text(7) == "t",
+            default: if text(8) == "t" { ColumnDefault::Computed } else { ColumnDefault::None },
+            generated: text(9) == "t",
+            byte_ordered: text(10) == "t",
+            deterministic: text(11) == "t",
+        });
+    }
+    definitions
+        .into_iter()
+        .map(|(name, (mut table, mut key))| {
+            key.sort_unstable();
+            table.primary_key = key.into_iter().map(|(_, position)| position).collect();
+            let table = (!table.primary_key.is_empty()).then_some(table);
+            (name, Definition { table, obstacles: Vec::new(), dependents: Vec::new() })
+        })
+        .collect()
+}

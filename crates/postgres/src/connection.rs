@@ -1,0 +1,266 @@
+//! One login to a server and the stream of messages on it.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::frame::{Cutter, Piece};
+use flywheel_wire::{Frame, reply};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::{CancelKey, ServerError, Settings};
+
+/// The longest message accepted from a server that isn't a row: PostgreSQL's own limit.
+const MAX_MESSAGE: usize = 0x3fff_ffff;
+/// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
+const MAX_PREPARED: usize = 1000;
+
+/// A logged-in connection to a server.
+#[derive(Debug)]
+pub struct Connection {
+    pub(crate) stream: Stream,
+    pub(crate) server: String,
+    pub(crate) incoming: BytesMut,
+    /// Messages not yet sent.
+    outgoing: BytesMut,
+    cutter: Cutter,
+    pub(crate) status: TransactionStatus,
+    /// ReadyForQuery messages that are owed.
+    awaited: usize,
+    /// Values of the settings that the server reports.
+    pub(crate) parameters: HashMap<String, String>,
+    pub(crate) cancel_key: Option<CancelKey>,
+    /// Names of the statements that are prepared here.
+    prepared: HashSet<String>,
+    /// The session settings that were replayed here last.
+    pub(crate) applied: Settings,
+    broken: bool,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, server: String) -> Self {
+        Self {
+            stream,
+            server,
+            incoming: BytesMut::with_capacity(16 * 1024),
+            outgoing: BytesMut::with_capacity(4 * 1024),
+            cutter: Cutter::default(),
+            status: TransactionStatus::Idle,
+            awaited: 0,
+            parameters: HashMap::new(),
+            cancel_key: None,
+            prepared: HashSet::new(),
+            applied: Settings::default(),
+            broken: false,
+        }
+    }
+
+    /// The buffer of messages to be sent; [`Self::send`] sends it.
+    pub fn out(&mut self) -> &mut BytesMut {
+        &mut self.outgoing
+    }
+
+    /// Notes that a message in the buffer (Query, Sync, FunctionCall) will be answered by a ReadyForQuery.
+    pub fn expect_ready(&mut self) {
+        self.awaited += 1;
+    }
+
+    /// Whether a ReadyForQuery is owed.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.awaited > 0
+    }
+
+    /// The state that the last ReadyForQuery reported.
+    #[must_use]
+    pub fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// The reported settings of this connection.
+    #[must_use]
+    pub fn parameters(&self) -> &HashMap<String, String> {
+        &self.parameters
+    }
+
+    /// What a CancelRequest for this connection's statement needs.
+    #[must_use]
+    pub fn cancel_key(&self) -> Option<&CancelKey> {
+        self.cancel_key.as_ref()
+    }
+
+    /// Whether a statement of this name is prepared here; when it isn't, it counts as prepared from now on.
+    pub fn prepare_once(&mut self, name: &str) -> bool {
+        self.prepared.contains(name) || !self.prepared.insert(name.to_owned())
+    }
+
+    /// Forgets a statement (its preparation failed, or it was closed).
+    pub fn forget_prepared(&mut self, name: &str) {
+        self.prepared.remove(name);
+    }
+
+    /// Whether so many statements are prepared here that they should be closed.
+    #[must_use]
+    pub fn has_too_many_prepared(&self) -> bool {
+        self.prepared.len() >= MAX_PREPARED
+    }
+
+    /// Forgets all statements, after DEALLOCATE ALL or DISCARD ALL.
+    pub fn forget_all_prepared(&mut self) {
+        self.prepared.clear();
+    }
+
+    /// Marks the connection as not to be used again.
+    pub fn poison(&mut self) {
+        self.broken = true;
+    }
+
+    /// Whether the connection may serve another session: nothing owed, no block open, not broken.
+    #[must_use]
+    pub fn is_clean(&self) -> bool {
+        !self.broken && self.awaited == 0 && self.outgoing.is_empty() && self.cutter.at_boundary() && self.status == TransactionStatus::Idle
+    }
+
+    /// Whether the peer has not gone while the connection was idle. Asks the operating system only.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut space = [0; 1024];
+        let mut buffer = ReadBuf::new(&mut space);
+        match Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer) {
+            Poll::Pending => true,
+            // Something came unasked: a changed setting, or the farewell of a server that shuts down, whose end of stream follows.
+            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                self.incoming.extend_from_slice(buffer.filled());
+                self.is_alive()
+            }
+            Poll::Ready(_) => false,
+        }
+    }
+
+    /// Sends what is buffered.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn send(&mut self) -> Result<(), ServerError> {
+        if self.outgoing.is_empty() {
+            return Ok(());
+        }
+        let written = self.stream.write_all(&self.outgoing).await;
+        self.outgoing.clear();
+        written.map_err(|source| self.io_error(source))
+    }
+
+    /// The next piece of the server's answer. Keeps track of the session's state, settings and notices by itself.
+    ///
+    /// # Errors
+    /// The connection broke, or the server broke the protocol.
+    pub async fn next_piece(&mut self) -> Result<Piece, ServerError> {
+        loop {
+            match self.cutter.next(&mut self.incoming, MAX_MESSAGE) {
+                Ok(Some(Piece::Message(frame))) => {
+                    self.observe(&frame);
+                    return Ok(Piece::Message(frame));
+                }
+                Ok(Some(piece)) => return Ok(piece),
+                Ok(None) => {}
+                Err(error) => {
+                    self.broken = true;
+                    return Err(ServerError::frame(&self.server, error));
+                }
+            }
+            match self.stream.read_buf(&mut self.incoming).await {
+                Ok(0) => return Err(self.io_error(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"))),
+                Ok(_) => {}
+                Err(source) => return Err(self.io_error(source)),
+            }
+        }
+    }
+
+    /// The next message, rows included, each whole.
+    ///
+    /// # Errors
+    /// As [`Self::next_piece`].
+    pub(crate) async fn next_message(&mut self) -> Result<Frame, ServerError> {
+        loop {
+            match flywheel_wire::frame::take(&mut self.incoming, MAX_MESSAGE) {
+                Ok(Some(frame)) => {
+                    self.observe(&frame);
+                    return Ok(frame);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    self.broken = true;
+                    return Err(ServerError::frame(&self.server, error));
+                }
+            }
+            match self.stream.read_buf(&mut self.incoming).await {
+                Ok(0) => return Err(self.io_error(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"))),
+                Ok(_) => {}
+                Err(source) => return Err(self.io_error(source)),
+            }
+        }
+    }
+
+    fn observe(&mut self, frame: &Frame) {
+        match frame.tag() {
+            reply::tag::READY_FOR_QUERY => {
+                self.awaited = self.awaited.saturating_sub(1);
+                self.status = TransactionStatus::from_byte(frame.body().first().copied().unwrap_or_default());
+            }
+            reply::tag::PARAMETER_STATUS => {
+                if let Some((name, value)) = reply::parameter_status(frame) {
+                    self.parameters.insert(name, value);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn io_error(&mut self, source: io::Error) -> ServerError {
+        self.broken = true;
+        ServerError::Io { server: self.server.clone(), source }
+    }
+}
+
+/// A socket of either kind.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

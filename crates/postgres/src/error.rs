@@ -1,0 +1,69 @@
+//! What can go wrong between Flywheel and a server.
+
+use std::io;
+
+use flywheel_wire::{FrameError, PgError, sqlstate};
+use thiserror::Error;
+
+/// An error of a server connection or of a statement on it.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The server can't be reached or the connection broke.
+    #[error("connection to PostgreSQL server {server}: {source}")]
+    Io {
+        /// Which server.
+        server: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The server sent what the protocol doesn't allow.
+    #[error("PostgreSQL server {server} broke the protocol: {what}")]
+    Protocol {
+        /// Which server.
+        server: String,
+        /// What it did.
+        what: String,
+    },
+    /// The server asks for a login that isn't configured or that Flywheel doesn't speak.
+    #[error("login to PostgreSQL server {server}: {what}")]
+    Login {
+        /// Which server.
+        server: String,
+        /// What it asks for.
+        what: String,
+    },
+    /// No connection became free in time.
+    #[error("no server connection became free within {waited:?}")]
+    PoolTimeout {
+        /// How long was waited.
+        waited: std::time::Duration,
+        /// How many connections the pool has.
+        size: u32,
+    },
+    /// The server answered with an error.
+    #[error(transparent)]
+    Postgres(#[from] PgError),
+}
+
+impl ServerError {
+    pub(crate) fn frame(server: &str, error: FrameError) -> Self {
+        Self::Protocol { server: server.to_owned(), what: error.to_string() }
+    }
+
+    /// The error as a client sees it.
+    #[must_use]
+    pub fn to_pg(&self) -> PgError {
+        match self {
+            Self::Postgres(error) => error.clone(),
+            Self::Io { .. } => PgError::error(sqlstate::CONNECTION_FAILURE, self.to_string())
+                .with_hint("Check that the server runs and that the store's `url` in the configuration is right; the statement may or may not have been carried out."),
+            Self::Protocol { .. } => PgError::error(sqlstate::PROTOCOL_VIOLATION, self.to_string()),
+            Self::Login { .. } => {
+                PgError::error(sqlstate::CANNOT_CONNECT, self.to_string()).with_hint("Check user and password in the store's `url` and the server's pg_hba.conf.")
+            }
+            Self::PoolTimeout { size, .. } => PgError::error(sqlstate::TOO_MANY_CONNECTIONS, self.to_string()).with_hint(format!(
+                "All {size} server connections are busy or held by open transactions; raise `pool_size` or `acquire_timeout` of the PostgreSQL store, or end idle transactions."
+            )),
+        }
+    }
+}

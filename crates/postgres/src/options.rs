@@ -1,0 +1,44 @@
+//! Where a server is and how to log in.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A server's address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A name or address and a port.
+    Tcp(String, u16),
+    /// A Unix-domain socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+/// A server and a login to it.
+#[derive(Clone)]
+pub struct ServerOptions {
+    /// Where it is.
+    pub host: Host,
+    /// The role to log in as.
+    pub user: String,
+    /// Its password, if it has one.
+    pub password: Option<String>,
+    /// The database.
+    pub database: String,
+    /// How long to wait for the connection and the login.
+    pub connect_timeout: Duration,
+}
+
+impl fmt::Debug for ServerOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}/{}", self.user, self.host, self.database)
+    }
+}

@@ -1,0 +1,105 @@
+//! Server connections, bounded and lent in order.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::{Connection, ServerError, ServerOptions};
+
+/// A pool of connections to one server.
+#[derive(Debug, Clone)]
+pub struct Pool {
+    connections: bb8::Pool<Manager>,
+    /// bb8 wakes waiters in no order; permits are handed out first come, first served.
+    turns: Arc<Semaphore>,
+    options: Arc<ServerOptions>,
+    size: u32,
+    acquire_timeout: Duration,
+}
+
+/// A connection on loan. It goes back to the pool when it is clean, and is closed when it isn't.
+#[derive(Debug)]
+pub struct Lease {
+    connection: bb8::PooledConnection<'static, Manager>,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl Pool {
+    /// A pool of at most `size` connections, each made when first needed. An acquire waits `acquire_timeout` at most.
+    #[must_use]
+    pub fn new(options: ServerOptions, size: u32, acquire_timeout: Duration) -> Self {
+        let options = Arc::new(options);
+        let connections = bb8::Pool::builder()
+            .max_size(size)
+            .test_on_check_out(true)
+            .connection_timeout(acquire_timeout)
+            .retry_connection(false)
+            .idle_timeout(None)
+            .build_unchecked(Manager { options: options.clone() });
+        Self { connections, turns: Arc::new(Semaphore::new(size as usize)), options, size, acquire_timeout }
+    }
+
+    /// Which server it leads to.
+    #[must_use]
+    pub fn options(&self) -> &ServerOptions {
+        &self.options
+    }
+
+    /// Borrows a connection.
+    ///
+    /// # Errors
+    /// None became free in time, or the server can't be reached or refuses the login.
+    pub async fn acquire(&self) -> Result<Lease, ServerError> {
+        let timeout = || ServerError::PoolTimeout { waited: self.acquire_timeout, size: self.size };
+        let turn = tokio::time::timeout(self.acquire_timeout, self.turns.clone().acquire_owned()).await.map_err(|_| timeout())?;
+        // The semaphore is never closed.
+        let turn = turn.map_err(|_| timeout())?;
+        match self.connections.get_owned().await {
+            Ok(connection) => Ok(Lease { connection, _turn: turn }),
+            Err(bb8::RunError::User(error)) => Err(error),
+            Err(bb8::RunError::TimedOut) => Err(timeout()),
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+#[derive(Debug)]
+struct Manager {
+    options: Arc<ServerOptions>,
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = ServerError;
+
+    async fn connect(&self) -> Result<Connection, ServerError> {
+        Connection::connect(&self.options).await
+    }
+
+    async fn is_valid(&self, connection: &mut Connection) -> Result<(), ServerError> {
+        if connection.is_alive() {
+            return Ok(());
+        }
+        let source = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the server closed an idle connection");
+        Err(ServerError::Io { server: self.options.host.to_string(), source })
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        !connection.is_clean()
+    }
+}

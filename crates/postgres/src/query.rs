@@ -1,0 +1,175 @@
+//! Flywheel's own statements, and statements it runs in a client's name with the answer kept.
+
+use bytes::{BufMut, Bytes};
+use flywheel_wire::reply::{self, Field};
+use flywheel_wire::{Frame, PgError};
+use postgres_protocol::message::frontend;
+
+use crate::{Connection, ServerError};
+
+/// The rows of one statement.
+#[derive(Debug, Clone, Default)]
+pub struct Rows {
+    /// Columns of each row, in the asked format, `None` for NULL.
+    pub rows: Vec<Vec<Option<Bytes>>>,
+    /// The command tag; empty when the statement was empty.
+    pub tag: String,
+}
+
+impl Rows {
+    /// A column of a row as text; empty for NULL and for bytes that aren't UTF-8.
+    #[must_use]
+    pub fn text(&self, row: usize, column: usize) -> &str {
+        self.rows.get(row).and_then(|row| row.get(column)).and_then(Option::as_ref).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+}
+
+/// What PostgreSQL says of a statement before it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Described {
+    /// Parameter types.
+    pub parameters: Vec<u32>,
+    /// Result columns; `None` when it returns no rows.
+    pub fields: Option<Vec<Field>>,
+}
+
+/// A statement with its parameters, as a client bound them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Portal<'a> {
+    /// The text, one statement.
+    pub sql: &'a str,
+    /// Types of the parameters; 0 where PostgreSQL shall infer.
+    pub types: &'a [u32],
+    /// Their format codes.
+    pub formats: &'a [i16],
+    /// Their values.
+    pub values: &'a [Option<Bytes>],
+    /// Format codes of the result columns.
+    pub result_formats: &'a [i16],
+}
+
+impl Connection {
+    /// Runs a text by the simple protocol and returns the rows (as text) of each of its statements.
+    ///
+    /// # Errors
+    /// The first error of a statement, after the answer has been read to its end; or the connection broke.
+    pub async fn query(&mut self, sql: &str) -> Result<Vec<Rows>, ServerError> {
+        self.put(|out| frontend::query(sql, out))?;
+        self.expect_ready();
+        self.send().await?;
+        let mut results = Vec::new();
+        let mut current = Rows::default();
+        self.until_ready(|frame| {
+            match frame.tag() {
+                reply::tag::DATA_ROW => current.rows.extend(reply::data_row(&frame)),
+                reply::tag::COMMAND_COMPLETE => {
+                    reply::command_tag(&frame).unwrap_or_default().clone_into(&mut current.tag);
+                    results.push(std::mem::take(&mut current));
+                }
+                _ => {}
+            }
+        })
+        .await?;
+        Ok(results)
+    }
+
+    /// Asks for a statement's parameter types and result columns, without keeping it prepared.
+    ///
+    /// # Errors
+    /// PostgreSQL refuses the statement, or the connection broke.
+    pub async fn describe(&mut self, sql: &str, types: &[u32]) -> Result<Described, ServerError> {
+        self.put(|out| frontend::parse("", sql, types.iter().copied(), out))?;
+        self.put(|out| frontend::describe(b'S', "", out))?;
+        frontend::sync(self.out());
+        self.expect_ready();
+        self.send().await?;
+        let mut described = Described::default();
+        self.until_ready(|frame| match frame.tag() {
+            reply::tag::PARAMETER_DESCRIPTION => described.parameters = reply::parameter_description(&frame).unwrap_or_default(),
+            reply::tag::ROW_DESCRIPTION => described.fields = reply::row_description(&frame),
+            _ => {}
+        })
+        .await?;
+        Ok(described)
+    }
+
+    /// Runs a statement by the extended protocol, its result in memory.
+    ///
+    /// # Errors
+    /// PostgreSQL's error, after the answer has been read to its end; or the connection broke.
+    pub async fn run(&mut self, portal: &Portal<'_>) -> Result<Rows, ServerError> {
+        self.put_portal(portal)?;
+        frontend::sync(self.out());
+        self.expect_ready();
+        self.send().await?;
+        let mut result = Rows::default();
+        self.until_ready(|frame| match frame.tag() {
+            reply::tag::DATA_ROW => result.rows.extend(reply::data_row(&frame)),
+            reply::tag::COMMAND_COMPLETE => reply::command_tag(&frame).unwrap_or_default().clone_into(&mut result.tag),
+            _ => {}
+        })
+        .await?;
+        Ok(result)
+    }
+
+    /// Appends Parse, Bind and Execute of the unnamed statement and portal.
+    ///
+    /// # Errors
+    /// A text has a zero byte in it.
+    pub fn put_portal(&mut self, portal: &Portal<'_>) -> Result<(), ServerError> {
+        self.put(|out| frontend::parse("", portal.sql, portal.types.iter().copied(), out))?;
+        self.put_bind("", portal)?;
+        self.put(|out| frontend::execute("", 0, out))
+    }
+
+    /// Appends Bind of the unnamed portal to a prepared statement.
+    ///
+    /// # Errors
+    /// A name has a zero byte in it, or there are too many parameters.
+    pub fn put_bind(&mut self, statement: &str, portal: &Portal<'_>) -> Result<(), ServerError> {
+        let server = self.server.clone();
+        frontend::bind(
+            "",
+            statement,
+            portal.formats.iter().copied(),
+            portal.values,
+            |value, out| match value {
+                Some(bytes) => {
+                    out.put_slice(bytes);
+                    Ok(postgres_protocol::IsNull::No)
+                }
+                None => Ok(postgres_protocol::IsNull::Yes),
+            },
+            portal.result_formats.iter().copied(),
+            self.out(),
+        )
+        .map_err(|error| {
+            let what = match error {
+                frontend::BindError::Conversion(error) => error.to_string(),
+                frontend::BindError::Serialization(error) => error.to_string(),
+            };
+            ServerError::Protocol { server, what }
+        })
+    }
+
+    /// Reads messages until nothing is owed any more.
+    ///
+    /// # Errors
+    /// The first ErrorResponse, once all is read; or the connection broke.
+    pub async fn until_ready(&mut self, mut each: impl FnMut(Frame)) -> Result<(), ServerError> {
+        let mut failed = None;
+        while self.is_busy() {
+            let frame = self.next_message().await?;
+            match frame.tag() {
+                reply::tag::ERROR_RESPONSE if failed.is_none() => failed = Some(PgError::read(frame.body())),
+                // A statement of ours never copies: an answer would wait for data for ever.
+                reply::tag::COPY_IN_RESPONSE => {
+                    self.put(|out| frontend::copy_fail("COPY FROM STDIN isn't expected here", out))?;
+                    self.send().await?;
+                }
+                _ => each(frame),
+            }
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}

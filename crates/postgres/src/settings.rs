@@ -1,0 +1,74 @@
+//! A session's settings, kept by the gateway and replayed on whichever connection serves it.
+
+use crate::{Connection, ServerError};
+
+/// The SET statements that made a session's settings what they are, one for each setting, in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settings {
+    statements: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// Keeps a SET statement as the last word on its setting.
+    pub fn set(&mut self, name: &str, statement: impl Into<String>) {
+        self.reset(name);
+        self.statements.push((name.to_owned(), statement.into()));
+    }
+
+    /// Keeps a setting given by name and value, as in a startup packet.
+    pub fn set_value(&mut self, name: &str, value: &str) {
+        let quoted_value = format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "''"));
+        // A list such as search_path's must not be quoted as one element: set_config takes the value as SHOW prints it.
+        let literal_name = name.replace('\\', "\\\\").replace('\'', "''");
+        self.set(&name.to_ascii_lowercase(), format!("SELECT pg_catalog.set_config(E'{literal_name}', {quoted_value}, false)"));
+    }
+
+    /// Forgets a setting: it is the server's default again.
+    pub fn reset(&mut self, name: &str) {
+        self.statements.retain(|(each, _)| each != name);
+    }
+
+    /// Forgets all of them.
+    pub fn reset_all(&mut self) {
+        self.statements.clear();
+    }
+
+    /// Whether nothing is set.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty()
+    }
+
+    /// The statement that sets `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.statements.iter().find(|(each, _)| each == name).map(|(_, statement)| statement.as_str())
+    }
+}
+
+impl Connection {
+    /// Makes the connection's settings those of a session: one round trip when they differ, nothing when they don't.
+    ///
+    /// # Errors
+    /// The connection broke, or the server refuses one of the settings.
+    pub async fn apply_settings(&mut self, settings: &Settings) -> Result<(), ServerError> {
+        if self.applied == *settings {
+            return Ok(());
+        }
+        // Until it has succeeded, what the connection holds is unknown: nothing equals this.
+        self.applied.set("flywheel.unknown", "");
+        let mut replay = String::from("RESET ALL");
+        for (_, statement) in &settings.statements {
+            replay.push(';');
+            replay.push_str(statement);
+        }
+        self.query(&replay).await?;
+        self.applied = settings.clone();
+        Ok(())
+    }
+
+    /// Notes that a relayed SET or RESET has changed the connection's settings to these.
+    pub fn note_settings(&mut self, settings: &Settings) {
+        self.applied = settings.clone();
+    }
+}
