@@ -1,1 +1,45 @@
-//! flywheel-redis
+//! Redis as a home for tables.
+//!
+//! A table in the hash layout, keyed by one column:
+//!
+//! ```text
+//! {public.sessions:abc}              hash      token → abc, user_id → 17, …
+//! ```
+//!
+//! Keyed by several columns, with a sorted set beside the rows of a partition that keeps the order of their sort keys:
+//!
+//! ```text
+//! {public.visits:ann}:2024-01-01:7   hash      who → ann, day → 2024-01-01, n → 7, …
+//! {public.visits:ann}                zset      score 0, members in the order of (day, n)
+//! ```
+//!
+//! In the sorted set layout, with a partition column or without:
+//!
+//! ```text
+//! {public.leaderboard:go}            zset      member ann, score 31
+//! {public.words}                     zset      member flywheel, score 12
+//! ```
+//!
+//! Values are the text that PostgreSQL prints; NULL is an absent field. The braces keep what belongs to one partition
+//! in one slot of a cluster. In a key, `%`, `:`, `{`, `}` and control characters of a value are percent-encoded.
+//!
+//! - `key`: the names above. `row`: hashes as rows. `expiry`: the expiry column as the key's own.
+//! - `read`, `range`, `sorted_set`, `scan`: the reads of the store contract.
+//! - `write` and `scripts`: conditional changes, each request one script, so that Redis runs it as one.
+//! - `connection`: one multiplexed connection, made anew when it is lost. `error`: what an answer means.
+//!
+//! Redis in cluster mode isn't followed across its nodes: an answer that another node has the key is an error.
+
+mod connection;
+mod error;
+mod expiry;
+mod key;
+mod range;
+mod read;
+mod row;
+mod scan;
+mod sorted_set;
+mod store;
+mod write;
+
+pub use store::RedisStore;

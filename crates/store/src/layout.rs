@@ -76,6 +76,21 @@ pub fn accepts_layout(table: &StoreTable) -> Result<(), StoreError> {
     })
 }
 
+impl StoreTable {
+    /// Refuses a whole read that the table's configuration doesn't allow, by the name of the setting.
+    pub fn check_scan(&self) -> Result<(), StoreError> {
+        if self.allow_scan {
+            return Ok(());
+        }
+        Err(StoreError::Unsupported {
+            what: format!(
+                "table \"{}\" would have to be read whole, which its setting allow_scan doesn't allow",
+                self.table.name
+            ),
+        })
+    }
+}
+
 /// The value of a score column as a sorted set's double, where that is exact.
 pub fn score(value: &Value) -> Result<f64, StoreError> {
     let refuse = |why: &str| {

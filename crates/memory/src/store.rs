@@ -1,0 +1,195 @@
+//! The store.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use flywheel_store::{
+    Applied, Change, KeyRange, Operation, Store, StoreError, StoreTable, accepts_layout, text_row,
+};
+use flywheel_types::{Key, Row, Value};
+
+use crate::rows::{Rows, View};
+use crate::snapshot;
+
+/// Tables in this process' memory, and in a file when asked to.
+#[derive(Default)]
+pub struct MemoryStore {
+    tables: Mutex<HashMap<String, Rows>>,
+    path: Option<PathBuf>,
+    /// One save at a time: two would write the same temporary file.
+    saving: Mutex<()>,
+}
+
+impl MemoryStore {
+    /// An empty store that is gone with the process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// A store with the rows of the file at `path`, if there is one, to which [`MemoryStore::save`] writes.
+    ///
+    /// # Errors
+    /// When the file can't be read, or is damaged: then the message names file and line.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            tables: Mutex::new(snapshot::load(path)?),
+            path: Some(path.to_owned()),
+            saving: Mutex::default(),
+        })
+    }
+
+    /// Writes all rows to the file that the store was opened with, whole or not at all; does nothing in a store
+    /// without a file. Blocks on the disk.
+    ///
+    /// # Errors
+    /// When the file, or the temporary one beside it, can't be written.
+    pub fn save(&self) -> io::Result<()> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        let _one_at_a_time = self.saving.lock().unwrap_or_else(PoisonError::into_inner);
+        let encoded = snapshot::encode(&self.tables());
+        snapshot::replace(path, &encoded)
+    }
+
+    /// No operation leaves a table half changed, so a panic elsewhere doesn't spoil the rows.
+    fn tables(&self) -> MutexGuard<'_, HashMap<String, Rows>> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with<T>(
+        &self,
+        table: &StoreTable,
+        work: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        with(&mut self.tables(), table, work)
+    }
+}
+
+fn with<T>(
+    tables: &mut HashMap<String, Rows>,
+    table: &StoreTable,
+    work: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    if let Some(rows) = tables.get_mut(&table.physical_name) {
+        return work(&mut rows.view(table)?);
+    }
+    let rows = tables.entry(table.physical_name.clone()).or_default();
+    work(&mut rows.view(table)?)
+}
+
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    fn kind(&self) -> &'static str {
+        "memory"
+    }
+
+    fn accepts(&self, table: &StoreTable) -> Result<(), StoreError> {
+        accepts_layout(table)
+    }
+
+    fn describe(&self, operation: Operation, table: &StoreTable) -> String {
+        let name = &table.physical_name;
+        match operation {
+            Operation::Get => format!("lookup in {name}"),
+            Operation::GetMany => format!("lookups in {name}"),
+            Operation::Range => format!("range of {name}"),
+            Operation::ByScore => format!("{name} by score"),
+            Operation::Scan => format!("all of {name}"),
+            Operation::Put => format!("put into {name}"),
+            Operation::Update => format!("set in {name}"),
+            Operation::Delete => format!("remove from {name}"),
+            Operation::WriteAll => "changes under one lock".to_owned(),
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn create_table(&self, table: &StoreTable) -> Result<(), StoreError> {
+        self.with(table, |_| Ok(()))
+    }
+
+    async fn drop_table(&self, table: &StoreTable) -> Result<(), StoreError> {
+        self.tables().remove(&table.physical_name);
+        Ok(())
+    }
+
+    async fn check_table(&self, table: &StoreTable) -> Result<Vec<String>, StoreError> {
+        self.with(table, |view| {
+            Ok(text_row::mismatches(
+                table,
+                &view.sample(text_row::SAMPLE_ROWS),
+            ))
+        })
+    }
+
+    async fn get(&self, table: &StoreTable, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
+        self.with(table, |view| view.get(keys))
+    }
+
+    async fn range(
+        &self,
+        table: &StoreTable,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.with(table, |view| view.range(range, limit))
+    }
+
+    async fn by_score(
+        &self,
+        table: &StoreTable,
+        partition: Option<&Value>,
+        descending: bool,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.with(table, |view| view.by_score(partition, descending, limit))
+    }
+
+    async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
+        table.check_scan()?;
+        self.with(table, |view| view.scan(limit))
+    }
+
+    async fn write(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
+        self.with(table, |view| {
+            Ok(match view.prepare(change)? {
+                Some(prepared) => view.commit(prepared),
+                None => Applied::Refused,
+            })
+        })
+    }
+
+    async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
+        let mut tables = self.tables();
+        let mut prepared = Vec::with_capacity(changes.len());
+        for (table, change) in changes {
+            match with(&mut tables, table, |view| view.prepare(change))? {
+                Some(change) => prepared.push((*table, change)),
+                None => return Ok(false),
+            }
+        }
+        for (table, change) in prepared {
+            with(&mut tables, table, |view| {
+                view.commit(change);
+                Ok(())
+            })?;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,75 @@
+//! Conditional writes: first what would become of each row, then all of it.
+
+use flywheel_store::{Applied, Change, Effect, Expect, Layout, StoreError, score};
+use flywheel_types::Value;
+
+use crate::rows::{Fields, View, key_bytes};
+
+/// A change whose condition holds.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    key: Vec<u8>,
+    /// What the row becomes; `None`: it goes.
+    fields: Option<Fields>,
+    pub(crate) applied: Applied,
+}
+
+impl View<'_> {
+    /// What `change` would do; `None` when its condition doesn't hold.
+    pub(crate) fn prepare(&self, change: &Change) -> Result<Option<Prepared>, StoreError> {
+        let key = key_bytes(&change.key);
+        let current = self.live(&key);
+        let holds = match (&change.expect, current) {
+            (Expect::Any, _) | (Expect::Absent, None) | (Expect::Present, Some(_)) => true,
+            (Expect::Unchanged(row), Some(fields)) => self.unchanged(fields, row),
+            _ => false,
+        };
+        if !holds {
+            return Ok(None);
+        }
+        let row = match (&change.effect, current) {
+            (Effect::Put(row), _) => row.clone(),
+            (Effect::Set(values), Some(fields)) => {
+                let mut row = self.decode(fields)?;
+                for (position, value) in values {
+                    row[*position] = value.clone();
+                }
+                row
+            }
+            (Effect::Set(_), None) => return Ok(None),
+            (Effect::Delete, _) => {
+                let before = current.map(|fields| self.decode(fields)).transpose()?;
+                return Ok(Some(Prepared {
+                    key,
+                    fields: None,
+                    applied: Applied::Done(before),
+                }));
+            }
+        };
+        if let Layout::SortedSet { score: position } = self.table.layout {
+            score(&row[position])?;
+        }
+        // A row that is written with its time over is as good as never there.
+        let fields = (!self.table.is_expired(&row, self.now)).then(|| self.encode(&row, current));
+        Ok(Some(Prepared {
+            key,
+            fields,
+            applied: Applied::Done(Some(row)),
+        }))
+    }
+
+    pub(crate) fn commit(&mut self, prepared: Prepared) -> Applied {
+        match prepared.fields {
+            Some(fields) => self.put(prepared.key, fields),
+            None => self.remove(&prepared.key),
+        }
+        prepared.applied
+    }
+
+    fn unchanged(&self, fields: &Fields, row: &[Value]) -> bool {
+        let columns = row.iter().enumerate();
+        columns
+            .filter(|(position, _)| !self.table.table.is_key(*position))
+            .all(|(position, value)| self.holds(fields, position, value))
+    }
+}

@@ -1,0 +1,13 @@
+//! The memory store keeps the contract of stores.
+
+use std::sync::Arc;
+
+use flywheel_memory::MemoryStore;
+use flywheel_store::conformance::Suite;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract() {
+    let suite = Suite::new(Arc::new(MemoryStore::new()), "suite");
+    suite.check().await;
+    suite.check_sorted_sets().await;
+}

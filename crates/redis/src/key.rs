@@ -1,0 +1,198 @@
+//! The names of a table's keys in Redis.
+
+use flywheel_store::{StoreTable, text_row};
+use flywheel_types::{Key, Value, ordered};
+
+/// The names under one prefix.
+#[derive(Debug, Clone)]
+pub(crate) struct Keyspace {
+    prefix: String,
+}
+
+/// What a name of one of a table's keys stands for.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Name<'n> {
+    /// `{table}`
+    Table,
+    /// `{table:partition}`, with the partition as it stands there
+    Partition(&'n str),
+    /// `{table:partition}:sort`
+    Row,
+}
+
+impl Keyspace {
+    pub(crate) fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    /// `prefix` and table, as all names of the table's keys begin: `{public.sessions`
+    fn head(&self, table: &StoreTable) -> String {
+        format!("{{{}{}", self.prefix, table.physical_name)
+    }
+
+    /// `{table}`, the one sorted set of a table whose key is the member alone.
+    pub(crate) fn table(&self, table: &StoreTable) -> String {
+        self.head(table) + "}"
+    }
+
+    /// `{table:partition}`
+    pub(crate) fn partition(&self, table: &StoreTable, partition: &Value) -> String {
+        let mut name = self.head(table);
+        name.push(':');
+        push_escaped(&mut name, partition);
+        name.push('}');
+        name
+    }
+
+    /// The hash of a row: `{table:partition}`, or `{table:partition}:sort` where the key has further columns.
+    pub(crate) fn row(&self, table: &StoreTable, key: &Key) -> String {
+        let mut name = self.partition(table, key.partition());
+        for value in key.sort() {
+            name.push(':');
+            push_escaped(&mut name, value);
+        }
+        name
+    }
+
+    /// A pattern for SCAN that all names of the table's keys match, and perhaps others: see [`Keyspace::parse`].
+    pub(crate) fn pattern(&self, table: &StoreTable) -> String {
+        let mut pattern = String::new();
+        for character in self.head(table).chars() {
+            if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        pattern.push('*');
+        pattern
+    }
+
+    /// What `name` is among the table's keys; `None`: it belongs to another table, or to somebody else.
+    pub(crate) fn parse<'n>(&self, table: &StoreTable, name: &'n str) -> Option<Name<'n>> {
+        let rest = name.strip_prefix(&self.head(table))?;
+        if rest == "}" {
+            return Some(Name::Table);
+        }
+        let (partition, rest) = rest.strip_prefix(':')?.split_once('}')?;
+        // A colon here is of a longer table name: values have none.
+        if partition.contains(':') {
+            return None;
+        }
+        match rest {
+            "" => Some(Name::Partition(partition)),
+            _ => rest.starts_with(':').then_some(Name::Row),
+        }
+    }
+}
+
+/// The member that stands for a row in its partition's sorted set: bytes in the order of the sort key, then the end
+/// of the row's name, then that end's length, so that the name is found again.
+pub(crate) fn companion_member(sort: &[Value]) -> Vec<u8> {
+    let mut name = String::new();
+    for value in sort {
+        name.push(':');
+        push_escaped(&mut name, value);
+    }
+    let mut member = ordered::encode(sort);
+    member.extend_from_slice(name.as_bytes());
+    member.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes());
+    member
+}
+
+/// The end of a row's name (`:sort`) from its [`companion_member`].
+pub(crate) fn row_name_end(member: &[u8]) -> Option<&str> {
+    let (rest, length) = member.split_last_chunk()?;
+    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+    let start = rest.len().checked_sub(length)?;
+    std::str::from_utf8(&rest[start..]).ok()
+}
+
+fn push_escaped(name: &mut String, value: &Value) {
+    for character in text_row::encode(value).unwrap_or_default().chars() {
+        match character {
+            '%' | ':' | '{' | '}' | '\0'..='\x1f' | '\x7f' => {
+                name.push_str(&format!("%{:02X}", u32::from(character)));
+            }
+            _ => name.push(character),
+        }
+    }
+}
+
+/// A value's text from its form in a name.
+pub(crate) fn unescape(escaped: &str) -> Option<String> {
+    let mut parts = escaped.split('%');
+    let mut text = parts.next()?.to_owned();
+    for part in parts {
+        let code = u8::from_str_radix(part.get(..2)?, 16)
+            .ok()
+            .filter(u8::is_ascii)?;
+        text.push(char::from(code));
+        text.push_str(&part[2..]);
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use flywheel_store::conformance::fixture::*;
+
+    use super::*;
+
+    #[test]
+    fn names_and_back() {
+        let table = table(
+            "public.t*",
+            &[("a", text_type()), ("b", int8_type())],
+            &["a", "b"],
+        );
+        let keys = Keyspace::new("app:");
+        let key = key(&[text("x:{é}\n100%"), int(-7)]);
+        let name = keys.row(&table, &key);
+        assert_eq!(name, "{app:public.t*:x%3A%7Bé%7D%0A100%25}:-7");
+        assert_eq!(keys.pattern(&table), "{app:public.t\\**");
+        assert_eq!(keys.parse(&table, &name), Some(Name::Row));
+        let partition = keys.partition(&table, key.partition());
+        assert_eq!(
+            keys.parse(&table, &partition),
+            Some(Name::Partition("x%3A%7Bé%7D%0A100%25"))
+        );
+        assert_eq!(
+            unescape("x%3A%7Bé%7D%0A100%25").as_deref(),
+            Some("x:{é}\n100%")
+        );
+        assert_eq!(row_name_end(&companion_member(key.sort())), Some(":-7"));
+        assert_eq!(keys.parse(&table, &keys.table(&table)), Some(Name::Table));
+    }
+
+    #[test]
+    fn what_is_not_the_tables_is_left_alone() {
+        let table = table("app", &[("a", text_type())], &["a"]);
+        let keys = Keyspace::new("");
+        for name in [
+            "{app:sessions:1}",
+            "{app.x}",
+            "{app.x:1}",
+            "{app:1",
+            "{app:1}x",
+            "{app}x",
+            "app",
+            "",
+        ] {
+            assert_eq!(keys.parse(&table, name), None, "{name}");
+        }
+        for damaged in ["%", "%4", "%zz", "a%é", "%ff"] {
+            assert_eq!(unescape(damaged), None, "{damaged}");
+        }
+        for damaged in [
+            &b""[..],
+            b"\0\0\0",
+            b"\0\0\0\x01",
+            b"\xff\xff\xff\xff",
+            b"\xff\0\0\0\x01",
+        ] {
+            assert_eq!(row_name_end(damaged), None, "{damaged:?}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! All of a table's keys: for whole reads, checks and drops.
+
+use std::collections::HashSet;
+
+use flywheel_store::{Layout, StoreError, StoreTable, text_row};
+use flywheel_types::Row;
+
+use crate::key::{Name, unescape};
+use crate::store::RedisStore;
+
+/// Keys that Redis looks at in one turn: a few hundred microseconds in which it serves nobody else.
+const TURN: usize = 1000;
+
+/// Turns of a check: a sample must not read a server of millions of others' keys.
+const SAMPLE_TURNS: usize = 100;
+
+impl RedisStore {
+    pub(crate) async fn all_rows(
+        &self,
+        table: &StoreTable,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        let mut cursor = Cursor::new(self, table);
+        let mut rows = Vec::new();
+        while let Some(names) = cursor.turn().await? {
+            // One more than there may be tells that there are more.
+            let found = self
+                .rows_under(table, &names, limit - rows.len() + 1)
+                .await?;
+            for row in found {
+                rows.push(row?);
+            }
+            if rows.len() > limit {
+                return Err(StoreError::TooManyRows { limit });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Some rows, those that can't be read as their errors.
+    pub(crate) async fn sample(
+        &self,
+        table: &StoreTable,
+    ) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
+        let mut cursor = Cursor::new(self, table);
+        let mut rows = Vec::new();
+        for _ in 0..SAMPLE_TURNS {
+            let Some(mut names) = cursor.turn().await? else {
+                break;
+            };
+            let wanted = text_row::SAMPLE_ROWS - rows.len();
+            names.truncate(wanted);
+            rows.extend(self.rows_under(table, &names, wanted).await?);
+            if rows.len() >= text_row::SAMPLE_ROWS {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    pub(crate) async fn unlink_all(&self, table: &StoreTable) -> Result<(), StoreError> {
+        let mut cursor = Cursor::new(self, table);
+        cursor.everything = true;
+        while let Some(names) = cursor.turn().await? {
+            if !names.is_empty() {
+                self.link
+                    .query::<i64>(redis::cmd("UNLINK").arg(&names))
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of hashes, or up to `limit` of sorted sets, of these names.
+    async fn rows_under(
+        &self,
+        table: &StoreTable,
+        names: &[String],
+        limit: usize,
+    ) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
+        let Layout::SortedSet { score } = table.layout else {
+            let rows = self.hashes(table, names).await?;
+            return Ok(rows.into_iter().filter_map(Result::transpose).collect());
+        };
+        let mut rows = Vec::new();
+        for name in names {
+            let partition = match self.keys.parse(table, name) {
+                Some(Name::Partition(partition)) => unescape(partition),
+                _ => None,
+            };
+            let left = limit - rows.len();
+            rows.extend(
+                self.members_of(table, name, partition.as_deref(), score, left)
+                    .await?,
+            );
+        }
+        Ok(rows)
+    }
+}
+
+/// A SCAN over the keys of one table, each given once although SCAN may give it twice.
+struct Cursor<'s> {
+    store: &'s RedisStore,
+    table: &'s StoreTable,
+    pattern: String,
+    /// Where Redis goes on; `None`: through.
+    position: Option<String>,
+    seen: HashSet<String>,
+    /// Also the companions of rows, and what an earlier layout left.
+    everything: bool,
+}
+
+impl<'s> Cursor<'s> {
+    fn new(store: &'s RedisStore, table: &'s StoreTable) -> Self {
+        Self {
+            store,
+            table,
+            pattern: store.keys.pattern(table),
+            position: Some("0".to_owned()),
+            seen: HashSet::new(),
+            everything: false,
+        }
+    }
+
+    /// The next names, perhaps none of them; `None` when there are no more.
+    async fn turn(&mut self) -> Result<Option<Vec<String>>, StoreError> {
+        let Some(position) = self.position.take() else {
+            return Ok(None);
+        };
+        let mut command = redis::cmd("SCAN");
+        command
+            .arg(position)
+            .arg("MATCH")
+            .arg(&self.pattern)
+            .arg("COUNT")
+            .arg(TURN);
+        let (position, names): (String, Vec<Vec<u8>>) = self.store.link.query(&command).await?;
+        self.position = (position != "0").then_some(position);
+        let names = names
+            .into_iter()
+            .filter_map(|name| String::from_utf8(name).ok());
+        let names: Vec<String> = names.filter(|name| self.is_wanted(name)).collect();
+        Ok(Some(
+            names
+                .into_iter()
+                .filter(|name| self.seen.insert(name.clone()))
+                .collect(),
+        ))
+    }
+
+    fn is_wanted(&self, name: &str) -> bool {
+        let key_columns = self.table.table.primary_key.len();
+        match (self.store.keys.parse(self.table, name), self.table.layout) {
+            (None, _) => false,
+            (Some(_), _) if self.everything => true,
+            (Some(Name::Table), Layout::SortedSet { .. }) => key_columns == 1,
+            (Some(Name::Partition(_)), Layout::SortedSet { .. }) => key_columns > 1,
+            (Some(Name::Partition(_)), Layout::Hash) => key_columns == 1,
+            (Some(Name::Row), Layout::Hash) => key_columns > 1,
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,167 @@
+-- One or several conditional changes of different rows, all or none.
+--
+-- ARGV is one change after the other, as write.rs puts them. A list is its length and its elements.
+--   "hash": key; companion's key unless the member is empty |
+--     "hash", expect, effect, member, expiry column, now, expiry,
+--     list of (field, expected text), list of (field, text), list of fields to remove, list of fields to return
+--   "set": key | "set", expect, effect, member, expected score, score
+-- An expected text begins with "="; "~" is a field that isn't there.
+-- Answer: {0} when a condition doesn't hold; else {1, what the last change returns}.
+
+local next_argument, next_key = 0, 0
+
+local function argument()
+  next_argument = next_argument + 1
+  return ARGV[next_argument]
+end
+
+local function list()
+  local values = {}
+  for i = 1, tonumber(argument()) do values[i] = argument() end
+  return values
+end
+
+local function key()
+  next_key = next_key + 1
+  return KEYS[next_key]
+end
+
+-- A moment as two numbers. Not compared as text: Lua's order of texts follows the server's locale.
+local function moment(text)
+  local y, mo, d, h, mi, s = text:match('^(%d%d%d%d)%-(%d%d)%-(%d%d) (%d%d):(%d%d):(%d%d)')
+  if not y then return nil end
+  local fraction = text:match('^%.(%d+)', 20) or ''
+  return tonumber(y .. mo .. d .. h .. mi .. s), tonumber((fraction .. '000000'):sub(1, 6))
+end
+
+-- Whether the time of a row is over, by its own column: its key may have outlived it, or was written without an expiry.
+local function over(until_text, now)
+  if until_text == '-infinity' or until_text:sub(-3) == ' BC' then return true end
+  local second, micros = moment(until_text)
+  if not second then return false end -- infinity, or the year 10000 and later
+  local now_second, now_micros = moment(now)
+  return second < now_second or (second == now_second and micros <= now_micros)
+end
+
+local hash, set = {}, {}
+
+function hash.read()
+  local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
+  change.companion = change.member ~= '' and key()
+  change.expiry_column, change.now, change.expiry = argument(), argument(), argument()
+  change.expected, change.fields, change.removed, change.returned = list(), list(), list(), list()
+  change.type = 'hash'
+  return change
+end
+
+function hash.exists(change)
+  if redis.call('EXISTS', change.key) == 0 then return false end
+  if change.expiry_column == '' then return true end
+  local until_text = redis.call('HGET', change.key, change.expiry_column)
+  return not (until_text and over(until_text, change.now))
+end
+
+function hash.unchanged(change)
+  for i = 1, #change.expected, 2 do
+    local text = redis.call('HGET', change.key, change.expected[i])
+    if (text and '=' .. text or '~') ~= change.expected[i + 1] then return false end
+  end
+  return true
+end
+
+local function remove(change)
+  redis.call('DEL', change.key)
+  if change.companion then redis.call('ZREM', change.companion, change.member) end
+end
+
+-- The companion lives as long as the longest-lived of its rows.
+local function put_companion(change)
+  local before = redis.call('PTTL', change.companion)
+  redis.call('ZADD', change.companion, 0, change.member)
+  local row = redis.call('PTTL', change.key)
+  if row < 0 then
+    if before >= 0 then redis.call('PERSIST', change.companion) end
+  elseif before == -2 or (before >= 0 and before < row) then
+    redis.call('PEXPIRE', change.companion, row)
+  end
+end
+
+local function returned(change)
+  if #change.returned == 0 then return false end
+  return redis.call('HMGET', change.key, unpack(change.returned))
+end
+
+function hash.apply(change)
+  if change.effect == 'delete' then
+    local row = change.there and returned(change)
+    remove(change)
+    return row
+  end
+  if not change.there then redis.call('DEL', change.key) end
+  redis.call('HSET', change.key, unpack(change.fields))
+  if #change.removed > 0 then redis.call('HDEL', change.key, unpack(change.removed)) end
+  local row = returned(change)
+  if change.expiry == 'over' then
+    remove(change)
+    return row
+  end
+  if change.expiry == 'never' then
+    redis.call('PERSIST', change.key)
+  elseif change.expiry ~= 'keep' then
+    redis.call('PEXPIREAT', change.key, change.expiry)
+  end
+  if change.companion then put_companion(change) end
+  return row
+end
+
+function set.read()
+  local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
+  change.expected, change.score = argument(), argument()
+  change.type = 'zset'
+  return change
+end
+
+function set.exists(change)
+  change.before = redis.call('ZSCORE', change.key, change.member)
+  return change.before ~= false
+end
+
+function set.unchanged(change)
+  return tonumber(change.before) == tonumber(change.expected)
+end
+
+function set.apply(change)
+  if change.effect == 'delete' then
+    redis.call('ZREM', change.key, change.member)
+    return change.before
+  end
+  redis.call('ZADD', change.key, change.score, change.member)
+  return change.score
+end
+
+local layouts = { hash = hash, set = set }
+local changes = {}
+
+-- First all conditions, and whatever else could fail: a script that fails doesn't take back what it wrote.
+while next_argument < #ARGV do
+  local layout = layouts[argument()]
+  local change = layout.read()
+  local type_of = redis.call('TYPE', change.key).ok
+  local type_of_companion = change.companion and redis.call('TYPE', change.companion).ok
+  if (type_of ~= 'none' and type_of ~= change.type)
+    or (type_of_companion and type_of_companion ~= 'none' and type_of_companion ~= 'zset') then
+    return redis.error_reply('WRONGTYPE a key of the table holds a value of another kind')
+  end
+  change.there = layout.exists(change)
+  local holds = change.expect == 'any'
+    or (change.expect == 'absent' and not change.there)
+    or (change.expect == 'present' and change.there)
+    or (change.expect == 'unchanged' and change.there and layout.unchanged(change))
+  if not holds then return { 0 } end
+  change.layout = layout
+  changes[#changes + 1] = change
+end
+
+local last = false
+for _, change in ipairs(changes) do last = change.layout.apply(change) end
+return { 1, last }

@@ -1,0 +1,138 @@
+//! The store.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flywheel_store::{
+    Applied, Change, KeyRange, Layout, Operation, Store, StoreError, StoreTable, accepts_layout,
+    text_row,
+};
+use flywheel_types::{Key, Row, Value};
+
+use crate::connection::Link;
+use crate::key::Keyspace;
+
+/// Redis (or Valkey), one server or primary.
+#[derive(Debug)]
+pub struct RedisStore {
+    pub(crate) link: Link,
+    pub(crate) keys: Keyspace,
+}
+
+impl RedisStore {
+    /// A store on the server at `url` (`redis://`, `rediss://` or `unix://`), all of whose keys begin with `key_prefix`
+    /// inside their braces. Connects when first asked something; `timeout` is the longest wait for a connection and for an answer.
+    ///
+    /// `rediss://` wants rustls' process-wide crypto provider to be installed before the first request.
+    ///
+    /// # Errors
+    /// When the URL isn't one.
+    pub fn connect_lazy(
+        url: &str,
+        key_prefix: &str,
+        timeout: Duration,
+    ) -> Result<Self, StoreError> {
+        Ok(Self {
+            link: Link::new(url, timeout)?,
+            keys: Keyspace::new(key_prefix),
+        })
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn kind(&self) -> &'static str {
+        "Redis"
+    }
+
+    fn accepts(&self, table: &StoreTable) -> Result<(), StoreError> {
+        accepts_layout(table)
+    }
+
+    fn describe(&self, operation: Operation, table: &StoreTable) -> String {
+        let several = table.table.primary_key.len() > 1;
+        let head = self.keys.table(table);
+        let head = head.trim_end_matches('}');
+        let (row, partition) = if several {
+            (format!("{head}:…}}:…"), format!("{head}:…}}"))
+        } else {
+            (format!("{head}:…}}"), format!("{head}}}"))
+        };
+        if matches!(table.layout, Layout::SortedSet { .. }) {
+            return match operation {
+                Operation::Get => format!("ZSCORE {partition}"),
+                Operation::GetMany => format!("ZSCORE {partition}, pipelined"),
+                Operation::Range => format!("ZRANGE {partition} WITHSCORES, whole"),
+                Operation::ByScore => format!("ZRANGE or ZREVRANGE {partition} WITHSCORES"),
+                Operation::Scan if several => format!("SCAN MATCH {partition}, ZRANGE of each"),
+                Operation::Scan => format!("ZRANGE {partition} WITHSCORES"),
+                Operation::Put | Operation::Update => format!("ZADD {partition}, in a script"),
+                Operation::Delete => format!("ZREM {partition}, in a script"),
+                Operation::WriteAll => "one script".to_owned(),
+            };
+        }
+        match operation {
+            Operation::Get => format!("HMGET {row}"),
+            Operation::GetMany => format!("HMGET {row}, pipelined"),
+            Operation::Range => format!("ZRANGEBYLEX {partition}, HMGET {row}"),
+            Operation::ByScore => format!("none: {partition} isn't a sorted set"),
+            Operation::Scan => format!("SCAN MATCH {row}, HMGET of each"),
+            Operation::Put | Operation::Update => format!("HSET {row}, in a script"),
+            Operation::Delete => format!("DEL {row}, in a script"),
+            Operation::WriteAll => "one script".to_owned(),
+        }
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.link.query(&redis::cmd("PING")).await
+    }
+
+    async fn create_table(&self, _table: &StoreTable) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn drop_table(&self, table: &StoreTable) -> Result<(), StoreError> {
+        self.unlink_all(table).await
+    }
+
+    async fn check_table(&self, table: &StoreTable) -> Result<Vec<String>, StoreError> {
+        Ok(text_row::mismatches(table, &self.sample(table).await?))
+    }
+
+    async fn get(&self, table: &StoreTable, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
+        self.rows(table, keys).await
+    }
+
+    async fn range(
+        &self,
+        table: &StoreTable,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows_between(table, range, limit).await
+    }
+
+    async fn by_score(
+        &self,
+        table: &StoreTable,
+        partition: Option<&Value>,
+        descending: bool,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.members_by_score(table, partition, descending, limit)
+            .await
+    }
+
+    async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
+        table.check_scan()?;
+        self.all_rows(table, limit).await
+    }
+
+    async fn write(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
+        self.apply(table, change).await
+    }
+
+    async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
+        self.apply_all(changes).await
+    }
+}

@@ -1,0 +1,259 @@
+//! Changes as `write.lua` reads them, and what it answers.
+
+use std::sync::LazyLock;
+
+use flywheel_store::{
+    Applied, Change, Effect, Expect, Layout, StoreError, StoreTable, now_micros, text_row,
+};
+use flywheel_types::{Row, Value};
+use redis::{FromRedisValue, Script, from_redis_value};
+
+use crate::expiry::Expiry;
+use crate::key::companion_member;
+use crate::row::{self, Fields};
+use crate::sorted_set;
+use crate::store::RedisStore;
+
+static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
+
+impl RedisStore {
+    pub(crate) async fn apply(
+        &self,
+        table: &StoreTable,
+        change: &Change,
+    ) -> Result<Applied, StoreError> {
+        let mut request = Request::new(now_micros());
+        request.push(self, table, change, Answer::Row)?;
+        let Some(answer) = self.send(&request).await? else {
+            return Ok(Applied::Refused);
+        };
+        let row = match (&change.effect, table.layout) {
+            (Effect::Put(row), _) => Some(row.clone()),
+            (_, Layout::Hash) => self.row_of(table, change, answer, request.now)?,
+            (_, Layout::SortedSet { score }) => {
+                let answer: Option<Vec<u8>> = read(answer)?;
+                let row = |text: Vec<u8>| sorted_set::row(table, &change.key, score, &text);
+                answer.map(row).transpose()?
+            }
+        };
+        Ok(Applied::Done(row))
+    }
+
+    pub(crate) async fn apply_all(
+        &self,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<bool, StoreError> {
+        let mut request = Request::new(now_micros());
+        for (table, change) in changes {
+            request.push(self, table, change, Answer::Nothing)?;
+        }
+        Ok(changes.is_empty() || self.send(&request).await?.is_some())
+    }
+
+    /// What the last change returned; `None` when a condition didn't hold.
+    async fn send(&self, request: &Request) -> Result<Option<redis::Value>, StoreError> {
+        let mut script = WRITE.prepare_invoke();
+        script.key(&request.keys).arg(&request.arguments);
+        let mut answer: Vec<redis::Value> = self.link.invoke(&script).await?;
+        let last = if answer.len() > 1 {
+            answer.remove(1)
+        } else {
+            redis::Value::Nil
+        };
+        let applied: i64 = answer.into_iter().next().map_or(Ok(0), read)?;
+        Ok((applied == 1).then_some(last))
+    }
+
+    fn row_of(
+        &self,
+        table: &StoreTable,
+        change: &Change,
+        answer: redis::Value,
+        now: i64,
+    ) -> Result<Option<Row>, StoreError> {
+        let Some(fields) = read::<Option<Fields>>(answer)? else {
+            return Ok(None);
+        };
+        let name = self.keys.row(table, &change.key);
+        // The row as it was written, even if its time is over since or was before.
+        let now = if matches!(change.effect, Effect::Set(_)) {
+            i64::MIN
+        } else {
+            now
+        };
+        row::decode(&self.keys, table, &name, &fields, now)
+    }
+}
+
+fn read<T: FromRedisValue>(value: redis::Value) -> Result<T, StoreError> {
+    from_redis_value(value).map_err(|error| crate::error::store_error(error.into()))
+}
+
+/// What a change is to return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Nothing,
+    Row,
+}
+
+/// The keys and arguments of one run of the script.
+#[derive(Debug)]
+struct Request {
+    keys: Vec<String>,
+    arguments: Vec<Vec<u8>>,
+    now: i64,
+}
+
+impl Request {
+    fn new(now: i64) -> Self {
+        Self {
+            keys: Vec::new(),
+            arguments: Vec::new(),
+            now,
+        }
+    }
+
+    fn push(
+        &mut self,
+        store: &RedisStore,
+        table: &StoreTable,
+        change: &Change,
+        answer: Answer,
+    ) -> Result<(), StoreError> {
+        match table.layout {
+            Layout::Hash => {
+                self.push_hash(store, table, change, answer);
+                Ok(())
+            }
+            Layout::SortedSet { score } => self.push_set(store, table, change, score),
+        }
+    }
+
+    fn push_hash(
+        &mut self,
+        store: &RedisStore,
+        table: &StoreTable,
+        change: &Change,
+        answer: Answer,
+    ) {
+        let columns = &table.table.columns;
+        self.keys.push(store.keys.row(table, &change.key));
+        self.conditions("hash", change);
+        if change.key.sort().is_empty() {
+            self.argument("");
+        } else {
+            self.keys
+                .push(store.keys.partition(table, change.key.partition()));
+            self.argument(companion_member(change.key.sort()));
+        }
+        self.argument(
+            table
+                .expires_at
+                .map_or("", |position| columns[position].name.as_str()),
+        );
+        self.argument(text_row::encode(&Value::Timestamptz(self.now)).unwrap_or_default());
+        self.argument(Expiry::of(table, &change.effect, self.now).argument());
+
+        let expected = match &change.expect {
+            Expect::Unchanged(row) => row.as_slice(),
+            _ => &[],
+        };
+        let expected = expected
+            .iter()
+            .enumerate()
+            .filter(|(position, _)| !table.table.is_key(*position));
+        self.list(expected.flat_map(|(position, value)| {
+            let text =
+                text_row::encode(value).map_or_else(|| "~".to_owned(), |text| format!("={text}"));
+            [columns[position].name.clone(), text]
+        }));
+
+        let key = table
+            .table
+            .primary_key
+            .iter()
+            .copied()
+            .zip(change.key.values());
+        let written: Vec<(usize, &Value)> = match &change.effect {
+            Effect::Put(row) => row.iter().enumerate().collect(),
+            // The key's fields too, so that a row is never without a field.
+            Effect::Set(values) => key
+                .chain(values.iter().map(|(position, value)| (*position, value)))
+                .collect(),
+            Effect::Delete => Vec::new(),
+        };
+        let name = |position: usize| columns[position].name.clone();
+        self.list(written.iter().flat_map(|&(position, value)| {
+            text_row::encode(value)
+                .map(|text| [name(position), text])
+                .into_iter()
+                .flatten()
+        }));
+        self.list(
+            written
+                .iter()
+                .filter(|(_, value)| value.is_null())
+                .map(|&(position, _)| name(position)),
+        );
+
+        // A put row is known already.
+        let returned = answer == Answer::Row && !matches!(change.effect, Effect::Put(_));
+        let returned = if returned { columns.as_slice() } else { &[] };
+        self.list(returned.iter().map(|column| column.name.clone()));
+    }
+
+    fn push_set(
+        &mut self,
+        store: &RedisStore,
+        table: &StoreTable,
+        change: &Change,
+        score: usize,
+    ) -> Result<(), StoreError> {
+        let (key, member) = sorted_set::address(&store.keys, table, &change.key);
+        self.keys.push(key);
+        self.conditions("set", change);
+        self.argument(member);
+        let expected = match &change.expect {
+            Expect::Unchanged(row) => Some(&row[score]),
+            _ => None,
+        };
+        let written = match &change.effect {
+            Effect::Put(row) => Some(&row[score]),
+            Effect::Set(values) => values
+                .iter()
+                .find(|(position, _)| *position == score)
+                .map(|(_, value)| value),
+            Effect::Delete => None,
+        };
+        for value in [expected, written] {
+            let score = value.map(sorted_set::score_argument).transpose()?;
+            self.argument(score.unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    fn conditions(&mut self, layout: &str, change: &Change) {
+        self.argument(layout);
+        self.argument(match (&change.expect, &change.effect) {
+            // Nothing can be set of a row that isn't there.
+            (Expect::Any, Effect::Set(_)) | (Expect::Present, _) => "present",
+            (Expect::Any, _) => "any",
+            (Expect::Absent, _) => "absent",
+            (Expect::Unchanged(_), _) => "unchanged",
+        });
+        self.argument(match change.effect {
+            Effect::Put(_) | Effect::Set(_) => "put",
+            Effect::Delete => "delete",
+        });
+    }
+
+    fn argument(&mut self, argument: impl Into<Vec<u8>>) {
+        self.arguments.push(argument.into());
+    }
+
+    fn list(&mut self, elements: impl Iterator<Item = String>) {
+        let elements: Vec<Vec<u8>> = elements.map(String::into_bytes).collect();
+        self.argument(elements.len().to_string());
+        self.arguments.extend(elements);
+    }
+}
