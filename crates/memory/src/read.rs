@@ -11,9 +11,7 @@ impl View<'_> {
             .map(|key| {
                 let key = key_bytes(key);
                 self.remove_expired(&key);
-                self.live(&key)
-                    .map(|fields| self.decode(fields))
-                    .transpose()
+                self.live(&key).map(|fields| self.decode(fields)).transpose()
             })
             .collect()
     }
@@ -36,31 +34,20 @@ impl View<'_> {
         }
     }
 
-    pub(crate) fn by_score(
-        &self,
-        partition: Option<&Value>,
-        descending: bool,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    pub(crate) fn by_score(&self, partition: Option<&Value>, descending: bool, limit: usize) -> Result<Vec<Row>, StoreError> {
         let Layout::SortedSet { score: position } = self.table.layout else {
             return Err(StoreError::Unsupported {
                 what: format!("table \"{}\" isn't a sorted set", self.table.table.name),
             });
         };
-        let first = partition.map_or_else(Vec::new, |value| {
-            ordered::encode(std::slice::from_ref(value))
-        });
+        let first = partition.map_or_else(Vec::new, |value| ordered::encode(std::slice::from_ref(value)));
         let end = after_prefix(first.clone());
         let mut by_score = self
             .between(first, end)
             .map(|fields| Ok((self.score_of(fields, position)?, fields)))
             .collect::<Result<Vec<(f64, &Fields)>, StoreError>>()?;
         let order = |a: &(f64, &Fields), b: &(f64, &Fields)| {
-            if descending {
-                b.0.total_cmp(&a.0)
-            } else {
-                a.0.total_cmp(&b.0)
-            }
+            if descending { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) }
         };
         // Only the part that is returned is sorted: a board is long and its head short.
         if limit < by_score.len() {
@@ -68,10 +55,7 @@ impl View<'_> {
             by_score.truncate(limit);
         }
         by_score.sort_by(order);
-        by_score
-            .into_iter()
-            .map(|(_, fields)| self.decode(fields))
-            .collect()
+        by_score.into_iter().map(|(_, fields)| self.decode(fields)).collect()
     }
 
     pub(crate) fn scan(&self, limit: usize) -> Result<Vec<Row>, StoreError> {
@@ -95,9 +79,7 @@ impl View<'_> {
 
     fn score_of(&self, fields: &Fields, position: usize) -> Result<f64, StoreError> {
         let ty = &self.table.table.columns[position].ty;
-        let value = self
-            .field(fields, position)
-            .and_then(|field| text::decode(ty, field));
+        let value = self.field(fields, position).and_then(|field| text::decode(ty, field));
         match value {
             Some(value) => score(&value),
             // The whole row's error names the row.

@@ -63,13 +63,10 @@ impl Rows {
         if self.columns.get(guess).is_some_and(|column| column == name) {
             return guess;
         }
-        self.columns
-            .iter()
-            .position(|column| column == name)
-            .unwrap_or_else(|| {
-                self.columns.push(name.to_owned());
-                self.columns.len() - 1
-            })
+        self.columns.iter().position(|column| column == name).unwrap_or_else(|| {
+            self.columns.push(name.to_owned());
+            self.columns.len() - 1
+        })
     }
 }
 
@@ -87,18 +84,11 @@ pub(crate) struct View<'s> {
 impl View<'_> {
     /// The fields of the row under these [`ordered`] bytes, unless it has expired.
     pub(crate) fn live(&self, key: &[u8]) -> Option<&Fields> {
-        self.rows
-            .by_key
-            .get(key)
-            .filter(|fields| !self.is_expired(fields))
+        self.rows.by_key.get(key).filter(|fields| !self.is_expired(fields))
     }
 
     /// The rows between two keys, the first included, the end not; expired ones left out.
-    pub(crate) fn between(
-        &self,
-        first: Vec<u8>,
-        end: Option<Vec<u8>>,
-    ) -> impl DoubleEndedIterator<Item = &Fields> {
+    pub(crate) fn between(&self, first: Vec<u8>, end: Option<Vec<u8>>) -> impl DoubleEndedIterator<Item = &Fields> {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         let end = end.map_or(Unbounded, Excluded);
         self.rows
@@ -115,8 +105,7 @@ impl View<'_> {
 
     /// The row of these fields.
     pub(crate) fn decode(&self, fields: &Fields) -> Result<Row, StoreError> {
-        let texts =
-            (0..self.places.len()).map(|position| self.field(fields, position).map(str::as_bytes));
+        let texts = (0..self.places.len()).map(|position| self.field(fields, position).map(str::as_bytes));
         text_row::decode(self.table, || self.print_key(fields), texts)
     }
 
@@ -146,12 +135,7 @@ impl View<'_> {
 
     /// Removes the row under this key if it has expired.
     pub(crate) fn remove_expired(&mut self, key: &[u8]) {
-        let expired = self.table.expires_at.is_some()
-            && self
-                .rows
-                .by_key
-                .get(key)
-                .is_some_and(|fields| self.is_expired(fields));
+        let expired = self.table.expires_at.is_some() && self.rows.by_key.get(key).is_some_and(|fields| self.is_expired(fields));
         if expired {
             self.remove(key);
         }
@@ -162,16 +146,14 @@ impl View<'_> {
             return false;
         };
         let ty = &self.table.table.columns[position].ty;
-        let until = self
-            .field(fields, position)
-            .and_then(|until| text::decode(ty, until));
+        let until = self.field(fields, position).and_then(|until| text::decode(ty, until));
         matches!(until, Some(Value::Timestamptz(until)) if until <= self.now)
     }
 
-    /// Removes all expired rows once there were as many writes as there are rows: a write's share of it stays constant.
+    /// Removes all expired rows once there were half as many writes as there are rows: a write's share of it stays constant.
     fn sweep_at_times(&mut self) {
         self.rows.writes_since_sweep += 1;
-        let due = self.rows.writes_since_sweep >= self.rows.by_key.len().max(SWEEP_AT_LEAST);
+        let due = self.rows.writes_since_sweep >= (self.rows.by_key.len() / 2).max(SWEEP_AT_LEAST);
         if self.table.expires_at.is_none() || !due {
             return;
         }
@@ -184,18 +166,12 @@ impl View<'_> {
     /// Puts all rows under the keys of this definition, if they aren't. On an error all stay where they are.
     fn rekey(&mut self) -> Result<(), StoreError> {
         let definition = &self.table.table;
-        let key_columns = definition
-            .primary_key
+        let key_columns = definition.primary_key.iter().map(|&position| &definition.columns[position]);
+        if key_columns.clone().map(|column| (column.name.as_str(), column.ty.scalar)).eq(self
+            .rows
+            .keyed_by
             .iter()
-            .map(|&position| &definition.columns[position]);
-        if key_columns
-            .clone()
-            .map(|column| (column.name.as_str(), column.ty.scalar))
-            .eq(self
-                .rows
-                .keyed_by
-                .iter()
-                .map(|(name, scalar)| (name.as_str(), *scalar)))
+            .map(|(name, scalar)| (name.as_str(), *scalar)))
         {
             return Ok(());
         }
@@ -207,9 +183,7 @@ impl View<'_> {
         let rows = std::mem::take(&mut self.rows.by_key).into_values();
         let rows = rows.chain(std::mem::take(&mut self.rows.unkeyed));
         self.rows.by_key = keys.into_iter().zip(rows).collect();
-        self.rows.keyed_by = key_columns
-            .map(|column| (column.name.clone(), column.ty.scalar))
-            .collect();
+        self.rows.keyed_by = key_columns.map(|column| (column.name.clone(), column.ty.scalar)).collect();
         Ok(())
     }
 
@@ -230,9 +204,7 @@ impl View<'_> {
 
     fn print_key(&self, fields: &Fields) -> String {
         let positions = self.table.table.primary_key.iter();
-        let texts: Vec<&str> = positions
-            .map(|&position| self.field(fields, position).unwrap_or("NULL"))
-            .collect();
+        let texts: Vec<&str> = positions.map(|&position| self.field(fields, position).unwrap_or("NULL")).collect();
         texts.join(", ")
     }
 }

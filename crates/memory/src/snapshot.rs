@@ -54,9 +54,7 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     // The rename is durable when its directory is; where a directory can't be opened (Windows) there is nothing to do.
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Ok(directory) = File::open(directory.unwrap_or_else(|| Path::new("."))) {
         directory.sync_all()?;
     }
@@ -72,32 +70,21 @@ pub(crate) fn load(path: &Path) -> io::Result<HashMap<String, Rows>> {
     };
     let mut reader = Reader::default();
     for (number, line) in (1..).zip(file.split(b'\n')) {
-        let line =
-            line.map_err(|error| at(path, Some(number), &error.to_string(), error.kind()))?;
+        let line = line.map_err(|error| at(path, Some(number), &error.to_string(), error.kind()))?;
         reader
             .line(&line)
             .map_err(|problem| at(path, Some(number), &problem, io::ErrorKind::InvalidData))?;
     }
     if !reader.ended {
-        return Err(at(
-            path,
-            None,
-            "the file ends before its last line",
-            io::ErrorKind::InvalidData,
-        ));
+        return Err(at(path, None, "the file ends before its last line", io::ErrorKind::InvalidData));
     }
     reader.close_table();
     Ok(reader.tables)
 }
 
 fn at(path: &Path, line: Option<u64>, problem: &str, kind: io::ErrorKind) -> io::Error {
-    let line = line
-        .map(|line| format!(", line {line}"))
-        .unwrap_or_default();
-    io::Error::new(
-        kind,
-        format!("memory snapshot {}{line}: {problem}", path.display()),
-    )
+    let line = line.map(|line| format!(", line {line}")).unwrap_or_default();
+    io::Error::new(kind, format!("memory snapshot {}{line}: {problem}", path.display()))
 }
 
 /// What was read of a file so far.
@@ -112,8 +99,7 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
-        let json: Json =
-            serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
+        let json: Json = serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
         if !self.begun {
             self.begun = json[HEAD] == json!(FORM);
             return if self.begun {
@@ -134,9 +120,7 @@ impl Reader {
                     return if self.ended { Ok(()) } else { Err(differs()) };
                 }
                 match (object.remove("table"), object.remove("columns")) {
-                    (Some(Json::String(name)), Some(Json::Array(columns))) => {
-                        self.open_table(name, columns)
-                    }
+                    (Some(Json::String(name)), Some(Json::Array(columns))) => self.open_table(name, columns),
                     _ => Err("neither a table nor a count of rows".into()),
                 }
             }
@@ -168,11 +152,7 @@ impl Reader {
             return Err("a row before the first table".into());
         };
         if values.len() > columns.len() {
-            return Err(format!(
-                "a row of {} values, for {} columns",
-                values.len(),
-                columns.len()
-            ));
+            return Err(format!("a row of {} values, for {} columns", values.len(), columns.len()));
         }
         let fields = values.into_iter().map(|value| match value {
             Json::Null => Ok(None),

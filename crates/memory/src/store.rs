@@ -7,9 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use flywheel_store::{
-    Applied, Change, KeyRange, Operation, Store, StoreError, StoreTable, accepts_layout, text_row,
-};
+use flywheel_store::{Applied, Change, KeyRange, Operation, Store, StoreError, StoreTable, accepts_layout, text_row};
 use flywheel_types::{Key, Row, Value};
 
 use crate::rows::{Rows, View};
@@ -62,11 +60,7 @@ impl MemoryStore {
         self.tables.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn with<T>(
-        &self,
-        table: &StoreTable,
-        work: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    fn with<T>(&self, table: &StoreTable, work: impl FnOnce(&mut View<'_>) -> Result<T, StoreError>) -> Result<T, StoreError> {
         with(&mut self.tables(), table, work)
     }
 }
@@ -85,9 +79,7 @@ fn with<T>(
 
 impl fmt::Debug for MemoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryStore")
-            .field("path", &self.path)
-            .finish_non_exhaustive()
+        f.debug_struct("MemoryStore").field("path", &self.path).finish_non_exhaustive()
     }
 }
 
@@ -130,24 +122,14 @@ impl Store for MemoryStore {
     }
 
     async fn check_table(&self, table: &StoreTable) -> Result<Vec<String>, StoreError> {
-        self.with(table, |view| {
-            Ok(text_row::mismatches(
-                table,
-                &view.sample(text_row::SAMPLE_ROWS),
-            ))
-        })
+        self.with(table, |view| Ok(text_row::mismatches(table, &view.sample(text_row::SAMPLE_ROWS))))
     }
 
     async fn get(&self, table: &StoreTable, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
         self.with(table, |view| view.get(keys))
     }
 
-    async fn range(
-        &self,
-        table: &StoreTable,
-        range: &KeyRange,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.with(table, |view| view.range(range, limit))
     }
 

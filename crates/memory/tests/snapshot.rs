@@ -4,9 +4,7 @@ use std::path::Path;
 
 use flywheel_memory::MemoryStore;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{
-    Applied, Bound, Change, Effect, Expect, KeyRange, Store, StoreError, StoreTable,
-};
+use flywheel_store::{Applied, Bound, Change, Effect, Expect, KeyRange, Store, StoreError, StoreTable};
 use flywheel_types::{Row, TypeInfo, Value, oid};
 
 async fn put(store: &MemoryStore, table: &StoreTable, row: &[Value]) {
@@ -20,11 +18,7 @@ async fn put(store: &MemoryStore, table: &StoreTable, row: &[Value]) {
 }
 
 fn visits() -> StoreTable {
-    let columns = [
-        ("who", text_type()),
-        ("at", int8_type()),
-        ("price", money_type()),
-    ];
+    let columns = [("who", text_type()), ("at", int8_type()), ("price", money_type())];
     table("public.visits", &columns, &["who", "at"])
 }
 
@@ -58,21 +52,13 @@ async fn rows_come_back_in_order() {
     assert_eq!(std::fs::read(&path).expect("the file"), before);
 
     let store = MemoryStore::open(&path).expect("open");
-    assert_eq!(
-        all(&store, &visits()).await,
-        [visit(-3), visit(9), visit(10)]
-    );
+    assert_eq!(all(&store, &visits()).await, [visit(-3), visit(9), visit(10)]);
     put(&store, &visits(), &visit(0)).await;
     store.save().expect("save");
     let store = MemoryStore::open(&path).expect("open");
+    assert_eq!(all(&store, &visits()).await, [visit(-3), visit(0), visit(9), visit(10)]);
     assert_eq!(
-        all(&store, &visits()).await,
-        [visit(-3), visit(0), visit(9), visit(10)]
-    );
-    assert_eq!(
-        std::fs::read_dir(directory.path())
-            .expect("the directory")
-            .count(),
+        std::fs::read_dir(directory.path()).expect("the directory").count(),
         1,
         "no temporary file is left"
     );
@@ -88,37 +74,19 @@ async fn a_definition_may_change() {
         let reopened = reopened.then(|| MemoryStore::open(&path).expect("open"));
         let store = reopened.as_ref().unwrap_or(&store);
         // A column more, one less, another order; a key column of another type.
-        let columns = [
-            ("note", text_type()),
-            ("at", int4_type()),
-            ("who", text_type()),
-        ];
+        let columns = [("note", text_type()), ("at", int4_type()), ("who", text_type())];
         let changed = table("public.visits", &columns, &["who", "at"]);
-        assert_eq!(
-            all(store, &changed).await,
-            [vec![Value::Null, int(5), visit(5)[0].clone()]]
-        );
+        assert_eq!(all(store, &changed).await, [vec![Value::Null, int(5), visit(5)[0].clone()]]);
         // A column whose text isn't of its new type.
         let boolean = TypeInfo::new(oid::BOOL, -1, "boolean");
-        let columns = [
-            ("who", text_type()),
-            ("at", int8_type()),
-            ("price", boolean),
-        ];
+        let columns = [("who", text_type()), ("at", int8_type()), ("price", boolean)];
         let changed = table("public.visits", &columns, &["who", "at"]);
         let error = store.scan(&changed, 10).await.expect_err("no boolean");
         assert!(
             matches!(&error, StoreError::Malformed { attribute, .. } if attribute == "price"),
             "{error}"
         );
-        assert_eq!(
-            store
-                .check_table(&changed)
-                .await
-                .expect("check_table")
-                .len(),
-            1
-        );
+        assert_eq!(store.check_table(&changed).await.expect("check_table").len(), 1);
         // What was not in a definition is there still.
         assert_eq!(all(store, &visits()).await, [visit(5)]);
         store.save().expect("save");
@@ -133,41 +101,20 @@ fn a_damaged_file_is_named_with_its_line() {
     let table = "{\"table\":\"t\",\"columns\":[\"a\",\"b\"]}\n";
     let damaged = [
         ("", "ends before"),
-        (
-            "{\"flywheel memory snapshot\":2}\n",
-            "line 1: not a snapshot",
-        ),
+        ("{\"flywheel memory snapshot\":2}\n", "line 1: not a snapshot"),
         ("[]\n", "line 1: not a snapshot"),
         ("{\"flywheel", "line 1: not JSON"),
         (head, "ends before"),
         (&format!("{head}[\"1\"]\n"), "line 2: a row before"),
-        (
-            &format!("{head}{{\"table\":7}}\n"),
-            "line 2: neither a table",
-        ),
-        (
-            &format!("{head}{{\"table\":\"t\",\"columns\":[7]}}\n"),
-            "line 2: 7 isn't",
-        ),
+        (&format!("{head}{{\"table\":7}}\n"), "line 2: neither a table"),
+        (&format!("{head}{{\"table\":\"t\",\"columns\":[7]}}\n"), "line 2: 7 isn't"),
         (&format!("{head}{table}[\"1\",2]\n"), "line 3: 2 is neither"),
-        (
-            &format!("{head}{table}[\"1\",null,null]\n"),
-            "line 3: a row of 3 values",
-        ),
-        (
-            &format!("{head}{table}{table}"),
-            "line 3: table t comes twice",
-        ),
+        (&format!("{head}{table}[\"1\",null,null]\n"), "line 3: a row of 3 values"),
+        (&format!("{head}{table}{table}"), "line 3: table t comes twice"),
         (&format!("{head}{table}[\"1\",\"2"), "line 3: not JSON"),
         (&format!("{head}{table}[\"1\",\"2\"]\n"), "ends before"),
-        (
-            &format!("{head}{table}{{\"rows\":1}}\n"),
-            "line 3: 1 rows expected, 0 read",
-        ),
-        (
-            &format!("{head}{{\"rows\":0}}\n{table}"),
-            "line 3: a line after",
-        ),
+        (&format!("{head}{table}{{\"rows\":1}}\n"), "line 3: 1 rows expected, 0 read"),
+        (&format!("{head}{{\"rows\":0}}\n{table}"), "line 3: a line after"),
         (&format!("{head}{table}true\n"), "line 3: neither"),
     ];
     for (content, expected) in damaged {
@@ -183,13 +130,8 @@ fn a_damaged_file_is_named_with_its_line() {
 }
 
 fn refused(path: &Path, expected: &str) {
-    let error = MemoryStore::open(path)
-        .expect_err("a damaged file")
-        .to_string();
-    assert!(
-        error.contains(expected) && error.contains(&path.display().to_string()),
-        "{error}"
-    );
+    let error = MemoryStore::open(path).expect_err("a damaged file").to_string();
+    assert!(error.contains(expected) && error.contains(&path.display().to_string()), "{error}");
 }
 
 #[tokio::test]
@@ -208,9 +150,6 @@ async fn expired_rows_leave_the_file() {
         put(&store, &table, &[int(id), Value::Null]).await;
     }
     store.save().expect("save");
-    let lines = std::fs::read_to_string(&path)
-        .expect("the file")
-        .lines()
-        .count();
+    let lines = std::fs::read_to_string(&path).expect("the file").lines().count();
     assert_eq!(lines, 200 + 3, "swept by later writes");
 }

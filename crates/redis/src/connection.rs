@@ -11,10 +11,7 @@ use std::time::{Duration, Instant};
 use flywheel_store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError,
-    RedisResult, ScriptInvocation,
-};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult, ScriptInvocation};
 use tokio::sync::Mutex;
 
 use crate::error::store_error;
@@ -65,10 +62,7 @@ impl Link {
     /// A command that may be sent twice.
     pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let live = self.live().await?;
-        let lost = match self.watch(
-            &live,
-            command.query_async(&mut live.connection.clone()).await,
-        ) {
+        let lost = match self.watch(&live, command.query_async(&mut live.connection.clone()).await) {
             Err(error) if error.is_connection_dropped() => error,
             result => return result.map_err(store_error),
         };
@@ -79,15 +73,9 @@ impl Link {
     }
 
     /// Commands that may be sent twice.
-    pub(crate) async fn query_all<T: FromRedisValue>(
-        &self,
-        commands: &Pipeline,
-    ) -> Result<T, StoreError> {
+    pub(crate) async fn query_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
         let live = self.live().await?;
-        let lost = match self.watch(
-            &live,
-            commands.query_async(&mut live.connection.clone()).await,
-        ) {
+        let lost = match self.watch(&live, commands.query_async(&mut live.connection.clone()).await) {
             Err(error) if error.is_connection_dropped() => error,
             result => return result.map_err(store_error),
         };
@@ -98,10 +86,7 @@ impl Link {
     }
 
     /// A script that writes: sent once. When its answer is lost, whether it ran is unknown.
-    pub(crate) async fn invoke<T: FromRedisValue>(
-        &self,
-        script: &ScriptInvocation<'_>,
-    ) -> Result<T, StoreError> {
+    pub(crate) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
         if self.idle() > IDLE {
             self.query::<()>(&redis::cmd("PING")).await?;
         }
@@ -119,16 +104,9 @@ impl Link {
     fn watch<T>(&self, live: &Live, result: RedisResult<T>) -> RedisResult<T> {
         match &result {
             // A connection on which nothing comes back may lead to a machine that is gone; TCP alone would wait for minutes.
-            Err(error)
-                if error.is_timeout()
-                    || error.is_connection_dropped()
-                    || error.is_unrecoverable_error() =>
-            {
+            Err(error) if error.is_timeout() || error.is_connection_dropped() || error.is_unrecoverable_error() => {
                 let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-                if current
-                    .as_ref()
-                    .is_some_and(|current| current.number == live.number)
-                {
+                if current.as_ref().is_some_and(|current| current.number == live.number) {
                     *current = None;
                 }
             }
@@ -141,10 +119,7 @@ impl Link {
     }
 
     fn current(&self) -> Option<Live> {
-        self.current
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn live(&self) -> Result<Live, StoreError> {
@@ -183,9 +158,7 @@ impl Link {
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(Some(self.timeout))
             .set_pipeline_buffer_size(QUEUE);
-        let connect = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
+        let connect = self.client.get_multiplexed_async_connection_with_config(&config);
         // Around the library's own limits: those are of each step, this is of all.
         match tokio::time::timeout(self.timeout, connect).await {
             Ok(result) => result,
@@ -198,10 +171,7 @@ impl Link {
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Link")
-            .field(
-                "address",
-                &self.client.get_connection_info().addr().to_string(),
-            )
+            .field("address", &self.client.get_connection_info().addr().to_string())
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }

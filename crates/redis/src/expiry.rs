@@ -33,12 +33,7 @@ impl Expiry {
             Some(Value::Timestamptz(i64::MAX)) => Self::Never,
             Some(Value::Timestamptz(until)) if *until <= now => Self::Over,
             // Rounded up, since a row must not go before its time; in the rest of the millisecond readers leave it out.
-            Some(Value::Timestamptz(until)) => Self::At(
-                until
-                    .saturating_add(POSTGRES_EPOCH_MICROS)
-                    .saturating_add(999)
-                    / 1000,
-            ),
+            Some(Value::Timestamptz(until)) => Self::At(until.saturating_add(POSTGRES_EPOCH_MICROS).saturating_add(999) / 1000),
             Some(_) => Self::Never,
         }
     }
@@ -62,11 +57,7 @@ mod tests {
 
     #[test]
     fn of_a_written_value() {
-        let table = table(
-            "t",
-            &[("id", int8_type()), ("until", timestamptz_type())],
-            &["id"],
-        );
+        let table = table("t", &[("id", int8_type()), ("until", timestamptz_type())], &["id"]);
         let set = |value: Value| Effect::Set(vec![(1, value)]);
         assert_eq!(Expiry::of(&table, &set(Value::Null), 0), Expiry::Keep);
         let table = expiring(table, "until");

@@ -22,9 +22,7 @@ pub(crate) enum Name<'n> {
 
 impl Keyspace {
     pub(crate) fn new(prefix: &str) -> Self {
-        Self {
-            prefix: prefix.to_owned(),
-        }
+        Self { prefix: prefix.to_owned() }
     }
 
     /// `prefix` and table, as all names of the table's keys begin: `{public.sessions`
@@ -125,9 +123,7 @@ pub(crate) fn unescape(escaped: &str) -> Option<String> {
     let mut parts = escaped.split('%');
     let mut text = parts.next()?.to_owned();
     for part in parts {
-        let code = u8::from_str_radix(part.get(..2)?, 16)
-            .ok()
-            .filter(u8::is_ascii)?;
+        let code = u8::from_str_radix(part.get(..2)?, 16).ok().filter(u8::is_ascii)?;
         text.push(char::from(code));
         text.push_str(&part[2..]);
     }
@@ -142,11 +138,7 @@ mod tests {
 
     #[test]
     fn names_and_back() {
-        let table = table(
-            "public.t*",
-            &[("a", text_type()), ("b", int8_type())],
-            &["a", "b"],
-        );
+        let table = table("public.t*", &[("a", text_type()), ("b", int8_type())], &["a", "b"]);
         let keys = Keyspace::new("app:");
         let key = key(&[text("x:{é}\n100%"), int(-7)]);
         let name = keys.row(&table, &key);
@@ -154,14 +146,8 @@ mod tests {
         assert_eq!(keys.pattern(&table), "{app:public.t\\**");
         assert_eq!(keys.parse(&table, &name), Some(Name::Row));
         let partition = keys.partition(&table, key.partition());
-        assert_eq!(
-            keys.parse(&table, &partition),
-            Some(Name::Partition("x%3A%7Bé%7D%0A100%25"))
-        );
-        assert_eq!(
-            unescape("x%3A%7Bé%7D%0A100%25").as_deref(),
-            Some("x:{é}\n100%")
-        );
+        assert_eq!(keys.parse(&table, &partition), Some(Name::Partition("x%3A%7Bé%7D%0A100%25")));
+        assert_eq!(unescape("x%3A%7Bé%7D%0A100%25").as_deref(), Some("x:{é}\n100%"));
         assert_eq!(row_name_end(&companion_member(key.sort())), Some(":-7"));
         assert_eq!(keys.parse(&table, &keys.table(&table)), Some(Name::Table));
     }
@@ -185,13 +171,7 @@ mod tests {
         for damaged in ["%", "%4", "%zz", "a%é", "%ff"] {
             assert_eq!(unescape(damaged), None, "{damaged}");
         }
-        for damaged in [
-            &b""[..],
-            b"\0\0\0",
-            b"\0\0\0\x01",
-            b"\xff\xff\xff\xff",
-            b"\xff\0\0\0\x01",
-        ] {
+        for damaged in [&b""[..], b"\0\0\0", b"\0\0\0\x01", b"\xff\xff\xff\xff", b"\xff\0\0\0\x01"] {
             assert_eq!(row_name_end(damaged), None, "{damaged:?}");
         }
     }

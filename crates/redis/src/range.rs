@@ -13,18 +13,10 @@ use crate::store::RedisStore;
 static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/forget.lua")));
 
 impl RedisStore {
-    pub(crate) async fn rows_between(
-        &self,
-        table: &StoreTable,
-        range: &KeyRange,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn rows_between(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
         if table.table.primary_key.len() < 2 {
             return Err(StoreError::Unsupported {
-                what: format!(
-                    "table \"{}\" has a key of one column, which has no ranges",
-                    table.table.name
-                ),
+                what: format!("table \"{}\" has a key of one column, which has no ranges", table.table.name),
             });
         }
         let Some((first, end)) = range.sort_bytes() else {
@@ -32,14 +24,7 @@ impl RedisStore {
         };
         if let Layout::SortedSet { score } = table.layout {
             return self
-                .members_between(
-                    table,
-                    &range.partition,
-                    score,
-                    (first, end),
-                    range.descending,
-                    limit,
-                )
+                .members_between(table, &range.partition, score, (first, end), range.descending, limit)
                 .await;
         }
 
@@ -54,21 +39,14 @@ impl RedisStore {
         // Members whose rows are gone don't count, so that it may take more than one turn.
         while rows.len() < limit {
             let ask = (limit - rows.len()).min(CHUNK);
-            let mut command = redis::cmd(if range.descending {
-                "ZREVRANGEBYLEX"
-            } else {
-                "ZRANGEBYLEX"
-            });
+            let mut command = redis::cmd(if range.descending { "ZREVRANGEBYLEX" } else { "ZRANGEBYLEX" });
             command.arg(&companion);
             if range.descending {
                 command.arg(&high).arg(&low);
             } else {
                 command.arg(&low).arg(&high);
             }
-            let members: Vec<Vec<u8>> = self
-                .link
-                .query(command.arg("LIMIT").arg(0).arg(ask))
-                .await?;
+            let members: Vec<Vec<u8>> = self.link.query(command.arg("LIMIT").arg(0).arg(ask)).await?;
             let Some(last) = members.last() else { break };
             let past_last = [b"(", &last[..]].concat();
             if range.descending {
@@ -76,8 +54,7 @@ impl RedisStore {
             } else {
                 low = past_last;
             }
-            self.rows_of_members(table, &companion, &members, &mut rows)
-                .await?;
+            self.rows_of_members(table, &companion, &members, &mut rows).await?;
             if members.len() < ask {
                 break;
             }
@@ -97,9 +74,7 @@ impl RedisStore {
             .map(|member| row_name_end(member).map(|end| format!("{companion}{end}")))
             .collect::<Option<Vec<String>>>()
             .ok_or_else(|| StoreError::Refused {
-                reason: format!(
-                    "the sorted set {companion} has a member that Flywheel didn't write"
-                ),
+                reason: format!("the sorted set {companion} has a member that Flywheel didn't write"),
             })?;
         let mut gone = FORGET.key(companion);
         let mut any_gone = false;

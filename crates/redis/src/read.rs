@@ -11,11 +11,7 @@ use crate::store::RedisStore;
 pub(crate) const CHUNK: usize = 256;
 
 impl RedisStore {
-    pub(crate) async fn rows(
-        &self,
-        table: &StoreTable,
-        keys: &[Key],
-    ) -> Result<Vec<Option<Row>>, StoreError> {
+    pub(crate) async fn rows(&self, table: &StoreTable, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
         if let Layout::SortedSet { score } = table.layout {
             return self.members(table, keys, score).await;
         }
@@ -25,11 +21,7 @@ impl RedisStore {
     }
 
     /// The rows of the hashes of these names, in the names' order, each with its own error.
-    pub(crate) async fn hashes(
-        &self,
-        table: &StoreTable,
-        names: &[String],
-    ) -> Result<Vec<Result<Option<Row>, StoreError>>, StoreError> {
+    pub(crate) async fn hashes(&self, table: &StoreTable, names: &[String]) -> Result<Vec<Result<Option<Row>, StoreError>>, StoreError> {
         let now = now_micros();
         let mut rows = Vec::with_capacity(names.len());
         for names in names.chunks(CHUNK) {
@@ -44,9 +36,7 @@ impl RedisStore {
                 }
             };
             let found = names.iter().zip(&fields);
-            rows.extend(
-                found.map(|(name, fields)| row::decode(&self.keys, table, name, fields, now)),
-            );
+            rows.extend(found.map(|(name, fields)| row::decode(&self.keys, table, name, fields, now)));
         }
         Ok(rows)
     }

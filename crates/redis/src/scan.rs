@@ -15,18 +15,12 @@ const TURN: usize = 1000;
 const SAMPLE_TURNS: usize = 100;
 
 impl RedisStore {
-    pub(crate) async fn all_rows(
-        &self,
-        table: &StoreTable,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn all_rows(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
         let mut cursor = Cursor::new(self, table);
         let mut rows = Vec::new();
         while let Some(names) = cursor.turn().await? {
             // One more than there may be tells that there are more.
-            let found = self
-                .rows_under(table, &names, limit - rows.len() + 1)
-                .await?;
+            let found = self.rows_under(table, &names, limit - rows.len() + 1).await?;
             for row in found {
                 rows.push(row?);
             }
@@ -38,10 +32,7 @@ impl RedisStore {
     }
 
     /// Some rows, those that can't be read as their errors.
-    pub(crate) async fn sample(
-        &self,
-        table: &StoreTable,
-    ) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
+    pub(crate) async fn sample(&self, table: &StoreTable) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
         let mut cursor = Cursor::new(self, table);
         let mut rows = Vec::new();
         for _ in 0..SAMPLE_TURNS {
@@ -63,21 +54,14 @@ impl RedisStore {
         cursor.everything = true;
         while let Some(names) = cursor.turn().await? {
             if !names.is_empty() {
-                self.link
-                    .query::<i64>(redis::cmd("UNLINK").arg(&names))
-                    .await?;
+                self.link.query::<i64>(redis::cmd("UNLINK").arg(&names)).await?;
             }
         }
         Ok(())
     }
 
     /// The rows of hashes, or up to `limit` of sorted sets, of these names.
-    async fn rows_under(
-        &self,
-        table: &StoreTable,
-        names: &[String],
-        limit: usize,
-    ) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
+    async fn rows_under(&self, table: &StoreTable, names: &[String], limit: usize) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
         let Layout::SortedSet { score } = table.layout else {
             let rows = self.hashes(table, names).await?;
             return Ok(rows.into_iter().filter_map(Result::transpose).collect());
@@ -89,10 +73,7 @@ impl RedisStore {
                 _ => None,
             };
             let left = limit - rows.len();
-            rows.extend(
-                self.members_of(table, name, partition.as_deref(), score, left)
-                    .await?,
-            );
+            rows.extend(self.members_of(table, name, partition.as_deref(), score, left).await?);
         }
         Ok(rows)
     }
@@ -128,24 +109,12 @@ impl<'s> Cursor<'s> {
             return Ok(None);
         };
         let mut command = redis::cmd("SCAN");
-        command
-            .arg(position)
-            .arg("MATCH")
-            .arg(&self.pattern)
-            .arg("COUNT")
-            .arg(TURN);
+        command.arg(position).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(TURN);
         let (position, names): (String, Vec<Vec<u8>>) = self.store.link.query(&command).await?;
         self.position = (position != "0").then_some(position);
-        let names = names
-            .into_iter()
-            .filter_map(|name| String::from_utf8(name).ok());
+        let names = names.into_iter().filter_map(|name| String::from_utf8(name).ok());
         let names: Vec<String> = names.filter(|name| self.is_wanted(name)).collect();
-        Ok(Some(
-            names
-                .into_iter()
-                .filter(|name| self.seen.insert(name.clone()))
-                .collect(),
-        ))
+        Ok(Some(names.into_iter().filter(|name| self.seen.insert(name.clone())).collect()))
     }
 
     fn is_wanted(&self, name: &str) -> bool {

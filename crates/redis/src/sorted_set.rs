@@ -15,12 +15,7 @@ const READ_WHOLE: usize = 100_000;
 type Members = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl RedisStore {
-    pub(crate) async fn members(
-        &self,
-        table: &StoreTable,
-        keys: &[Key],
-        score: usize,
-    ) -> Result<Vec<Option<Row>>, StoreError> {
+    pub(crate) async fn members(&self, table: &StoreTable, keys: &[Key], score: usize) -> Result<Vec<Option<Row>>, StoreError> {
         let mut rows = Vec::with_capacity(keys.len());
         for keys in keys.chunks(CHUNK) {
             let mut commands = Pipeline::with_capacity(keys.len());
@@ -117,9 +112,7 @@ impl RedisStore {
             },
         };
         let members: Members = self.link.query(&by_score(set, false, last)).await?;
-        let row = |(member, text): &(Vec<u8>, Vec<u8>)| {
-            row_of_member(table, partition.as_ref(), score, member, text)
-        };
+        let row = |(member, text): &(Vec<u8>, Vec<u8>)| row_of_member(table, partition.as_ref(), score, member, text);
         Ok(members.iter().map(row).collect())
     }
 }
@@ -134,14 +127,8 @@ fn by_score(set: &str, descending: bool, last: usize) -> Cmd {
 /// The set and the member of a key.
 pub(crate) fn address(keys: &Keyspace, table: &StoreTable, key: &Key) -> (String, String) {
     match key.sort() {
-        [] => (
-            keys.table(table),
-            text_row::encode(key.partition()).unwrap_or_default(),
-        ),
-        [member, ..] => (
-            keys.partition(table, key.partition()),
-            text_row::encode(member).unwrap_or_default(),
-        ),
+        [] => (keys.table(table), text_row::encode(key.partition()).unwrap_or_default()),
+        [member, ..] => (keys.partition(table, key.partition()), text_row::encode(member).unwrap_or_default()),
     }
 }
 
@@ -151,12 +138,7 @@ pub(crate) fn score_argument(value: &Value) -> Result<String, StoreError> {
 }
 
 /// The row of a key with a score as Redis prints it.
-pub(crate) fn row(
-    table: &StoreTable,
-    key: &Key,
-    score: usize,
-    text: &[u8],
-) -> Result<Row, StoreError> {
+pub(crate) fn row(table: &StoreTable, key: &Key, score: usize, text: &[u8]) -> Result<Row, StoreError> {
     let column = &table.table.columns[score];
     let value = std::str::from_utf8(text)
         .ok()
@@ -171,28 +153,13 @@ pub(crate) fn row(
     Ok(row)
 }
 
-fn row_of_member(
-    table: &StoreTable,
-    partition: Option<&Value>,
-    score: usize,
-    member: &[u8],
-    text: &[u8],
-) -> Result<Row, StoreError> {
+fn row_of_member(table: &StoreTable, partition: Option<&Value>, score: usize, member: &[u8], text: &[u8]) -> Result<Row, StoreError> {
     let definition = &table.table;
-    let column = definition
-        .sort_columns()
-        .next()
-        .unwrap_or_else(|| definition.partition_column());
+    let column = definition.sort_columns().next().unwrap_or_else(|| definition.partition_column());
     let value = std::str::from_utf8(member)
         .ok()
         .and_then(|member| text::decode(&column.ty, member))
-        .ok_or_else(|| {
-            malformed(
-                &String::from_utf8_lossy(member),
-                &column.name,
-                &column.ty.name,
-            )
-        })?;
+        .ok_or_else(|| malformed(&String::from_utf8_lossy(member), &column.name, &column.ty.name))?;
     let key = Key::new(partition.cloned().into_iter().chain([value]).collect());
     row(table, &key, score, text)
 }
@@ -200,10 +167,7 @@ fn row_of_member(
 /// A double as a value of the score's type, if it is one: somebody else's ZINCRBY may have made a fraction.
 fn score_value(scalar: Scalar, number: f64) -> Option<Value> {
     let integer = |least: i64, greatest: i64| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "compared with the number again"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "compared with the number again")]
         let integer = number as i64;
         #[expect(clippy::cast_precision_loss, reason = "compared with the number")]
         let exact = integer as f64 == number && (least..=greatest).contains(&integer);

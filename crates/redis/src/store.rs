@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flywheel_store::{
-    Applied, Change, KeyRange, Layout, Operation, Store, StoreError, StoreTable, accepts_layout,
-    text_row,
-};
+use flywheel_store::{Applied, Change, KeyRange, Layout, Operation, Store, StoreError, StoreTable, accepts_layout, text_row};
 use flywheel_types::{Key, Row, Value};
 
 use crate::connection::Link;
@@ -27,11 +24,7 @@ impl RedisStore {
     ///
     /// # Errors
     /// When the URL isn't one.
-    pub fn connect_lazy(
-        url: &str,
-        key_prefix: &str,
-        timeout: Duration,
-    ) -> Result<Self, StoreError> {
+    pub fn connect_lazy(url: &str, key_prefix: &str, timeout: Duration) -> Result<Self, StoreError> {
         Ok(Self {
             link: Link::new(url, timeout)?,
             keys: Keyspace::new(key_prefix),
@@ -103,12 +96,7 @@ impl Store for RedisStore {
         self.rows(table, keys).await
     }
 
-    async fn range(
-        &self,
-        table: &StoreTable,
-        range: &KeyRange,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
+    async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.rows_between(table, range, limit).await
     }
 
@@ -119,8 +107,7 @@ impl Store for RedisStore {
         descending: bool,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
-        self.members_by_score(table, partition, descending, limit)
-            .await
+        self.members_by_score(table, partition, descending, limit).await
     }
 
     async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -2,9 +2,7 @@
 
 use std::sync::LazyLock;
 
-use flywheel_store::{
-    Applied, Change, Effect, Expect, Layout, StoreError, StoreTable, now_micros, text_row,
-};
+use flywheel_store::{Applied, Change, Effect, Expect, Layout, StoreError, StoreTable, now_micros, text_row};
 use flywheel_types::{Row, Value};
 use redis::{FromRedisValue, Script, from_redis_value};
 
@@ -17,11 +15,7 @@ use crate::store::RedisStore;
 static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
 
 impl RedisStore {
-    pub(crate) async fn apply(
-        &self,
-        table: &StoreTable,
-        change: &Change,
-    ) -> Result<Applied, StoreError> {
+    pub(crate) async fn apply(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
         let mut request = Request::new(now_micros());
         request.push(self, table, change, Answer::Row)?;
         let Some(answer) = self.send(&request).await? else {
@@ -39,10 +33,7 @@ impl RedisStore {
         Ok(Applied::Done(row))
     }
 
-    pub(crate) async fn apply_all(
-        &self,
-        changes: &[(&StoreTable, Change)],
-    ) -> Result<bool, StoreError> {
+    pub(crate) async fn apply_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
         let mut request = Request::new(now_micros());
         for (table, change) in changes {
             request.push(self, table, change, Answer::Nothing)?;
@@ -55,32 +46,18 @@ impl RedisStore {
         let mut script = WRITE.prepare_invoke();
         script.key(&request.keys).arg(&request.arguments);
         let mut answer: Vec<redis::Value> = self.link.invoke(&script).await?;
-        let last = if answer.len() > 1 {
-            answer.remove(1)
-        } else {
-            redis::Value::Nil
-        };
+        let last = if answer.len() > 1 { answer.remove(1) } else { redis::Value::Nil };
         let applied: i64 = answer.into_iter().next().map_or(Ok(0), read)?;
         Ok((applied == 1).then_some(last))
     }
 
-    fn row_of(
-        &self,
-        table: &StoreTable,
-        change: &Change,
-        answer: redis::Value,
-        now: i64,
-    ) -> Result<Option<Row>, StoreError> {
+    fn row_of(&self, table: &StoreTable, change: &Change, answer: redis::Value, now: i64) -> Result<Option<Row>, StoreError> {
         let Some(fields) = read::<Option<Fields>>(answer)? else {
             return Ok(None);
         };
         let name = self.keys.row(table, &change.key);
         // The row as it was written, even if its time is over since or was before.
-        let now = if matches!(change.effect, Effect::Set(_)) {
-            i64::MIN
-        } else {
-            now
-        };
+        let now = if matches!(change.effect, Effect::Set(_)) { i64::MIN } else { now };
         row::decode(&self.keys, table, &name, &fields, now)
     }
 }
@@ -113,13 +90,7 @@ impl Request {
         }
     }
 
-    fn push(
-        &mut self,
-        store: &RedisStore,
-        table: &StoreTable,
-        change: &Change,
-        answer: Answer,
-    ) -> Result<(), StoreError> {
+    fn push(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, answer: Answer) -> Result<(), StoreError> {
         match table.layout {
             Layout::Hash => {
                 self.push_hash(store, table, change, answer);
@@ -129,28 +100,17 @@ impl Request {
         }
     }
 
-    fn push_hash(
-        &mut self,
-        store: &RedisStore,
-        table: &StoreTable,
-        change: &Change,
-        answer: Answer,
-    ) {
+    fn push_hash(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, answer: Answer) {
         let columns = &table.table.columns;
         self.keys.push(store.keys.row(table, &change.key));
         self.conditions("hash", change);
         if change.key.sort().is_empty() {
             self.argument("");
         } else {
-            self.keys
-                .push(store.keys.partition(table, change.key.partition()));
+            self.keys.push(store.keys.partition(table, change.key.partition()));
             self.argument(companion_member(change.key.sort()));
         }
-        self.argument(
-            table
-                .expires_at
-                .map_or("", |position| columns[position].name.as_str()),
-        );
+        self.argument(table.expires_at.map_or("", |position| columns[position].name.as_str()));
         self.argument(text_row::encode(&Value::Timestamptz(self.now)).unwrap_or_default());
         self.argument(Expiry::of(table, &change.effect, self.now).argument());
 
@@ -158,37 +118,25 @@ impl Request {
             Expect::Unchanged(row) => row.as_slice(),
             _ => &[],
         };
-        let expected = expected
-            .iter()
-            .enumerate()
-            .filter(|(position, _)| !table.table.is_key(*position));
+        let expected = expected.iter().enumerate().filter(|(position, _)| !table.table.is_key(*position));
         self.list(expected.flat_map(|(position, value)| {
-            let text =
-                text_row::encode(value).map_or_else(|| "~".to_owned(), |text| format!("={text}"));
+            let text = text_row::encode(value).map_or_else(|| "~".to_owned(), |text| format!("={text}"));
             [columns[position].name.clone(), text]
         }));
 
-        let key = table
-            .table
-            .primary_key
-            .iter()
-            .copied()
-            .zip(change.key.values());
+        let key = table.table.primary_key.iter().copied().zip(change.key.values());
         let written: Vec<(usize, &Value)> = match &change.effect {
             Effect::Put(row) => row.iter().enumerate().collect(),
             // The key's fields too, so that a row is never without a field.
-            Effect::Set(values) => key
-                .chain(values.iter().map(|(position, value)| (*position, value)))
-                .collect(),
+            Effect::Set(values) => key.chain(values.iter().map(|(position, value)| (*position, value))).collect(),
             Effect::Delete => Vec::new(),
         };
         let name = |position: usize| columns[position].name.clone();
-        self.list(written.iter().flat_map(|&(position, value)| {
-            text_row::encode(value)
-                .map(|text| [name(position), text])
-                .into_iter()
-                .flatten()
-        }));
+        self.list(
+            written
+                .iter()
+                .flat_map(|&(position, value)| text_row::encode(value).map(|text| [name(position), text]).into_iter().flatten()),
+        );
         self.list(
             written
                 .iter()
@@ -202,13 +150,7 @@ impl Request {
         self.list(returned.iter().map(|column| column.name.clone()));
     }
 
-    fn push_set(
-        &mut self,
-        store: &RedisStore,
-        table: &StoreTable,
-        change: &Change,
-        score: usize,
-    ) -> Result<(), StoreError> {
+    fn push_set(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, score: usize) -> Result<(), StoreError> {
         let (key, member) = sorted_set::address(&store.keys, table, &change.key);
         self.keys.push(key);
         self.conditions("set", change);
@@ -219,10 +161,7 @@ impl Request {
         };
         let written = match &change.effect {
             Effect::Put(row) => Some(&row[score]),
-            Effect::Set(values) => values
-                .iter()
-                .find(|(position, _)| *position == score)
-                .map(|(_, value)| value),
+            Effect::Set(values) => values.iter().find(|(position, _)| *position == score).map(|(_, value)| value),
             Effect::Delete => None,
         };
         for value in [expected, written] {

@@ -9,8 +9,6 @@ pub const POSTGRES_EPOCH_MICROS: i64 = 946_684_800_000_000;
 #[must_use]
 pub fn now_micros() -> i64 {
     // A clock before 1970 or past the year 294000 is no clock; it expires nothing, or everything, but doesn't panic.
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since_1970.as_micros()).unwrap_or(i64::MAX) - POSTGRES_EPOCH_MICROS
 }

@@ -58,21 +58,14 @@ impl Suite {
     }
 
     /// An empty table in the store, called after `part`.
-    async fn fresh(
-        &self,
-        part: &str,
-        columns: &[(&str, flywheel_types::TypeInfo)],
-        key: &[&str],
-    ) -> StoreTable {
+    async fn fresh(&self, part: &str, columns: &[(&str, flywheel_types::TypeInfo)], key: &[&str]) -> StoreTable {
         let table = fixture::table(&format!("{}_{part}", self.prefix), columns, key);
         self.empty(&table).await;
         table
     }
 
     async fn empty(&self, table: &StoreTable) {
-        self.store
-            .accepts(table)
-            .expect("the store accepts the suite's table");
+        self.store.accepts(table).expect("the store accepts the suite's table");
         self.store
             .drop_table(table)
             .await
@@ -85,11 +78,7 @@ impl Suite {
     }
 
     async fn get_one(&self, table: &StoreTable, key: &Key) -> Option<Row> {
-        let mut rows = self
-            .store
-            .get(table, std::slice::from_ref(key))
-            .await
-            .expect("get");
+        let mut rows = self.store.get(table, std::slice::from_ref(key)).await.expect("get");
         assert_eq!(rows.len(), 1, "one key, one answer");
         rows.remove(0)
     }
@@ -100,9 +89,7 @@ impl Suite {
 
     /// Puts `row` whatever is there.
     async fn put(&self, table: &StoreTable, row: Row) {
-        let applied = self
-            .write(table, put(table, Expect::Any, row.clone()))
-            .await;
+        let applied = self.write(table, put(table, Expect::Any, row.clone())).await;
         same_applied(&applied, &Applied::Done(Some(row)), "put");
     }
 }

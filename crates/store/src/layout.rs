@@ -27,10 +27,7 @@ pub fn accepts_layout(table: &StoreTable) -> Result<(), StoreError> {
             return refuse(position, "can't be expires_at, since it isn't timestamptz");
         }
         if definition.is_key(position) {
-            return refuse(
-                position,
-                "can't be expires_at, since it is part of the primary key",
-            );
+            return refuse(position, "can't be expires_at, since it is part of the primary key");
         }
     }
     let Layout::SortedSet { score } = table.layout else {
@@ -43,10 +40,7 @@ pub fn accepts_layout(table: &StoreTable) -> Result<(), StoreError> {
         );
     }
     if definition.is_key(score) {
-        return refuse(
-            score,
-            "can't be the score, since it is part of the primary key",
-        );
+        return refuse(score, "can't be the score, since it is part of the primary key");
     }
     if !matches!(
         definition.columns[score].ty.scalar,
@@ -66,13 +60,9 @@ pub fn accepts_layout(table: &StoreTable) -> Result<(), StoreError> {
             "is a third key column; a sorted set has a set and a member",
         );
     }
-    let further = (0..definition.columns.len())
-        .find(|&position| position != score && !definition.is_key(position));
+    let further = (0..definition.columns.len()).find(|&position| position != score && !definition.is_key(position));
     further.map_or(Ok(()), |position| {
-        refuse(
-            position,
-            "has no place in a sorted set, which holds the key and the score alone",
-        )
+        refuse(position, "has no place in a sorted set, which holds the key and the score alone")
     })
 }
 
@@ -100,9 +90,7 @@ pub fn score(value: &Value) -> Result<f64, StoreError> {
     };
     match value {
         #[expect(clippy::cast_precision_loss, reason = "checked to be exact")]
-        Value::Int(number) if (-EXACT_INTEGER..=EXACT_INTEGER).contains(number) => {
-            Ok(*number as f64)
-        }
+        Value::Int(number) if (-EXACT_INTEGER..=EXACT_INTEGER).contains(number) => Ok(*number as f64),
         Value::Int(number) => refuse(&format!(
             "{number} is past ±2^53 ({EXACT_INTEGER}), up to which a sorted set is exact"
         )),

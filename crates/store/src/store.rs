@@ -41,7 +41,8 @@ pub trait Store: Send + Sync + Debug {
     async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError>;
 
     /// The rows of a partition of a [`crate::Layout::SortedSet`] table by score, at most `limit`. Ties in any order.
-    async fn by_score(&self, table: &StoreTable, partition: Option<&Value>, descending: bool, limit: usize) -> Result<Vec<Row>, StoreError>;
+    async fn by_score(&self, table: &StoreTable, partition: Option<&Value>, descending: bool, limit: usize)
+    -> Result<Vec<Row>, StoreError>;
 
     /// All rows in any order, each once; [`StoreError::TooManyRows`] when there are more than `limit`.
     async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError>;

@@ -39,6 +39,7 @@ impl StoreTable {
     /// Whether `row` has expired at `now` (microseconds since 2000-01-01 UTC, as [`Value::Timestamptz`]).
     #[must_use]
     pub fn is_expired(&self, row: &Row, now: i64) -> bool {
-        self.expires_at.is_some_and(|position| matches!(row[position], Value::Timestamptz(at) if at <= now))
+        self.expires_at
+            .is_some_and(|position| matches!(row[position], Value::Timestamptz(at) if at <= now))
     }
 }

@@ -18,10 +18,7 @@ pub fn encode(value: &Value) -> Option<String> {
     }
     let mut out = Vec::new();
     text::encode(value, &mut out);
-    Some(
-        String::from_utf8(out)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
-    )
+    Some(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
 }
 
 /// A row from its fields, in the order of the table's columns. `key` is how an error names the row.
@@ -53,11 +50,7 @@ pub fn decode<'f>(
 /// A key as messages print it: `a, 17`.
 #[must_use]
 pub fn print_key(key: &Key) -> String {
-    let values: Vec<String> = key
-        .values()
-        .iter()
-        .map(|value| encode(value).unwrap_or_default())
-        .collect();
+    let values: Vec<String> = key.values().iter().map(|value| encode(value).unwrap_or_default()).collect();
     values.join(", ")
 }
 
@@ -72,21 +65,14 @@ pub fn mismatches(table: &StoreTable, rows: &[Result<Row, StoreError>]) -> Vec<S
                     StoreError::Malformed { attribute, .. } => attribute.as_str(),
                     _ => "",
                 };
-                first_by_column
-                    .entry(column)
-                    .or_insert_with(|| error.to_string());
+                first_by_column.entry(column).or_insert_with(|| error.to_string());
             }
             Ok(row) => {
                 let columns = table.table.columns.iter().zip(row);
-                for (column, _) in
-                    columns.filter(|(column, value)| column.not_null && value.is_null())
-                {
+                for (column, _) in columns.filter(|(column, value)| column.not_null && value.is_null()) {
                     first_by_column.entry(&column.name).or_insert_with(|| {
                         let key = print_key(&table.table.key_of(row));
-                        format!(
-                            "stored row {key} has no \"{}\", which is NOT NULL",
-                            column.name
-                        )
+                        format!("stored row {key} has no \"{}\", which is NOT NULL", column.name)
                     });
                 }
             }

@@ -15,13 +15,7 @@ pub(super) async fn check(suite: &Suite) {
 
 /// Read, compare and set, again when refused: no increment is lost.
 async fn increments(suite: &Suite) {
-    let table = suite
-        .fresh(
-            "increments",
-            &[("id", text_type()), ("n", int8_type())],
-            &["id"],
-        )
-        .await;
+    let table = suite.fresh("increments", &[("id", text_type()), ("n", int8_type())], &["id"]).await;
     suite.put(&table, vec![text("c"), int(0)]).await;
     let tasks: Vec<_> = (0..TASKS)
         .map(|_| {
@@ -31,11 +25,8 @@ async fn increments(suite: &Suite) {
                 for _ in 0..INCREMENTS {
                     loop {
                         let row = suite.get_one(&table, &id).await.expect("the row");
-                        let Value::Int(n) = row[1] else {
-                            panic!("{row:?}")
-                        };
-                        let change =
-                            put(&table, Expect::Unchanged(row), vec![text("c"), int(n + 1)]);
+                        let Value::Int(n) = row[1] else { panic!("{row:?}") };
+                        let change = put(&table, Expect::Unchanged(row), vec![text("c"), int(n + 1)]);
                         if suite.write(&table, change).await != Applied::Refused {
                             break;
                         }
@@ -48,31 +39,17 @@ async fn increments(suite: &Suite) {
         task.await.expect("a task");
     }
     let row = suite.get_one(&table, &key(&[text("c")])).await;
-    same(
-        &row,
-        &Some(vec![text("c"), int(TASKS * INCREMENTS)]),
-        "no increment is lost",
-    );
+    same(&row, &Some(vec![text("c"), int(TASKS * INCREMENTS)]), "no increment is lost");
     suite.drop(&table).await;
 }
 
 /// Of many that put a row if it is absent, one does.
 async fn one_wins(suite: &Suite) {
-    let table = suite
-        .fresh(
-            "one_wins",
-            &[("id", text_type()), ("n", int8_type())],
-            &["id"],
-        )
-        .await;
+    let table = suite.fresh("one_wins", &[("id", text_type()), ("n", int8_type())], &["id"]).await;
     let tasks: Vec<_> = (0..TASKS)
         .map(|n| {
             let (suite, table) = (suite.clone(), table.clone());
-            tokio::spawn(async move {
-                suite
-                    .write(&table, put(&table, Expect::Absent, vec![text("w"), int(n)]))
-                    .await
-            })
+            tokio::spawn(async move { suite.write(&table, put(&table, Expect::Absent, vec![text("w"), int(n)])).await })
         })
         .collect();
     let mut winners = Vec::new();
@@ -93,13 +70,7 @@ async fn one_wins(suite: &Suite) {
 /// Amounts moved between rows by `write_all` while others move them: the sum stays.
 async fn transfers(suite: &Suite) {
     const ACCOUNTS: i64 = 5;
-    let table = suite
-        .fresh(
-            "transfers",
-            &[("id", int8_type()), ("n", int8_type())],
-            &["id"],
-        )
-        .await;
+    let table = suite.fresh("transfers", &[("id", int8_type()), ("n", int8_type())], &["id"]).await;
     for id in 0..ACCOUNTS {
         suite.put(&table, vec![int(id), int(100)]).await;
     }
@@ -120,10 +91,7 @@ async fn transfers(suite: &Suite) {
         task.await.expect("a task");
     }
     let rows = suite.store.scan(&table, 100).await.expect("scan");
-    let sum: i64 = rows
-        .iter()
-        .map(|row| if let Value::Int(n) = row[1] { n } else { 0 })
-        .sum();
+    let sum: i64 = rows.iter().map(|row| if let Value::Int(n) = row[1] { n } else { 0 }).sum();
     assert_eq!(sum, ACCOUNTS * 100, "nothing is lost or made: {rows:?}");
     suite.drop(&table).await;
 }
@@ -137,9 +105,7 @@ async fn transfer(suite: &Suite, table: &crate::StoreTable, from: i64, to: i64) 
             .zip([-1, 1])
             .map(|(row, amount)| {
                 let row = row.expect("an account");
-                let Value::Int(n) = row[1] else {
-                    panic!("{row:?}")
-                };
+                let Value::Int(n) = row[1] else { panic!("{row:?}") };
                 let next = vec![row[0].clone(), int(n + amount)];
                 (table, put(table, Expect::Unchanged(row), next))
             })

@@ -28,11 +28,7 @@ async fn create_and_drop(suite: &Suite) {
     );
     let row = vec![int(1), text("one")];
     suite.put(&table, row.clone()).await;
-    suite
-        .store
-        .create_table(&table)
-        .await
-        .expect("create_table again");
+    suite.store.create_table(&table).await.expect("create_table again");
     same(
         &suite.get_one(&table, &key(&[int(1)])).await,
         &Some(row.clone()),
@@ -46,29 +42,15 @@ async fn create_and_drop(suite: &Suite) {
 
     suite.drop(&table).await;
     suite.drop(&table).await;
-    suite
-        .store
-        .create_table(&table)
-        .await
-        .expect("create_table after drop_table");
-    same(
-        &suite.get_one(&table, &key(&[int(1)])).await,
-        &None,
-        "drop_table takes the rows",
-    );
+    suite.store.create_table(&table).await.expect("create_table after drop_table");
+    same(&suite.get_one(&table, &key(&[int(1)])).await, &None, "drop_table takes the rows");
     same(
         &suite.store.scan(&table, 10).await.expect("scan"),
         &vec![],
         "scan of an empty table",
     );
-    let applied = suite
-        .write(&table, put(&table, Expect::Absent, row.clone()))
-        .await;
-    same(
-        &applied,
-        &crate::Applied::Done(Some(row)),
-        "put into a table made again",
-    );
+    let applied = suite.write(&table, put(&table, Expect::Absent, row.clone())).await;
+    same(&applied, &crate::Applied::Done(Some(row)), "put into a table made again");
 
     for operation in [
         Operation::Get,
@@ -101,10 +83,7 @@ fn refuses_keys_without_canonical_bytes(suite: &Suite) {
         (oid::NUMERIC, "numeric"),
         (oid::TIMESTAMP, "timestamp without time zone"),
     ] {
-        let columns = [
-            ("id", int8_type()),
-            ("bad", TypeInfo::new(ty_oid, -1, name)),
-        ];
+        let columns = [("id", int8_type()), ("bad", TypeInfo::new(ty_oid, -1, name))];
         refused(name, &table("definition_refused", &columns, &["bad"]));
         refused(name, &table("definition_refused", &columns, &["id", "bad"]));
     }

@@ -14,11 +14,7 @@ pub(super) async fn check(suite: &Suite) {
 }
 
 async fn expiring_table(suite: &Suite, part: &str, keys: &[&str]) -> StoreTable {
-    let columns = [
-        ("id", text_type()),
-        ("n", int8_type()),
-        ("until", timestamptz_type()),
-    ];
+    let columns = [("id", text_type()), ("n", int8_type()), ("until", timestamptz_type())];
     let name = format!("{}_{part}", suite.prefix);
     let table = expiring(table(&name, &columns, keys), "until");
     suite.empty(&table).await;
@@ -43,14 +39,8 @@ async fn one_column_key(suite: &Suite) {
         (at(252_455_616_000_000_000), "expires in the year 10000"),
     ] {
         suite.put(&table, row(1, until.clone())).await;
-        same(
-            &suite.get_one(&table, &id).await,
-            &Some(row(1, until.clone())),
-            what,
-        );
-        let applied = suite
-            .write(&table, put(&table, Expect::Absent, row(2, until)))
-            .await;
+        same(&suite.get_one(&table, &id).await, &Some(row(1, until.clone())), what);
+        let applied = suite.write(&table, put(&table, Expect::Absent, row(2, until))).await;
         same(&applied, &Applied::Refused, what);
     }
 
@@ -62,48 +52,23 @@ async fn one_column_key(suite: &Suite) {
     ] {
         suite.put(&table, row(3, until.clone())).await;
         same(&suite.get_one(&table, &id).await, &None, what);
-        same(
-            &suite.store.scan(&table, 10).await.expect("scan"),
-            &vec![],
-            what,
-        );
+        same(&suite.store.scan(&table, 10).await.expect("scan"), &vec![], what);
         for (change, condition) in [
             (set(&id, &[(1, int(4))]), "set"),
+            (put(&table, Expect::Present, row(4, future.clone())), "put if present"),
             (
-                put(&table, Expect::Present, row(4, future.clone())),
-                "put if present",
-            ),
-            (
-                put(
-                    &table,
-                    Expect::Unchanged(row(3, until.clone())),
-                    row(4, future.clone()),
-                ),
+                put(&table, Expect::Unchanged(row(3, until.clone())), row(4, future.clone())),
                 "put if unchanged",
             ),
             (delete(&id, Expect::Present), "delete if present"),
         ] {
-            same(
-                &suite.write(&table, change).await,
-                &Applied::Refused,
-                condition,
-            );
+            same(&suite.write(&table, change).await, &Applied::Refused, condition);
         }
-        same(
-            &suite.write(&table, delete(&id, Expect::Any)).await,
-            &Applied::Done(None),
-            what,
-        );
+        same(&suite.write(&table, delete(&id, Expect::Any)).await, &Applied::Done(None), what);
         suite.put(&table, row(3, until)).await;
         let fresh = row(5, future.clone());
-        let applied = suite
-            .write(&table, put(&table, Expect::Absent, fresh.clone()))
-            .await;
-        same(
-            &applied,
-            &Applied::Done(Some(fresh.clone())),
-            "an expired row counts as absent",
-        );
+        let applied = suite.write(&table, put(&table, Expect::Absent, fresh.clone())).await;
+        same(&applied, &Applied::Done(Some(fresh.clone())), "an expired row counts as absent");
         same(&suite.get_one(&table, &id).await, &Some(fresh), what);
     }
 
@@ -118,19 +83,11 @@ async fn one_column_key(suite: &Suite) {
     suite.write(&table, set(&id, &[(2, future.clone())])).await;
     suite.write(&table, set(&id, &[(1, int(8))])).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    same(
-        &suite.get_one(&table, &id).await,
-        &Some(row(8, future)),
-        "set to later",
-    );
+    same(&suite.get_one(&table, &id).await, &Some(row(8, future)), "set to later");
     suite.put(&table, row(7, at(now_micros() + SECOND))).await;
     suite.write(&table, set(&id, &[(2, Value::Null)])).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    same(
-        &suite.get_one(&table, &id).await,
-        &Some(row(7, Value::Null)),
-        "set to never",
-    );
+    same(&suite.get_one(&table, &id).await, &Some(row(7, Value::Null)), "set to never");
     let soon = at(now_micros() + 200_000);
     suite.write(&table, set(&id, &[(2, soon)])).await;
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
@@ -143,11 +100,7 @@ async fn range_skips_expired(suite: &Suite) {
     let table = expiring_table(suite, "expiry_range", &["id", "n"]).await;
     let soon = now_micros() + SECOND;
     let row = |n: i64| {
-        let until = if n % 10 == 0 {
-            Value::Null
-        } else {
-            at(soon + n)
-        };
+        let until = if n % 10 == 0 { Value::Null } else { at(soon + n) };
         vec![text("s"), int(n), until]
     };
     for n in 0..40 {
@@ -157,31 +110,13 @@ async fn range_skips_expired(suite: &Suite) {
     let everything = || (Bound::Unbounded, Bound::Unbounded);
     let id = text("s");
     let rows = read(suite, &table, &id, everything(), false, 3).await;
-    same(
-        &rows,
-        &vec![row(0), row(10), row(20)],
-        "a limit over expired rows",
-    );
+    same(&rows, &vec![row(0), row(10), row(20)], "a limit over expired rows");
     let rows = read(suite, &table, &id, everything(), true, 2).await;
     same(&rows, &vec![row(30), row(20)], "descending");
-    assert_eq!(
-        suite
-            .store
-            .scan(&table, 4)
-            .await
-            .expect("scan counts what is there")
-            .len(),
-        4
-    );
+    assert_eq!(suite.store.scan(&table, 4).await.expect("scan counts what is there").len(), 4);
     let again = vec![text("s"), int(5), Value::Null];
-    let applied = suite
-        .write(&table, put(&table, Expect::Absent, again.clone()))
-        .await;
-    same(
-        &applied,
-        &Applied::Done(Some(again.clone())),
-        "a key whose row expired is free",
-    );
+    let applied = suite.write(&table, put(&table, Expect::Absent, again.clone())).await;
+    same(&applied, &Applied::Done(Some(again.clone())), "a key whose row expired is free");
     let between = (Bound::Included(int(1)), Bound::Excluded(int(10)));
     let rows = read(suite, &table, &id, between, false, 100).await;
     same(&rows, &vec![again], "and its new row is in the range");

@@ -27,10 +27,7 @@ async fn many_with_gaps(suite: &Suite) {
     // Neither ascending nor in the order of writing.
     let order: Vec<i64> = (0..MANY).map(|step| (step * 7 + 3) % MANY).collect();
     let keys: Vec<_> = order.iter().map(|&id| key(&[int(id)])).collect();
-    let expected: Vec<_> = order
-        .iter()
-        .map(|&id| (id % 3 != 0).then(|| row(id)))
-        .collect();
+    let expected: Vec<_> = order.iter().map(|&id| (id % 3 != 0).then(|| row(id))).collect();
     same(
         &suite.store.get(&table, &keys).await.expect("get of many"),
         &expected,
@@ -38,11 +35,7 @@ async fn many_with_gaps(suite: &Suite) {
     );
 
     let count = expected.iter().flatten().count();
-    let mut all = suite
-        .store
-        .scan(&table, count)
-        .await
-        .expect("scan at the limit");
+    let mut all = suite.store.scan(&table, count).await.expect("scan at the limit");
     all.sort_by_key(|row| match row[0] {
         flywheel_types::Value::Int(id) => id,
         _ => i64::MIN,
@@ -80,11 +73,7 @@ async fn tricky_partitions(suite: &Suite) {
     ]
     .map(|parts| key(&parts.map(text)));
     for (position, key) in (0..).zip(&keys) {
-        let row = vec![
-            key.values()[0].clone(),
-            key.values()[1].clone(),
-            int(position),
-        ];
+        let row = vec![key.values()[0].clone(), key.values()[1].clone(), int(position)];
         suite.put(&table, row).await;
     }
     let rows = suite.store.get(&table, &keys).await.expect("get");
@@ -92,17 +81,10 @@ async fn tricky_partitions(suite: &Suite) {
         let row = row.expect("the row of its own key");
         same(&row[2], &int(position), "each key has its own row");
     }
-    assert_eq!(
-        suite.store.scan(&table, 100).await.expect("scan").len(),
-        keys.len()
-    );
+    assert_eq!(suite.store.scan(&table, 100).await.expect("scan").len(), keys.len());
     for key in &keys {
         suite.write(&table, delete(key, Expect::Present)).await;
     }
-    same(
-        &suite.store.scan(&table, 100).await.expect("scan"),
-        &vec![],
-        "all deleted",
-    );
+    same(&suite.store.scan(&table, 100).await.expect("scan"), &vec![], "all deleted");
     suite.drop(&table).await;
 }

@@ -24,34 +24,14 @@ pub(super) async fn read(
         upper,
         descending,
     };
-    suite
-        .store
-        .range(table, &range, limit)
-        .await
-        .expect("range")
+    suite.store.range(table, &range, limit).await.expect("range")
 }
 
 async fn bounds(suite: &Suite) {
-    let columns = [
-        ("name", text_type()),
-        ("at", int8_type()),
-        ("note", text_type()),
-    ];
+    let columns = [("name", text_type()), ("at", int8_type()), ("note", text_type())];
     let table = suite.fresh("range", &columns, &["name", "at"]).await;
     let row = |name: &str, at: i64| vec![text(name), int(at), text(&format!("{name} {at}"))];
-    let ats = [
-        i64::MIN,
-        -300,
-        -2,
-        0,
-        1,
-        2,
-        10,
-        255,
-        256,
-        1_000_000,
-        i64::MAX,
-    ];
+    let ats = [i64::MIN, -300, -2, 0, 1, 2, 10, 255, 256, 1_000_000, i64::MAX];
     for &at in ats.iter().rev() {
         suite.put(&table, row("ann", at)).await;
     }
@@ -99,23 +79,14 @@ async fn bounds(suite: &Suite) {
     same(&rows, &vec![], "a partition without rows");
 
     // A deleted row leaves the range.
-    suite
-        .write(
-            &table,
-            delete(&key(&[text("ann"), int(-300)]), Expect::Present),
-        )
-        .await;
+    suite.write(&table, delete(&key(&[text("ann"), int(-300)]), Expect::Present)).await;
     let expected: Vec<Row> = [i64::MIN, -2].iter().map(|&at| row("ann", at)).collect();
     let rows = read(suite, &table, &text("ann"), everything(), false, 2).await;
     same(&rows, &expected, "after a delete");
     suite.drop(&table).await;
 
     let rows = {
-        suite
-            .store
-            .create_table(&table)
-            .await
-            .expect("create_table");
+        suite.store.create_table(&table).await.expect("create_table");
         read(suite, &table, &text("ann"), everything(), false, 100).await
     };
     same(&rows, &vec![], "after drop_table");
@@ -145,18 +116,8 @@ async fn several_sort_columns(suite: &Suite) {
         ("price", money_type()),
         ("note", text_type()),
     ];
-    let table = suite
-        .fresh("range_several", &columns, &["shop", "day", "item", "price"])
-        .await;
-    let row = |day: i64, item: &str, price: &str| {
-        vec![
-            text("s"),
-            int(day),
-            text(item),
-            Value::Numeric(price.into()),
-            text("n"),
-        ]
-    };
+    let table = suite.fresh("range_several", &columns, &["shop", "day", "item", "price"]).await;
+    let row = |day: i64, item: &str, price: &str| vec![text("s"), int(day), text(item), Value::Numeric(price.into()), text("n")];
     let rows = [
         row(-1, "z", "0.00"),
         row(0, "a", "-1.50"),
@@ -175,35 +136,19 @@ async fn several_sort_columns(suite: &Suite) {
     let shop = text("s");
     for (lower, upper, expected) in [
         (Bound::Unbounded, Bound::Unbounded, &rows[..]),
-        (
-            Bound::Included(int(0)),
-            Bound::Included(int(0)),
-            &rows[1..7],
-        ),
+        (Bound::Included(int(0)), Bound::Included(int(0)), &rows[1..7]),
         (Bound::Excluded(int(0)), Bound::Unbounded, &rows[7..]),
         (Bound::Unbounded, Bound::Excluded(int(0)), &rows[..1]),
         (Bound::Unbounded, Bound::Included(int(0)), &rows[..7]),
-        (
-            Bound::Excluded(int(-1)),
-            Bound::Excluded(int(2)),
-            &rows[1..9],
-        ),
+        (Bound::Excluded(int(-1)), Bound::Excluded(int(2)), &rows[1..9]),
         (Bound::Included(int(1)), Bound::Included(int(0)), &rows[..0]),
     ] {
         let what = format!("{lower:?} to {upper:?}");
         let mut expected = expected.to_vec();
         let between = || (lower.clone(), upper.clone());
-        same(
-            &read(suite, &table, &shop, between(), false, 50).await,
-            &expected,
-            &what,
-        );
+        same(&read(suite, &table, &shop, between(), false, 50).await, &expected, &what);
         expected.reverse();
-        same(
-            &read(suite, &table, &shop, between(), true, 50).await,
-            &expected,
-            &what,
-        );
+        same(&read(suite, &table, &shop, between(), true, 50).await, &expected, &what);
     }
     suite.drop(&table).await;
 }

@@ -16,11 +16,7 @@ pub(super) async fn check(suite: &Suite) {
 }
 
 async fn board(suite: &Suite, part: &str) -> StoreTable {
-    let columns = [
-        ("board", text_type()),
-        ("score", int8_type()),
-        ("player", text_type()),
-    ];
+    let columns = [("board", text_type()), ("score", int8_type()), ("player", text_type())];
     let name = format!("{}_{part}", suite.prefix);
     let table = sorted_set(table(&name, &columns, &["board", "player"]), "score");
     suite.empty(&table).await;
@@ -47,36 +43,18 @@ async fn leaderboard(suite: &Suite) {
             &Applied::Done(Some(row(score, player))),
             "put if absent",
         );
-        same(
-            &suite.write(&table, change).await,
-            &Applied::Refused,
-            "put if absent again",
-        );
+        same(&suite.write(&table, change).await, &Applied::Refused, "put if absent again");
     }
-    suite
-        .put(&table, vec![text("chess"), int(5), text("ann")])
-        .await;
+    suite.put(&table, vec![text("chess"), int(5), text("ann")]).await;
 
     let board = text("go:{1}");
     let mut expected: Vec<Row> = ascending.map(|(score, player)| row(score, player)).to_vec();
-    let rows = suite
-        .store
-        .by_score(&table, Some(&board), false, 100)
-        .await
-        .expect("by_score");
+    let rows = suite.store.by_score(&table, Some(&board), false, 100).await.expect("by_score");
     same(&rows, &expected, "by score, ascending");
     expected.reverse();
-    let rows = suite
-        .store
-        .by_score(&table, Some(&board), true, 3)
-        .await
-        .expect("by_score");
+    let rows = suite.store.by_score(&table, Some(&board), true, 3).await.expect("by_score");
     same(rows.as_slice(), &expected[..3], "the three highest");
-    let rows = suite
-        .store
-        .by_score(&table, Some(&text("none")), true, 3)
-        .await
-        .expect("by_score");
+    let rows = suite.store.by_score(&table, Some(&text("none")), true, 3).await.expect("by_score");
     same(&rows, &vec![], "an empty board");
 
     // Members in their own order.
@@ -89,20 +67,8 @@ async fn leaderboard(suite: &Suite) {
         2,
     )
     .await;
-    same(
-        &rows,
-        &vec![row(30, "a:b"), row(31, "ann")],
-        "a range of members",
-    );
-    let rows = read(
-        suite,
-        &table,
-        &board,
-        (Bound::Unbounded, Bound::Unbounded),
-        true,
-        1,
-    )
-    .await;
+    same(&rows, &vec![row(30, "a:b"), row(31, "ann")], "a range of members");
+    let rows = read(suite, &table, &board, (Bound::Unbounded, Bound::Unbounded), true, 1).await;
     same(&rows, &vec![row(-7, "é")], "the last member");
 
     same(
@@ -110,16 +76,8 @@ async fn leaderboard(suite: &Suite) {
         &Some(row(31, "ann")),
         "a member by its key",
     );
-    same(
-        &suite.get_one(&table, &id("bob")).await,
-        &None,
-        "no such member",
-    );
-    let rows = suite
-        .store
-        .get(&table, &[id("bob"), id("max"), id("")])
-        .await
-        .expect("get");
+    same(&suite.get_one(&table, &id("bob")).await, &None, "no such member");
+    let rows = suite.store.get(&table, &[id("bob"), id("max"), id("")]).await.expect("get");
     same(
         &rows,
         &vec![None, Some(row(EXACT, "max")), Some(row(1, ""))],
@@ -137,11 +95,7 @@ async fn leaderboard(suite: &Suite) {
         "set of no member",
     );
     let stale = put(&table, Expect::Unchanged(row(31, "ann")), row(33, "ann"));
-    same(
-        &suite.write(&table, stale).await,
-        &Applied::Refused,
-        "put of a changed member",
-    );
+    same(&suite.write(&table, stale).await, &Applied::Refused, "put of a changed member");
     let current = put(&table, Expect::Unchanged(row(32, "ann")), row(33, "ann"));
     same(
         &suite.write(&table, current).await,
@@ -163,44 +117,16 @@ async fn leaderboard(suite: &Suite) {
         (&table, put(&table, Expect::Absent, row(2, "new"))),
         (&table, delete(&id("zero"), Expect::Present)),
     ];
-    assert!(
-        !suite.store.write_all(&changes).await.expect("write_all"),
-        "a condition fails"
-    );
-    same(
-        &suite.get_one(&table, &id("new")).await,
-        &None,
-        "nothing was written",
-    );
-    assert!(
-        suite
-            .store
-            .write_all(&changes[..1])
-            .await
-            .expect("write_all"),
-        "all hold"
-    );
-    same(
-        &suite.get_one(&table, &id("new")).await,
-        &Some(row(2, "new")),
-        "written",
-    );
+    assert!(!suite.store.write_all(&changes).await.expect("write_all"), "a condition fails");
+    same(&suite.get_one(&table, &id("new")).await, &None, "nothing was written");
+    assert!(suite.store.write_all(&changes[..1]).await.expect("write_all"), "all hold");
+    same(&suite.get_one(&table, &id("new")).await, &Some(row(2, "new")), "written");
 
     for score in [EXACT + 1, -EXACT - 1, i64::MAX, i64::MIN] {
-        let answer = suite
-            .store
-            .write(&table, &put(&table, Expect::Any, row(score, "wide")))
-            .await;
-        assert!(
-            matches!(answer, Err(StoreError::LimitExceeded { .. })),
-            "score {score}: {answer:?}"
-        );
+        let answer = suite.store.write(&table, &put(&table, Expect::Any, row(score, "wide"))).await;
+        assert!(matches!(answer, Err(StoreError::LimitExceeded { .. })), "score {score}: {answer:?}");
     }
-    same(
-        &suite.store.scan(&table, 8).await.expect("scan").len(),
-        &8,
-        "scan over all boards",
-    );
+    same(&suite.store.scan(&table, 8).await.expect("scan").len(), &8, "scan over all boards");
     same(
         &suite.store.scan(&table, 7).await,
         &Err(StoreError::TooManyRows { limit: 7 }),
@@ -212,67 +138,32 @@ async fn leaderboard(suite: &Suite) {
         "it fits its definition",
     );
     suite.empty(&table).await;
-    same(
-        &suite.store.scan(&table, 8).await.expect("scan"),
-        &vec![],
-        "empty after drop_table",
-    );
+    same(&suite.store.scan(&table, 8).await.expect("scan"), &vec![], "empty after drop_table");
     suite.drop(&table).await;
 }
 
 /// A key of one column: the table is one set.
 async fn without_partition(suite: &Suite) {
     let columns = [("word", text_type()), ("n", int4_type())];
-    let table = sorted_set(
-        table(&format!("{}_words", suite.prefix), &columns, &["word"]),
-        "n",
-    );
+    let table = sorted_set(table(&format!("{}_words", suite.prefix), &columns, &["word"]), "n");
     suite.empty(&table).await;
     let row = |word: &str, n: i64| vec![text(word), int(n)];
     for (word, n) in [("b", 3), ("a", 1), ("c", 2)] {
         suite.put(&table, row(word, n)).await;
     }
-    let rows = suite
-        .store
-        .by_score(&table, None, true, 2)
-        .await
-        .expect("by_score");
+    let rows = suite.store.by_score(&table, None, true, 2).await.expect("by_score");
     same(&rows, &vec![row("b", 3), row("c", 2)], "by score");
-    same(
-        &suite.get_one(&table, &key(&[text("a")])).await,
-        &Some(row("a", 1)),
-        "by key",
-    );
-    same(
-        &suite.store.scan(&table, 3).await.expect("scan").len(),
-        &3,
-        "scan",
-    );
+    same(&suite.get_one(&table, &key(&[text("a")])).await, &Some(row("a", 1)), "by key");
+    same(&suite.store.scan(&table, 3).await.expect("scan").len(), &3, "scan");
     suite.drop(&table).await;
 }
 
 async fn float_scores(suite: &Suite) {
     let float8 = TypeInfo::new(oid::FLOAT8, -1, "double precision");
     let columns = [("id", int8_type()), ("who", int8_type()), ("score", float8)];
-    let table = sorted_set(
-        table(
-            &format!("{}_floats", suite.prefix),
-            &columns,
-            &["id", "who"],
-        ),
-        "score",
-    );
+    let table = sorted_set(table(&format!("{}_floats", suite.prefix), &columns, &["id", "who"]), "score");
     suite.empty(&table).await;
-    let scores = [
-        f64::NEG_INFINITY,
-        f64::MIN,
-        -1.5,
-        5e-324,
-        0.1,
-        1e15,
-        f64::MAX,
-        f64::INFINITY,
-    ];
+    let scores = [f64::NEG_INFINITY, f64::MIN, -1.5, 5e-324, 0.1, 1e15, f64::MAX, f64::INFINITY];
     let rows: Vec<Row> = (0..)
         .zip(scores)
         .map(|(who, score)| vec![int(-1), int(who), Value::Float8(score)])
@@ -280,54 +171,31 @@ async fn float_scores(suite: &Suite) {
     for row in rows.iter().rev() {
         suite.put(&table, row.clone()).await;
     }
-    let found = suite
-        .store
-        .by_score(&table, Some(&int(-1)), false, 100)
-        .await
-        .expect("by_score");
+    let found = suite.store.by_score(&table, Some(&int(-1)), false, 100).await.expect("by_score");
     same(&found, &rows, "doubles, exactly");
-    let nan = put(
-        &table,
-        Expect::Any,
-        vec![int(-1), int(99), Value::Float8(f64::NAN)],
-    );
+    let nan = put(&table, Expect::Any, vec![int(-1), int(99), Value::Float8(f64::NAN)]);
     let answer = suite.store.write(&table, &nan).await;
-    assert!(
-        matches!(answer, Err(StoreError::LimitExceeded { .. })),
-        "{answer:?}"
-    );
+    assert!(matches!(answer, Err(StoreError::LimitExceeded { .. })), "{answer:?}");
     suite.drop(&table).await;
 }
 
 fn refused_definitions(suite: &Suite) {
     let refused = |what: &str, table: &StoreTable| {
         let answer = suite.store.accepts(table);
-        assert!(
-            matches!(answer, Err(StoreError::Unsupported { .. })),
-            "{what}: {answer:?}"
-        );
+        assert!(matches!(answer, Err(StoreError::Unsupported { .. })), "{what}: {answer:?}");
     };
     let (a, b, n) = (("a", text_type()), ("b", text_type()), ("n", int8_type()));
     let until = ("until", timestamptz_type());
     let more = [a.clone(), b.clone(), n.clone(), until.clone()];
-    refused(
-        "a further column",
-        &sorted_set(table("refused", &more, &["a", "b"]), "n"),
-    );
+    refused("a further column", &sorted_set(table("refused", &more, &["a", "b"]), "n"));
     let wide = [a.clone(), b.clone(), until.clone(), n.clone()];
     refused(
         "a key of three columns",
         &sorted_set(table("refused", &wide, &["a", "b", "until"]), "n"),
     );
-    refused(
-        "a text score",
-        &sorted_set(table("refused", &[a.clone(), b.clone()], &["a"]), "b"),
-    );
+    refused("a text score", &sorted_set(table("refused", &[a.clone(), b.clone()], &["a"]), "b"));
     let numeric = ("n", money_type());
-    refused(
-        "a numeric score",
-        &sorted_set(table("refused", &[a.clone(), numeric], &["a"]), "n"),
-    );
+    refused("a numeric score", &sorted_set(table("refused", &[a.clone(), numeric], &["a"]), "n"));
     refused(
         "a score in the key",
         &sorted_set(table("refused", &[a.clone(), n.clone()], &["a", "n"]), "n"),

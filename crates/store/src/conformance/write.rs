@@ -15,27 +15,16 @@ pub(super) async fn check(suite: &Suite) {
     let table = suite.fresh("write", &columns, &["id"]).await;
     let id = key(&[text("one")]);
     let row = vec![text("one"), text("Ann"), int(41), Value::Null];
-    let other = vec![
-        text("one"),
-        text("Bob"),
-        Value::Null,
-        Value::Numeric("1.50".into()),
-    ];
+    let other = vec![text("one"), text("Bob"), Value::Null, Value::Numeric("1.50".into())];
     let done = |row: &[Value]| Applied::Done(Some(row.to_vec()));
 
     // Nothing is there.
     for (change, what) in [
         (put(&table, Expect::Present, row.clone()), "put if present"),
-        (
-            put(&table, Expect::Unchanged(row.clone()), other.clone()),
-            "put if unchanged",
-        ),
+        (put(&table, Expect::Unchanged(row.clone()), other.clone()), "put if unchanged"),
         (set(&id, &[(1, text("Cid"))]), "set"),
         (delete(&id, Expect::Present), "delete if present"),
-        (
-            delete(&id, Expect::Unchanged(row.clone())),
-            "delete if unchanged",
-        ),
+        (delete(&id, Expect::Unchanged(row.clone())), "delete if unchanged"),
     ] {
         same(&suite.write(&table, change).await, &Applied::Refused, what);
         same(&suite.get_one(&table, &id).await, &None, what);
@@ -47,39 +36,17 @@ pub(super) async fn check(suite: &Suite) {
     );
 
     // Put if absent, twice.
-    let applied = suite
-        .write(&table, put(&table, Expect::Absent, row.clone()))
-        .await;
+    let applied = suite.write(&table, put(&table, Expect::Absent, row.clone())).await;
     same(&applied, &done(&row), "put if absent");
-    same(
-        &suite.get_one(&table, &id).await,
-        &Some(row.clone()),
-        "the row, NULL as NULL",
-    );
-    let applied = suite
-        .write(&table, put(&table, Expect::Absent, other.clone()))
-        .await;
-    same(
-        &applied,
-        &Applied::Refused,
-        "put if absent of a row that is there",
-    );
-    same(
-        &suite.get_one(&table, &id).await,
-        &Some(row.clone()),
-        "refused: unchanged",
-    );
+    same(&suite.get_one(&table, &id).await, &Some(row.clone()), "the row, NULL as NULL");
+    let applied = suite.write(&table, put(&table, Expect::Absent, other.clone())).await;
+    same(&applied, &Applied::Refused, "put if absent of a row that is there");
+    same(&suite.get_one(&table, &id).await, &Some(row.clone()), "refused: unchanged");
 
     // A put replaces the whole row: what was set and is NULL now is NULL.
-    let applied = suite
-        .write(&table, put(&table, Expect::Present, other.clone()))
-        .await;
+    let applied = suite.write(&table, put(&table, Expect::Present, other.clone())).await;
     same(&applied, &done(&other), "put if present");
-    same(
-        &suite.get_one(&table, &id).await,
-        &Some(other.clone()),
-        "replaced whole",
-    );
+    same(&suite.get_one(&table, &id).await, &Some(other.clone()), "replaced whole");
     suite.put(&table, row.clone()).await;
 
     // Set changes its columns only, also to and from NULL.
@@ -96,11 +63,7 @@ pub(super) async fn check(suite: &Suite) {
         }
         let applied = suite.write(&table, set(&id, &values)).await;
         same(&applied, &done(&expected), "set gives the row as it is now");
-        same(
-            &suite.get_one(&table, &id).await,
-            &Some(expected.clone()),
-            "set",
-        );
+        same(&suite.get_one(&table, &id).await, &Some(expected.clone()), "set");
     }
 
     compare_and_set(suite, &table, &expected).await;
@@ -112,18 +75,10 @@ pub(super) async fn check(suite: &Suite) {
         &Applied::Refused,
         "delete if absent",
     );
-    same(
-        &suite.write(&table, delete(&id, Expect::Present)).await,
-        &done(&now),
-        "delete",
-    );
+    same(&suite.write(&table, delete(&id, Expect::Present)).await, &done(&now), "delete");
     same(&suite.get_one(&table, &id).await, &None, "deleted");
     suite.put(&table, row.clone()).await;
-    same(
-        &suite.write(&table, delete(&id, Expect::Any)).await,
-        &done(&row),
-        "delete any",
-    );
+    same(&suite.write(&table, delete(&id, Expect::Any)).await, &done(&row), "delete any");
     suite.drop(&table).await;
 
     key_columns_alone(suite).await;
@@ -142,34 +97,18 @@ async fn compare_and_set(suite: &Suite, table: &crate::StoreTable, stored: &[Val
             _ => Value::Null,
         };
         let change = put(table, Expect::Unchanged(stale.clone()), next.clone());
-        same(
-            &suite.write(table, change).await,
-            &Applied::Refused,
-            "put of a changed row",
-        );
+        same(&suite.write(table, change).await, &Applied::Refused, "put of a changed row");
         let change = delete(&id, Expect::Unchanged(stale));
-        same(
-            &suite.write(table, change).await,
-            &Applied::Refused,
-            "delete of a changed row",
-        );
+        same(&suite.write(table, change).await, &Applied::Refused, "delete of a changed row");
     }
-    same(
-        &suite.get_one(table, &id).await,
-        &Some(stored.to_vec()),
-        "refused: nothing written",
-    );
+    same(&suite.get_one(table, &id).await, &Some(stored.to_vec()), "refused: nothing written");
     let change = put(table, Expect::Unchanged(stored.to_vec()), next.clone());
     same(
         &suite.write(table, change.clone()).await,
         &Applied::Done(Some(next.clone())),
         "put of an unchanged row",
     );
-    same(
-        &suite.write(table, change).await,
-        &Applied::Refused,
-        "and once only",
-    );
+    same(&suite.write(table, change).await, &Applied::Refused, "and once only");
     let change = delete(&id, Expect::Unchanged(next.clone()));
     same(
         &suite.write(table, change).await,
@@ -191,11 +130,7 @@ async fn key_columns_alone(suite: &Suite) {
         &Applied::Done(Some(row.clone())),
         "put of a key",
     );
-    same(
-        &suite.write(&table, absent).await,
-        &Applied::Refused,
-        "the key is taken",
-    );
+    same(&suite.write(&table, absent).await, &Applied::Refused, "the key is taken");
     let unchanged = Change {
         key: id.clone(),
         expect: Expect::Unchanged(row.clone()),
@@ -211,10 +146,6 @@ async fn key_columns_alone(suite: &Suite) {
         &Applied::Done(Some(row)),
         "delete of a key",
     );
-    same(
-        &suite.write(&table, unchanged).await,
-        &Applied::Refused,
-        "changed: it's gone",
-    );
+    same(&suite.write(&table, unchanged).await, &Applied::Refused, "changed: it's gone");
     suite.drop(&table).await;
 }
