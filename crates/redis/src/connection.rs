@@ -11,7 +11,11 @@ use std::time::{Duration, Instant};
 use flywheel_store::StoreError;
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult, ScriptInvocation};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult,
+    ScriptInvocation,
+};
+use rustls::crypto::CryptoProvider;
 use tokio::sync::Mutex;
 
 use crate::error::store_error;
@@ -48,6 +52,11 @@ struct Failure {
 impl Link {
     pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self, StoreError> {
         let info = url.into_connection_info().map_err(store_error)?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) && CryptoProvider::get_default().is_none() {
+            // Else rustls panics at the first connection, unless one of its providers happens to be the only one linked.
+            // An error: another thread was first.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
         let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
         Ok(Self {
             client: Client::open(info).map_err(store_error)?,

@@ -20,7 +20,7 @@ impl RedisStore {
     /// A store on the server at `url` (`redis://`, `rediss://` or `unix://`), all of whose keys begin with `key_prefix`
     /// inside their braces. Connects when first asked something; `timeout` is the longest wait for a connection and for an answer.
     ///
-    /// `rediss://` wants rustls' process-wide crypto provider to be installed before the first request.
+    /// `rediss://` trusts what the operating system trusts, and takes ring as rustls' provider unless the process has one.
     ///
     /// # Errors
     /// When the URL isn't one.

@@ -119,6 +119,10 @@ async fn a_server_that_refuses_says_why() {
     config("maxmemory", "0").await;
     answers(&store).await;
 
+    // TLS asked of a server that has none.
+    let url = server.url().replace("redis://", "rediss://");
+    is_unavailable(server::store(&url, "").ping(), Duration::from_millis(1_500)).await;
+
     config("requirepass", "secret").await;
     let stranger = server::store(&server.url(), "");
     let answer = stranger.ping().await;
