@@ -20,7 +20,7 @@ impl RedisStore {
         let mut rows = Vec::new();
         while let Some(names) = cursor.turn().await? {
             // One more than there may be tells that there are more.
-            let found = self.rows_under(table, &names, limit - rows.len() + 1).await?;
+            let found = self.rows_under(table, &names, (limit - rows.len()).saturating_add(1)).await?;
             for row in found {
                 rows.push(row?);
             }

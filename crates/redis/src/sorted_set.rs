@@ -120,7 +120,8 @@ impl RedisStore {
 /// ZREVRANGE rather than ZRANGE … REV, which Redis has from 6.2 on.
 fn by_score(set: &str, descending: bool, last: usize) -> Cmd {
     let mut command = redis::cmd(if descending { "ZREVRANGE" } else { "ZRANGE" });
-    command.arg(set).arg(0).arg(last).arg("WITHSCORES");
+    // Past what Redis can count means to the end, as −1 does.
+    command.arg(set).arg(0).arg(i64::try_from(last).unwrap_or(-1)).arg("WITHSCORES");
     command
 }
 

@@ -47,6 +47,11 @@ async fn many_with_gaps(suite: &Suite) {
         &Err(StoreError::TooManyRows { limit: count - 1 }),
         "scan over the limit",
     );
+    same(
+        &suite.store.scan(&table, usize::MAX).await.expect("scan").len(),
+        &count,
+        "scan without a limit",
+    );
     suite.drop(&table).await;
 }
 

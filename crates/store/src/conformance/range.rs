@@ -75,6 +75,10 @@ async fn bounds(suite: &Suite) {
     let expected: Vec<Row> = ats[..3].iter().map(|&at| row("ann", at)).collect();
     let rows = read(suite, &table, &text("ann"), everything(), false, 3).await;
     same(&rows, &expected, "limit, ascending");
+    for (limit, count) in [(0, 0), (usize::MAX, ats.len())] {
+        let rows = read(suite, &table, &text("ann"), everything(), false, limit).await;
+        same(&rows.len(), &count, "a limit at its ends");
+    }
     let rows = read(suite, &table, &text("bob"), everything(), false, 3).await;
     same(&rows, &vec![], "a partition without rows");
 

@@ -56,6 +56,10 @@ async fn leaderboard(suite: &Suite) {
     same(rows.as_slice(), &expected[..3], "the three highest");
     let rows = suite.store.by_score(&table, Some(&text("none")), true, 3).await.expect("by_score");
     same(&rows, &vec![], "an empty board");
+    for (limit, count) in [(0, 0), (usize::MAX, ascending.len())] {
+        let rows = suite.store.by_score(&table, Some(&board), true, limit).await.expect("by_score");
+        same(&rows.len(), &count, "a limit at its ends");
+    }
 
     // Members in their own order.
     let rows = read(
