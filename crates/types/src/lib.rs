@@ -14,7 +14,9 @@
 //! No IO and no async here.
 
 pub mod binary;
+mod calendar;
 mod cast;
+mod decimal;
 mod key;
 pub mod oid;
 pub mod ordered;

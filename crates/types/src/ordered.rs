@@ -67,8 +67,16 @@ fn encode_numeric(text: &str, out: &mut Vec<u8>) {
             if whole.is_empty() && fraction.is_empty() {
                 2
             } else {
-                let leading_zeros = if whole.is_empty() { fraction.len() - fraction.trim_start_matches('0').len() } else { 0 };
-                let magnitude = if whole.is_empty() { -(leading_zeros as i64) } else { whole.len() as i64 };
+                let leading_zeros = if whole.is_empty() {
+                    fraction.len() - fraction.trim_start_matches('0').len()
+                } else {
+                    0
+                };
+                let magnitude = if whole.is_empty() {
+                    -(leading_zeros as i64)
+                } else {
+                    whole.len() as i64
+                };
                 let significant = [whole, &fraction[leading_zeros..]].concat();
                 let significant = significant.trim_end_matches('0');
                 let invert = if negative { 0xff } else { 0 };
@@ -93,11 +101,32 @@ mod tests {
 
     #[test]
     fn byte_order_is_value_order() {
-        let numerics = ["-Infinity", "-123.4", "-123", "-12.99", "-0.5", "-0.05", "0", "0.05", "0.5", "1", "9.99", "10", "100", "123.4", "Infinity", "NaN"];
+        let numerics = [
+            "-Infinity",
+            "-123.4",
+            "-123",
+            "-12.99",
+            "-0.5",
+            "-0.05",
+            "0",
+            "0.05",
+            "0.5",
+            "1",
+            "9.99",
+            "10",
+            "100",
+            "123.4",
+            "Infinity",
+            "NaN",
+        ];
         assert!(sorted(&numerics.map(|text| Value::Numeric(text.into()))));
         assert!(sorted(&[i64::MIN, -2, -1, 0, 1, i64::MAX].map(Value::Int)));
-        assert!(sorted(&["", "\0", "\0\0", "a", "a\0", "ab", "b"].map(|text| Value::Text(text.into()))));
-        assert!(sorted(&[f64::NEG_INFINITY, -1.5, 0.0, 1e-300, 2.0, f64::INFINITY].map(Value::Float8)));
+        assert!(sorted(
+            &["", "\0", "\0\0", "a", "a\0", "ab", "b"].map(|text| Value::Text(text.into()))
+        ));
+        assert!(sorted(
+            &[f64::NEG_INFINITY, -1.5, 0.0, 1e-300, 2.0, f64::INFINITY].map(Value::Float8)
+        ));
         assert_eq!(encode(&[Value::Numeric("1.50".into())]), encode(&[Value::Numeric("1.5".into())]));
     }
 }

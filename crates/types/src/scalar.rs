@@ -57,7 +57,12 @@ impl TypeInfo {
     /// The type for an oid and type modifier as `pg_attribute` gives them.
     #[must_use]
     pub fn new(type_oid: u32, typmod: i32, name: impl Into<String>) -> Self {
-        Self { oid: type_oid, typmod, name: name.into(), scalar: Scalar::of(type_oid, typmod) }
+        Self {
+            oid: type_oid,
+            typmod,
+            name: name.into(),
+            scalar: Scalar::of(type_oid, typmod),
+        }
     }
 }
 
@@ -90,7 +95,10 @@ impl Scalar {
     /// `DateStyle`, `date` follows `DateStyle`, `bytea` follows `bytea_output`, floats follow `extra_float_digits`.
     #[must_use]
     pub fn text_is_stable(self) -> bool {
-        !matches!(self, Self::Timestamptz | Self::Date | Self::Bytea | Self::Float4 | Self::Float8 | Self::Other)
+        !matches!(
+            self,
+            Self::Timestamptz | Self::Date | Self::Bytea | Self::Float4 | Self::Float8 | Self::Other
+        )
     }
 }
 
@@ -109,7 +117,10 @@ mod tests {
     #[test]
     fn modifiers_are_unpacked() {
         assert_eq!(Scalar::of(oid::NUMERIC, ((10 << 16) | 2) + 4), Scalar::Numeric(Some((10, 2))));
-        assert_eq!(Scalar::of(oid::NUMERIC, ((3 << 16) | (-2 & 0x7ff)) + 4), Scalar::Numeric(Some((3, -2))));
+        assert_eq!(
+            Scalar::of(oid::NUMERIC, ((3 << 16) | (-2 & 0x7ff)) + 4),
+            Scalar::Numeric(Some((3, -2)))
+        );
         assert_eq!(Scalar::of(oid::NUMERIC, -1), Scalar::Numeric(None));
         assert_eq!(Scalar::of(oid::VARCHAR, 24), Scalar::Varchar(Some(20)));
         assert_eq!(Scalar::of(oid::VARCHAR, -1), Scalar::Varchar(None));

@@ -19,7 +19,10 @@ pub struct TableName {
 impl TableName {
     /// A name from its two parts, unquoted.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { schema: schema.into(), name: name.into() }
+        Self {
+            schema: schema.into(),
+            name: name.into(),
+        }
     }
 
     /// The name as SQL, both parts quoted: `"public"."sessions"`.
