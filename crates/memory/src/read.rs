@@ -79,7 +79,7 @@ impl View<'_> {
 
     fn score_of(&self, fields: &Fields, position: usize) -> Result<f64, StoreError> {
         let ty = &self.table.table.columns[position].ty;
-        let value = self.field(fields, position).and_then(|field| text::decode(ty, field));
+        let value = self.field(fields, position).and_then(|field| text::decode_canonical(ty, field));
         match value {
             Some(value) => score(&value),
             // The whole row's error names the row.

@@ -146,7 +146,7 @@ impl View<'_> {
             return false;
         };
         let ty = &self.table.table.columns[position].ty;
-        let until = self.field(fields, position).and_then(|until| text::decode(ty, until));
+        let until = self.field(fields, position).and_then(|until| text::decode_canonical(ty, until));
         matches!(until, Some(Value::Timestamptz(until)) if until <= self.now)
     }
 
@@ -192,7 +192,7 @@ impl View<'_> {
         let values = definition.primary_key.iter().map(|&position| {
             let column = &definition.columns[position];
             self.field(fields, position)
-                .and_then(|field| text::decode(&column.ty, field))
+                .and_then(|field| text::decode_canonical(&column.ty, field))
                 .ok_or_else(|| StoreError::Malformed {
                     key: self.print_key(fields),
                     attribute: column.name.clone(),

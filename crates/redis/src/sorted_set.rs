@@ -106,7 +106,7 @@ impl RedisStore {
         let column = table.table.partition_column();
         let partition = match partition {
             None => None,
-            Some(partition) => match text::decode(&column.ty, partition) {
+            Some(partition) => match text::decode_canonical(&column.ty, partition) {
                 Some(value) => Some(value),
                 None => return Ok(vec![Err(malformed(set, &column.name, &column.ty.name))]),
             },
@@ -159,7 +159,7 @@ fn row_of_member(table: &StoreTable, partition: Option<&Value>, score: usize, me
     let column = definition.sort_columns().next().unwrap_or_else(|| definition.partition_column());
     let value = std::str::from_utf8(member)
         .ok()
-        .and_then(|member| text::decode(&column.ty, member))
+        .and_then(|member| text::decode_canonical(&column.ty, member))
         .ok_or_else(|| malformed(&String::from_utf8_lossy(member), &column.name, &column.ty.name))?;
     let key = Key::new(partition.cloned().into_iter().chain([value]).collect());
     row(table, &key, score, text)

@@ -37,7 +37,7 @@ pub fn decode<'f>(
             };
             std::str::from_utf8(field)
                 .ok()
-                .and_then(|field| text::decode(&column.ty, field))
+                .and_then(|field| text::decode_canonical(&column.ty, field))
                 .ok_or_else(|| StoreError::Malformed {
                     key: key(),
                     attribute: column.name.clone(),
