@@ -1,0 +1,22 @@
+-- Who is logged in where. Counted from today, for a session that has expired is gone.
+INSERT INTO sessions (id, user_id, device, data, created_at, expires_at) VALUES
+    ('b3c4eecc-25d5-58a5-9a9a-30d86a510617', 9, NULL, '{"theme": "dark", "streak": 39}', now() - interval '30 hours', now() + interval '30 days'),
+    ('e1073781-928a-5c65-9fa5-83082db898fd', 13, 'Chrome on Windows', '{"theme": "dark", "streak": 79, "lesson": {"id": 9, "step": 13}}', now() - interval '6 hours', now() + interval '30 days'),
+    ('25bb28dd-fe1d-55b1-b21e-d7e1ceeb0de2', 17, NULL, '{"theme": "light", "streak": 84}', now() - interval '5 hours', now() + interval '30 days'),
+    ('b3efa132-b1b3-5c59-8ff3-b27b956d3938', 2, 'Safari on macOS', '{"theme": "dark", "streak": 5}', now() - interval '43 hours', now() + interval '30 days'),
+    ('6a58d72c-8b1f-5d48-8e76-bbcb94025b0e', 15, 'Galaxy S24', '{"theme": "dark", "streak": 71}', now() - interval '47 hours', now() + interval '30 days'),
+    ('67f403ca-6583-5593-b833-bb33716d8e52', 8, 'iPhone 15', '{"theme": "light", "streak": 24, "lesson": {"id": 7, "step": 16}}', now() - interval '40 hours', now() + interval '30 days'),
+    ('18711064-64b7-5848-80de-8e8afb54b51c', 7, 'Galaxy S24', '{"theme": "dark", "streak": 51, "lesson": {"id": 10, "step": 18}}', now() - interval '26 hours', now() + interval '30 days'),
+    ('c30931f0-dd8f-58d0-b732-21954d60f42f', 18, 'Chrome on Windows', '{"theme": "dark", "streak": 102}', now() - interval '8 hours', now() + interval '30 days'),
+    ('956157fb-8aed-5b72-b524-007ac6f7ec9c', 17, 'Pixel 8', '{"theme": "dark", "streak": 9}', now() - interval '42 hours', now() + interval '30 days'),
+    ('e6295971-3771-5b2f-9368-97c78397b84f', 15, 'Firefox on Linux', '{"theme": "dark", "streak": 33}', now() - interval '43 hours', now() + interval '30 days'),
+    ('65083507-f774-5c72-aec1-3d649ab97988', 5, NULL, '{"theme": "dark", "streak": 87, "lesson": {"id": 4, "step": 18}}', now() - interval '46 hours', now() + interval '30 days'),
+    ('77909d94-61cb-5867-ab28-1666f7c35994', 6, 'Pixel 8', '{"theme": "dark", "streak": 70}', now() - interval '22 hours', now() + interval '30 days'),
+    ('4a0cb15b-dfc8-54f3-abb1-9006054e499d', 19, 'iPad Air', '{"theme": "light", "streak": 25, "lesson": {"id": 12, "step": 2}}', now() - interval '12 hours', now() + interval '30 days'),
+    ('dd1aa3d6-31c2-5495-8c2a-3899e8f5d295', 17, 'Chrome on Windows', '{"theme": "dark", "streak": 34}', now() - interval '4 hours', now() + interval '30 days'),
+    ('7084fd19-0d3d-5338-89a1-3ab0ed83765b', 5, 'iPad Air', '{"theme": "dark", "streak": 14, "lesson": {"id": 2, "step": 2}}', now() - interval '36 hours', now() + interval '30 days'),
+    ('5507b00b-95cc-503b-b9da-6e21f681f484', 19, 'iPad Air', '{"theme": "dark", "streak": 111, "lesson": {"id": 5, "step": 20}}', now() - interval '7 hours', now() + interval '30 days'),
+    ('2ca7f367-5c11-5de0-98e1-fa5cf462b4e9', 13, 'Firefox on Linux', '{"theme": "dark", "streak": 18, "lesson": {"id": 1, "step": 17}}', now() - interval '6 hours', now() + interval '30 days'),
+    ('b6e6426d-bb88-5ead-b2d9-7f1433eef00c', 18, 'iPhone 15', '{"theme": "light", "streak": 111, "lesson": {"id": 12, "step": 9}}', now() - interval '9 hours', now() + interval '30 days'),
+    ('4be92c32-6e44-5ea6-bda8-1fd5368a8cbd', 10, 'Chrome on Windows', '{"theme": "light", "streak": 106, "lesson": {"id": 8, "step": 5}}', now() - interval '43 hours', now() + interval '30 days'),
+    ('660c13e7-4f9c-570f-9d52-3b0d1e03106c', 5, 'Firefox on Linux', '{"theme": "light", "streak": 69, "lesson": {"id": 8, "step": 14}}', now() - interval '10 hours', now() + interval '30 days');

@@ -1,0 +1,22 @@
+-- The learners.
+INSERT INTO users (id, name, email, native_language, created_at) VALUES
+    (1, 'Amara Okafor', 'amara@example.com', 'en', '2026-03-11 18:44:14+00'),
+    (2, 'Jonas Weber', 'jonas@example.com', 'de', '2026-03-14 19:57:07+00'),
+    (3, 'Mei Tanaka', 'mei@example.com', 'ja', '2026-03-20 05:03:50+00'),
+    (4, 'Lucía Fernández', 'lucia@example.com', 'es', '2026-03-26 13:31:12+00'),
+    (5, 'Pierre Lefèvre', 'pierre@example.com', 'fr', '2026-03-30 01:05:18+00'),
+    (6, 'Sofia Rossi', 'sofia@example.com', 'it', '2026-04-03 06:33:57+00'),
+    (7, 'Nadia Haddad', 'nadia@example.com', 'ar', '2026-04-05 10:37:57+00'),
+    (8, 'Oskar Lindqvist', 'oskar@example.com', 'sv', '2026-04-09 20:14:13+00'),
+    (9, 'Priya Raman', 'priya@example.com', 'ta', '2026-04-16 21:49:05+00'),
+    (10, 'Tomasz Nowak', 'tomasz@example.com', 'pl', '2026-04-22 05:53:43+00'),
+    (11, 'Ji-woo Park', 'jiwoo@example.com', 'ko', '2026-04-29 12:49:47+00'),
+    (12, 'Elif Yılmaz', 'elif@example.com', 'tr', '2026-05-04 17:25:36+00'),
+    (13, 'Rafael Souza', 'rafael@example.com', 'pt', '2026-05-08 01:52:27+00'),
+    (14, 'Hannah Becker', 'hannah@example.com', 'de', '2026-05-16 05:30:07+00'),
+    (15, 'Dmitri Volkov', 'dmitri@example.com', 'ru', '2026-05-23 11:41:43+00'),
+    (16, 'Chloé Martin', 'chloe@example.com', 'fr', '2026-05-27 19:03:26+00'),
+    (17, 'Samuel Mensah', 'samuel@example.com', 'en', '2026-06-06 03:54:47+00'),
+    (18, 'Ana Kovač', 'ana@example.com', 'hr', '2026-06-09 11:26:52+00'),
+    (19, 'Linh Trần', 'linh@example.com', 'vi', '2026-06-18 12:21:25+00'),
+    (20, 'Ingrid Olsen', 'ingrid@example.com', 'no', '2026-06-25 22:41:06+00');
