@@ -1,0 +1,157 @@
+//! A change as the request that makes it, single or in a transaction.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+use flywheel_store::{Change, Effect, Expect, StoreError, StoreTable};
+use flywheel_types::Value;
+
+use crate::{
+    attribute, condition,
+    expression::Placeholders,
+    item::{self, Item, TTL_ATTRIBUTE},
+    key,
+};
+
+/// A change that is ready to be sent.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) action: Action,
+    pub(crate) condition: Option<String>,
+    pub(crate) placeholders: Placeholders,
+}
+
+/// What a request does.
+#[derive(Debug)]
+pub(crate) enum Action {
+    Put(Item),
+    /// With the UpdateExpression; `None` where nothing is set.
+    Update(Item, Option<String>),
+    Delete(Item),
+}
+
+/// What is to be done for a change.
+#[derive(Debug)]
+pub(crate) enum Planned {
+    Send(Request),
+    /// DynamoDB can't store the key, so no row has it, and the change wants one.
+    Refuse,
+    /// DynamoDB can't store the key, and the change only wants no row to have it.
+    Nothing,
+}
+
+/// The request of a change at the moment `now`.
+pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Planned, StoreError> {
+    if let Effect::Put(row) = &change.effect {
+        return request(table, change, Action::Put(item::encode(table, row)?), Placeholders::default(), now);
+    }
+    let key = match (key::encode(&table.table, &change.key), &change.expect) {
+        (Ok(key), _) => key,
+        (Err(StoreError::LimitExceeded { .. }), Expect::Present | Expect::Unchanged(_)) => return Ok(Planned::Refuse),
+        (Err(StoreError::LimitExceeded { .. }), Expect::Any | Expect::Absent) => return Ok(Planned::Nothing),
+        (Err(error), _) => return Err(error),
+    };
+    let mut placeholders = Placeholders::default();
+    let action = match &change.effect {
+        Effect::Set(values) => {
+            // UpdateItem puts a row where there is none
+            if matches!(change.expect, Expect::Any | Expect::Absent) {
+                return Err(StoreError::Unsupported {
+                    what: format!(
+                        "columns of a row of \"{}\" can only be set where there is a row",
+                        table.physical_name
+                    ),
+                });
+            }
+            Action::Update(key, assignments(table, values, &mut placeholders)?)
+        }
+        _ => Action::Delete(key),
+    };
+    request(table, change, action, placeholders, now)
+}
+
+fn request(table: &StoreTable, change: &Change, action: Action, mut placeholders: Placeholders, now: i64) -> Result<Planned, StoreError> {
+    let condition = condition::of(table, &change.expect, now, &mut placeholders)?;
+    Ok(Planned::Send(Request {
+        action,
+        condition,
+        placeholders,
+    }))
+}
+
+fn assignments(table: &StoreTable, values: &[(usize, Value)], placeholders: &mut Placeholders) -> Result<Option<String>, StoreError> {
+    let (mut set, mut remove) = (Vec::new(), Vec::new());
+    let mut assign = |attribute: &str, value: Option<AttributeValue>| {
+        let name = placeholders.name(attribute);
+        match value {
+            Some(value) => set.push(format!("{name} = {}", placeholders.value(value))),
+            None => remove.push(name),
+        }
+    };
+    for (position, value) in values {
+        let column = &table.table.columns[*position];
+        if table.table.is_key(*position) {
+            return Err(StoreError::Unsupported {
+                what: format!(
+                    "column \"{}\" is part of the key of \"{}\" and can't be set",
+                    column.name, table.physical_name
+                ),
+            });
+        }
+        assign(&column.name, attribute::encode(column, value)?);
+        if table.expires_at == Some(*position) {
+            assign(TTL_ATTRIBUTE, item::ttl(value)?);
+        }
+    }
+    let clauses: Vec<String> = [("SET", set), ("REMOVE", remove)]
+        .into_iter()
+        .filter(|(_, parts)| !parts.is_empty())
+        .map(|(clause, parts)| format!("{clause} {}", parts.join(", ")))
+        .collect();
+    let expression = clauses.join(" ");
+    crate::limits::check_expression(&table.physical_name, &expression)?;
+    Ok((!expression.is_empty()).then_some(expression))
+}
+
+#[cfg(test)]
+mod tests {
+    use flywheel_types::Key;
+
+    use super::*;
+    use crate::test_tables::history;
+
+    fn change(owner: &str, expect: Expect, effect: Effect) -> Change {
+        Change {
+            key: Key::new(vec![Value::Text(owner.into()), Value::Timestamptz(0)]),
+            expect,
+            effect,
+        }
+    }
+
+    #[test]
+    fn null_is_removed_and_expiry_set_twice() {
+        let effect = Effect::Set(vec![(2, Value::Null), (4, Value::Timestamptz(1))]);
+        let Planned::Send(request) = plan(&history(), &change("ann", Expect::Present, effect), 0).unwrap() else {
+            panic!()
+        };
+        let Action::Update(_, expression) = request.action else { panic!() };
+        assert_eq!(expression.as_deref(), Some("SET #1 = :0, #2 = :1 REMOVE #0"));
+        let (names, values) = request.placeholders.into_maps();
+        assert_eq!(names.unwrap()["#2"], TTL_ATTRIBUTE);
+        assert_eq!(values.unwrap()[":1"], AttributeValue::N("946684801".into()));
+    }
+
+    #[test]
+    fn a_key_that_cant_be_stored_has_no_row() {
+        let planned = |expect| plan(&history(), &change("", expect, Effect::Delete), 0).unwrap();
+        assert!(matches!(planned(Expect::Any), Planned::Nothing));
+        assert!(matches!(planned(Expect::Present), Planned::Refuse));
+    }
+
+    #[test]
+    fn keys_arent_set() {
+        let effect = Effect::Set(vec![(0, Value::Text("bob".into()))]);
+        assert!(matches!(
+            plan(&history(), &change("ann", Expect::Present, effect), 0),
+            Err(StoreError::Unsupported { .. })
+        ));
+    }
+}

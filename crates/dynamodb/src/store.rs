@@ -1,0 +1,83 @@
+//! [`Store`] for [`DynamoStore`].
+
+use async_trait::async_trait;
+use flywheel_store::{Applied, Change, KeyRange, Operation, Store, StoreError, StoreTable};
+use flywheel_types::{Key, Row, Value};
+
+use crate::client::DynamoStore;
+
+#[async_trait]
+impl Store for DynamoStore {
+    fn kind(&self) -> &'static str {
+        "DynamoDB"
+    }
+
+    fn accepts(&self, table: &StoreTable) -> Result<(), StoreError> {
+        self.check_definition(table)
+    }
+
+    fn describe(&self, operation: Operation, table: &StoreTable) -> String {
+        let request = match operation {
+            Operation::Get => "GetItem",
+            Operation::GetMany => "BatchGetItem",
+            Operation::Range | Operation::ByScore => "Query",
+            Operation::Scan => "Scan",
+            Operation::Put => "PutItem",
+            Operation::Update => "UpdateItem",
+            Operation::Delete => "DeleteItem",
+            Operation::WriteAll => "TransactWriteItems",
+        };
+        let reads = matches!(operation, Operation::Get | Operation::GetMany | Operation::Range | Operation::Scan);
+        let consistency = if reads && table.consistent_read { " ConsistentRead" } else { "" };
+        format!("{request} {}{consistency}", self.table_name(table))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.answers().await
+    }
+
+    async fn create_table(&self, table: &StoreTable) -> Result<(), StoreError> {
+        self.check_definition(table)?;
+        self.make_table(table).await
+    }
+
+    async fn drop_table(&self, table: &StoreTable) -> Result<(), StoreError> {
+        self.remove_table(table).await
+    }
+
+    async fn check_table(&self, table: &StoreTable) -> Result<Vec<String>, StoreError> {
+        self.compare_table(table).await
+    }
+
+    async fn get(&self, table: &StoreTable, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
+        self.get_rows(table, keys).await
+    }
+
+    async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.range_rows(table, range, limit).await
+    }
+
+    async fn by_score(
+        &self,
+        table: &StoreTable,
+        _partition: Option<&Value>,
+        _descending: bool,
+        _limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        Err(StoreError::Unsupported {
+            what: format!("\"{}\" is in DynamoDB, which has no order but the sort key's", table.physical_name),
+        })
+    }
+
+    async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.scan_rows(table, limit).await
+    }
+
+    async fn write(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
+        self.write_one(table, change).await
+    }
+
+    async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
+        self.write_many(changes).await
+    }
+}

@@ -1,0 +1,109 @@
+//! Single writes: PutItem, UpdateItem and DeleteItem, each with its condition.
+
+use aws_sdk_dynamodb::{
+    error::{ProvideErrorMetadata, SdkError},
+    types::ReturnValue,
+};
+use flywheel_store::{Applied, Change, Effect, StoreError, StoreTable, now_micros};
+
+use crate::{
+    change::{Action, Planned, Request, plan},
+    client::DynamoStore,
+    error::store_error,
+    item,
+};
+
+impl DynamoStore {
+    pub(crate) async fn write_one(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
+        let now = now_micros();
+        let request = match plan(table, change, now)? {
+            Planned::Send(request) => request,
+            Planned::Refuse => return Ok(Applied::Refused),
+            Planned::Nothing => return Ok(Applied::Done(None)),
+        };
+        let name = self.table_name(table);
+        let Request {
+            action,
+            condition,
+            placeholders,
+        } = request;
+        let (names, values) = placeholders.into_maps();
+        let attributes = match action {
+            Action::Put(item) => {
+                let answer = self
+                    .writer
+                    .put_item()
+                    .table_name(&name)
+                    .set_item(Some(item))
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .send()
+                    .await;
+                answer.map(|_| None).map_err(|error| Failure::of(&name, &error))
+            }
+            Action::Update(key, expression) => {
+                let answer = self
+                    .writer
+                    .update_item()
+                    .table_name(&name)
+                    .set_key(Some(key))
+                    .set_update_expression(expression)
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .return_values(ReturnValue::AllNew)
+                    .send()
+                    .await;
+                answer.map(|answer| answer.attributes).map_err(|error| Failure::of(&name, &error))
+            }
+            Action::Delete(key) => {
+                let answer = self
+                    .writer
+                    .delete_item()
+                    .table_name(&name)
+                    .set_key(Some(key))
+                    .set_condition_expression(condition)
+                    .set_expression_attribute_names(names)
+                    .set_expression_attribute_values(values)
+                    .return_values(ReturnValue::AllOld)
+                    .send()
+                    .await;
+                answer.map(|answer| answer.attributes).map_err(|error| Failure::of(&name, &error))
+            }
+        };
+        let attributes = match attributes {
+            Ok(attributes) => attributes,
+            Err(Failure::Condition) => return Ok(Applied::Refused),
+            Err(Failure::Store(error)) => return Err(error),
+        };
+        Ok(Applied::Done(match &change.effect {
+            Effect::Put(row) => Some(row.clone()),
+            Effect::Set(_) => attributes.map(|item| item::decode(table, item)).transpose()?,
+            Effect::Delete => match attributes {
+                Some(item) if !item.is_empty() => item::decode_live(table, item, now)?,
+                _ => None,
+            },
+        }))
+    }
+}
+
+/// Why a write wasn't applied.
+enum Failure {
+    Condition,
+    Store(StoreError),
+}
+
+impl Failure {
+    fn of<E, R>(table: &str, error: &SdkError<E, R>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+        R: std::fmt::Debug,
+    {
+        if error.code() == Some("ConditionalCheckFailedException") {
+            Self::Condition
+        } else {
+            Self::Store(store_error(table, error))
+        }
+    }
+}
