@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A PostgreSQL 17 in this process, stopped when dropped.
 ///
-/// It serves **one connection at a time**: a second one waits, unanswered, until the first is closed. It has no passwords and no TLS;
-/// its socket lies in a folder that only this user can enter, which a loopback port couldn't promise. CancelRequest does nothing. A result is sent when all of
-/// it has been computed.
+/// It serves **one connection at a time**: a second one waits, unanswered, until the first is closed, and so does a CancelRequest.
+/// It has no passwords and no TLS; its socket lies in a folder that only this user can enter, which a loopback port couldn't promise.
+/// A result is sent when all of it has been computed.
 ///
 /// Changes survive the end of the process in whatever way it ends, but not of the machine: it doesn't wait for the disk.
 #[derive(Debug)]
