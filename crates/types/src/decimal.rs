@@ -7,7 +7,7 @@ pub(crate) type Modifier = Option<(u16, i16)>;
 
 /// PostgreSQL's limits (datatype-numeric): digits before and after the decimal point.
 const MAX_WHOLE: usize = 131_072;
-const MAX_FRACTION: usize = 16_383;
+pub(crate) const MAX_FRACTION: usize = 16_383;
 
 /// The names of the values that aren't numbers, as PostgreSQL prints them.
 pub(crate) const NAN: &str = "NaN";

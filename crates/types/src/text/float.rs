@@ -114,7 +114,8 @@ fn shortest<F: Float>(number: F) -> (String, i32) {
             (digits, exponent) = (nearest, nearest_exponent);
         }
     }
-    while is_midway(&digits, exponent, number) || !reads_as(&digits, exponent, number) {
+    // The nearest with a digit more is no farther off than midway: it reads back, or is the same point again.
+    while is_midway(&digits, exponent, number) {
         (digits, exponent) = split(&format!("{number:.*e}", digits.len()));
     }
     digits.truncate(digits.trim_end_matches('0').len());
