@@ -51,3 +51,64 @@ impl DynamoStore {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use flywheel_types::oid;
+
+    use super::*;
+    use crate::{
+        Options,
+        test_tables::{column, history, table},
+    };
+
+    async fn problem(table: &StoreTable) -> Option<String> {
+        let options = Options {
+            region: Some("eu-central-1".to_owned()),
+            endpoint: None,
+            table_prefix: String::new(),
+            timeout: Duration::from_secs(1),
+            credentials: Some(("a".to_owned(), "b".to_owned())),
+        };
+        DynamoStore::connect(options).await.problem(table)
+    }
+
+    #[tokio::test]
+    async fn what_doesnt_fit_is_said() {
+        assert_eq!(problem(&history()).await, None);
+        let keyed_by = |type_oid| {
+            table(
+                vec![column("k", type_oid, -1), column("flywheel_ttl", oid::INT8, -1)],
+                vec![0],
+                None,
+            )
+        };
+        assert!(
+            problem(&keyed_by(oid::FLOAT8))
+                .await
+                .is_some_and(|what| what.contains("column \"k\" is a floating-point number"))
+        );
+        assert!(
+            problem(&keyed_by(oid::TEXT))
+                .await
+                .is_some_and(|what| what.contains("\"flywheel_ttl\""))
+        );
+        let sorted = StoreTable {
+            layout: Layout::SortedSet { score: 3 },
+            ..history()
+        };
+        assert!(problem(&sorted).await.is_some_and(|what| what.contains("sorted set")));
+        let named = StoreTable {
+            physical_name: "öffentlich".to_owned(),
+            ..history()
+        };
+        assert!(problem(&named).await.is_some_and(|what| what.contains("letters, digits")));
+        let expiring = StoreTable {
+            expires_at: Some(2),
+            ..history()
+        };
+        assert!(problem(&expiring).await.is_some_and(|what| what.contains("timestamptz")));
+    }
+}

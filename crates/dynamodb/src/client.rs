@@ -6,7 +6,7 @@ use aws_config::{
     BehaviorVersion, Region,
     environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
     meta::{credentials::CredentialsProviderChain, region::RegionProviderChain},
-    profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
+    profile::ProfileFileRegionProvider,
     retry::RetryConfig,
     timeout::TimeoutConfig,
 };
@@ -36,8 +36,8 @@ pub struct Options {
     pub table_prefix: String,
     /// The longest that a request may take, its repetitions included.
     pub timeout: Duration,
-    /// Access key and secret key; else AWS' usual chain, asked at the first request. With an `http://` endpoint the
-    /// environment and the profile are asked only, and nothing there means placeholders, which emulators accept.
+    /// Access key and secret key; else AWS' usual chain, asked at the first request. With an `http://` endpoint only the
+    /// environment is asked, and nothing there means placeholders, which emulators accept.
     pub credentials: Option<(String, String)>,
 }
 
@@ -111,6 +111,9 @@ impl DynamoStore {
             loader = loader.endpoint_url(endpoint);
         }
         let config = loader.load().await;
+        if config.region().is_none() {
+            tracing::warn!("DynamoDB has no region: set it in the configuration, in AWS_REGION or in the AWS profile");
+        }
         let writes = aws_sdk_dynamodb::config::Builder::from(&config).retry_classifier(SendOnce).build();
         Self {
             client: Client::new(&config),
@@ -130,7 +133,6 @@ impl DynamoStore {
 fn local_credentials() -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(
         CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
-            .or_else("Profile", ProfileFileCredentialsProvider::builder().build())
             .or_else("Placeholder", Credentials::new("flywheel", "flywheel", None, None, "placeholder")),
     )
 }

@@ -41,8 +41,11 @@ pub(crate) fn by_code(table: &str, code: &str, message: &str) -> StoreError {
             StoreError::Unavailable { reason }
         }
         "ItemCollectionSizeLimitExceededException" | "ItemCollectionSizeLimitExceeded" => StoreError::LimitExceeded { what: reason },
-        // "Item size has exceeded the maximum allowed size", the same for "Item size to update", expressions and transactions
-        "ValidationException" | "ValidationError" if message.contains("exceeded the maximum") => StoreError::LimitExceeded { what: reason },
+        // "Item size has exceeded the maximum allowed size", the same for "Item size to update", expressions and transactions;
+        // "The expression contains too many operators" past 300
+        "ValidationException" | "ValidationError" if message.contains("exceeded the maximum") || message.contains("too many operators") => {
+            StoreError::LimitExceeded { what: reason }
+        }
         _ => StoreError::Refused { reason },
     }
 }

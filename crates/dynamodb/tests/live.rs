@@ -8,6 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use aws_sdk_dynamodb::{
@@ -15,6 +16,7 @@ use aws_sdk_dynamodb::{
     config::{BehaviorVersion, Credentials, Region},
     types::AttributeValue,
 };
+use flywheel_dynamodb::{DynamoStore, Options};
 use flywheel_store::{
     Applied, Bound, Change, Effect, Expect, KeyRange, Operation, Store, StoreError, StoreTable,
     conformance::fixture::{int, int4_type, int8_type, key, table, text, text_type},
@@ -205,7 +207,7 @@ async fn a_table_that_differs_or_is_missing_is_said() {
         let table = world
             .fresh("live_definition", &[("id", text_type()), ("n", int8_type())], &["id"])
             .await;
-        let other = conformance_like(&[("n", int8_type()), ("id", text_type())], &["n", "id"]);
+        let other = another_definition(&[("n", int8_type()), ("id", text_type())], &["n", "id"]);
         assert_eq!(
             world.store.check_table(&other).await.expect("compared"),
             [
@@ -249,7 +251,7 @@ async fn a_table_that_differs_or_is_missing_is_said() {
     }
 }
 
-fn conformance_like(columns: &[(&str, TypeInfo)], key: &[&str]) -> StoreTable {
+fn another_definition(columns: &[(&str, TypeInfo)], key: &[&str]) -> StoreTable {
     table("live_definition", columns, key)
 }
 
@@ -398,6 +400,19 @@ async fn a_write_whose_answer_is_lost_isnt_sent_again() {
     assert_eq!(requests.load(Ordering::SeqCst), 1, "a write is sent once");
     assert!(matches!(store.ping().await, Err(StoreError::Unavailable { .. })));
     assert!(requests.load(Ordering::SeqCst) > 2, "a read is sent again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_local_endpoint_needs_no_region_and_no_credentials() {
+    let world = World::start().await;
+    let options = Options {
+        region: None,
+        endpoint: Some(world.endpoint.clone()),
+        table_prefix: String::new(),
+        timeout: Duration::from_secs(5),
+        credentials: None,
+    };
+    assert_eq!(DynamoStore::connect(options).await.ping().await, Ok(()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
