@@ -1,1 +1,22 @@
-//! flywheel-gateway
+//! The gateway: clients' sessions, and the way of a statement through them.
+//!
+//! A connection comes in at [`Gateway::serve`], logs in through `front/`, and becomes a `session/`. There, each message takes one of two ways:
+//!
+//! - **relay** (`session/relay.rs`): its bytes go to a server connection of the pool and the server's bytes come back; no row is decoded.
+//! - **store** (`execute/`): a statement that names a table homed in a store. `execute/prepare.rs` has PostgreSQL describe it and plans it, once per
+//!   text; then `native.rs` asks the store alone, `mixed.rs` lets PostgreSQL run it over fetched rows, `staged.rs` lets PostgreSQL run a write on
+//!   staged rows and carries the difference to the store.
+//!
+//! `session/block.rs` keeps what a transaction block has done: settings and store writes, with savepoints.
+
+mod analysis;
+mod error;
+mod execute;
+mod front;
+mod gateway;
+mod homes;
+pub mod options;
+mod session;
+
+pub use gateway::{Explained, Gateway, TableReport};
+pub use options::Options;

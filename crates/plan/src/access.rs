@@ -22,10 +22,7 @@ pub enum Access {
     /// The rows of these keys: each a constant for every key column, in the key's order.
     Keys(Vec<Vec<Constant>>),
     /// Of the partitions with these values, the rows between two ends of the first sort column.
-    #[allow(
-        private_interfaces,
-        reason = "read through `resolve` and `Display` only"
-    )]
+    #[allow(private_interfaces, reason = "read through `resolve` and `Display` only")]
     Partitions {
         /// The partition column's values.
         values: Vec<Constant>,
@@ -58,18 +55,10 @@ pub(crate) enum TableFact {
 
 impl TableFact {
     /// The fact, when all its columns are found by `column`.
-    pub(crate) fn of(
-        fact: &Fact,
-        column: impl Fn(&flywheel_sql::ColumnRef) -> Option<usize>,
-    ) -> Option<Self> {
+    pub(crate) fn of(fact: &Fact, column: impl Fn(&flywheel_sql::ColumnRef) -> Option<usize>) -> Option<Self> {
         match fact {
-            Fact::Compare(name, comparison, constant) => {
-                Some(Self::Compare(column(name)?, *comparison, constant.clone()))
-            }
-            Fact::In(names, rows) => Some(Self::In(
-                names.iter().map(column).collect::<Option<_>>()?,
-                rows.clone(),
-            )),
+            Fact::Compare(name, comparison, constant) => Some(Self::Compare(column(name)?, *comparison, constant.clone())),
+            Fact::In(names, rows) => Some(Self::In(names.iter().map(column).collect::<Option<_>>()?, rows.clone())),
             Fact::Same(..) | Fact::Other => None,
         }
     }
@@ -79,8 +68,7 @@ impl Access {
     /// The narrowest access that `facts` allow, and whether it says all that they say (so that nothing is left to recheck).
     pub(crate) fn of(table: &Table, facts: &[TableFact]) -> (Self, bool) {
         let key = &table.primary_key;
-        let equals: Vec<Option<(usize, Vec<Constant>)>> =
-            key.iter().map(|&column| equal_to(facts, column)).collect();
+        let equals: Vec<Option<(usize, Vec<Constant>)>> = key.iter().map(|&column| equal_to(facts, column)).collect();
         if let Some(all) = equals.iter().cloned().collect::<Option<Vec<_>>>() {
             let exact = facts.len() == key.len();
             let values: Vec<_> = all.into_iter().map(|(_, values)| values).collect();
@@ -119,14 +107,7 @@ impl Access {
                 }
             }
         }
-        (
-            Self::Partitions {
-                values,
-                lower,
-                upper,
-            },
-            used == facts.len(),
-        )
+        (Self::Partitions { values, lower, upper }, used == facts.len())
     }
 
     /// The access with its constants as values. `None`: a constant can't be read exactly, or one outside its column's type makes a comparison
@@ -141,9 +122,7 @@ impl Access {
                     let values = key
                         .iter()
                         .zip(&table.primary_key)
-                        .map(|(constant, &column)| {
-                            parameters.resolve(constant, &table.columns[column].ty)
-                        });
+                        .map(|(constant, &column)| parameters.resolve(constant, &table.columns[column].ty));
                     let values: Vec<Value> = values.collect::<Option<_>>()?;
                     // A comparison with NULL is never true.
                     if !values.iter().any(Value::is_null) {
@@ -152,23 +131,27 @@ impl Access {
                 }
                 Some(ResolvedAccess::Keys(distinct(resolved)))
             }
-            Self::Partitions {
-                values,
-                lower,
-                upper,
-            } => {
+            Self::Partitions { values, lower, upper } => {
                 let mut partitions = Vec::with_capacity(values.len());
                 for value in values {
                     partitions.push(parameters.resolve(value, &table.partition_column().ty)?);
                 }
-                Self::ranges(
-                    table,
-                    partitions,
-                    lower.as_ref(),
-                    upper.as_ref(),
-                    parameters,
-                )
+                Self::ranges(table, partitions, lower.as_ref(), upper.as_ref(), parameters)
             }
+        }
+    }
+
+    /// The constants that columns of the key must equal, each with its column's type.
+    #[must_use]
+    pub fn equalities<'a>(&'a self, table: &'a Table) -> Vec<(&'a Constant, &'a flywheel_types::TypeInfo)> {
+        let key_type = |place: usize| &table.columns[table.primary_key[place]].ty;
+        match self {
+            Self::All => Vec::new(),
+            Self::Keys(keys) => keys
+                .iter()
+                .flat_map(|key| key.iter().enumerate().map(|(place, constant)| (constant, key_type(place))))
+                .collect(),
+            Self::Partitions { values, .. } => values.iter().map(|constant| (constant, key_type(0))).collect(),
         }
     }
 
@@ -182,7 +165,12 @@ impl Access {
     ) -> Option<ResolvedAccess> {
         let bound = |end: Option<&End>| match (end, table.sort_columns().next()) {
             (Some(end), Some(sort)) => {
-                let value = parameters.resolve(&end.value, &sort.ty)?;
+                let value = match parameters.resolve(&end.value, &sort.ty) {
+                    Some(value) => value,
+                    // PostgreSQL checks the end again: without it, only more rows are read.
+                    None if parameters.computed.is_some() => return Some(Bound::Unbounded),
+                    None => return None,
+                };
                 Some(if end.inclusive {
                     Bound::Included(value)
                 } else {
@@ -192,12 +180,9 @@ impl Access {
             _ => Some(Bound::Unbounded),
         };
         let (lower, upper) = (bound(lower)?, bound(upper)?);
-        let never = [&lower, &upper].iter().any(|bound| {
-            matches!(
-                bound,
-                Bound::Included(Value::Null) | Bound::Excluded(Value::Null)
-            )
-        });
+        let never = [&lower, &upper]
+            .iter()
+            .any(|bound| matches!(bound, Bound::Included(Value::Null) | Bound::Excluded(Value::Null)));
         let keys: Vec<Key> = partitions
             .into_iter()
             .filter(|value| !never && !value.is_null())
@@ -209,26 +194,17 @@ impl Access {
             upper: upper.clone(),
             descending: false,
         };
-        Some(ResolvedAccess::Ranges(
-            distinct(keys).into_iter().map(range).collect(),
-        ))
+        Some(ResolvedAccess::Ranges(distinct(keys).into_iter().map(range).collect()))
     }
 }
 
 /// The values that a column must equal, with the position of the fact that says so.
 fn equal_to(facts: &[TableFact], column: usize) -> Option<(usize, Vec<Constant>)> {
-    facts
-        .iter()
-        .enumerate()
-        .find_map(|(position, fact)| match fact {
-            TableFact::Compare(each, Comparison::Equal, value) if *each == column => {
-                Some((position, vec![value.clone()]))
-            }
-            TableFact::In(columns, rows) if columns[..] == [column] => {
-                Some((position, rows.iter().map(|row| row[0].clone()).collect()))
-            }
-            _ => None,
-        })
+    facts.iter().enumerate().find_map(|(position, fact)| match fact {
+        TableFact::Compare(each, Comparison::Equal, value) if *each == column => Some((position, vec![value.clone()])),
+        TableFact::In(columns, rows) if columns[..] == [column] => Some((position, rows.iter().map(|row| row[0].clone()).collect())),
+        _ => None,
+    })
 }
 
 /// `(a, b) IN (…)` over exactly the key's columns, as keys in the key's order.
@@ -258,10 +234,7 @@ fn product(lists: &[Vec<Constant>]) -> Option<Vec<Vec<Constant>>> {
         }
         keys = keys
             .iter()
-            .flat_map(|head| {
-                list.iter()
-                    .map(move |value| [&head[..], &[value.clone()]].concat())
-            })
+            .flat_map(|head| list.iter().map(move |value| [&head[..], &[value.clone()]].concat()))
             .collect();
     }
     Some(keys)
@@ -269,9 +242,7 @@ fn product(lists: &[Vec<Constant>]) -> Option<Vec<Vec<Constant>>> {
 
 pub(crate) fn distinct(keys: Vec<Key>) -> Vec<Key> {
     let mut seen = std::collections::HashSet::with_capacity(keys.len());
-    keys.into_iter()
-        .filter(|key| seen.insert(key.clone()))
-        .collect()
+    keys.into_iter().filter(|key| seen.insert(key.clone())).collect()
 }
 
 /// Whether a range over the column's values in a store is PostgreSQL's: false for text that isn't ordered by bytes.

@@ -12,21 +12,13 @@ use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, Plan};
 pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
     if let Some((native, home)) = &plan.native {
         let mut out = vec![format!("Native on {} ({})", home.name(), place(home))];
-        out.extend(
-            native_lines(native, home)
-                .into_iter()
-                .map(|line| format!("  {line}")),
-        );
+        out.extend(native_lines(native, home).into_iter().map(|line| format!("  {line}")));
         return out;
     }
     match &plan.general {
         General::Read { fetches } => {
             let mut out = vec!["Mixed: PostgreSQL runs the statement over fetched rows".to_owned()];
-            out.extend(
-                fetches
-                    .iter()
-                    .flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)),
-            );
+            out.extend(fetches.iter().flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)));
             out
         }
         General::Write {
@@ -36,35 +28,20 @@ pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String>
         } => {
             let mut out = vec!["Staged: PostgreSQL runs the statement on staged rows, their difference is written to the store".to_owned()];
             for target in targets {
-                let write = target
-                    .home
-                    .store
-                    .describe(Operation::WriteAll, &target.home.table);
-                out.push(format!(
-                    "  Write {} ({})",
-                    target.home.name(),
-                    place(&target.home)
-                ));
-                out.push(format!(
-                    "    Operation: {write}, if the rows are still as they were read"
-                ));
+                let write = target.home.store.describe(Operation::WriteAll, &target.home.table);
+                out.push(format!("  Write {} ({})", target.home.name(), place(&target.home)));
+                out.push(format!("    Operation: {write}, if the rows are still as they were read"));
                 match &target.fetch {
                     Some(fetch) => out.extend(
                         fetch_lines(fetch, parsed, max_fetch_rows)
                             .into_iter()
                             .map(|line| format!("  {line}")),
                     ),
-                    None if *on_conflict => {
-                        out.push("    Fetch: the rows whose keys the new rows have".into())
-                    }
+                    None if *on_conflict => out.push("    Fetch: the rows whose keys the new rows have".into()),
                     None => {}
                 }
             }
-            out.extend(
-                fetches
-                    .iter()
-                    .flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)),
-            );
+            out.extend(fetches.iter().flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)));
             out
         }
         General::Refuse(error) => vec![format!("Refused: {}", error.message())],
@@ -76,8 +53,7 @@ fn place(home: &Home) -> String {
 }
 
 fn native_lines(native: &Native, home: &Home) -> Vec<String> {
-    let describe =
-        |operation| format!("Operation: {}", home.store.describe(operation, &home.table));
+    let describe = |operation| format!("Operation: {}", home.store.describe(operation, &home.table));
     match native {
         Native::Select(select) => select_lines(select, home),
         Native::Insert(insert) => {
@@ -98,50 +74,27 @@ fn native_lines(native: &Native, home: &Home) -> Vec<String> {
             access_line(&update.access, home),
             "Condition: the key is there".into(),
         ],
-        Native::Delete(delete) => vec![
-            describe(Operation::Delete),
-            access_line(&delete.access, home),
-        ],
+        Native::Delete(delete) => vec![describe(Operation::Delete), access_line(&delete.access, home)],
     }
 }
 
 fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
-    let mut out = vec![format!(
-        "Operation: {}",
-        home.store.describe(select.operation(), &home.table)
-    )];
+    let mut out = vec![format!("Operation: {}", home.store.describe(select.operation(), &home.table))];
     let (access, order) = match &select.read {
         ReadOperation::Keys(access) => (access, None),
         ReadOperation::Range { access, descending } => (access, Some(("sort key", *descending))),
         ReadOperation::ByScore { access, descending } => (access, Some(("score", *descending))),
     };
     out.push(access_line(access, home));
-    out.extend(order.map(|(what, descending)| {
-        format!(
-            "Order: {what} {}",
-            if descending {
-                "descending"
-            } else {
-                "ascending"
-            }
-        )
-    }));
-    out.extend(
-        select
-            .limit
-            .as_ref()
-            .map(|limit| format!("Limit: {}", constant(limit))),
-    );
+    out.extend(order.map(|(what, descending)| format!("Order: {what} {}", if descending { "descending" } else { "ascending" })));
+    out.extend(select.limit.as_ref().map(|limit| format!("Limit: {}", constant(limit))));
     out
 }
 
 fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
     let home = &fetch.home;
     let relation = &parsed.relations[fetch.relation];
-    let alias = relation
-        .alias
-        .as_ref()
-        .map_or(String::new(), |alias| format!(" {alias}"));
+    let alias = relation.alias.as_ref().map_or(String::new(), |alias| format!(" {alias}"));
     let operation = match &fetch.access {
         FetchAccess::Direct(Access::All) => Operation::Scan,
         FetchAccess::Direct(Access::Keys(keys)) if keys.len() == 1 => Operation::Get,
@@ -150,14 +103,11 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
         FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined(_) => Operation::Range,
     };
     let rows = match &fetch.access {
-        FetchAccess::Direct(Access::All) if !home.table.allow_scan => {
-            "Rows: all, which `allow_scan = false` refuses".into()
-        }
+        FetchAccess::Direct(Access::All) if !home.table.allow_scan => "Rows: all, which `allow_scan = false` refuses".into(),
         FetchAccess::Direct(access) => access_line(access, home),
-        FetchAccess::Joined(KeySource::Postgres { sql }) => format!(
-            "Key: {} from PostgreSQL: {sql}",
-            home.table.table.partition_column().name
-        ),
+        FetchAccess::Joined(KeySource::Postgres { sql }) => {
+            format!("Key: {} from PostgreSQL: {sql}", home.table.table.partition_column().name)
+        }
         FetchAccess::Joined(KeySource::Fetched { relation, column }) => {
             let source = &parsed.relations[*relation];
             let _ = column;
@@ -170,10 +120,7 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
     };
     vec![
         format!("  Fetch {}{alias} ({})", home.name(), place(home)),
-        format!(
-            "    Operation: {}",
-            home.store.describe(operation, &home.table)
-        ),
+        format!("    Operation: {}", home.store.describe(operation, &home.table)),
         format!("    {rows}"),
         format!("    At most {max_fetch_rows} rows"),
     ]
@@ -200,11 +147,7 @@ fn access_line(access: &Access, home: &Home) -> String {
             ),
             keys => format!("Keys: {} of ({})", keys.len(), key_names.join(", ")),
         },
-        Access::Partitions {
-            values,
-            lower,
-            upper,
-        } => {
+        Access::Partitions { values, lower, upper } => {
             let values: Vec<_> = values.iter().map(constant).collect();
             let mut out = match &values[..] {
                 [one] => format!("Key: {} = {one}", key_names[0]),
@@ -213,11 +156,7 @@ fn access_line(access: &Access, home: &Home) -> String {
             let sort = key_names.get(1).copied().unwrap_or_default();
             let end = |end: &Option<End>, open: &str| {
                 end.as_ref().map_or(String::new(), |end| {
-                    format!(
-                        ", {sort} {open}{} {}",
-                        if end.inclusive { "=" } else { "" },
-                        constant(&end.value)
-                    )
+                    format!(", {sort} {open}{} {}", if end.inclusive { "=" } else { "" }, constant(&end.value))
                 })
             };
             out.push_str(&end(lower, ">"));
@@ -227,7 +166,9 @@ fn access_line(access: &Access, home: &Home) -> String {
     }
 }
 
-fn constant(constant: &flywheel_sql::Constant) -> String {
+/// A constant as SQL.
+#[must_use]
+pub fn constant(constant: &flywheel_sql::Constant) -> String {
     use flywheel_sql::Constant;
     match constant {
         Constant::Null => "NULL".into(),

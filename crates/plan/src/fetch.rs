@@ -65,10 +65,7 @@ pub fn joined_access(table: &Table, values: Vec<Value>) -> ResolvedAccess {
 
 /// The fetches for all `wanted` places of a statement (place and table), in an order in which each comes after those it takes values from.
 pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)]) -> Vec<Fetch> {
-    let scope = Scope {
-        relations,
-        homes: wanted,
-    };
+    let scope = Scope { relations, homes: wanted };
     let mut done: Vec<Fetch> = Vec::new();
     let mut open: Vec<(usize, Arc<Home>)> = Vec::new();
     for (relation, home) in wanted {
@@ -112,29 +109,20 @@ struct Scope<'a> {
 
 impl Scope<'_> {
     fn home(&self, relation: usize) -> Option<&Home> {
-        self.homes
-            .iter()
-            .find(|(each, _)| *each == relation)
-            .map(|(_, home)| &**home)
+        self.homes.iter().find(|(each, _)| *each == relation).map(|(_, home)| &**home)
     }
 
     /// The place among `relation`'s siblings that a column belongs to.
     fn node(&self, relation: usize, column: &ColumnRef) -> Option<Node> {
         let siblings = &self.relations[relation].siblings;
         let owner = match &column.qualifier {
-            Some(qualifier) => *siblings.iter().find(|&&each| {
-                self.relations[each].qualifier() == qualifier
-                    && !self.relations[each].renames_columns
-            })?,
-            None if self.relations[relation].alone && !self.relations[relation].renames_columns => {
-                relation
-            }
+            Some(qualifier) => *siblings
+                .iter()
+                .find(|&&each| self.relations[each].qualifier() == qualifier && !self.relations[each].renames_columns)?,
+            None if self.relations[relation].alone && !self.relations[relation].renames_columns => relation,
             // PostgreSQL has accepted the statement, so only one relation has the column. Where no store table has it, it is unknown whose it is.
             None => *siblings.iter().find(|&&each| {
-                !self.relations[each].renames_columns
-                    && self
-                        .home(each)
-                        .is_some_and(|home| home.table.table.column(&column.name).is_some())
+                !self.relations[each].renames_columns && self.home(each).is_some_and(|home| home.table.table.column(&column.name).is_some())
             })?,
         };
         Some((owner, column.name.clone()))
@@ -149,9 +137,7 @@ impl Scope<'_> {
                 let Fact::Same(left, right) = &conjunct.fact else {
                     continue;
                 };
-                let (Some(left), Some(right)) =
-                    (self.node(relation, left), self.node(relation, right))
-                else {
+                let (Some(left), Some(right)) = (self.node(relation, left), self.node(relation, right)) else {
                     continue;
                 };
                 let other = if left == class[at] {
@@ -188,23 +174,11 @@ impl Scope<'_> {
             if matches!(column.ty.scalar, Scalar::Text | Scalar::Varchar(_)) {
                 continue;
             }
-            for node in self
-                .equal_columns(relation, (relation, column.name.clone()))
-                .into_iter()
-                .skip(1)
-            {
-                facts.extend(
-                    self.constants_of(relation, &node)
-                        .map(|values| match values {
-                            (true, mut values) => {
-                                TableFact::Compare(position, Comparison::Equal, values.remove(0))
-                            }
-                            (false, values) => TableFact::In(
-                                vec![position],
-                                values.into_iter().map(|value| vec![value]).collect(),
-                            ),
-                        }),
-                );
+            for node in self.equal_columns(relation, (relation, column.name.clone())).into_iter().skip(1) {
+                facts.extend(self.constants_of(relation, &node).map(|values| match values {
+                    (true, mut values) => TableFact::Compare(position, Comparison::Equal, values.remove(0)),
+                    (false, values) => TableFact::In(vec![position], values.into_iter().map(|value| vec![value]).collect()),
+                }));
             }
         }
         Access::of(table, &facts).0
@@ -212,23 +186,15 @@ impl Scope<'_> {
 
     /// The constants that a column must equal: one (true), or one of a list.
     fn constants_of(&self, relation: usize, node: &Node) -> Option<(bool, Vec<Constant>)> {
-        self.relations[relation]
-            .conjuncts
-            .iter()
-            .find_map(|conjunct| match &conjunct.fact {
-                Fact::Compare(column, Comparison::Equal, value)
-                    if self.node(relation, column).as_ref() == Some(node) =>
-                {
-                    Some((true, vec![value.clone()]))
-                }
-                Fact::In(columns, rows)
-                    if columns.len() == 1
-                        && self.node(relation, &columns[0]).as_ref() == Some(node) =>
-                {
-                    Some((false, rows.iter().map(|row| row[0].clone()).collect()))
-                }
-                _ => None,
-            })
+        self.relations[relation].conjuncts.iter().find_map(|conjunct| match &conjunct.fact {
+            Fact::Compare(column, Comparison::Equal, value) if self.node(relation, column).as_ref() == Some(node) => {
+                Some((true, vec![value.clone()]))
+            }
+            Fact::In(columns, rows) if columns.len() == 1 && self.node(relation, &columns[0]).as_ref() == Some(node) => {
+                Some((false, rows.iter().map(|row| row[0].clone()).collect()))
+            }
+            _ => None,
+        })
     }
 
     /// Where the first key column's values can come from.
@@ -236,25 +202,14 @@ impl Scope<'_> {
         let partition = home.table.table.partition_column();
         let class = self.equal_columns(relation, (relation, partition.name.clone()));
         let fetched = class.iter().skip(1).find_map(|(other, name)| {
-            let table = &done
-                .iter()
-                .find(|fetch| fetch.relation == *other)?
-                .home
-                .table
-                .table;
+            let table = &done.iter().find(|fetch| fetch.relation == *other)?.home.table.table;
             let column = table.column(name)?;
             // Values of the other column are used as they are: they must be of the key's own type.
             let alike = same_values(table.columns[column].ty.scalar, partition.ty.scalar);
-            alike.then_some(KeySource::Fetched {
-                relation: *other,
-                column,
-            })
+            alike.then_some(KeySource::Fetched { relation: *other, column })
         });
         fetched.or_else(|| {
-            let (other, name) = class
-                .iter()
-                .skip(1)
-                .find(|(other, _)| self.home(*other).is_none())?;
+            let (other, name) = class.iter().skip(1).find(|(other, _)| self.home(*other).is_none())?;
             Some(KeySource::Postgres {
                 sql: self.distinct_values(*other, name),
             })
@@ -270,12 +225,10 @@ impl Scope<'_> {
             .iter()
             .filter(|conjunct| conjunct.plain && !conjunct.columns.is_empty())
             .filter(|conjunct| {
-                conjunct.columns.iter().all(|column| {
-                    column
-                        .qualifier
-                        .as_deref()
-                        .map_or(place.alone, |qualifier| own.contains(qualifier))
-                })
+                conjunct
+                    .columns
+                    .iter()
+                    .all(|column| column.qualifier.as_deref().map_or(place.alone, |qualifier| own.contains(qualifier)))
             })
             .map(|conjunct| conjunct.sql.as_str())
             .collect();

@@ -54,9 +54,7 @@ impl Homes {
     pub fn resolve(&self, name: &RelationName, search_path: &[String]) -> Option<&Arc<Home>> {
         match &name.schema {
             Some(schema) => self.get(&TableName::new(schema, &name.name)),
-            None => search_path
-                .iter()
-                .find_map(|schema| self.get(&TableName::new(schema, &name.name))),
+            None => search_path.iter().find_map(|schema| self.get(&TableName::new(schema, &name.name))),
         }
     }
 

@@ -20,11 +20,9 @@ mod planner;
 mod rewrite;
 
 pub use access::{Access, ResolvedAccess};
-pub use fetch::{Fetch, FetchAccess, KeySource};
+pub use fetch::{Fetch, FetchAccess, KeySource, joined_access};
 pub use home::{Home, Homes};
-pub use native::{
-    Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, ReadOperation,
-};
-pub use parameters::Parameters;
-pub use planner::{General, Plan, Planner};
+pub use native::{Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, ReadOperation};
+pub use parameters::{Computed, Parameters};
+pub use planner::{General, Plan, Planner, Target};
 pub use rewrite::{literal, record_set, rows_as_json, substitute};

@@ -14,6 +14,19 @@ pub struct Parameters<'a> {
     pub formats: &'a [i16],
     /// Their values, `None` for NULL.
     pub values: &'a [Option<Bytes>],
+    /// Constants that PostgreSQL has computed because Flywheel couldn't read them; `None` before it was asked.
+    pub computed: Option<&'a [Computed]>,
+}
+
+/// A constant as PostgreSQL reads it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Computed {
+    /// The constant.
+    pub constant: Constant,
+    /// The type that it was cast to.
+    pub type_oid: u32,
+    /// What came out.
+    pub value: Value,
 }
 
 impl Parameters<'_> {
@@ -21,13 +34,19 @@ impl Parameters<'_> {
     /// that. `None`: only PostgreSQL can tell.
     #[must_use]
     pub fn resolve(&self, constant: &Constant, ty: &TypeInfo) -> Option<Value> {
+        self.read(constant, ty).or_else(|| {
+            let known = self
+                .computed?
+                .iter()
+                .find(|known| known.constant == *constant && known.type_oid == ty.oid)?;
+            Some(known.value.clone())
+        })
+    }
+
+    fn read(&self, constant: &Constant, ty: &TypeInfo) -> Option<Value> {
         match constant {
             Constant::Null => Some(Value::Null),
-            Constant::Bool(flag) => cast(
-                Value::Bool(*flag),
-                &TypeInfo::new(oid::BOOL, -1, "boolean"),
-                ty,
-            ),
+            Constant::Bool(flag) => cast(Value::Bool(*flag), &TypeInfo::new(oid::BOOL, -1, "boolean"), ty),
             Constant::Number(digits) => number(digits, ty),
             Constant::String(literal) => text::decode(ty, literal),
             Constant::Parameter(position) => self.parameter(*position, ty),
@@ -64,13 +83,7 @@ impl Parameters<'_> {
 fn number(digits: &str, ty: &TypeInfo) -> Option<Value> {
     let integer = TypeInfo::new(oid::INT8, -1, "bigint");
     match text::decode(&integer, digits) {
-        Some(value)
-            if digits
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || byte == b'-') =>
-        {
-            cast(value, &integer, ty)
-        }
+        Some(value) if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => cast(value, &integer, ty),
         _ => {
             let numeric = TypeInfo::new(oid::NUMERIC, -1, "numeric");
             cast(text::decode(&numeric, digits)?, &numeric, ty)

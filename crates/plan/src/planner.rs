@@ -65,22 +65,14 @@ impl Planner<'_> {
             .relations
             .iter()
             .enumerate()
-            .filter_map(|(position, relation)| {
-                Some((
-                    position,
-                    self.homes
-                        .resolve(&relation.name, self.search_path)?
-                        .clone(),
-                ))
-            })
+            .filter_map(|(position, relation)| Some((position, self.homes.resolve(&relation.name, self.search_path)?.clone())))
             .collect();
         if homed.is_empty() {
             return None;
         }
         let native = match (&parsed.shape, &homed[..]) {
             (Some(shape), [(position, home)]) if parsed.relations.len() == 1 => {
-                Native::of(shape, &parsed.relations[*position], home)
-                    .map(|native| (native, home.clone()))
+                Native::of(shape, &parsed.relations[*position], home).map(|native| (native, home.clone()))
             }
             _ => None,
         };
@@ -92,10 +84,7 @@ impl Planner<'_> {
 }
 
 fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)]) -> General {
-    if let Some((_, home)) = homed
-        .iter()
-        .find(|(position, _)| parsed.relations[*position].role == Role::Object)
-    {
+    if let Some((_, home)) = homed.iter().find(|(position, _)| parsed.relations[*position].role == Role::Object) {
         return General::Refuse(unsupported(home, "this kind of statement"));
     }
     let fetches = fetch::plan(&parsed.relations, homed);
@@ -106,31 +95,48 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)]) -> General {
         .relations
         .iter()
         .enumerate()
-        .find(|(position, relation)| {
-            relation.role == Role::Target && !homed.iter().any(|(each, _)| each == position)
-        });
+        .find(|(position, relation)| relation.role == Role::Target && !homed.iter().any(|(each, _)| each == position));
     match (&targets[..], relational_target) {
-            ([], _) => General::Read { fetches },
-            ([store, ..], Some((_, relation))) => General::Refuse(
-                PgError::error(
-                    sqlstate::FEATURE_NOT_SUPPORTED,
-                    format!("one statement can't write both to \"{}\", homed in {}, and to \"{}\" in PostgreSQL", store.home.name(), store.home.store.kind(), relation.name),
-                )
-                .with_hint("Split it into two statements in one transaction: first read what the second one needs."),
-            ),
-            ([first, second, ..], None) if first.home.name() == second.home.name() => {
-                General::Refuse(unsupported(&first.home, "a statement that writes to it in more than one place"))
-            }
-            (_, None) => {
-                let target = |fetch: Fetch| Target { home: fetch.home.clone(), fetch: (!parsed.relations[fetch.relation].inserted).then_some(fetch) };
-                General::Write { targets: targets.into_iter().map(target).collect(), fetches, on_conflict: parsed.on_conflict }
+        ([], _) => General::Read { fetches },
+        ([store, ..], Some((_, relation))) => General::Refuse(
+            PgError::error(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                format!(
+                    "one statement can't write both to \"{}\", homed in {}, and to \"{}\" in PostgreSQL",
+                    store.home.name(),
+                    store.home.store.kind(),
+                    relation.name
+                ),
+            )
+            .with_hint("Split it into two statements in one transaction: first read what the second one needs."),
+        ),
+        ([first, second, ..], None) if first.home.name() == second.home.name() => {
+            General::Refuse(unsupported(&first.home, "a statement that writes to it in more than one place"))
+        }
+        (_, None) => {
+            let target = |fetch: Fetch| Target {
+                home: fetch.home.clone(),
+                fetch: (!parsed.relations[fetch.relation].inserted).then_some(fetch),
+            };
+            General::Write {
+                targets: targets.into_iter().map(target).collect(),
+                fetches,
+                on_conflict: parsed.on_conflict,
             }
         }
+    }
 }
 
 fn unsupported(home: &Home, what: &str) -> PgError {
-    PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, format!("{what} isn't supported for table \"{}\", homed in {}", home.name(), home.store.kind()))
-        .with_hint("SELECT, INSERT, UPDATE, DELETE, CREATE TABLE and DROP TABLE work on it; EXPLAIN shows how.")
-        .with_field(b's', home.name().schema.clone())
-        .with_field(b't', home.name().name.clone())
+    PgError::error(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!(
+            "{what} isn't supported for table \"{}\", homed in {}",
+            home.name(),
+            home.store.kind()
+        ),
+    )
+    .with_hint("SELECT, INSERT, UPDATE, DELETE, CREATE TABLE and DROP TABLE work on it; EXPLAIN shows how.")
+    .with_field(b's', home.name().schema.clone())
+    .with_field(b't', home.name().name.clone())
 }

@@ -41,9 +41,7 @@ pub fn rows_as_json(table: &Table, rows: &[Row]) -> String {
             json_string(column.name.as_bytes(), &mut out);
             out.push(b':');
             match value {
-                Value::Json(document)
-                    if matches!(column.ty.scalar, Scalar::Json | Scalar::Jsonb) =>
-                {
+                Value::Json(document) if matches!(column.ty.scalar, Scalar::Json | Scalar::Jsonb) => {
                     out.extend_from_slice(document.as_bytes())
                 }
                 _ => {
@@ -81,23 +79,13 @@ pub fn record_set(table: &TableName, json: &str, needs_alias: bool) -> String {
     } else {
         String::new()
     };
-    format!(
-        "json_populate_recordset(NULL::{}, {}){alias}",
-        table.to_sql(),
-        literal(json)
-    )
+    format!("json_populate_recordset(NULL::{}, {}){alias}", table.to_sql(), literal(json))
 }
 
 /// `text` with the byte ranges (in ascending order, not overlapping) replaced.
 #[must_use]
 pub fn substitute(text: &str, replacements: &[(Range<usize>, String)]) -> String {
-    let mut out = String::with_capacity(
-        text.len()
-            + replacements
-                .iter()
-                .map(|(_, with)| with.len())
-                .sum::<usize>(),
-    );
+    let mut out = String::with_capacity(text.len() + replacements.iter().map(|(_, with)| with.len()).sum::<usize>());
     let mut at = 0;
     for (range, with) in replacements {
         out.push_str(&text[at..range.start]);

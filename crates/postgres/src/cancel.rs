@@ -33,5 +33,7 @@ pub async fn cancel(key: &CancelKey) -> std::io::Result<()> {
         let _ = stream.read(&mut [0]).await?;
         Ok(())
     };
-    tokio::time::timeout(Duration::from_secs(5), request).await.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+    tokio::time::timeout(Duration::from_secs(5), request)
+        .await
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }

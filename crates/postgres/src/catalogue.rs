@@ -13,8 +13,10 @@ pub struct Definition {
     pub table: Option<Table>,
     /// Constraints and the like that only PostgreSQL could enforce, each as the end of the sentence "table … has …".
     pub obstacles: Vec<String>,
-    /// Views and rules that read the table, and would find PostgreSQL's empty one: `schema.name`.
-    pub dependents: Vec<String>,
+    /// Views that read the table, directly or through other views, and would find PostgreSQL's empty one.
+    pub dependents: Vec<TableName>,
+    /// Whether PostgreSQL's own table, which should be empty, has rows.
+    pub has_rows: bool,
 }
 
 /// One row a column: table name, oid, and the column's facts. `contype = 'p'` gives the key's order by `conkey`.
@@ -35,6 +37,12 @@ WHERE c.relkind = 'r' AND (n.nspname, c.relname) IN ({names})
 ORDER BY c.oid, a.attnum";
 
 const OBSTACLES: &str = "
+WITH RECURSIVE reads AS (
+  SELECT DISTINCT d.refobjid AS relid, r.ev_class AS view FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid
+  WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND r.ev_class <> d.refobjid
+), views AS (
+  SELECT relid, view FROM reads UNION SELECT views.relid, reads.view FROM views JOIN reads ON reads.relid = views.view
+)
 SELECT n.nspname, c.relname, x.kind, x.what
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -48,8 +56,7 @@ JOIN (
             WHERE i.indisunique AND NOT i.indisprimary AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
   UNION ALL SELECT tgrelid, 'obstacle', 'the trigger \"' || tgname || '\"' FROM pg_trigger WHERE NOT tgisinternal
   UNION ALL SELECT oid, 'obstacle', 'row-level security' FROM pg_class WHERE relrowsecurity
-  UNION ALL SELECT d.refobjid, 'view', v.oid::regclass::text FROM pg_depend d JOIN pg_rewrite r ON r.oid = d.objid AND d.classid = 'pg_rewrite'::regclass
-            JOIN pg_class v ON v.oid = r.ev_class WHERE d.refclassid = 'pg_class'::regclass AND v.oid <> d.refobjid GROUP BY 1, 3
+  UNION ALL SELECT views.relid, 'view', v.relnamespace::regnamespace::text || '.' || v.relname FROM views JOIN pg_class v ON v.oid = views.view
 ) x ON x.relid = c.oid
 WHERE (n.nspname, c.relname) IN ({names})";
 
@@ -62,10 +69,21 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
         return Ok(HashMap::new());
     }
     let literal = |text: &str| format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
-    let names: Vec<_> = names.iter().map(|name| format!("({}, {})", literal(&name.schema), literal(&name.name))).collect();
+    let names: Vec<_> = names
+        .iter()
+        .map(|name| format!("({}, {})", literal(&name.schema), literal(&name.name)))
+        .collect();
     let names = names.join(", ");
-    let columns = connection.query(&COLUMNS.replace("{names}", &names)).await?.pop().unwrap_or_default();
-    let facts = connection.query(&OBSTACLES.replace("{names}", &names)).await?.pop().unwrap_or_default();
+    let columns = connection
+        .query(&COLUMNS.replace("{names}", &names))
+        .await?
+        .pop()
+        .unwrap_or_default();
+    let facts = connection
+        .query(&OBSTACLES.replace("{names}", &names))
+        .await?
+        .pop()
+        .unwrap_or_default();
     let mut definitions = tables(&columns);
     for row in 0..facts.rows.len() {
         let name = TableName::new(facts.text(row, 0), facts.text(row, 1));
@@ -73,9 +91,15 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
         let what = facts.text(row, 3).to_owned();
         match facts.text(row, 2) {
             "check" => definition.table.iter_mut().for_each(|table| table.has_checks = true),
-            "view" => definition.dependents.push(what),
+            "view" => definition
+                .dependents
+                .extend(what.split_once('.').map(|(schema, name)| TableName::new(schema, name))),
             _ => definition.obstacles.push(what),
         }
+    }
+    for (name, definition) in &mut definitions {
+        let rows = connection.query(&format!("SELECT FROM ONLY {} LIMIT 1", name.to_sql())).await?;
+        definition.has_rows = rows.first().is_some_and(|rows| !rows.rows.is_empty());
     }
     Ok(definitions)
 }
@@ -86,8 +110,14 @@ fn tables(columns: &Rows) -> HashMap<TableName, Definition> {
         let text = |column| columns.text(row, column);
         let name = TableName::new(text(0), text(1));
         let entry = definitions.entry(name.clone()).or_insert_with(|| {
-            let table =
-                Table { name, oid: text(2).parse().unwrap_or_default(), columns: Vec::new(), primary_key: Vec::new(), primary_key_name: text(14).to_owned(), has_checks: false };
+            let table = Table {
+                name,
+                oid: text(2).parse().unwrap_or_default(),
+                columns: Vec::new(),
+                primary_key: Vec::new(),
+                primary_key_name: text(14).to_owned(),
+                has_checks: false,
+            };
             (table, Vec::new())
         });
         let (table, key) = entry;
@@ -100,7 +130,11 @@ fn tables(columns: &Rows) -> HashMap<TableName, Definition> {
             name: text(3).to_owned(),
             ty: TypeInfo::new(text(4).parse().unwrap_or_default(), text(5).parse().unwrap_or(-1), text(6)),
             not_null: text(7) == "t",
-            default: if text(8) == "t" { ColumnDefault::Computed } else { ColumnDefault::None },
+            default: if text(8) == "t" {
+                ColumnDefault::Computed
+            } else {
+                ColumnDefault::None
+            },
             generated: text(9) == "t",
             byte_ordered: text(10) == "t",
             deterministic: text(11) == "t",
@@ -112,7 +146,15 @@ fn tables(columns: &Rows) -> HashMap<TableName, Definition> {
             key.sort_unstable();
             table.primary_key = key.into_iter().map(|(_, position)| position).collect();
             let table = (!table.primary_key.is_empty()).then_some(table);
-            (name, Definition { table, obstacles: Vec::new(), dependents: Vec::new() })
+            (
+                name,
+                Definition {
+                    table,
+                    obstacles: Vec::new(),
+                    dependents: Vec::new(),
+                    has_rows: false,
+                },
+            )
         })
         .collect()
 }

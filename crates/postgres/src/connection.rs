@@ -69,6 +69,19 @@ impl Connection {
         self.awaited += 1;
     }
 
+    /// Notes that a ReadyForQuery will not come after all (its Sync was read as part of a COPY); whether one was owed.
+    pub fn forget_expected_ready(&mut self) -> bool {
+        let owed = self.awaited > 0;
+        self.awaited = self.awaited.saturating_sub(1);
+        owed
+    }
+
+    /// Whether the stream stands between two messages.
+    #[must_use]
+    pub fn is_at_boundary(&self) -> bool {
+        self.cutter.at_boundary()
+    }
+
     /// Whether a ReadyForQuery is owed.
     #[must_use]
     pub fn is_busy(&self) -> bool {
@@ -222,7 +235,10 @@ impl Connection {
 
     fn io_error(&mut self, source: io::Error) -> ServerError {
         self.broken = true;
-        ServerError::Io { server: self.server.clone(), source }
+        ServerError::Io {
+            server: self.server.clone(),
+            source,
+        }
     }
 }
 

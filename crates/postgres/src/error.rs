@@ -47,7 +47,10 @@ pub enum ServerError {
 
 impl ServerError {
     pub(crate) fn frame(server: &str, error: FrameError) -> Self {
-        Self::Protocol { server: server.to_owned(), what: error.to_string() }
+        Self::Protocol {
+            server: server.to_owned(),
+            what: error.to_string(),
+        }
     }
 
     /// The error as a client sees it.

@@ -31,19 +31,33 @@ impl Connection {
     pub async fn connect(options: &ServerOptions) -> Result<Self, ServerError> {
         let server = options.host.to_string();
         let connecting = async {
-            let stream = dial(&options.host).await.map_err(|source| ServerError::Io { server: server.clone(), source })?;
+            let stream = dial(&options.host).await.map_err(|source| ServerError::Io {
+                server: server.clone(),
+                source,
+            })?;
             let mut connection = Self::new(stream, server.clone());
             connection.log_in(options).await?;
             Ok(connection)
         };
         tokio::time::timeout(options.connect_timeout, connecting).await.unwrap_or_else(|_| {
-            let source = std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no login within {:?}", options.connect_timeout));
-            Err(ServerError::Io { server: server.clone(), source })
+            let source = std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                format!("no login within {:?}", options.connect_timeout),
+            );
+            Err(ServerError::Io {
+                server: server.clone(),
+                source,
+            })
         })
     }
 
     async fn log_in(&mut self, options: &ServerOptions) -> Result<(), ServerError> {
-        let parameters = [("user", options.user.as_str()), ("database", &options.database), ("client_encoding", "UTF8"), ("application_name", "flywheel")];
+        let parameters = [
+            ("user", options.user.as_str()),
+            ("database", &options.database),
+            ("client_encoding", "UTF8"),
+            ("application_name", "flywheel"),
+        ];
         self.put(|out| frontend::startup_message(parameters, out))?;
         self.send().await?;
         let mut scram = None;
@@ -68,13 +82,19 @@ impl Connection {
                 }
                 Message::AuthenticationSaslContinue(body) => {
                     let exchange = scram.as_mut().ok_or_else(|| self.violation("SASL data without a SASL exchange"))?;
-                    exchange.update(body.data()).map_err(|error| ServerError::Login { server: self.server.clone(), what: error.to_string() })?;
+                    exchange.update(body.data()).map_err(|error| ServerError::Login {
+                        server: self.server.clone(),
+                        what: error.to_string(),
+                    })?;
                     self.put(|out| frontend::sasl_response(exchange.message(), out))?;
                     self.send().await?;
                 }
                 Message::AuthenticationSaslFinal(body) => {
                     let exchange = scram.as_mut().ok_or_else(|| self.violation("SASL data without a SASL exchange"))?;
-                    exchange.finish(body.data()).map_err(|error| ServerError::Login { server: self.server.clone(), what: error.to_string() })?;
+                    exchange.finish(body.data()).map_err(|error| ServerError::Login {
+                        server: self.server.clone(),
+                        what: error.to_string(),
+                    })?;
                 }
                 Message::ParameterStatus(body) => {
                     if let (Ok(name), Ok(value)) = (body.name(), body.value()) {
@@ -82,7 +102,11 @@ impl Connection {
                     }
                 }
                 Message::BackendKeyData(body) => {
-                    self.cancel_key = Some(CancelKey { host: options.host.clone(), process_id: body.process_id(), secret_key: body.secret_key() });
+                    self.cancel_key = Some(CancelKey {
+                        host: options.host.clone(),
+                        process_id: body.process_id(),
+                        secret_key: body.secret_key(),
+                    });
                 }
                 Message::ReadyForQuery(_) => return Ok(()),
                 Message::NoticeResponse(_) => {}
@@ -97,7 +121,10 @@ impl Connection {
     }
 
     fn password<'o>(&self, options: &'o ServerOptions) -> Result<&'o [u8], ServerError> {
-        let missing = || ServerError::Login { server: self.server.clone(), what: format!("the server asks for a password of \"{}\", but the `url` has none", options.user) };
+        let missing = || ServerError::Login {
+            server: self.server.clone(),
+            what: format!("the server asks for a password of \"{}\", but the `url` has none", options.user),
+        };
         options.password.as_deref().map(str::as_bytes).ok_or_else(missing)
     }
 
@@ -105,7 +132,8 @@ impl Connection {
     async fn login_message(&mut self) -> Result<Message, ServerError> {
         loop {
             if self.incoming.first() == Some(&reply::tag::ERROR_RESPONSE)
-                && let Some(frame) = flywheel_wire::frame::take(&mut self.incoming, 1 << 20).map_err(|error| ServerError::frame(&self.server, error))?
+                && let Some(frame) =
+                    flywheel_wire::frame::take(&mut self.incoming, 1 << 20).map_err(|error| ServerError::frame(&self.server, error))?
             {
                 return Err(PgError::read(frame.body()).into());
             }
@@ -114,21 +142,33 @@ impl Connection {
             {
                 return Ok(message);
             }
-            let read = self.stream.read_buf(&mut self.incoming).await.map_err(|source| ServerError::Io { server: self.server.clone(), source })?;
+            let read = self.stream.read_buf(&mut self.incoming).await.map_err(|source| ServerError::Io {
+                server: self.server.clone(),
+                source,
+            })?;
             if read == 0 {
                 let source = std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "the server closed the connection during login");
-                return Err(ServerError::Io { server: self.server.clone(), source });
+                return Err(ServerError::Io {
+                    server: self.server.clone(),
+                    source,
+                });
             }
         }
     }
 
     fn violation(&self, what: &str) -> ServerError {
-        ServerError::Protocol { server: self.server.clone(), what: what.to_owned() }
+        ServerError::Protocol {
+            server: self.server.clone(),
+            what: what.to_owned(),
+        }
     }
 
     /// Appends a message; fails only for text with a zero byte in it.
     pub(crate) fn put(&mut self, write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>) -> Result<(), ServerError> {
-        write(self.out()).map_err(|error| ServerError::Protocol { server: self.server.clone(), what: error.to_string() })
+        write(self.out()).map_err(|error| ServerError::Protocol {
+            server: self.server.clone(),
+            what: error.to_string(),
+        })
     }
 
     /// Says goodbye. The server ends the session at once rather than on the next read.

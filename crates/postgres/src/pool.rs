@@ -1,6 +1,7 @@
 //! Server connections, bounded and lent in order.
 
 use std::ops::{Deref, DerefMut};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,7 +39,13 @@ impl Pool {
             .retry_connection(false)
             .idle_timeout(None)
             .build_unchecked(Manager { options: options.clone() });
-        Self { connections, turns: Arc::new(Semaphore::new(size as usize)), options, size, acquire_timeout }
+        Self {
+            connections,
+            turns: Arc::new(Semaphore::new(size as usize)),
+            options,
+            size,
+            acquire_timeout,
+        }
     }
 
     /// Which server it leads to.
@@ -52,11 +59,18 @@ impl Pool {
     /// # Errors
     /// None became free in time, or the server can't be reached or refuses the login.
     pub async fn acquire(&self) -> Result<Lease, ServerError> {
-        let timeout = || ServerError::PoolTimeout { waited: self.acquire_timeout, size: self.size };
-        let turn = tokio::time::timeout(self.acquire_timeout, self.turns.clone().acquire_owned()).await.map_err(|_| timeout())?;
+        let timeout = || ServerError::PoolTimeout {
+            waited: self.acquire_timeout,
+            size: self.size,
+        };
+        let turn = tokio::time::timeout(self.acquire_timeout, self.turns.clone().acquire_owned())
+            .await
+            .map_err(|_| timeout())?;
         // The semaphore is never closed.
         let turn = turn.map_err(|_| timeout())?;
-        match self.connections.get_owned().await {
+        // Boxed: the compiler can't prove the unboxed future Send for every lifetime (rust-lang/rust#102211).
+        let connection: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.connections.get_owned());
+        match connection.await {
             Ok(connection) => Ok(Lease { connection, _turn: turn }),
             Err(bb8::RunError::User(error)) => Err(error),
             Err(bb8::RunError::TimedOut) => Err(timeout()),
@@ -96,7 +110,10 @@ impl bb8::ManageConnection for Manager {
             return Ok(());
         }
         let source = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the server closed an idle connection");
-        Err(ServerError::Io { server: self.options.host.to_string(), source })
+        Err(ServerError::Io {
+            server: self.options.host.to_string(),
+            source,
+        })
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {

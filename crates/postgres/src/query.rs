@@ -20,7 +20,12 @@ impl Rows {
     /// A column of a row as text; empty for NULL and for bytes that aren't UTF-8.
     #[must_use]
     pub fn text(&self, row: usize, column: usize) -> &str {
-        self.rows.get(row).and_then(|row| row.get(column)).and_then(Option::as_ref).and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+        self.rows
+            .get(row)
+            .and_then(|row| row.get(column))
+            .and_then(Option::as_ref)
+            .and_then(|bytes| std::str::from_utf8(bytes).ok())
+            .unwrap_or_default()
     }
 }
 
@@ -54,23 +59,30 @@ impl Connection {
     /// # Errors
     /// The first error of a statement, after the answer has been read to its end; or the connection broke.
     pub async fn query(&mut self, sql: &str) -> Result<Vec<Rows>, ServerError> {
-        self.put(|out| frontend::query(sql, out))?;
-        self.expect_ready();
+        self.put_query(sql)?;
         self.send().await?;
         let mut results = Vec::new();
         let mut current = Rows::default();
-        self.until_ready(|frame| {
-            match frame.tag() {
-                reply::tag::DATA_ROW => current.rows.extend(reply::data_row(&frame)),
-                reply::tag::COMMAND_COMPLETE => {
-                    reply::command_tag(&frame).unwrap_or_default().clone_into(&mut current.tag);
-                    results.push(std::mem::take(&mut current));
-                }
-                _ => {}
+        self.until_ready(|frame| match frame.tag() {
+            reply::tag::DATA_ROW => current.rows.extend(reply::data_row(&frame)),
+            reply::tag::COMMAND_COMPLETE => {
+                reply::command_tag(&frame).unwrap_or_default().clone_into(&mut current.tag);
+                results.push(std::mem::take(&mut current));
             }
+            _ => {}
         })
         .await?;
         Ok(results)
+    }
+
+    /// Appends a Query.
+    ///
+    /// # Errors
+    /// The text has a zero byte in it.
+    pub fn put_query(&mut self, sql: &str) -> Result<(), ServerError> {
+        self.put(|out| frontend::query(sql, out))?;
+        self.expect_ready();
+        Ok(())
     }
 
     /// Asks for a statement's parameter types and result columns, without keeping it prepared.
@@ -96,20 +108,30 @@ impl Connection {
     /// Runs a statement by the extended protocol, its result in memory.
     ///
     /// # Errors
-    /// PostgreSQL's error, after the answer has been read to its end; or the connection broke.
+    /// As [`Self::run_with`].
     pub async fn run(&mut self, portal: &Portal<'_>) -> Result<Rows, ServerError> {
+        let mut rows = Vec::new();
+        let tag = self.run_with(portal, |row| rows.extend(reply::data_row(&row))).await?;
+        Ok(Rows { rows, tag })
+    }
+
+    /// Runs a statement by the extended protocol, giving each DataRow to `each`; the command tag.
+    ///
+    /// # Errors
+    /// PostgreSQL's error, after the answer has been read to its end; or the connection broke.
+    pub async fn run_with(&mut self, portal: &Portal<'_>, mut each: impl FnMut(Frame)) -> Result<String, ServerError> {
         self.put_portal(portal)?;
         frontend::sync(self.out());
         self.expect_ready();
         self.send().await?;
-        let mut result = Rows::default();
+        let mut tag = String::new();
         self.until_ready(|frame| match frame.tag() {
-            reply::tag::DATA_ROW => result.rows.extend(reply::data_row(&frame)),
-            reply::tag::COMMAND_COMPLETE => reply::command_tag(&frame).unwrap_or_default().clone_into(&mut result.tag),
+            reply::tag::DATA_ROW => each(frame),
+            reply::tag::COMMAND_COMPLETE => reply::command_tag(&frame).unwrap_or_default().clone_into(&mut tag),
             _ => {}
         })
         .await?;
-        Ok(result)
+        Ok(tag)
     }
 
     /// Appends Parse, Bind and Execute of the unnamed statement and portal.

@@ -20,7 +20,10 @@ impl Settings {
         let quoted_value = format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "''"));
         // A list such as search_path's must not be quoted as one element: set_config takes the value as SHOW prints it.
         let literal_name = name.replace('\\', "\\\\").replace('\'', "''");
-        self.set(&name.to_ascii_lowercase(), format!("SELECT pg_catalog.set_config(E'{literal_name}', {quoted_value}, false)"));
+        self.set(
+            &name.to_ascii_lowercase(),
+            format!("SELECT pg_catalog.set_config(E'{literal_name}', {quoted_value}, false)"),
+        );
     }
 
     /// Forgets a setting: it is the server's default again.
@@ -42,7 +45,10 @@ impl Settings {
     /// The statement that sets `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.statements.iter().find(|(each, _)| each == name).map(|(_, statement)| statement.as_str())
+        self.statements
+            .iter()
+            .find(|(each, _)| each == name)
+            .map(|(_, statement)| statement.as_str())
     }
 }
 
@@ -55,8 +61,8 @@ impl Connection {
         if self.applied == *settings {
             return Ok(());
         }
-        // Until it has succeeded, what the connection holds is unknown: nothing equals this.
-        self.applied.set("flywheel.unknown", "");
+        // Until it has succeeded, what the connection holds is unknown.
+        self.forget_settings();
         let mut replay = String::from("RESET ALL");
         for (_, statement) in &settings.statements {
             replay.push(';');
@@ -65,6 +71,12 @@ impl Connection {
         self.query(&replay).await?;
         self.applied = settings.clone();
         Ok(())
+    }
+
+    /// Notes that the connection's settings aren't known any more.
+    pub fn forget_settings(&mut self) {
+        self.applied = Settings::default();
+        self.applied.set("flywheel.unknown", "");
     }
 
     /// Notes that a relayed SET or RESET has changed the connection's settings to these.

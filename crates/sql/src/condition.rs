@@ -127,14 +127,8 @@ pub(crate) fn conjuncts(expr: &Expr, out: &mut Vec<Conjunct>) {
             high,
         } => match (ColumnRef::of(middle), Constant::of(low), Constant::of(high)) {
             (Some(column), Some(low), Some(high)) => {
-                out.push(conjunct(
-                    expr,
-                    Fact::Compare(column.clone(), Comparison::GreaterOrEqual, low),
-                ));
-                out.push(conjunct(
-                    expr,
-                    Fact::Compare(column, Comparison::LessOrEqual, high),
-                ));
+                out.push(conjunct(expr, Fact::Compare(column.clone(), Comparison::GreaterOrEqual, low)));
+                out.push(conjunct(expr, Fact::Compare(column, Comparison::LessOrEqual, high)));
             }
             _ => out.push(conjunct(expr, Fact::Other)),
         },

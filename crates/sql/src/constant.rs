@@ -29,14 +29,10 @@ impl Constant {
                 op: UnaryOperator::Minus,
                 expr,
             } => match Self::of(expr)? {
-                Self::Number(digits) if !digits.starts_with('-') => {
-                    Some(Self::Number(format!("-{digits}")))
-                }
+                Self::Number(digits) if !digits.starts_with('-') => Some(Self::Number(format!("-{digits}"))),
                 _ => None,
             },
-            Expr::Cast {
-                expr, data_type, ..
-            } => Some(Self::Cast(Box::new(Self::of(expr)?), type_name(data_type))),
+            Expr::Cast { expr, data_type, .. } => Some(Self::Cast(Box::new(Self::of(expr)?), type_name(data_type))),
             Expr::TypedString(typed) => Some(Self::Cast(
                 Box::new(Self::of_value(&typed.value.value)?),
                 type_name(&typed.data_type),

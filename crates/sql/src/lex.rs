@@ -43,14 +43,8 @@ impl Token {
     pub fn identifier<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let raw = &text[self.range.clone()];
         match self.kind {
-            TokenKind::QuotedWord => Cow::Owned(
-                raw.trim_start_matches("U&")
-                    .trim_matches('"')
-                    .replace("\"\"", "\""),
-            ),
-            TokenKind::Word if raw.bytes().any(|byte| byte.is_ascii_uppercase()) => {
-                Cow::Owned(raw.to_ascii_lowercase())
-            }
+            TokenKind::QuotedWord => Cow::Owned(raw.trim_start_matches("U&").trim_matches('"').replace("\"\"", "\"")),
+            TokenKind::Word if raw.bytes().any(|byte| byte.is_ascii_uppercase()) => Cow::Owned(raw.to_ascii_lowercase()),
             _ => Cow::Borrowed(raw),
         }
     }
@@ -117,10 +111,7 @@ impl Lexer<'_> {
 
     fn symbol(&mut self) -> TokenKind {
         // A whole character, so that ranges stay on boundaries.
-        self.at += self.text[self.at..]
-            .chars()
-            .next()
-            .map_or(1, char::len_utf8);
+        self.at += self.text[self.at..].chars().next().map_or(1, char::len_utf8);
         TokenKind::Symbol
     }
 
@@ -214,15 +205,7 @@ impl Lexer<'_> {
             }
             (b'u' | b'U', Some(b'&'), Some(quote @ (b'\'' | b'"'))) => {
                 self.at += 2;
-                return self.quoted(
-                    quote,
-                    false,
-                    if quote == b'"' {
-                        TokenKind::QuotedWord
-                    } else {
-                        TokenKind::String
-                    },
-                );
+                return self.quoted(quote, false, if quote == b'"' { TokenKind::QuotedWord } else { TokenKind::String });
             }
             _ => {}
         }
@@ -264,10 +247,7 @@ mod tests {
     use super::*;
 
     fn texts(text: &str) -> Vec<&str> {
-        lex(text)
-            .into_iter()
-            .map(|token| &text[token.range])
-            .collect()
+        lex(text).into_iter().map(|token| &text[token.range]).collect()
     }
 
     #[test]
@@ -276,10 +256,7 @@ mod tests {
             texts("SELECT 'a;''b' -- ;x\n, E'\\';' /* ; /* ; */ */ ;"),
             ["SELECT", "'a;''b'", ",", "E'\\';'", ";"]
         );
-        assert_eq!(
-            texts("DO $x$ begin; $$ $x$; $1 $"),
-            ["DO", "$x$ begin; $$ $x$", ";", "$1", "$"]
-        );
+        assert_eq!(texts("DO $x$ begin; $$ $x$; $1 $"), ["DO", "$x$ begin; $$ $x$", ";", "$1", "$"]);
         assert_eq!(
             texts("\"a\"\"b\".U&\"x\" 1.5e-3 .5 é=ü"),
             ["\"a\"\"b\"", ".", "U&\"x\"", "1.5e-3", ".5", "é", "=", "ü"]
@@ -290,10 +267,7 @@ mod tests {
     #[test]
     fn identifiers_fold() {
         let text = "Foo \"Foo\"\"x\"";
-        let words: Vec<_> = lex(text)
-            .iter()
-            .map(|token| token.identifier(text).into_owned())
-            .collect();
+        let words: Vec<_> = lex(text).iter().map(|token| token.identifier(text).into_owned()).collect();
         assert_eq!(words, ["foo", "Foo\"x"]);
     }
 }

@@ -25,8 +25,6 @@ pub use constant::Constant;
 pub use parse::{ParseError, Parsed, parse};
 pub use relation::{Relation, RelationName, Role};
 pub use session::SessionEffect;
-pub use shape::{
-    ConflictAction, Delete, Insert, InsertValue, OrderKey, Projection, Select, Shape, Update,
-};
+pub use shape::{ConflictAction, Delete, Insert, InsertValue, OrderKey, Projection, Select, Shape, Update};
 pub use split::{Statement, split};
 pub use verb::Verb;

@@ -36,8 +36,7 @@ pub enum ParseError {
 /// # Errors
 /// The statement isn't understood. It must not be run when it may touch a store table.
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, text)
-        .map_err(|error| ParseError::Grammar(error.to_string()))?;
+    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| ParseError::Grammar(error.to_string()))?;
     let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
         return Err(ParseError::Grammar("expected one statement".into()));
     };
@@ -87,25 +86,15 @@ mod tests {
     fn finds_every_relation_and_its_place() {
         let text = "WITH recent AS (SELECT * FROM \"Größe\", public.Sessions s)\n  SELECT * FROM recent JOIN users u ON true WHERE EXISTS (SELECT FROM history)";
         let parsed = parse(text).unwrap();
-        let places: Vec<_> = parsed
-            .relations
-            .iter()
-            .map(|relation| &text[relation.range.clone()])
-            .collect();
+        let places: Vec<_> = parsed.relations.iter().map(|relation| &text[relation.range.clone()]).collect();
         assert_eq!(places, ["\"Größe\"", "public.Sessions", "users", "history"]);
         assert_eq!(parsed.relations[1].name.to_string(), "public.sessions");
     }
 
     #[test]
     fn a_cte_hides_a_table_only_where_it_is_visible() {
-        assert_eq!(
-            names("WITH s AS (SELECT * FROM s) SELECT * FROM s"),
-            [("s".into(), Role::Read)]
-        );
-        assert_eq!(
-            names("WITH RECURSIVE s AS (SELECT * FROM s) SELECT * FROM s"),
-            []
-        );
+        assert_eq!(names("WITH s AS (SELECT * FROM s) SELECT * FROM s"), [("s".into(), Role::Read)]);
+        assert_eq!(names("WITH RECURSIVE s AS (SELECT * FROM s) SELECT * FROM s"), []);
         assert_eq!(
             names("SELECT * FROM (WITH s AS (SELECT 1) SELECT * FROM s) x, s"),
             [("s".into(), Role::Read)]
@@ -148,20 +137,10 @@ mod tests {
         };
         let on = Fact::Same(column(Some("h"), "u"), column(Some("u"), "id"));
         assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 0), []);
-        assert_eq!(
-            facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1),
-            [on.clone()]
-        );
+        assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1), [on.clone()]);
         assert_eq!(facts("SELECT * FROM u RIGHT JOIN h ON h.u = u.id", 1), []);
         assert_eq!(facts("SELECT * FROM u FULL JOIN h ON h.u = u.id", 1), []);
-        let where_ = Fact::Compare(
-            column(Some("u"), "id"),
-            Comparison::Equal,
-            Constant::Number("7".into()),
-        );
-        assert_eq!(
-            facts("SELECT * FROM u JOIN h ON h.u = u.id WHERE u.id = 7", 1),
-            [where_, on]
-        );
+        let where_ = Fact::Compare(column(Some("u"), "id"), Comparison::Equal, Constant::Number("7".into()));
+        assert_eq!(facts("SELECT * FROM u JOIN h ON h.u = u.id WHERE u.id = 7", 1), [where_, on]);
     }
 }

@@ -5,9 +5,8 @@ use std::fmt;
 use std::ops::{ControlFlow, Range};
 
 use sqlparser::ast::{
-    Delete, FromTable, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query,
-    Select, SetExpr, Statement, TableAlias, TableFactor, TableObject, TableWithJoins, Update,
-    UpdateTableFromKind, Visit, Visitor,
+    Delete, FromTable, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableAlias,
+    TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind, Visit, Visitor,
 };
 use sqlparser::tokenizer::Location;
 
@@ -75,11 +74,7 @@ impl Relation {
 }
 
 /// All relations of a statement in the order they stand; `None` when a name's place can't be found in the text.
-pub(crate) fn relations(
-    statement: &Statement,
-    lines: &Lines<'_>,
-    text: &str,
-) -> Option<Vec<Relation>> {
+pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str) -> Option<Vec<Relation>> {
     let mut finder = Finder {
         lines,
         text,
@@ -96,11 +91,7 @@ pub(crate) fn relations(
     }
     // Siblings are known only when all have been seen.
     let froms: Vec<Option<usize>> = finder.found.iter().map(|(_, from)| *from).collect();
-    let mut relations: Vec<Relation> = finder
-        .found
-        .into_iter()
-        .map(|(relation, _)| relation)
-        .collect();
+    let mut relations: Vec<Relation> = finder.found.into_iter().map(|(relation, _)| relation).collect();
     for (position, from) in froms.iter().enumerate() {
         relations[position].siblings = if from.is_some() {
             froms
@@ -277,11 +268,7 @@ impl Finder<'_> {
 
     /// The name and its place in the text, checked against the text.
     fn locate(&self, name: &ObjectName) -> Option<(RelationName, Range<usize>)> {
-        let idents: Vec<_> = name
-            .0
-            .iter()
-            .map(ObjectNamePart::as_ident)
-            .collect::<Option<_>>()?;
+        let idents: Vec<_> = name.0.iter().map(ObjectNamePart::as_ident).collect::<Option<_>>()?;
         let (schema, last) = match &idents[..] {
             [name] => (None, name),
             // catalog.schema.table: PostgreSQL allows only the current database as the catalog.
@@ -292,15 +279,7 @@ impl Finder<'_> {
         let end = self.lines.range(last.span)?;
         let written = self.text.get(end.clone())?;
         let plain = written.trim_matches('"').replace("\"\"", "\"");
-        (plain == last.value || written == last.value).then(|| {
-            (
-                RelationName {
-                    schema,
-                    name: fold(last),
-                },
-                first.start..end.end,
-            )
-        })
+        (plain == last.value || written == last.value).then(|| (RelationName { schema, name: fold(last) }, first.start..end.end))
     }
 
     fn target(&mut self, name: &ObjectName) {
@@ -328,15 +307,10 @@ impl Finder<'_> {
             self.target(name);
         }
         let from = match &update.from {
-            Some(
-                UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables),
-            ) => &tables[..],
+            Some(UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables)) => &tables[..],
             None => &[],
         };
-        self.from_clause(
-            std::iter::once(&update.table).chain(from).collect(),
-            &filter,
-        );
+        self.from_clause(std::iter::once(&update.table).chain(from).collect(), &filter);
     }
 
     fn delete(&mut self, delete: &Delete) {
@@ -356,10 +330,7 @@ impl Finder<'_> {
         } else {
             self.lost = true;
         }
-        self.from_clause(
-            from.iter().chain(delete.using.iter().flatten()).collect(),
-            &filter,
-        );
+        self.from_clause(from.iter().chain(delete.using.iter().flatten()).collect(), &filter);
     }
 
     /// Notes for each table of a FROM list what bounds its rows: the conditions of WHERE, and of those joins
@@ -376,19 +347,14 @@ impl Finder<'_> {
                     &item.joins[position - 1].relation
                 };
                 let TableFactor::Table {
-                    name,
-                    alias,
-                    args: None,
-                    ..
+                    name, alias, args: None, ..
                 } = factor
                 else {
                     continue;
                 };
                 let mut bounds = filter.to_vec();
                 bounds.extend(join_conditions(item, position));
-                let renames_columns = alias
-                    .as_ref()
-                    .is_some_and(|alias| !alias.columns.is_empty());
+                let renames_columns = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
                 self.context(
                     name,
                     Context {
@@ -424,9 +390,7 @@ enum Side {
 
 fn side(join: &Join) -> (Side, Option<&JoinConstraint>) {
     match &join.join_operator {
-        JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => {
-            (Side::Inner, Some(on))
-        }
+        JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => (Side::Inner, Some(on)),
         JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (Side::Left, Some(on)),
         JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (Side::Right, Some(on)),
         _ => (Side::Full, None),
@@ -446,17 +410,13 @@ fn join_conditions(item: &TableWithJoins, position: usize) -> Vec<Conjunct> {
             std::cmp::Ordering::Equal => matches!(kind, Side::Inner | Side::Left),
             std::cmp::Ordering::Greater => matches!(kind, Side::Inner | Side::Right),
             // An earlier join bounds the rows that this one is matched with.
-            std::cmp::Ordering::Less => {
-                kind == Side::Inner && matches!(own, Some(Side::Inner | Side::Left))
-            }
+            std::cmp::Ordering::Less => kind == Side::Inner && matches!(own, Some(Side::Inner | Side::Left)),
         };
         match constraint {
             Some(JoinConstraint::On(on)) if holds => conjuncts(on, &mut conditions),
             // USING with more than two relations may merge columns of an earlier join: only the plain case is read.
             Some(JoinConstraint::Using(columns)) if holds && item.joins.len() == 1 => {
-                if let (Some(left), Some(right)) =
-                    (qualifier(&item.relation), qualifier(&join.relation))
-                {
+                if let (Some(left), Some(right)) = (qualifier(&item.relation), qualifier(&join.relation)) {
                     conditions.extend(columns.iter().filter_map(|column| {
                         let name = fold(column.0.first()?.as_ident()?);
                         let side = |qualifier: &String| ColumnRef {
@@ -475,9 +435,7 @@ fn join_conditions(item: &TableWithJoins, position: usize) -> Vec<Conjunct> {
 
 fn qualifier(factor: &TableFactor) -> Option<String> {
     match factor {
-        TableFactor::Table {
-            alias: Some(alias), ..
-        } => Some(alias_name(alias)),
+        TableFactor::Table { alias: Some(alias), .. } => Some(alias_name(alias)),
         TableFactor::Table { name, .. } => name.0.last()?.as_ident().map(fold),
         _ => None,
     }

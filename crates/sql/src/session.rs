@@ -44,24 +44,18 @@ impl SessionEffect {
         let word = |position: usize| {
             tokens
                 .get(position)
-                .map_or(std::borrow::Cow::Borrowed(""), |token| {
-                    token.identifier(text)
-                })
+                .map_or(std::borrow::Cow::Borrowed(""), |token| token.identifier(text))
         };
         let has = |wanted: &str| tokens.iter().any(|token| token.is_keyword(text, wanted));
         match (word(0).as_ref(), word(1).as_ref(), word(2).as_ref()) {
-            ("set", "local", _) | ("set", "transaction", _) | ("set", "constraints", _) => {
-                Self::None
-            }
+            ("set", "local", _) | ("set", "transaction", _) | ("set", "constraints", _) => Self::None,
             ("set", "session", "characteristics") => Self::Set {
                 name: "transaction characteristics".into(),
             },
             ("set", "session", "authorization") => Self::Set {
                 name: "session authorization".into(),
             },
-            ("set", "session", "time") | ("set", "time", "zone") => Self::Set {
-                name: "timezone".into(),
-            },
+            ("set", "session", "time") | ("set", "time", "zone") => Self::Set { name: "timezone".into() },
             ("set", "session", name) => Self::Set {
                 name: dotted(text, tokens, 2, name),
             },
@@ -81,28 +75,16 @@ impl SessionEffect {
             ("discard", "all", _) => Self::DiscardAll,
             ("listen", ..) => Self::Pins("LISTEN"),
             ("load", ..) => Self::Pins("a loaded library"),
-            ("prepare", next, _) if next != "transaction" => {
-                Self::Pins("a statement prepared by SQL")
-            }
+            ("prepare", next, _) if next != "transaction" => Self::Pins("a statement prepared by SQL"),
             ("declare", ..) if has("hold") && !has("without") => Self::Pins("a cursor WITH HOLD"),
-            ("create", "temp" | "temporary", _)
-            | ("create", "global" | "local", "temp" | "temporary") => {
-                Self::Pins("a temporary table")
-            }
-            _ if matches!(verb, Verb::Select | Verb::With)
-                && has("into")
-                && (has("temp") || has("temporary")) =>
-            {
+            ("create", "temp" | "temporary", _) | ("create", "global" | "local", "temp" | "temporary") => Self::Pins("a temporary table"),
+            _ if matches!(verb, Verb::Select | Verb::With) && has("into") && (has("temp") || has("temporary")) => {
                 Self::Pins("a temporary table")
             }
             _ => tokens
                 .iter()
                 .filter(|token| token.kind == TokenKind::Word)
-                .find_map(|token| {
-                    PINNING_FUNCTIONS
-                        .iter()
-                        .find(|(name, _)| token.is_keyword(text, name))
-                })
+                .find_map(|token| PINNING_FUNCTIONS.iter().find(|(name, _)| token.is_keyword(text, name)))
                 .map_or(Self::None, |(_, reason)| Self::Pins(reason)),
         }
     }
@@ -110,9 +92,7 @@ impl SessionEffect {
 
 /// A setting's name: `myapp.user_id` is three tokens.
 fn dotted(text: &str, tokens: &[Token], position: usize, first: &str) -> String {
-    let dot = tokens
-        .get(position + 1)
-        .is_some_and(|token| text[token.range.clone()] == *".");
+    let dot = tokens.get(position + 1).is_some_and(|token| text[token.range.clone()] == *".");
     match tokens.get(position + 2) {
         Some(second) if dot => format!("{first}.{}", second.identifier(text)),
         _ => first.to_owned(),

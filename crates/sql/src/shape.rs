@@ -1,9 +1,8 @@
 //! Statements that a key-value store may answer: one table, plain columns, constants.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, GroupByExpr, LimitClause, OnConflictAction,
-    OnInsert, OrderByKind, OrderBySort, Query, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
+    Assignment, AssignmentTarget, ConflictTarget, Expr, GroupByExpr, LimitClause, OnConflictAction, OnInsert, OrderByKind, OrderBySort,
+    Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
 };
 
 use crate::condition::{Conjunct, fold};
@@ -114,10 +113,7 @@ impl Shape {
         match statement {
             Statement::Query(query) => select(query).map(Self::Select),
             Statement::Insert(insert) => {
-                let plain = insert.or.is_none()
-                    && !insert.overwrite
-                    && insert.partitioned.is_none()
-                    && insert.assignments.is_empty();
+                let plain = insert.or.is_none() && !insert.overwrite && insert.partitioned.is_none() && insert.assignments.is_empty();
                 let rows = insert_rows(insert.source.as_deref()?)?;
                 let columns = insert
                     .columns
@@ -133,11 +129,7 @@ impl Shape {
                 plain.then_some(Self::Insert(shape))
             }
             Statement::Update(update) if update.from.is_none() && update.table.joins.is_empty() => {
-                let set = update
-                    .assignments
-                    .iter()
-                    .map(assignment)
-                    .collect::<Option<_>>()?;
+                let set = update.assignments.iter().map(assignment).collect::<Option<_>>()?;
                 Some(Self::Update(Update {
                     set,
                     filter: facts(update.selection.as_ref())?,
@@ -161,9 +153,7 @@ fn select(query: &Query) -> Option<Select> {
         return None;
     };
     let TableFactor::Table {
-        args: None,
-        sample: None,
-        ..
+        args: None, sample: None, ..
     } = &from.relation
     else {
         return None;
@@ -198,14 +188,12 @@ fn select(query: &Query) -> Option<Select> {
     let projection = projections(Some(&select.projection))?;
     // A bare name in ORDER BY means a result column of that name before it means a column of the table.
     let renamed = |name: &str| {
-        select.projection.iter().any(
-            |item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if fold(alias) == name),
-        )
+        select
+            .projection
+            .iter()
+            .any(|item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if fold(alias) == name))
     };
-    if order
-        .iter()
-        .any(|key| key.column.qualifier.is_none() && renamed(&key.column.name))
-    {
+    if order.iter().any(|key| key.column.qualifier.is_none() && renamed(&key.column.name)) {
         return None;
     }
     plain.then_some(Select {
@@ -235,14 +223,10 @@ fn projections(items: Option<&[SelectItem]>) -> Option<Vec<Projection>> {
         .unwrap_or_default()
         .iter()
         .map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                ColumnRef::of(expr).map(Projection::Column)
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => ColumnRef::of(expr).map(Projection::Column),
+            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), options) => {
+                plain_wildcard(options).then_some(Projection::All)
             }
-            SelectItem::Wildcard(options)
-            | SelectItem::QualifiedWildcard(
-                SelectItemQualifiedWildcardKind::ObjectName(_),
-                options,
-            ) => plain_wildcard(options).then_some(Projection::All),
             _ => None,
         })
         .collect()
@@ -268,33 +252,21 @@ fn facts(selection: Option<&Expr>) -> Option<Vec<Fact>> {
 }
 
 fn insert_rows(source: &Query) -> Option<Vec<Vec<InsertValue>>> {
-    let plain = source.with.is_none()
-        && source.order_by.is_none()
-        && source.limit_clause.is_none()
-        && source.fetch.is_none();
+    let plain = source.with.is_none() && source.order_by.is_none() && source.limit_clause.is_none() && source.fetch.is_none();
     let SetExpr::Values(values) = &*source.body else {
         return None;
     };
     let rows = values
         .rows
         .iter()
-        .map(|row| {
-            row.content
-                .iter()
-                .map(insert_value)
-                .collect::<Option<Vec<_>>>()
-        })
+        .map(|row| row.content.iter().map(insert_value).collect::<Option<Vec<_>>>())
         .collect::<Option<_>>()?;
     plain.then_some(rows)
 }
 
 fn insert_value(expr: &Expr) -> Option<InsertValue> {
     match expr {
-        Expr::Identifier(word)
-            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default") =>
-        {
-            Some(InsertValue::Default)
-        }
+        Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default") => Some(InsertValue::Default),
         _ => Constant::of(expr).map(InsertValue::Constant),
     }
 }
@@ -307,9 +279,7 @@ fn conflict(on: Option<&OnInsert>) -> Option<ConflictAction> {
     };
     let target = match &on.conflict_target {
         None => None,
-        Some(ConflictTarget::Columns(columns)) => {
-            Some(columns.iter().map(fold).collect::<Vec<_>>())
-        }
+        Some(ConflictTarget::Columns(columns)) => Some(columns.iter().map(fold).collect::<Vec<_>>()),
         Some(ConflictTarget::OnConstraint(_)) => return None,
     };
     match (&on.action, target) {
@@ -323,10 +293,7 @@ fn conflict(on: Option<&OnInsert>) -> Option<ConflictAction> {
                 };
                 (ColumnRef::of(&assignment.value)? == excluded).then_some(column)
             });
-            Some(ConflictAction::Replace(
-                columns.collect::<Option<_>>()?,
-                target,
-            ))
+            Some(ConflictAction::Replace(columns.collect::<Option<_>>()?, target))
         }
         _ => None,
     }

@@ -31,9 +31,7 @@ impl Statement {
     /// Whether one of its words is this keyword (in lower case).
     #[must_use]
     pub fn has_keyword(&self, text: &str, keyword: &str) -> bool {
-        self.tokens
-            .iter()
-            .any(|token| token.is_keyword(text, keyword))
+        self.tokens.iter().any(|token| token.is_keyword(text, keyword))
     }
 
     /// Whether a replica may answer it, as far as its words tell: a query that locks, writes or makes nothing.
@@ -75,12 +73,7 @@ pub fn split(text: &str) -> Vec<Statement> {
                 continue;
             }
             // CREATE FUNCTION … BEGIN ATOMIC …; …; END: its semicolons are its own, and CASE … END nests in it.
-            TokenKind::Word
-                if token.is_keyword(text, "atomic")
-                    && current
-                        .last()
-                        .is_some_and(|last| last.is_keyword(text, "begin")) =>
-            {
+            TokenKind::Word if token.is_keyword(text, "atomic") && current.last().is_some_and(|last| last.is_keyword(text, "begin")) => {
                 atomic += 1
             }
             TokenKind::Word if atomic > 0 && token.is_keyword(text, "case") => atomic += 1,
@@ -122,9 +115,7 @@ mod tests {
             [Verb::Begin, Verb::Select, Verb::Commit]
         );
         assert_eq!(
-            verbs(
-                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"
-            ),
+            verbs("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"),
             [Verb::OtherDefinition, Verb::Select]
         );
         assert_eq!(
@@ -138,29 +129,16 @@ mod tests {
     #[test]
     fn session_effects_are_seen() {
         let effect = |text: &str| split(text).remove(0).session;
-        assert_eq!(
-            effect("SET TIME ZONE 'UTC'"),
-            SessionEffect::Set {
-                name: "timezone".into()
-            }
-        );
+        assert_eq!(effect("SET TIME ZONE 'UTC'"), SessionEffect::Set { name: "timezone".into() });
         assert_eq!(
             effect("set session myapp.user = '1'"),
-            SessionEffect::Set {
-                name: "myapp.user".into()
-            }
+            SessionEffect::Set { name: "myapp.user".into() }
         );
         assert_eq!(effect("SET LOCAL search_path = x"), SessionEffect::None);
         assert_eq!(effect("RESET ALL"), SessionEffect::Reset { name: None });
         assert_eq!(effect("LISTEN c"), SessionEffect::Pins("LISTEN"));
-        assert_eq!(
-            effect("SELECT pg_advisory_lock(1)"),
-            SessionEffect::Pins("a session advisory lock")
-        );
-        assert_eq!(
-            effect("CREATE TEMP TABLE t (a int)"),
-            SessionEffect::Pins("a temporary table")
-        );
+        assert_eq!(effect("SELECT pg_advisory_lock(1)"), SessionEffect::Pins("a session advisory lock"));
+        assert_eq!(effect("CREATE TEMP TABLE t (a int)"), SessionEffect::Pins("a temporary table"));
         assert_eq!(effect("SELECT 'LISTEN'"), SessionEffect::None);
         assert_eq!(effect("rollback to savepoint x"), SessionEffect::None);
     }

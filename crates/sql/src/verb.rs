@@ -53,9 +53,7 @@ impl Verb {
         let word = |position: usize| {
             tokens
                 .get(position)
-                .map_or(std::borrow::Cow::Borrowed(""), |token| {
-                    token.identifier(text)
-                })
+                .map_or(std::borrow::Cow::Borrowed(""), |token| token.identifier(text))
         };
         // A query may be wrapped in parentheses.
         let first = tokens
@@ -78,11 +76,7 @@ impl Verb {
                 } else {
                     word(first + 1)
                 };
-                if target == "to" {
-                    Self::RollbackTo
-                } else {
-                    Self::Rollback
-                }
+                if target == "to" { Self::RollbackTo } else { Self::Rollback }
             }
             ("savepoint", _) => Self::Savepoint,
             ("release", _) => Self::Release,
@@ -104,9 +98,7 @@ impl Verb {
             ("create" | "alter" | "drop", _) => Self::OtherDefinition,
             ("prepare", _) => Self::Prepare,
             ("execute", _) => Self::Execute,
-            ("grant" | "revoke" | "comment" | "analyze" | "analyse" | "vacuum" | "security", _) => {
-                Self::Administration
-            }
+            ("grant" | "revoke" | "comment" | "analyze" | "analyse" | "vacuum" | "security", _) => Self::Administration,
             _ => Self::Other,
         }
     }
@@ -116,13 +108,7 @@ impl Verb {
     pub fn is_transaction_control(self) -> bool {
         matches!(
             self,
-            Self::Begin
-                | Self::Commit
-                | Self::Rollback
-                | Self::RollbackTo
-                | Self::Savepoint
-                | Self::Release
-                | Self::PrepareTransaction
+            Self::Begin | Self::Commit | Self::Rollback | Self::RollbackTo | Self::Savepoint | Self::Release | Self::PrepareTransaction
         )
     }
 }

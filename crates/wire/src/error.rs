@@ -43,7 +43,14 @@ impl PgError {
     /// An error with severity, SQLSTATE and message.
     pub fn new(severity: Severity, state: SqlState, message: impl Into<Cow<'static, str>>) -> Self {
         let severity = Cow::Borrowed(severity.as_str());
-        Self { fields: vec![(b'S', severity.clone()), (b'V', severity), (b'C', Cow::Borrowed(state.0)), (b'M', message.into())] }
+        Self {
+            fields: vec![
+                (b'S', severity.clone()),
+                (b'V', severity),
+                (b'C', Cow::Borrowed(state.0)),
+                (b'M', message.into()),
+            ],
+        }
     }
 
     /// A statement's error.
@@ -85,6 +92,17 @@ impl PgError {
             fields.push((code, Cow::Owned(String::from_utf8_lossy(value).into_owned())));
         }
         Self { fields }
+    }
+
+    /// The same error as the end of the session.
+    #[must_use]
+    pub fn into_fatal(mut self) -> Self {
+        for (code, value) in &mut self.fields {
+            if matches!(code, b'S' | b'V') {
+                *value = Cow::Borrowed(Severity::Fatal.as_str());
+            }
+        }
+        self
     }
 
     /// All fields, in the order they are sent.

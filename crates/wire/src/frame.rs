@@ -83,7 +83,9 @@ pub fn peek(buf: &[u8], max: usize) -> Result<Option<(u8, usize)>, FrameError> {
 /// As [`peek`].
 pub fn take(buf: &mut BytesMut, max: usize) -> Result<Option<Frame>, FrameError> {
     match peek(buf, max)? {
-        Some((_, len)) if buf.len() >= len => Ok(Some(Frame { raw: buf.split_to(len).freeze() })),
+        Some((_, len)) if buf.len() >= len => Ok(Some(Frame {
+            raw: buf.split_to(len).freeze(),
+        })),
         Some((_, len)) => {
             // A large message grows the buffer as its bytes come, not at once on the word of its header.
             buf.reserve((len - buf.len()).min(64 * 1024));
@@ -146,7 +148,6 @@ impl Cutter {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -167,7 +168,14 @@ mod tests {
         let mut negative = BytesMut::from(&[b'p', 0xff, 0xff, 0xff, 0xff][..]);
         assert_eq!(take(&mut negative, 100), Err(FrameError::TooShort { tag: b'p', len: -1 }));
         let mut long = BytesMut::from(&[b'Q', 0, 0, 0, 101][..]);
-        assert_eq!(take(&mut long, 100), Err(FrameError::TooLong { tag: b'Q', len: 101, max: 100 }));
+        assert_eq!(
+            take(&mut long, 100),
+            Err(FrameError::TooLong {
+                tag: b'Q',
+                len: 101,
+                max: 100
+            })
+        );
     }
 
     proptest! {

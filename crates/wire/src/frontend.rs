@@ -114,7 +114,11 @@ pub fn parse(frame: &Frame) -> Result<Parse, PgError> {
         let query = reader.str()?.to_owned();
         let count = reader.count(4)?;
         let parameter_types = (0..count).map(|_| reader.u32()).collect::<Option<_>>()?;
-        reader.is_empty().then_some(Parse { name, query, parameter_types })
+        reader.is_empty().then_some(Parse {
+            name,
+            query,
+            parameter_types,
+        })
     };
     read().ok_or_else(|| malformed("Parse"))
 }
@@ -140,7 +144,13 @@ pub fn bind(frame: &Frame) -> Result<Bind, PgError> {
         }
         let count = reader.count(2)?;
         let result_formats = (0..count).map(|_| reader.i16()).collect::<Option<_>>()?;
-        reader.is_empty().then_some(Bind { portal, statement, parameter_formats, parameters, result_formats })
+        reader.is_empty().then_some(Bind {
+            portal,
+            statement,
+            parameter_formats,
+            parameters,
+            result_formats,
+        })
     };
     read().ok_or_else(|| malformed("Bind"))
 }
@@ -185,7 +195,10 @@ pub fn sasl_initial_response(frame: &Frame) -> Result<(&str, &[u8]), PgError> {
     let read = || {
         let mut reader = Reader::new(frame.body());
         let mechanism = reader.str()?;
-        let data = reader.i32().and_then(|len| usize::try_from(len).ok()).and_then(|len| reader.take(len))?;
+        let data = reader
+            .i32()
+            .and_then(|len| usize::try_from(len).ok())
+            .and_then(|len| reader.take(len))?;
         reader.is_empty().then_some((mechanism, data))
     };
     read().ok_or_else(|| malformed("SASLInitialResponse"))
@@ -217,7 +230,11 @@ mod tests {
 
     #[test]
     fn reads_a_bind() {
-        let bind = bind(&frame(tag::BIND, b"p\0s\0\0\x01\0\x01\0\x02\0\0\0\x02hi\xff\xff\xff\xff\0\x01\0\x01")).unwrap();
+        let bind = bind(&frame(
+            tag::BIND,
+            b"p\0s\0\0\x01\0\x01\0\x02\0\0\0\x02hi\xff\xff\xff\xff\0\x01\0\x01",
+        ))
+        .unwrap();
         assert_eq!((bind.portal.as_str(), bind.statement.as_str()), ("p", "s"));
         assert_eq!(bind.parameters, [Some(Bytes::from("hi")), None]);
         assert_eq!(format_at(&bind.parameter_formats, 1), 1);

@@ -55,9 +55,17 @@ pub fn row_description(frame: &Frame) -> Option<Vec<Field>> {
     (0..count)
         .map(|_| {
             let name = String::from_utf8_lossy(reader.cstr()?).into_owned();
-            let (table_oid, column, type_oid, type_len, typmod) = (reader.u32()?, reader.i16()?, reader.u32()?, reader.i16()?, reader.i32()?);
+            let (table_oid, column, type_oid, type_len, typmod) =
+                (reader.u32()?, reader.i16()?, reader.u32()?, reader.i16()?, reader.i32()?);
             reader.i16()?;
-            Some(Field { name, table_oid, column, type_oid, type_len, typmod })
+            Some(Field {
+                name,
+                table_oid,
+                column,
+                type_oid,
+                type_len,
+                typmod,
+            })
         })
         .collect()
 }

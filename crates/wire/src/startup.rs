@@ -85,7 +85,11 @@ fn parse(packet: &[u8]) -> Result<StartupPacket, StartupError> {
         CANCEL_REQUEST => {
             let process_id = reader.i32().ok_or(StartupError::Layout)?;
             let secret_key = packet[8..].to_vec();
-            if secret_key.is_empty() || secret_key.len() > 256 { Err(StartupError::Layout) } else { Ok(StartupPacket::Cancel { process_id, secret_key }) }
+            if secret_key.is_empty() || secret_key.len() > 256 {
+                Err(StartupError::Layout)
+            } else {
+                Ok(StartupPacket::Cancel { process_id, secret_key })
+            }
         }
         _ => {
             let (major, minor) = ((code.cast_unsigned() >> 16) as u16, (code & 0xffff) as u16);
@@ -126,7 +130,9 @@ mod tests {
     #[test]
     fn reads_a_startup_message() {
         let mut buf = packet(b"\x00\x03\x00\x00user\0app\0database\0shop\0\0");
-        let StartupPacket::Startup { major, minor, parameters } = take(&mut buf).unwrap().unwrap() else { panic!() };
+        let StartupPacket::Startup { major, minor, parameters } = take(&mut buf).unwrap().unwrap() else {
+            panic!()
+        };
         assert_eq!((major, minor), (3, 0));
         assert_eq!(parameters, [("user".into(), "app".into()), ("database".into(), "shop".into())]);
     }
@@ -134,7 +140,10 @@ mod tests {
     #[test]
     fn refuses_what_is_not_postgresql() {
         assert_eq!(take(&mut BytesMut::from("GET / HTTP/1.1\r\n\r\n")), Err(StartupError::Length));
-        assert_eq!(take(&mut packet(b"\x00\x02\x00\x00user\0\0")), Err(StartupError::Version { major: 2, minor: 0 }));
+        assert_eq!(
+            take(&mut packet(b"\x00\x02\x00\x00user\0\0")),
+            Err(StartupError::Version { major: 2, minor: 0 })
+        );
         assert_eq!(take(&mut packet(b"\x00\x03\x00\x00user\0app\0")), Err(StartupError::Layout));
         assert_eq!(take(&mut packet(b"\x00\x03\x00\x00user\0app\0\0x")), Err(StartupError::Layout));
     }

@@ -36,10 +36,7 @@ impl NativeInsert {
             return None;
         }
         let targets: Vec<usize> = match &shape.columns {
-            Some(names) => names
-                .iter()
-                .map(|name| table.column(name))
-                .collect::<Option<_>>()?,
+            Some(names) => names.iter().map(|name| table.column(name)).collect::<Option<_>>()?,
             None => (0..table.columns.len()).collect(),
         };
         let rows = shape
@@ -89,9 +86,7 @@ impl NativeInsert {
 
 /// A row's constants by the table's columns; `None` when a default must be computed or the counts differ.
 fn arrange(table: &Table, targets: &[usize], row: &[InsertValue]) -> Option<Vec<Option<Constant>>> {
-    if row.len() > targets.len()
-        || (row.len() < targets.len() && targets.len() != table.columns.len())
-    {
+    if row.len() > targets.len() || (row.len() < targets.len() && targets.len() != table.columns.len()) {
         return None;
     }
     table
@@ -105,9 +100,7 @@ fn arrange(table: &Table, targets: &[usize], row: &[InsertValue]) -> Option<Vec<
                 .and_then(|place| row.get(place))
             {
                 Some(InsertValue::Constant(constant)) => Some(Some(constant.clone())),
-                Some(InsertValue::Default) | None => {
-                    (column.default == ColumnDefault::None).then_some(None)
-                }
+                Some(InsertValue::Default) | None => (column.default == ColumnDefault::None).then_some(None),
             }
         })
         .collect()
@@ -116,17 +109,12 @@ fn arrange(table: &Table, targets: &[usize], row: &[InsertValue]) -> Option<Vec<
 fn on_conflict(table: &Table, action: &ConflictAction) -> Option<OnConflict> {
     let is_key = |names: &[String]| {
         let positions: Option<Vec<usize>> = names.iter().map(|name| table.column(name)).collect();
-        positions.is_some_and(|positions| {
-            positions.len() == table.primary_key.len()
-                && positions.iter().all(|position| table.is_key(*position))
-        })
+        positions
+            .is_some_and(|positions| positions.len() == table.primary_key.len() && positions.iter().all(|position| table.is_key(*position)))
     };
     match action {
         ConflictAction::Error => Some(OnConflict::Error),
-        ConflictAction::Nothing(target) => target
-            .as_deref()
-            .is_none_or(is_key)
-            .then_some(OnConflict::Nothing),
+        ConflictAction::Nothing(target) => target.as_deref().is_none_or(is_key).then_some(OnConflict::Nothing),
         ConflictAction::Replace(set, target) => {
             let whole = table
                 .columns

@@ -50,12 +50,8 @@ impl NativeSelect {
             .collect::<Option<Vec<_>>>()?;
         let read = match (&access, home.table.layout) {
             // Rows of several keys come in no order, and a limit would have to choose among them as PostgreSQL does: at random.
-            (Access::Keys(keys), _) if order.is_empty() || keys.len() == 1 => {
-                ReadOperation::Keys(access)
-            }
-            (Access::Partitions { .. } | Access::All, Layout::SortedSet { score })
-                if is_by_score(&order, score) =>
-            {
+            (Access::Keys(keys), _) if order.is_empty() || keys.len() == 1 => ReadOperation::Keys(access),
+            (Access::Partitions { .. } | Access::All, Layout::SortedSet { score }) if is_by_score(&order, score) => {
                 let whole_set = columns.table.primary_key.len() == 1;
                 if whole_set != matches!(access, Access::All) || !is_unbounded(&access) {
                     return None;
@@ -97,11 +93,7 @@ fn is_by_score(order: &[(usize, &OrderKey)], score: usize) -> bool {
 
 fn is_unbounded(access: &Access) -> bool {
     match access {
-        Access::Partitions {
-            values,
-            lower,
-            upper,
-        } => values.len() == 1 && lower.is_none() && upper.is_none(),
+        Access::Partitions { values, lower, upper } => values.len() == 1 && lower.is_none() && upper.is_none(),
         _ => true,
     }
 }
@@ -114,9 +106,7 @@ fn sort_direction(columns: &Columns<'_>, order: &[(usize, &OrderKey)]) -> Option
     let sort_key = &columns.table.primary_key[1..];
     let follows = order.len() <= sort_key.len()
         && order.iter().zip(sort_key).all(|((position, key), sort)| {
-            position == sort
-                && key.descending == first.descending
-                && orders_exactly(&columns.table.columns[*sort])
+            position == sort && key.descending == first.descending && orders_exactly(&columns.table.columns[*sort])
         });
     follows.then_some(first.descending)
 }

@@ -39,11 +39,7 @@ impl NativeUpdate {
 
     /// The new values; `None` when PostgreSQL must compute one of them, or would refuse it.
     #[must_use]
-    pub fn resolve(
-        &self,
-        table: &Table,
-        parameters: &Parameters<'_>,
-    ) -> Option<Vec<(usize, Value)>> {
+    pub fn resolve(&self, table: &Table, parameters: &Parameters<'_>) -> Option<Vec<(usize, Value)>> {
         let value = |(position, constant): &(usize, Constant)| {
             let column = &table.columns[*position];
             let value = parameters.resolve(constant, &column.ty)?;

@@ -1,0 +1,101 @@
+//! CREATE TABLE and DROP TABLE of tables homed in stores: the definition in PostgreSQL, the table in the store.
+
+use std::sync::Arc;
+
+use flywheel_plan::Home;
+use flywheel_postgres::{Connection, catalogue};
+use flywheel_store::StoreError;
+use flywheel_types::TableName;
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::{PgError, sqlstate};
+
+use super::{Answer, Kind, StoreStatement};
+use crate::error::store_error;
+use crate::homes::home;
+use crate::options::TableHome;
+use crate::session::{Outcome, Session};
+
+impl Session {
+    /// Creates the definition, then the table in the store; both or none.
+    pub(super) async fn create_table(&mut self, statement: &StoreStatement) -> Outcome<Answer> {
+        let Kind::CreateTable { table } = &statement.kind else {
+            return Ok(Answer::default());
+        };
+        let own_block = self.status == TransactionStatus::Idle;
+        if own_block {
+            self.on_server("BEGIN").await?;
+        }
+        let created = self.create_both(&statement.text, table).await;
+        if own_block {
+            self.on_server(if created.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        }
+        let tag = created?;
+        self.reload_catalogue().await?;
+        Ok(Answer::tagged(tag))
+    }
+
+    async fn create_both(&mut self, sql: &str, configured: &TableHome) -> Outcome<String> {
+        let tag = self.on_server(sql).await?;
+        let definition = self.definition(&configured.name).await?;
+        let home = home(configured, definition)?;
+        self.interruptible(home.store.create_table(&home.table))
+            .await?
+            .map_err(|error| store_error(&error, &home))?;
+        Ok(tag)
+    }
+
+    async fn definition(&mut self, name: &TableName) -> Outcome<catalogue::Definition> {
+        let lease = self.server().await?;
+        match catalogue::load(lease, std::slice::from_ref(name)).await {
+            Ok(mut found) => found.remove(name).ok_or_else(|| {
+                // CREATE TABLE IF NOT EXISTS of something that isn't a table.
+                PgError::error(
+                    sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    format!("\"{name}\" isn't a plain table"),
+                )
+                .with_hint("A table homed in a store can't be partitioned, a view or a foreign table.")
+                .into()
+            }),
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+
+    /// Drops the definition, then the table in the store. A table with rows needs `allow_drop`.
+    pub(super) async fn drop_table(&mut self, statement: &StoreStatement, homes: &[Arc<Home>]) -> Outcome<Answer> {
+        for home in homes {
+            if !home.table.allow_drop && self.has_rows(home).await? {
+                let message = format!("table \"{}\", homed in {}, isn't empty", home.name(), home.store.kind());
+                return Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                    .with_hint("Delete its rows first, or set `allow_drop = true` for the table in the configuration.")
+                    .into());
+            }
+        }
+        let tag = self.on_server(&statement.text).await?;
+        for home in homes {
+            // Inside a block the definition may come back by ROLLBACK; its rows were none, or given up by allow_drop.
+            self.interruptible(home.store.drop_table(&home.table))
+                .await?
+                .map_err(|error| store_error(&error, home))?;
+        }
+        self.reload_catalogue().await?;
+        Ok(Answer::tagged(tag))
+    }
+
+    async fn has_rows(&self, home: &Arc<Home>) -> Outcome<bool> {
+        match self.interruptible(home.store.scan(&home.table, 0)).await? {
+            Ok(rows) => Ok(!rows.is_empty()),
+            Err(StoreError::TooManyRows { .. }) => Ok(true),
+            Err(StoreError::NoSuchTable { .. }) => Ok(false),
+            Err(error) => Err(store_error(&error, home).into()),
+        }
+    }
+
+    pub(super) async fn reload_catalogue(&mut self) -> Outcome<()> {
+        let shared = self.shared.clone();
+        let lease: &mut Connection = self.server().await?;
+        match shared.reload(lease).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+}

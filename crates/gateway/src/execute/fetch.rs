@@ -1,0 +1,178 @@
+//! Fetching the rows that a plan names.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flywheel_plan::{Computed, Fetch, FetchAccess, Home, KeySource, Parameters, ResolvedAccess, explain, joined_access};
+use flywheel_postgres::{Portal, Rows};
+use flywheel_sql::Constant;
+use flywheel_types::{Key, Row, Scalar, TypeInfo, Value, binary};
+
+use super::{Arguments, StoreStatement};
+use crate::error::too_many_rows;
+use crate::session::{Outcome, Session};
+
+/// Rows by the place of the statement that they stand for.
+pub(super) type Fetched = HashMap<usize, Vec<Row>>;
+
+impl Session {
+    /// The rows of all `fetches`, in their order.
+    pub(super) async fn fetch_all(
+        &mut self,
+        fetches: &[&Fetch],
+        statement: &StoreStatement,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Fetched> {
+        let mut fetched = Fetched::new();
+        for &fetch in fetches {
+            let access = self.resolve(fetch, &fetched, statement, arguments).await?;
+            let rows = self.read_access(&fetch.home, &access).await?;
+            fetched.insert(fetch.relation, rows);
+        }
+        Ok(fetched)
+    }
+
+    async fn resolve(
+        &mut self,
+        fetch: &Fetch,
+        fetched: &Fetched,
+        statement: &StoreStatement,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<ResolvedAccess> {
+        let table = fetch.home.table.table.clone();
+        match &fetch.access {
+            FetchAccess::Direct(access) => {
+                let parameters = Parameters {
+                    types: statement.parameters(),
+                    formats: arguments.formats,
+                    values: arguments.values,
+                    computed: None,
+                };
+                if let Some(resolved) = access.resolve(&table, &parameters) {
+                    return Ok(resolved);
+                }
+                let unread: Vec<_> = access
+                    .equalities(&table)
+                    .into_iter()
+                    .filter(|(constant, ty)| parameters.resolve(constant, ty).is_none())
+                    .collect();
+                let computed = self.compute(&unread, statement, arguments).await?;
+                let parameters = Parameters {
+                    computed: Some(&computed),
+                    ..parameters
+                };
+                Ok(access.resolve(&table, &parameters).unwrap_or(ResolvedAccess::All))
+            }
+            FetchAccess::Joined(KeySource::Fetched { relation, column }) => {
+                let values = fetched
+                    .get(relation)
+                    .into_iter()
+                    .flatten()
+                    .map(|row| row[*column].clone())
+                    .collect();
+                Ok(joined_access(&table, values))
+            }
+            FetchAccess::Joined(KeySource::Postgres { sql }) => self.semi_join(&fetch.home, sql, statement, arguments).await,
+        }
+    }
+
+    /// Constants as PostgreSQL reads them: `'yesterday'` as a timestamptz, a jsonb parameter.
+    async fn compute(
+        &mut self,
+        constants: &[(&Constant, &TypeInfo)],
+        statement: &StoreStatement,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Vec<Computed>> {
+        if constants.is_empty() {
+            return Ok(Vec::new());
+        }
+        let casts: Vec<_> = constants
+            .iter()
+            .map(|(constant, ty)| format!("({})::{}", explain::constant(constant), ty.name))
+            .collect();
+        let rows = self.run_own(&format!("SELECT {}", casts.join(", ")), statement, arguments).await?;
+        let row = rows.rows.first().cloned().unwrap_or_default();
+        let value = |(column, (constant, ty)): (Option<bytes::Bytes>, &(&Constant, &TypeInfo))| {
+            let value = column.map_or(Some(Value::Null), |bytes| binary::decode(ty, &bytes))?;
+            Some(Computed {
+                constant: (*constant).clone(),
+                type_oid: ty.oid,
+                value,
+            })
+        };
+        Ok(row.into_iter().zip(constants).filter_map(value).collect())
+    }
+
+    /// The keys that the other side of a join has.
+    async fn semi_join(
+        &mut self,
+        home: &Arc<Home>,
+        sql: &str,
+        statement: &StoreStatement,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<ResolvedAccess> {
+        let limit = self.shared.options.max_fetch_rows;
+        let partition = home.table.table.partition_column().ty.clone();
+        let types = self.describe_own(sql, statement).await?;
+        // Values of another type may be equal to a key in ways that its bytes don't show.
+        let Some(source) = types.filter(|source| is_comparable(source.scalar, partition.scalar)) else {
+            return Ok(ResolvedAccess::All);
+        };
+        let rows = self
+            .run_own(&format!("{sql} LIMIT {}", limit.saturating_add(1)), statement, arguments)
+            .await?;
+        if rows.rows.len() > limit {
+            return Err(too_many_rows(home, limit).into());
+        }
+        let values: Option<Vec<Value>> = rows
+            .rows
+            .iter()
+            .filter_map(|row| row.first().cloned().flatten())
+            .map(|bytes| binary::decode(&source, &bytes))
+            .collect();
+        // An integer outside the key's type equals none of its values.
+        let fits = |value: &Value| flywheel_types::cast(value.clone(), &source, &partition);
+        Ok(match values {
+            Some(values) => joined_access(&home.table.table, values.iter().filter_map(fits).collect()),
+            None => ResolvedAccess::All,
+        })
+    }
+
+    /// The type of the one column of a query of Flywheel's own, with the statement's parameters.
+    async fn describe_own(&mut self, sql: &str, statement: &StoreStatement) -> Outcome<Option<TypeInfo>> {
+        let lease = self.server().await?;
+        match lease.describe(sql, statement.parameters()).await {
+            Ok(described) => Ok(described
+                .fields
+                .and_then(|fields| fields.first().map(|field| TypeInfo::new(field.type_oid, field.typmod, "")))),
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+
+    /// A query of Flywheel's own with the statement's parameters; its rows in binary format.
+    async fn run_own(&mut self, sql: &str, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Rows> {
+        let portal = Portal {
+            sql,
+            types: statement.parameters(),
+            formats: arguments.formats,
+            values: arguments.values,
+            result_formats: &[1],
+        };
+        let lease = self.server().await?;
+        match lease.run(&portal).await {
+            Ok(rows) => Ok(rows),
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+}
+
+fn is_comparable(source: Scalar, key: Scalar) -> bool {
+    let is_integer = |scalar| matches!(scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8);
+    let is_text = |scalar| matches!(scalar, Scalar::Text | Scalar::Varchar(_));
+    (is_integer(source) && is_integer(key)) || (is_text(source) && is_text(key)) || source == key
+}
+
+/// The positions of the key's columns are the same in every row: keys of rows, for comparing what was with what is.
+pub(super) fn by_key(home: &Home, rows: Vec<Row>) -> HashMap<Key, Row> {
+    rows.into_iter().map(|row| (home.table.table.key_of(&row), row)).collect()
+}

@@ -1,0 +1,85 @@
+//! Statements that PostgreSQL runs over fetched rows.
+
+use flywheel_plan::{Fetch, General, record_set, rows_as_json, substitute};
+use flywheel_postgres::Portal;
+use flywheel_sql::Parsed;
+
+use super::fetch::Fetched;
+use super::{Answer, Arguments, StoreStatement};
+use crate::session::{Outcome, Session};
+
+impl Session {
+    pub(super) async fn general(
+        &mut self,
+        statement: &StoreStatement,
+        parsed: &Parsed,
+        general: &General,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Answer> {
+        match general {
+            General::Refuse(error) => Err(error.clone().into()),
+            General::Read { fetches } => {
+                let text = self.mixed_text(statement, parsed, fetches, arguments).await?;
+                self.run_text(&text, statement, arguments).await
+            }
+            General::Write {
+                targets,
+                fetches,
+                on_conflict,
+            } => self.staged(statement, parsed, (targets, fetches, *on_conflict), arguments).await,
+        }
+    }
+
+    /// The statement with fetched rows in the places of the store tables that it reads.
+    pub(crate) async fn mixed_text(
+        &mut self,
+        statement: &StoreStatement,
+        parsed: &Parsed,
+        fetches: &[Fetch],
+        arguments: &Arguments<'_>,
+    ) -> Outcome<String> {
+        let fetched = self.fetch_all(&fetches.iter().collect::<Vec<_>>(), statement, arguments).await?;
+        Ok(text_with_rows(&statement.text, parsed, fetches, &fetched))
+    }
+
+    /// Runs a text in the statement's place, with its parameters and result formats.
+    pub(super) async fn run_text(&mut self, text: &str, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
+        let portal = Portal {
+            sql: text,
+            types: statement.parameters(),
+            formats: arguments.formats,
+            values: arguments.values,
+            result_formats: arguments.result_formats,
+        };
+        let lease = self.server().await?;
+        let mut answer = Answer::default();
+        let ran = lease.run_with(&portal, |row| answer.push_frame(&row)).await;
+        self.lose_unnamed();
+        match ran {
+            Ok(tag) => {
+                self.follow_server();
+                answer.tag = tag;
+                Ok(answer)
+            }
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+}
+
+/// `text` with rows in the places of these fetches.
+pub(super) fn text_with_rows(text: &str, parsed: &Parsed, fetches: &[Fetch], fetched: &Fetched) -> String {
+    let mut replacements: Vec<_> = fetches
+        .iter()
+        .map(|fetch| {
+            let relation = &parsed.relations[fetch.relation];
+            let table = &fetch.home.table.table;
+            let rows = fetched.get(&fetch.relation).map(Vec::as_slice).unwrap_or_default();
+            (
+                relation.range.clone(),
+                record_set(&table.name, &rows_as_json(table, rows), relation.alias.is_none()),
+            )
+        })
+        .collect();
+    replacements.sort_by_key(|(range, _)| range.start);
+    substitute(text, &replacements)
+}

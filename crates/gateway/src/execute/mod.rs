@@ -1,0 +1,47 @@
+//! Statements that name a table homed in a store.
+
+mod answer;
+mod definition;
+mod explain;
+mod fetch;
+mod mixed;
+mod native;
+mod prepare;
+mod read;
+mod staged;
+
+use bytes::Bytes;
+
+pub(crate) use answer::Answer;
+pub(crate) use prepare::{Kind, Maker, StatementKey, StoreStatement};
+
+use crate::session::{Outcome, Session};
+
+/// What a statement is executed with: nothing in the simple protocol.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Arguments<'a> {
+    pub(crate) formats: &'a [i16],
+    pub(crate) values: &'a [Option<Bytes>],
+    pub(crate) result_formats: &'a [i16],
+}
+
+impl Session {
+    /// Answers a statement that names a store table.
+    pub(crate) async fn answer(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
+        match &statement.kind {
+            Kind::Planned { parsed, plan } => {
+                if let Some((native, home)) = &plan.native
+                    && let Some(answer) = self.native(native, home, statement, arguments).await?
+                {
+                    return Ok(answer);
+                }
+                self.general(statement, parsed, &plan.general, arguments).await
+            }
+            Kind::Explain { lines } => Ok(explain::answer(lines)),
+            Kind::CreateTable { .. } => self.create_table(statement).await,
+            Kind::DropTable { homes } => self.drop_table(statement, homes).await,
+            // The session relays these before it asks.
+            Kind::Relayed | Kind::Copy { .. } => Ok(Answer::default()),
+        }
+    }
+}

@@ -1,0 +1,399 @@
+//! Statements that are one operation of a store. Each gives `None` when a constant can't be read or a value can't be printed natively;
+//! then the general plan answers.
+
+use std::sync::Arc;
+
+use flywheel_plan::{
+    Access, Home, Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, Parameters, ReadOperation, ResolvedAccess,
+};
+use flywheel_sql::Constant;
+use flywheel_store::{Applied, Change, Effect, Expect, Layout};
+use flywheel_types::{Key, Row, Scalar, Table, TypeInfo, Value, oid};
+use flywheel_wire::frontend::format_at;
+use flywheel_wire::{PgError, sqlstate};
+
+use super::{Answer, Arguments, StoreStatement};
+use crate::error::{duplicate_key, store_error, too_many_rows};
+use crate::session::{Outcome, Session};
+
+impl Session {
+    pub(super) async fn native(
+        &mut self,
+        native: &Native,
+        home: &Arc<Home>,
+        statement: &StoreStatement,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<Answer>> {
+        let parameters = Parameters {
+            types: statement.parameters(),
+            formats: arguments.formats,
+            values: arguments.values,
+            computed: None,
+        };
+        let returned = match native {
+            Native::Select(select) => &select.projection,
+            Native::Insert(insert) => &insert.returning,
+            Native::Update(update) => &update.returning,
+            Native::Delete(delete) => &delete.returning,
+        };
+        if !self.can_print(&home.table.table, returned, statement, arguments.result_formats) {
+            return Ok(None);
+        }
+        match native {
+            Native::Select(select) => self.native_select(select, home, &parameters, arguments).await,
+            Native::Insert(insert) => self.native_insert(insert, home, &parameters, arguments).await,
+            Native::Update(update) => self.native_update(update, home, &parameters, arguments).await,
+            Native::Delete(delete) => self.native_delete(delete, home, &parameters, arguments).await,
+        }
+    }
+
+    /// Whether these columns can be printed here as PostgreSQL would print them for this session.
+    fn can_print(&self, table: &Table, projection: &[usize], statement: &StoreStatement, formats: &[i16]) -> bool {
+        let fields = statement.fields().unwrap_or_default();
+        fields.len() == projection.len()
+            && projection.iter().zip(fields).enumerate().all(|(place, (&position, field))| {
+                let ty = &table.columns[position].ty;
+                // A definition that has changed since it was read.
+                if ty.oid != field.type_oid {
+                    return false;
+                }
+                match format_at(formats, place) {
+                    0 => ty.scalar.text_is_stable() || self.prints_as_canonical(ty.scalar),
+                    _ => ty.scalar != Scalar::Other,
+                }
+            })
+    }
+
+    /// Whether the session's settings print values of the type as [`flywheel_types::text::encode`] does.
+    fn prints_as_canonical(&self, scalar: Scalar) -> bool {
+        let iso = self.reported.get("DateStyle").is_some_and(|style| style.starts_with("ISO"));
+        let utc = self
+            .reported
+            .get("TimeZone")
+            .is_some_and(|zone| matches!(zone.as_str(), "UTC" | "Etc/UTC" | "GMT" | "Etc/GMT" | "UCT" | "Zulu"));
+        let unset = |name: &str| self.settings.get(name).is_none();
+        match scalar {
+            Scalar::Timestamptz => iso && utc,
+            Scalar::Date => iso,
+            Scalar::Bytea => self.shared.prints_hex() && unset("bytea_output"),
+            Scalar::Float4 | Scalar::Float8 => self.shared.prints_shortest_floats() && unset("extra_float_digits"),
+            _ => false,
+        }
+    }
+
+    async fn native_select(
+        &mut self,
+        select: &NativeSelect,
+        home: &Arc<Home>,
+        parameters: &Parameters<'_>,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<Answer>> {
+        let table = &home.table.table;
+        let Some(limit) = self.limit(select.limit.as_ref(), parameters)? else {
+            return Ok(None);
+        };
+        let most = self.shared.options.max_fetch_rows;
+        let wanted = limit.map_or(most.saturating_add(1), |limit| limit.min(most.saturating_add(1)));
+        let rows = match &select.read {
+            ReadOperation::Keys(access) => {
+                let Some(ResolvedAccess::Keys(keys)) = access.resolve(table, parameters) else {
+                    return Ok(None);
+                };
+                let mut rows = self.read_access(home, &ResolvedAccess::Keys(keys)).await?;
+                rows.truncate(limit.unwrap_or(usize::MAX));
+                rows
+            }
+            ReadOperation::Range { access, descending } => {
+                let Some(ResolvedAccess::Ranges(mut ranges)) = access.resolve(table, parameters) else {
+                    return Ok(None);
+                };
+                match ranges.pop() {
+                    Some(mut range) => {
+                        range.descending = *descending;
+                        self.read_range(home, &range, wanted).await?
+                    }
+                    None => Vec::new(),
+                }
+            }
+            ReadOperation::ByScore { access, descending } => {
+                let Layout::SortedSet { score } = home.table.layout else {
+                    return Ok(None);
+                };
+                let partition = match access.resolve(table, parameters) {
+                    Some(ResolvedAccess::Ranges(mut ranges)) => match ranges.pop() {
+                        Some(range) => Some(range.partition),
+                        None => return Ok(Some(Answer::tagged("SELECT 0"))),
+                    },
+                    Some(ResolvedAccess::All) => None,
+                    _ => return Ok(None),
+                };
+                self.read_by_score(home, partition.as_ref(), score, *descending, wanted).await?
+            }
+        };
+        if rows.len() > most {
+            return Err(too_many_rows(home, most).into());
+        }
+        let mut answer = Answer::tagged(format!("SELECT {}", rows.len()));
+        for row in &rows {
+            answer.push_row(table, row, &select.projection, arguments.result_formats);
+        }
+        Ok(Some(answer))
+    }
+
+    /// LIMIT's value: `Some(None)` is no limit, `None` isn't readable here.
+    #[allow(clippy::option_option, reason = "no limit and no answer are two things")]
+    fn limit(&self, limit: Option<&Constant>, parameters: &Parameters<'_>) -> Outcome<Option<Option<usize>>> {
+        let Some(constant) = limit else { return Ok(Some(None)) };
+        match parameters.resolve(constant, &TypeInfo::new(oid::INT8, -1, "bigint")) {
+            Some(Value::Null) => Ok(Some(None)),
+            Some(Value::Int(count)) => match usize::try_from(count) {
+                Ok(count) => Ok(Some(Some(count))),
+                Err(_) => Err(PgError::error(flywheel_wire::SqlState("2201W"), "LIMIT must not be negative").into()),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    async fn native_insert(
+        &mut self,
+        insert: &NativeInsert,
+        home: &Arc<Home>,
+        parameters: &Parameters<'_>,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<Answer>> {
+        let table = &home.table.table;
+        let Some(rows) = insert.resolve(table, parameters) else {
+            return Ok(None);
+        };
+        self.check_writable(home)?;
+        let inserted = match &rows[..] {
+            [row] => self.insert_row(insert.on_conflict, home, row).await?,
+            _ => {
+                let keys: Vec<Key> = rows.iter().map(|row| table.key_of(row)).collect();
+                if (1..keys.len()).any(|at| keys[..at].contains(&keys[at])) {
+                    // Two rows of one key: PostgreSQL says which.
+                    return Ok(None);
+                }
+                self.insert_rows(home, &rows, &keys).await?;
+                true
+            }
+        };
+        let count = if inserted { rows.len() } else { 0 };
+        let mut answer = Answer::tagged(format!("INSERT 0 {count}"));
+        if !insert.returning.is_empty() && inserted {
+            for row in &rows {
+                answer.push_row(table, row, &insert.returning, arguments.result_formats);
+            }
+        }
+        Ok(Some(answer))
+    }
+
+    /// Whether the row was inserted.
+    async fn insert_row(&mut self, on_conflict: OnConflict, home: &Arc<Home>, row: &Row) -> Outcome<bool> {
+        let key = home.table.table.key_of(row);
+        if self.block.is_open() {
+            let before = self.read_keys(home, std::slice::from_ref(&key)).await?.pop().flatten();
+            match (&before, on_conflict) {
+                (Some(_), OnConflict::Error) => return Err(duplicate_key(home, &key).into()),
+                (Some(_), OnConflict::Nothing) => return Ok(false),
+                _ => self.block.write(home, key, before, Some(row.clone())),
+            }
+            return Ok(true);
+        }
+        let expect = if on_conflict == OnConflict::Replace {
+            Expect::Any
+        } else {
+            Expect::Absent
+        };
+        match self
+            .write_one(
+                home,
+                Change {
+                    key: key.clone(),
+                    expect,
+                    effect: Effect::Put(row.clone()),
+                },
+            )
+            .await?
+        {
+            Applied::Done(_) => Ok(true),
+            Applied::Refused if on_conflict == OnConflict::Nothing => Ok(false),
+            Applied::Refused => Err(duplicate_key(home, &key).into()),
+        }
+    }
+
+    async fn insert_rows(&mut self, home: &Arc<Home>, rows: &[Row], keys: &[Key]) -> Outcome<()> {
+        if self.block.is_open() {
+            let before = self.read_keys(home, keys).await?;
+            if let Some(taken) = before.iter().position(Option::is_some) {
+                return Err(duplicate_key(home, &keys[taken]).into());
+            }
+            for (row, key) in rows.iter().zip(keys) {
+                self.block.write(home, key.clone(), None, Some(row.clone()));
+            }
+            return Ok(());
+        }
+        let change = |(row, key): (&Row, &Key)| {
+            (
+                &home.table,
+                Change {
+                    key: key.clone(),
+                    expect: Expect::Absent,
+                    effect: Effect::Put(row.clone()),
+                },
+            )
+        };
+        let changes: Vec<_> = rows.iter().zip(keys).map(change).collect();
+        if home.store.write_all(&changes).await.map_err(|error| store_error(&error, home))? {
+            return Ok(());
+        }
+        let before = self.read_keys(home, keys).await?;
+        let taken = before.iter().position(Option::is_some).unwrap_or_default();
+        Err(duplicate_key(home, &keys[taken]).into())
+    }
+
+    async fn native_update(
+        &mut self,
+        update: &NativeUpdate,
+        home: &Arc<Home>,
+        parameters: &Parameters<'_>,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<Answer>> {
+        let table = &home.table.table;
+        let (Some(set), Some(keys)) = (update.resolve(table, parameters), single_key(&update.access, table, parameters)) else {
+            return Ok(None);
+        };
+        self.check_writable(home)?;
+        let Some(key) = keys else {
+            return Ok(Some(Answer::tagged("UPDATE 0")));
+        };
+        let updated = if self.block.is_open() {
+            let before = self.read_keys(home, std::slice::from_ref(&key)).await?.pop().flatten();
+            let after = before.clone().map(|mut row| {
+                for (position, value) in set {
+                    row[position] = value;
+                }
+                row
+            });
+            if after.is_some() {
+                self.block.write(home, key, before, after.clone());
+            }
+            after
+        } else {
+            match self
+                .write_one(
+                    home,
+                    Change {
+                        key,
+                        expect: Expect::Present,
+                        effect: Effect::Set(set),
+                    },
+                )
+                .await?
+            {
+                Applied::Done(row) => row,
+                Applied::Refused => None,
+            }
+        };
+        Ok(Some(one_row_answer(
+            "UPDATE",
+            table,
+            updated.as_ref(),
+            &update.returning,
+            arguments,
+        )))
+    }
+
+    async fn native_delete(
+        &mut self,
+        delete: &NativeDelete,
+        home: &Arc<Home>,
+        parameters: &Parameters<'_>,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<Answer>> {
+        let table = &home.table.table;
+        let Some(keys) = single_key(&delete.access, table, parameters) else {
+            return Ok(None);
+        };
+        self.check_writable(home)?;
+        let Some(key) = keys else {
+            return Ok(Some(Answer::tagged("DELETE 0")));
+        };
+        let deleted = if self.block.is_open() {
+            let before = self.read_keys(home, std::slice::from_ref(&key)).await?.pop().flatten();
+            if before.is_some() {
+                self.block.write(home, key, before.clone(), None);
+            }
+            before
+        } else {
+            match self
+                .write_one(
+                    home,
+                    Change {
+                        key,
+                        expect: Expect::Any,
+                        effect: Effect::Delete,
+                    },
+                )
+                .await?
+            {
+                Applied::Done(row) => row,
+                Applied::Refused => None,
+            }
+        };
+        Ok(Some(one_row_answer(
+            "DELETE",
+            table,
+            deleted.as_ref(),
+            &delete.returning,
+            arguments,
+        )))
+    }
+
+    /// One write, at once. Not to be interrupted: whether it was carried out must be known.
+    pub(super) async fn write_one(&self, home: &Home, change: Change) -> Outcome<Applied> {
+        home.store
+            .write(&home.table, &change)
+            .await
+            .map_err(|error| store_error(&error, home).into())
+    }
+
+    /// A block can write to the tables of one store only, since no two stores commit together.
+    pub(super) fn check_writable(&self, home: &Home) -> Outcome<()> {
+        let other = self
+            .block
+            .writes
+            .values()
+            .map(|written| &written.home)
+            .find(|other| other.store_name != home.store_name);
+        other.map_or(Ok(()), |other| {
+            let message = format!(
+                "a transaction that has written to table \"{}\" in store \"{}\" can't also write to table \"{}\" in store \"{}\"",
+                other.name(),
+                other.store_name,
+                home.name(),
+                home.store_name
+            );
+            Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+                .with_hint("Two stores don't commit together: use two transactions.")
+                .into())
+        })
+    }
+}
+
+/// The one key of an access: `Some(None)` when it is compared with NULL, `None` when it can't be read.
+#[allow(clippy::option_option, reason = "no key and no answer are two things")]
+fn single_key(access: &Access, table: &Table, parameters: &Parameters<'_>) -> Option<Option<Key>> {
+    match access.resolve(table, parameters)? {
+        ResolvedAccess::Keys(mut keys) => Some(keys.pop()),
+        _ => None,
+    }
+}
+
+fn one_row_answer(verb: &str, table: &Table, row: Option<&Row>, returning: &[usize], arguments: &Arguments<'_>) -> Answer {
+    let mut answer = Answer::tagged(format!("{verb} {}", usize::from(row.is_some())));
+    if let Some(row) = row.filter(|_| !returning.is_empty()) {
+        answer.push_row(table, row, returning, arguments.result_formats);
+    }
+    answer
+}

@@ -1,0 +1,304 @@
+//! A statement that names a store table: described by PostgreSQL, read, planned; once per text and kept.
+
+use std::sync::Arc;
+
+use flywheel_plan::{General, Home, Plan, Planner};
+use flywheel_postgres::Described;
+use flywheel_sql::{Parsed, Role, Verb, parse};
+use flywheel_types::TableName;
+use flywheel_wire::reply::Field;
+use flywheel_wire::{PgError, sqlstate};
+
+use crate::analysis::Analysis;
+use crate::execute::Arguments;
+use crate::homes::Known;
+use crate::options::TableHome;
+use crate::session::{Outcome, Session};
+
+/// What a statement is to Flywheel.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// It reads or writes store tables.
+    Planned { parsed: Parsed, plan: Plan },
+    /// EXPLAIN of one that does; the lines of the answer.
+    Explain { lines: Vec<String> },
+    /// CREATE TABLE of a table that the configuration homes in a store.
+    CreateTable { table: Box<TableHome> },
+    /// DROP TABLE of these store tables.
+    DropTable { homes: Vec<Arc<Home>> },
+    /// COPY out of store tables: relayed with their rows put in.
+    Copy { parsed: Parsed, general: General },
+    /// It only looked like one, or does nothing that concerns the rows: relayed.
+    Relayed,
+}
+
+/// A statement and what was found about it.
+#[derive(Debug)]
+pub(crate) struct StoreStatement {
+    pub(crate) text: String,
+    pub(crate) kind: Kind,
+    described: Described,
+    /// The catalogue's version that it was planned for.
+    version: u64,
+}
+
+impl StoreStatement {
+    /// Parameter types.
+    pub(crate) fn parameters(&self) -> &[u32] {
+        &self.described.parameters
+    }
+
+    /// Result columns, when it returns rows.
+    pub(crate) fn fields(&self) -> Option<&[Field]> {
+        self.described.fields.as_deref()
+    }
+
+    /// Whether a server answers it after all, as it stands.
+    pub(crate) fn is_relayed(&self) -> bool {
+        matches!(self.kind, Kind::Relayed)
+    }
+}
+
+/// What a kept statement was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct StatementKey {
+    text: String,
+    types: Vec<u32>,
+    /// The SET statement that made the search path, which decides what names mean.
+    search_path: Option<String>,
+}
+
+impl Session {
+    /// The statement of `analysis` (a text of one statement), from the cache or made now.
+    pub(crate) async fn prepare_store(&mut self, analysis: &Arc<Analysis>, types: &[u32]) -> Outcome<Arc<StoreStatement>> {
+        let search_path = self.settings.get("search_path").map(str::to_owned);
+        let key = StatementKey {
+            text: analysis.text.clone(),
+            types: types.to_vec(),
+            search_path,
+        };
+        if let Some(known) = self.shared.statements.get(&key)
+            && known.version == self.shared.catalogue.version()
+        {
+            return Ok(known);
+        }
+        let statement = Arc::new(self.make(analysis, types).await?);
+        self.shared.statements.insert(key, statement.clone());
+        Ok(statement)
+    }
+
+    async fn make(&mut self, analysis: &Analysis, types: &[u32]) -> Outcome<StoreStatement> {
+        let text = analysis.text.clone();
+        // PostgreSQL's word comes first: what is wrong with a statement is told as PostgreSQL tells it.
+        let described = self.describe(&text, types).await?;
+        let search_path = self.search_path().await?;
+        let shared = self.shared.clone();
+        let reloaded = shared.reload_if_incomplete(self.server().await?).await;
+        reloaded.map_err(|error| self.server_failed(&error))?;
+        let version = self.shared.catalogue.version();
+        let known = self.shared.catalogue.known();
+        let maker = Maker {
+            known: &known,
+            search_path: &search_path,
+            max_fetch_rows: self.shared.options.max_fetch_rows,
+            configured: self.shared.catalogue.configured(),
+        };
+        let verb = analysis.statements[0].verb;
+        let kind = maker.kind(verb, &text, analysis)?;
+        Ok(StoreStatement {
+            text,
+            kind,
+            described,
+            version,
+        })
+    }
+
+    async fn describe(&mut self, text: &str, types: &[u32]) -> Outcome<Described> {
+        let lease = self.server().await?;
+        let described = lease.describe(text, types).await;
+        described.map_err(|error| self.server_failed(&error))
+    }
+
+    async fn search_path(&mut self) -> Outcome<Vec<String>> {
+        let lease = self.server().await?;
+        match lease.query("SELECT s FROM unnest(pg_catalog.current_schemas(true)) AS s").await {
+            Ok(results) => Ok(results
+                .first()
+                .map(|rows| (0..rows.rows.len()).map(|row| rows.text(row, 0).to_owned()).collect())
+                .unwrap_or_default()),
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+
+    /// The text to relay in a statement's place: itself, or COPY with rows put in. `None`: Flywheel answers it.
+    pub(crate) async fn relayed_text(&mut self, statement: &StoreStatement, analysis: &Analysis) -> Outcome<Option<String>> {
+        match &statement.kind {
+            Kind::Relayed => Ok(Some(analysis.text.clone())),
+            Kind::Copy {
+                parsed,
+                general: General::Read { fetches },
+            } => self.mixed_text(statement, parsed, fetches, &Arguments::default()).await.map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// Decides what a statement is.
+pub(crate) struct Maker<'a> {
+    pub(crate) known: &'a Known,
+    pub(crate) search_path: &'a [String],
+    pub(crate) max_fetch_rows: usize,
+    pub(crate) configured: &'a [TableHome],
+}
+
+impl Maker<'_> {
+    pub(crate) fn kind(&self, verb: Verb, text: &str, analysis: &Analysis) -> Result<Kind, PgError> {
+        match verb {
+            Verb::Administration => return Ok(Kind::Relayed),
+            Verb::CreateIndex if !analysis.statements[0].has_keyword(text, "unique") => return Ok(Kind::Relayed),
+            Verb::Explain => return self.explain(text, analysis),
+            _ => {}
+        }
+        let parsed = match parse(text) {
+            Ok(parsed) => parsed,
+            Err(error) => return Err(self.unreadable(analysis, &error.to_string())),
+        };
+        self.refuse_unusable(&parsed)?;
+        match verb {
+            Verb::CreateTable => Ok(self.create_table(parsed)),
+            Verb::DropTable => {
+                let homes = parsed
+                    .relations
+                    .iter()
+                    .filter_map(|relation| self.known.homes.resolve(&relation.name, self.search_path).cloned())
+                    .collect::<Vec<_>>();
+                Ok(if homes.is_empty() {
+                    Kind::Relayed
+                } else {
+                    Kind::DropTable { homes }
+                })
+            }
+            _ => match self.planner().plan(&parsed) {
+                None => Ok(Kind::Relayed),
+                Some(Plan {
+                    general: General::Refuse(error),
+                    native: None,
+                }) => Err(error),
+                Some(plan) if verb == Verb::Copy => Ok(Kind::Copy {
+                    parsed,
+                    general: plan.general,
+                }),
+                // A view's rows would be frozen at what they are now.
+                Some(_) if verb == Verb::OtherDefinition => Err(self.unreadable(analysis, "a definition that reads it")),
+                Some(plan) => Ok(Kind::Planned { parsed, plan }),
+            },
+        }
+    }
+
+    fn planner(&self) -> Planner<'_> {
+        Planner {
+            homes: &self.known.homes,
+            search_path: self.search_path,
+        }
+    }
+
+    /// EXPLAIN of a statement that isn't a plain relay. Options in parentheses are PostgreSQL's, and mean nothing to Flywheel's plan.
+    fn explain(&self, text: &str, analysis: &Analysis) -> Result<Kind, PgError> {
+        let tokens = &analysis.statements[0].tokens;
+        let mut at = 1;
+        if tokens.get(at).is_some_and(|token| text[token.range.clone()] == *"(") {
+            at += tokens[at..]
+                .iter()
+                .position(|token| text[token.range.clone()] == *")")
+                .map_or(0, |close| close + 1);
+        }
+        while tokens
+            .get(at)
+            .is_some_and(|token| token.is_keyword(text, "analyze") || token.is_keyword(text, "verbose"))
+        {
+            at += 1;
+        }
+        if tokens[..at].iter().any(|token| token.is_keyword(text, "analyze")) {
+            return Err(PgError::error(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                "EXPLAIN ANALYZE isn't supported for a statement on a store table",
+            )
+            .with_hint("EXPLAIN without ANALYZE shows the plan."));
+        }
+        let Some(inner) = tokens.get(at).map(|token| &text[token.range.start..]) else {
+            return Ok(Kind::Relayed);
+        };
+        let parsed = parse(inner).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
+        self.refuse_unusable(&parsed)?;
+        Ok(match self.planner().plan(&parsed) {
+            None => Kind::Relayed,
+            Some(plan) => Kind::Explain {
+                lines: flywheel_plan::explain::lines(&plan, &parsed, self.max_fetch_rows),
+            },
+        })
+    }
+
+    fn create_table(&self, parsed: Parsed) -> Kind {
+        let Some(first) = parsed.relations.first().filter(|relation| relation.role == Role::Object) else {
+            return Kind::Relayed;
+        };
+        let schema = first.name.schema.as_deref().or_else(|| {
+            self.search_path
+                .iter()
+                .map(String::as_str)
+                .find(|schema| !schema.starts_with("pg_"))
+        });
+        let name = TableName::new(schema.unwrap_or("public"), &first.name.name);
+        match self.configured.iter().find(|table| table.name == name) {
+            Some(table) => Kind::CreateTable {
+                table: Box::new(table.clone()),
+            },
+            // CREATE TABLE … AS SELECT from a store table, or LIKE one.
+            None => match self.planner().plan(&parsed) {
+                Some(
+                    plan @ Plan {
+                        general: General::Read { .. },
+                        ..
+                    },
+                ) => Kind::Planned { parsed, plan },
+                _ => Kind::Relayed,
+            },
+        }
+    }
+
+    /// A table or view that the statement names, but that can't be used as it is.
+    fn refuse_unusable(&self, parsed: &Parsed) -> Result<(), PgError> {
+        for relation in &parsed.relations {
+            let candidates: Vec<TableName> = match &relation.name.schema {
+                Some(schema) => vec![TableName::new(schema, &relation.name.name)],
+                None => self
+                    .search_path
+                    .iter()
+                    .map(|schema| TableName::new(schema, &relation.name.name))
+                    .collect(),
+            };
+            // DROP and ALTER are how an unusable table is mended.
+            if relation.role != Role::Object
+                && let Some(error) = candidates.iter().find_map(|name| self.known.refused.get(name))
+            {
+                return Err(error.clone());
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, analysis: &Analysis, why: &str) -> PgError {
+        let named = self
+            .configured
+            .iter()
+            .find(|table| analysis.statements[0].has_word(&analysis.text, |word| word == table.name.name));
+        let (name, kind) = named.map_or(("a store table".to_owned(), "a store"), |table| {
+            (format!("table \"{}\"", table.name), table.store.kind())
+        });
+        PgError::error(
+            sqlstate::FEATURE_NOT_SUPPORTED,
+            format!("the statement names {name}, homed in {kind}, in a form that Flywheel can't carry out: {why}"),
+        )
+        .with_hint("SELECT, INSERT, UPDATE, DELETE, CREATE TABLE and DROP TABLE work on it; EXPLAIN shows how.")
+    }
+}

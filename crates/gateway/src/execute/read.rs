@@ -1,0 +1,141 @@
+//! Rows of a store table as the session sees them: the store's, with what its transaction block has written laid over them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flywheel_plan::{Home, ResolvedAccess};
+use flywheel_store::{Bound, KeyRange, StoreError};
+use flywheel_types::{Key, Row, Value, ordered};
+
+use crate::error::{scan_refused, store_error, too_many_rows};
+use crate::session::{Outcome, Session};
+
+impl Session {
+    /// The rows of these keys, in the keys' order.
+    pub(crate) async fn read_keys(&self, home: &Arc<Home>, keys: &[Key]) -> Outcome<Vec<Option<Row>>> {
+        let unknown: Vec<Key> = keys
+            .iter()
+            .filter(|key| self.block.get(home.name(), key).is_none())
+            .cloned()
+            .collect();
+        let mut stored: HashMap<Key, Option<Row>> = HashMap::new();
+        if !unknown.is_empty() {
+            let rows = self
+                .interruptible(home.store.get(&home.table, &unknown))
+                .await?
+                .map_err(|error| store_error(&error, home))?;
+            stored.extend(unknown.into_iter().zip(rows));
+        }
+        Ok(keys
+            .iter()
+            .map(|key| {
+                self.block
+                    .get(home.name(), key)
+                    .map_or_else(|| stored.remove(key).flatten(), |written| written.after.clone())
+            })
+            .collect())
+    }
+
+    /// The rows of a range in its order, at most `limit`.
+    pub(crate) async fn read_range(&self, home: &Arc<Home>, range: &KeyRange, limit: usize) -> Outcome<Vec<Row>> {
+        let written = self.block.of_table(home.name()).count();
+        let rows = self
+            .interruptible(home.store.range(&home.table, range, limit.saturating_add(written)))
+            .await?
+            .map_err(|error| store_error(&error, home))?;
+        if written == 0 {
+            return Ok(rows);
+        }
+        let mut rows = self.lay_over(home, rows, |key| in_range(key, range));
+        rows.sort_by_cached_key(|row| ordered::encode(home.table.table.key_of(row).sort()));
+        if range.descending {
+            rows.reverse();
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    /// A partition of a sorted set by score, at most `limit` rows.
+    pub(crate) async fn read_by_score(
+        &self,
+        home: &Arc<Home>,
+        partition: Option<&Value>,
+        score: usize,
+        descending: bool,
+        limit: usize,
+    ) -> Outcome<Vec<Row>> {
+        let written = self.block.of_table(home.name()).count();
+        let read = home
+            .store
+            .by_score(&home.table, partition, descending, limit.saturating_add(written));
+        let rows = self.interruptible(read).await?.map_err(|error| store_error(&error, home))?;
+        if written == 0 {
+            return Ok(rows);
+        }
+        let mut rows = self.lay_over(home, rows, |key| partition.is_none_or(|partition| key.partition() == partition));
+        rows.sort_by_cached_key(|row| ordered::encode(&row[score..=score]));
+        if descending {
+            rows.reverse();
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
+    /// All rows that an access means; refused when there are more than `max_fetch_rows`, or when it is the whole table and that isn't allowed.
+    pub(crate) async fn read_access(&self, home: &Arc<Home>, access: &ResolvedAccess) -> Outcome<Vec<Row>> {
+        let limit = self.shared.options.max_fetch_rows;
+        match access {
+            ResolvedAccess::Keys(keys) if keys.len() > limit => Err(too_many_rows(home, limit).into()),
+            ResolvedAccess::Keys(keys) => Ok(self.read_keys(home, keys).await?.into_iter().flatten().collect()),
+            ResolvedAccess::Ranges(ranges) => {
+                let mut rows = Vec::new();
+                for range in ranges {
+                    rows.extend(self.read_range(home, range, (limit - rows.len()).saturating_add(1)).await?);
+                    if rows.len() > limit {
+                        return Err(too_many_rows(home, limit).into());
+                    }
+                }
+                Ok(rows)
+            }
+            ResolvedAccess::All if !home.table.allow_scan => Err(scan_refused(home).into()),
+            ResolvedAccess::All => {
+                let rows = self
+                    .interruptible(home.store.scan(&home.table, limit))
+                    .await?
+                    .map_err(|error| match error {
+                        StoreError::TooManyRows { limit } => too_many_rows(home, limit),
+                        other => store_error(&other, home),
+                    })?;
+                Ok(self.lay_over(home, rows, |_| true))
+            }
+        }
+    }
+
+    /// `rows` as the block has left them, with those that it has made and `concerns` accepts.
+    fn lay_over(&self, home: &Arc<Home>, rows: Vec<Row>, concerns: impl Fn(&Key) -> bool) -> Vec<Row> {
+        let table = &home.table.table;
+        let untouched = |row: &Row| self.block.get(home.name(), &table.key_of(row)).is_none();
+        let written = self
+            .block
+            .of_table(home.name())
+            .filter(|(key, _)| concerns(key))
+            .filter_map(|(_, written)| written.after.clone());
+        rows.into_iter().filter(untouched).chain(written).collect()
+    }
+}
+
+fn in_range(key: &Key, range: &KeyRange) -> bool {
+    let first = |value: &Value| ordered::encode(std::slice::from_ref(value));
+    let sort = key.sort().first().map(first).unwrap_or_default();
+    let above = match &range.lower {
+        Bound::Unbounded => true,
+        Bound::Included(value) => sort >= first(value),
+        Bound::Excluded(value) => sort > first(value),
+    };
+    let below = match &range.upper {
+        Bound::Unbounded => true,
+        Bound::Included(value) => sort <= first(value),
+        Bound::Excluded(value) => sort < first(value),
+    };
+    key.partition() == &range.partition && above && below
+}

@@ -1,0 +1,276 @@
+//! Writes that PostgreSQL computes: the rows that a statement can touch are put into PostgreSQL's own, otherwise empty table, the statement runs
+//! there, and everything is rolled back. Its result is PostgreSQL's own; what it has changed is written to the store, on condition that
+//! the rows are still as they were read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flywheel_plan::{Fetch, Home, Target, literal, rows_as_json};
+use flywheel_postgres::Rows;
+use flywheel_sql::Parsed;
+use flywheel_store::{Applied, Change};
+use flywheel_types::{Key, Row, Scalar, Table, Value, binary, text};
+use flywheel_wire::{PgError, sqlstate};
+
+use super::fetch::by_key;
+use super::mixed::text_with_rows;
+use super::{Answer, Arguments, StoreStatement};
+use crate::error::{conflict, duplicate_key, store_error};
+use crate::session::{Buffered, Failure, Outcome, Session};
+
+/// How often a statement is computed anew because others have changed its rows meanwhile.
+const ATTEMPTS: usize = 10;
+
+/// Rows of one table before and after.
+type Images = HashMap<Key, Row>;
+
+impl Session {
+    pub(super) async fn staged(
+        &mut self,
+        statement: &StoreStatement,
+        parsed: &Parsed,
+        (targets, fetches, on_conflict): (&[Target], &[Fetch], bool),
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Answer> {
+        for target in targets {
+            self.check_writable(&target.home)?;
+        }
+        for _ in 0..ATTEMPTS {
+            let all: Vec<&Fetch> = targets.iter().filter_map(|target| target.fetch.as_ref()).chain(fetches).collect();
+            let mut fetched = self.fetch_all(&all, statement, arguments).await?;
+            let text = text_with_rows(&statement.text, parsed, fetches, &fetched);
+            let mut before: Vec<Images> = targets
+                .iter()
+                .map(|target| {
+                    target
+                        .fetch
+                        .as_ref()
+                        .and_then(|fetch| fetched.remove(&fetch.relation))
+                        .unwrap_or_default()
+                })
+                .zip(targets)
+                .map(|(rows, target)| by_key(&target.home, rows))
+                .collect();
+            let (mut answer, mut after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
+            // ON CONFLICT looks at rows whose keys are known only now.
+            while on_conflict && self.add_conflicting(targets, &mut before, &after).await? {
+                (answer, after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
+            }
+            let plain_insert = !on_conflict && targets.iter().all(|target| target.fetch.is_none());
+            if self.write_difference(targets, before, after, plain_insert).await? {
+                return Ok(answer);
+            }
+        }
+        Err(targets
+            .first()
+            .map_or_else(
+                || PgError::error(sqlstate::INTERNAL_ERROR, "no table to write to"),
+                |target| conflict(&target.home),
+            )
+            .into())
+    }
+
+    /// Runs the text over staged rows; its answer, and the tables' rows after it.
+    async fn run_staged(
+        &mut self,
+        text: &str,
+        statement: &StoreStatement,
+        targets: &[Target],
+        before: &[Images],
+        arguments: &Arguments<'_>,
+    ) -> Outcome<(Answer, Vec<Images>)> {
+        let in_block = self.status == flywheel_wire::backend::TransactionStatus::InTransaction;
+        let mut start = if in_block {
+            "SAVEPOINT flywheel_staged".to_owned()
+        } else {
+            "BEGIN".to_owned()
+        };
+        for (target, rows) in targets.iter().zip(before) {
+            if !rows.is_empty() {
+                start.push(';');
+                start.push_str(&stage(&target.home.table.table, rows));
+            }
+        }
+        let staged = async {
+            self.on_server(&start).await?;
+            let answer = self.run_text(text, statement, arguments).await?;
+            let mut after = Vec::with_capacity(targets.len());
+            for target in targets {
+                after.push(self.read_staged(&target.home).await?);
+            }
+            Ok((answer, after))
+        };
+        let staged: Outcome<_> = staged.await;
+        if matches!(staged, Err(Failure::Session(_))) {
+            return staged;
+        }
+        self.on_server(if in_block {
+            "ROLLBACK TO SAVEPOINT flywheel_staged; RELEASE SAVEPOINT flywheel_staged"
+        } else {
+            "ROLLBACK"
+        })
+        .await?;
+        staged
+    }
+
+    /// The rows of PostgreSQL's own table.
+    async fn read_staged(&mut self, home: &Arc<Home>) -> Outcome<Images> {
+        let table = &home.table.table;
+        let columns: Vec<_> = table.columns.iter().map(flywheel_types::Column::to_sql).collect();
+        let formats: Vec<i16> = table
+            .columns
+            .iter()
+            .map(|column| i16::from(column.ty.scalar != Scalar::Other))
+            .collect();
+        let sql = format!("SELECT {} FROM ONLY {}", columns.join(", "), table.name.to_sql());
+        let lease = self.server().await?;
+        let rows = match lease
+            .run(&flywheel_postgres::Portal {
+                sql: &sql,
+                result_formats: &formats,
+                ..Default::default()
+            })
+            .await
+        {
+            Ok(rows) => rows,
+            Err(error) => return Err(self.server_failed(&error)),
+        };
+        let rows = decode(table, &rows).ok_or_else(|| {
+            PgError::error(
+                sqlstate::INTERNAL_ERROR,
+                format!("table \"{}\" has a value that Flywheel can't read", table.name),
+            )
+        })?;
+        Ok(by_key(home, rows))
+    }
+
+    /// Adds the stored rows whose keys an INSERT with ON CONFLICT has made; whether there were any that weren't staged yet.
+    async fn add_conflicting(&self, targets: &[Target], before: &mut [Images], after: &[Images]) -> Outcome<bool> {
+        let mut found = false;
+        for ((target, before), after) in targets.iter().zip(before).zip(after) {
+            let new: Vec<Key> = after.keys().filter(|key| !before.contains_key(*key)).cloned().collect();
+            if new.is_empty() {
+                continue;
+            }
+            for row in self.read_keys(&target.home, &new).await?.into_iter().flatten() {
+                found = true;
+                before.insert(target.home.table.table.key_of(&row), row);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Writes what has changed. False when somebody else has changed one of the rows meanwhile.
+    async fn write_difference(&mut self, targets: &[Target], before: Vec<Images>, after: Vec<Images>, plain_insert: bool) -> Outcome<bool> {
+        let mut changes: Vec<(Arc<Home>, Key, Buffered)> = Vec::new();
+        for ((target, mut before), after) in targets.iter().zip(before).zip(after) {
+            let home = &target.home;
+            for (key, row) in after {
+                let was = before.remove(&key);
+                if was.as_ref() != Some(&row) {
+                    changes.push((
+                        home.clone(),
+                        key,
+                        Buffered {
+                            home: home.clone(),
+                            before: was,
+                            after: Some(row),
+                        },
+                    ));
+                }
+            }
+            changes.extend(before.into_iter().map(|(key, was)| {
+                (
+                    home.clone(),
+                    key,
+                    Buffered {
+                        home: home.clone(),
+                        before: Some(was),
+                        after: None,
+                    },
+                )
+            }));
+        }
+        if self.block.is_open() {
+            return self.buffer(changes).await;
+        }
+        let writes: Vec<(&Arc<Home>, Change)> = changes
+            .iter()
+            .filter_map(|(home, key, written)| Some((home, written.to_change(key)?)))
+            .collect();
+        let written = match &writes[..] {
+            [] => true,
+            [(home, change)] => self.write_one(home, change.clone()).await? != Applied::Refused,
+            many => {
+                let home = many[0].0;
+                let changes: Vec<_> = many.iter().map(|(home, change)| (&home.table, change.clone())).collect();
+                home.store.write_all(&changes).await.map_err(|error| store_error(&error, home))?
+            }
+        };
+        if !written && plain_insert {
+            return Err(self.taken_key(&writes).await?.into());
+        }
+        Ok(written)
+    }
+
+    /// Keeps the changes for COMMIT. A new row whose key is taken is known here already.
+    async fn buffer(&mut self, changes: Vec<(Arc<Home>, Key, Buffered)>) -> Outcome<bool> {
+        for (home, key, written) in &changes {
+            if written.before.is_none() && self.read_keys(home, std::slice::from_ref(key)).await?.iter().any(Option::is_some) {
+                return Err(duplicate_key(home, key).into());
+            }
+        }
+        for (home, key, written) in changes {
+            self.block.write(&home, key, written.before, written.after);
+        }
+        Ok(true)
+    }
+
+    /// The error of an INSERT whose key is taken.
+    async fn taken_key(&self, writes: &[(&Arc<Home>, Change)]) -> Outcome<PgError> {
+        for (home, change) in writes {
+            if self
+                .read_keys(home, std::slice::from_ref(&change.key))
+                .await?
+                .iter()
+                .any(Option::is_some)
+            {
+                return Ok(duplicate_key(home, &change.key));
+            }
+        }
+        // It was there a moment ago, and is gone again.
+        Ok(writes.first().map_or_else(
+            || PgError::error(sqlstate::INTERNAL_ERROR, "nothing to insert"),
+            |(home, _)| conflict(home),
+        ))
+    }
+}
+
+/// The statement that puts rows into PostgreSQL's own table. Generated columns compute themselves.
+fn stage(table: &Table, rows: &Images) -> String {
+    let columns: Vec<_> = table
+        .columns
+        .iter()
+        .filter(|column| !column.generated)
+        .map(flywheel_types::Column::to_sql)
+        .collect();
+    let columns = columns.join(", ");
+    let rows: Vec<Row> = rows.values().cloned().collect();
+    let name = table.name.to_sql();
+    format!(
+        "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM json_populate_recordset(NULL::{name}, {})",
+        literal(&rows_as_json(table, &rows))
+    )
+}
+
+fn decode(table: &Table, rows: &Rows) -> Option<Vec<Row>> {
+    let value = |(column, bytes): (&flywheel_types::Column, &Option<bytes::Bytes>)| match bytes {
+        None => Some(Value::Null),
+        Some(bytes) if column.ty.scalar == Scalar::Other => text::decode_canonical(&column.ty, std::str::from_utf8(bytes).ok()?),
+        Some(bytes) => binary::decode(&column.ty, bytes),
+    };
+    rows.rows
+        .iter()
+        .map(|row| table.columns.iter().zip(row).map(value).collect())
+        .collect()
+}

@@ -1,0 +1,135 @@
+//! A client's socket with its buffers.
+
+use bytes::BytesMut;
+use flywheel_wire::startup::{self, StartupError, StartupPacket};
+use flywheel_wire::{Frame, FrameError, PgError, backend, frame, sqlstate};
+use thiserror::Error;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Past this much, an answer is sent before more of it is made.
+const SEND_THRESHOLD: usize = 32 * 1024;
+
+/// Why a client's stream ends.
+#[derive(Debug, Error)]
+pub(crate) enum ClientError {
+    /// It has gone, in good order or not.
+    #[error("client has gone")]
+    Gone,
+    /// The socket failed.
+    #[error("client socket: {0}")]
+    Io(#[from] std::io::Error),
+    /// It sent what can't be a message; nothing after it can be read.
+    #[error("client sent a bad message: {0}")]
+    Frame(#[from] FrameError),
+    /// It sent what can't be a startup packet.
+    #[error("client sent a bad startup packet: {0}")]
+    Startup(#[from] StartupError),
+}
+
+impl ClientError {
+    /// What to tell the client before the connection is closed; `None` when it can't hear.
+    pub(crate) fn farewell(&self) -> Option<PgError> {
+        match self {
+            Self::Gone | Self::Io(_) => None,
+            Self::Frame(error @ FrameError::TooLong { .. }) => Some(
+                PgError::fatal(sqlstate::PROGRAM_LIMIT_EXCEEDED, error.to_string())
+                    .with_hint("Send the data in smaller pieces, with COPY for instance, or raise `limits.max_message_size`."),
+            ),
+            Self::Frame(error) => Some(PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
+            Self::Startup(error) => Some(
+                PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())
+                    .with_hint("This port speaks PostgreSQL's protocol, version 3."),
+            ),
+        }
+    }
+}
+
+/// A client's socket: messages in, a buffer of answers out.
+#[derive(Debug)]
+pub(crate) struct Client {
+    stream: TcpStream,
+    incoming: BytesMut,
+    /// Answers not yet sent.
+    pub(crate) out: BytesMut,
+    max_message: usize,
+}
+
+impl Client {
+    /// A client that hasn't logged in: its messages are bounded tightly.
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            incoming: BytesMut::with_capacity(4096),
+            out: BytesMut::with_capacity(4096),
+            max_message: frame::MAX_LOGIN_MESSAGE,
+        }
+    }
+
+    /// Allows longer messages, once logged in.
+    pub(crate) fn set_max_message(&mut self, bytes: usize) {
+        self.max_message = bytes;
+    }
+
+    /// The next message. Answers that wait are sent first when it isn't there yet.
+    pub(crate) async fn next_frame(&mut self) -> Result<Frame, ClientError> {
+        loop {
+            if let Some(frame) = frame::take(&mut self.incoming, self.max_message)? {
+                return Ok(frame);
+            }
+            self.send().await?;
+            self.read().await?;
+        }
+    }
+
+    /// The next packet of the startup.
+    pub(crate) async fn next_startup(&mut self) -> Result<StartupPacket, ClientError> {
+        loop {
+            if let Some(packet) = startup::take(&mut self.incoming)? {
+                return Ok(packet);
+            }
+            self.read().await?;
+        }
+    }
+
+    /// Answers SSLRequest and GSSENCRequest: no. What the client had already sent behind it can't be meant for the connection that follows.
+    pub(crate) async fn refuse_encryption(&mut self) -> Result<(), ClientError> {
+        if !self.incoming.is_empty() {
+            return Err(StartupError::Layout.into());
+        }
+        self.stream.write_all(b"N").await?;
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<(), ClientError> {
+        match self.stream.read_buf(&mut self.incoming).await? {
+            0 => Err(ClientError::Gone),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends what waits.
+    pub(crate) async fn send(&mut self) -> Result<(), ClientError> {
+        if !self.out.is_empty() {
+            self.stream.write_all(&self.out).await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+
+    /// Sends what waits when it is much: a slow client slows the statement down instead of filling memory.
+    pub(crate) async fn send_if_much(&mut self) -> Result<(), ClientError> {
+        if self.out.len() >= SEND_THRESHOLD {
+            self.send().await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells the client why, and closes.
+    pub(crate) async fn close_with(&mut self, error: &PgError) {
+        backend::error_response(&mut self.out, error);
+        let _ = self.send().await;
+        let _ = self.stream.shutdown().await;
+    }
+}

@@ -1,0 +1,11 @@
+//! The client's side: its socket, its login, its cancel requests.
+
+mod authentication;
+mod client;
+mod registry;
+mod startup;
+
+pub(crate) use authentication::Authenticator;
+pub(crate) use client::{Client, ClientError};
+pub(crate) use registry::{Registered, Registry};
+pub(crate) use startup::{Login, Purpose, receive};

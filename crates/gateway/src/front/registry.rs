@@ -1,0 +1,81 @@
+//! Sessions by the key that a CancelRequest names them with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use flywheel_postgres::{CancelKey, cancel};
+use rand::Rng;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
+
+/// What a cancel request acts on.
+#[derive(Debug, Default)]
+pub(crate) struct SessionHandle {
+    /// The server connection that runs the session's statement. Held while a cancel is under way, so that the connection can't
+    /// go to another session in between.
+    pub(crate) server: AsyncMutex<Option<CancelKey>>,
+    /// Wakes a session that waits for a store.
+    pub(crate) interrupt: Notify,
+}
+
+/// All sessions.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    sessions: Mutex<HashMap<(i32, [u8; 4]), Arc<SessionHandle>>>,
+}
+
+/// A session's place in the registry; it leaves when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    registry: Arc<Registry>,
+    pub(crate) process_id: i32,
+    pub(crate) secret_key: [u8; 4],
+    pub(crate) handle: Arc<SessionHandle>,
+}
+
+impl Registry {
+    pub(crate) fn register(self: &Arc<Self>) -> Registered {
+        let handle = Arc::new(SessionHandle::default());
+        let mut sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        loop {
+            let key = (rand::rng().random_range(1..=i32::MAX), rand::rng().random());
+            if let std::collections::hash_map::Entry::Vacant(place) = sessions.entry(key) {
+                place.insert(handle.clone());
+                return Registered {
+                    registry: self.clone(),
+                    process_id: key.0,
+                    secret_key: key.1,
+                    handle,
+                };
+            }
+        }
+    }
+
+    /// Cancels what the session does now. An unknown key is ignored, as PostgreSQL ignores it.
+    pub(crate) async fn cancel(&self, process_id: i32, secret_key: &[u8]) {
+        let Ok(secret) = <[u8; 4]>::try_from(secret_key) else { return };
+        let handle = self
+            .sessions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(&(process_id, secret))
+            .cloned();
+        let Some(handle) = handle else { return };
+        handle.interrupt.notify_waiters();
+        let server = handle.server.lock().await;
+        if let Some(key) = &*server
+            && let Err(error) = cancel(key).await
+        {
+            tracing::warn!(%error, "cancel request could not be passed on");
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.registry
+            .sessions
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(&(self.process_id, self.secret_key));
+    }
+}

@@ -1,0 +1,116 @@
+//! What a gateway is made of, as values: `main` reads the configuration, tests write them down.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flywheel_postgres::Pool;
+use flywheel_store::Store;
+use flywheel_types::TableName;
+
+/// How clients prove who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// They don't.
+    Trust,
+    /// SCRAM-SHA-256 (RFC 7677).
+    ScramSha256,
+}
+
+/// A user that may log in.
+#[derive(Clone)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The password, or its verifier in PostgreSQL's form `SCRAM-SHA-256$iterations:salt$stored:server`.
+    pub password: Option<String>,
+}
+
+impl std::fmt::Debug for User {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("User").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// How a table's rows lie, with columns by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LayoutChoice {
+    /// One hash, or one item, for each row.
+    Hash,
+    /// A sorted set for each partition.
+    SortedSet {
+        /// The score column.
+        score: String,
+    },
+}
+
+/// A table that is homed in a store.
+#[derive(Debug, Clone)]
+pub struct TableHome {
+    /// The table.
+    pub name: TableName,
+    /// Its store's name in the configuration.
+    pub store_name: String,
+    /// Its store.
+    pub store: Arc<dyn Store>,
+    /// Its name in the store.
+    pub physical_name: String,
+    /// How its rows lie.
+    pub layout: LayoutChoice,
+    /// The column after which a row is gone.
+    pub expires_at: Option<String>,
+    /// Whether it may be read whole.
+    pub allow_scan: bool,
+    /// Whether it may be dropped with rows in it.
+    pub allow_drop: bool,
+    /// Strongly consistent reads.
+    pub consistent_read: bool,
+}
+
+/// What a route asks of a statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatementKind {
+    /// It only reads.
+    Read,
+    /// It may write.
+    Write,
+}
+
+/// Where relational statements go: the first route that matches decides.
+#[derive(Debug, Clone, Default)]
+pub struct Route {
+    /// Only this user's.
+    pub user: Option<String>,
+    /// Only statements of this kind.
+    pub kind: Option<StatementKind>,
+    /// Only statements all of whose tables are among these; empty: any.
+    pub tables: Vec<TableName>,
+    /// To a replica rather than the primary.
+    pub to_replicas: bool,
+}
+
+/// Everything a gateway needs.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The database's name to clients.
+    pub database: String,
+    /// How clients log in.
+    pub authentication: Authentication,
+    /// Who may. Empty together with [`Authentication::Trust`]: anybody.
+    pub users: Vec<User>,
+    /// How many clients at once.
+    pub max_connections: usize,
+    /// The longest message of a client, in bytes.
+    pub max_message_size: usize,
+    /// How long a client may take to log in.
+    pub login_timeout: Duration,
+    /// How many rows one statement may read from one store table.
+    pub max_fetch_rows: usize,
+    /// The catalogue store.
+    pub primary: Pool,
+    /// Its replicas.
+    pub replicas: Vec<Pool>,
+    /// Where relational statements go.
+    pub routes: Vec<Route>,
+    /// Tables homed elsewhere.
+    pub tables: Vec<TableHome>,
+}

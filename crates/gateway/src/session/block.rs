@@ -1,0 +1,136 @@
+//! What a transaction block has done that PostgreSQL doesn't know of: the session's settings, and writes to store tables, which wait
+//! here for COMMIT.
+
+use std::sync::Arc;
+
+use flywheel_plan::Home;
+use flywheel_postgres::Settings;
+use flywheel_store::{Change, Effect, Expect};
+use flywheel_types::{Key, Row, TableName};
+use indexmap::IndexMap;
+
+/// A row that the block has written.
+#[derive(Debug, Clone)]
+pub(crate) struct Buffered {
+    pub(crate) home: Arc<Home>,
+    /// The row as the block found it in the store; `None`: it wasn't there.
+    pub(crate) before: Option<Row>,
+    /// The row as the block leaves it.
+    pub(crate) after: Option<Row>,
+}
+
+/// Rows written, by table and key.
+pub(crate) type Writes = IndexMap<(TableName, Key), Buffered>;
+
+#[derive(Debug, Clone)]
+struct State {
+    settings: Settings,
+    writes: Writes,
+}
+
+/// The state of a transaction block; empty outside one.
+#[derive(Debug, Default)]
+pub(crate) struct Block {
+    start: Option<State>,
+    savepoints: Vec<(String, State)>,
+    pub(crate) writes: Writes,
+}
+
+impl Block {
+    /// A block begins.
+    pub(crate) fn begin(&mut self, settings: &Settings) {
+        if self.start.is_none() {
+            self.start = Some(State {
+                settings: settings.clone(),
+                writes: Writes::new(),
+            });
+        }
+    }
+
+    /// Whether a block is open.
+    pub(crate) fn is_open(&self) -> bool {
+        self.start.is_some()
+    }
+
+    /// The block ends; when it is rolled back, the settings are again what they were at its beginning.
+    pub(crate) fn end(&mut self, rolled_back: bool, settings: &mut Settings) {
+        if let (Some(start), true) = (self.start.take(), rolled_back) {
+            *settings = start.settings;
+        }
+        self.savepoints.clear();
+        self.writes.clear();
+    }
+
+    pub(crate) fn savepoint(&mut self, name: String, settings: &Settings) {
+        self.savepoints.push((
+            name,
+            State {
+                settings: settings.clone(),
+                writes: self.writes.clone(),
+            },
+        ));
+    }
+
+    /// Back to the latest savepoint of this name, which stays.
+    pub(crate) fn rollback_to(&mut self, name: &str, settings: &mut Settings) {
+        if let Some(at) = self.savepoints.iter().rposition(|(each, _)| each == name) {
+            self.savepoints.truncate(at + 1);
+            let state = self.savepoints[at].1.clone();
+            self.writes = state.writes;
+            *settings = state.settings;
+        }
+    }
+
+    pub(crate) fn release(&mut self, name: &str) {
+        if let Some(at) = self.savepoints.iter().rposition(|(each, _)| each == name) {
+            self.savepoints.truncate(at);
+        }
+    }
+
+    /// The writes to a table.
+    pub(crate) fn of_table<'a>(&'a self, table: &'a TableName) -> impl Iterator<Item = (&'a Key, &'a Buffered)> {
+        self.writes
+            .iter()
+            .filter(move |((name, _), _)| name == table)
+            .map(|((_, key), buffered)| (key, buffered))
+    }
+
+    /// What the block says of a row; `None`: nothing.
+    pub(crate) fn get(&self, table: &TableName, key: &Key) -> Option<&Buffered> {
+        if self.writes.is_empty() {
+            None
+        } else {
+            self.writes.get(&(table.clone(), key.clone()))
+        }
+    }
+
+    /// Notes a row's new state. `before` is the row as it was read from the store, used the first time only.
+    pub(crate) fn write(&mut self, home: &Arc<Home>, key: Key, before: Option<Row>, after: Option<Row>) {
+        self.writes
+            .entry((home.name().clone(), key))
+            .and_modify(|buffered| buffered.after.clone_from(&after))
+            .or_insert_with(|| Buffered {
+                home: home.clone(),
+                before,
+                after,
+            });
+    }
+}
+
+impl Buffered {
+    /// The write that COMMIT makes of it: on condition that the row is still as the block found it. `None` when nothing is to be done.
+    pub(crate) fn to_change(&self, key: &Key) -> Option<Change> {
+        let expect = match (&self.before, &self.after) {
+            (None, None) => return None,
+            (before, after) if before == after => return None,
+            (Some(before), _) => Expect::Unchanged(before.clone()),
+            (None, _) => Expect::Absent,
+        };
+        let effect = self.after.clone().map_or(Effect::Delete, Effect::Put);
+        Some(Change {
+            key: key.clone(),
+            expect,
+            effect,
+        })
+    }
+}

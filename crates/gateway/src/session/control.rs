@@ -1,0 +1,237 @@
+//! Statements that change the session: transaction blocks, settings, prepared statements. Most are relayed, and noted once they are done.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use flywheel_plan::Home;
+use flywheel_sql::{SessionEffect, Statement, Verb};
+use flywheel_store::{Change, StoreTable};
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::{PgError, sqlstate};
+
+use super::relay::Step;
+use super::{Failure, Outcome, Session};
+use crate::analysis::Analysis;
+use crate::error::{conflict, store_error};
+
+impl Session {
+    /// Notes what a statement that the server has carried out did to the session. `tag` is the server's command tag.
+    pub(super) async fn note_completed(&mut self, analysis: &Analysis, position: usize, tag: &str) -> Outcome<()> {
+        if analysis.is_plain {
+            return Ok(());
+        }
+        let Some(statement) = analysis.statements.get(position) else {
+            return Ok(());
+        };
+        let text = &analysis.text;
+        match statement.verb {
+            Verb::Begin => self.block.begin(&self.settings),
+            // COMMIT of a failed block is answered with ROLLBACK.
+            Verb::Commit | Verb::Rollback | Verb::PrepareTransaction => {
+                self.block.end(tag == "ROLLBACK", &mut self.settings);
+                self.note_settings();
+            }
+            Verb::Savepoint => self.block.savepoint(savepoint_name(statement, text), &self.settings),
+            Verb::RollbackTo => {
+                self.block.rollback_to(&savepoint_name(statement, text), &mut self.settings);
+                self.note_settings();
+            }
+            Verb::Release => self.block.release(&savepoint_name(statement, text)),
+            _ => {}
+        }
+        self.note_effect(statement, analysis, position);
+        Ok(())
+    }
+
+    fn note_effect(&mut self, statement: &Statement, analysis: &Analysis, position: usize) {
+        match &statement.session {
+            SessionEffect::None => {}
+            SessionEffect::Set { name } if matches!(name.as_str(), "role" | "session authorization" | "transaction characteristics") => {
+                self.pin("a changed role or transaction default");
+            }
+            SessionEffect::Set { name } => {
+                self.settings.set(name, analysis.statement_text(position));
+                self.note_settings();
+            }
+            SessionEffect::Reset { name } => {
+                match name {
+                    Some(name) => match self.base.get(name) {
+                        Some(statement) => self.settings.set(name, statement.to_owned()),
+                        None => self.settings.reset(name),
+                    },
+                    None => self.settings = self.base.clone(),
+                }
+                self.forget_server_settings();
+            }
+            SessionEffect::DiscardAll => {
+                self.settings = self.base.clone();
+                self.statements.clear();
+                self.portals.clear();
+                self.unpin();
+                self.forget_server_settings();
+                if let Some(lease) = self.held_server() {
+                    lease.forget_all_prepared();
+                }
+            }
+            SessionEffect::Pins(reason) => self.pin(reason),
+        }
+    }
+
+    /// The server connection has the session's settings, since the statement that changed them ran on it.
+    fn note_settings(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.note_settings(&self.settings);
+        }
+    }
+
+    /// The server's defaults aren't the session's: they are set again before the connection's next statement.
+    fn forget_server_settings(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.forget_settings();
+        }
+    }
+
+    /// Whether a statement that controls the transaction has more to do than the server can: there are writes to store tables.
+    pub(super) fn must_handle(&self, verb: Verb) -> bool {
+        verb.is_transaction_control() && !self.block.writes.is_empty()
+    }
+
+    /// A transaction control statement while writes to store tables wait. The answer's tag.
+    pub(super) async fn transaction_control(&mut self, analysis: &Analysis, position: usize) -> Outcome<String> {
+        let statement = &analysis.statements[position];
+        match statement.verb {
+            Verb::Commit if self.status != TransactionStatus::Failed => self.commit(analysis.statement_text(position)).await,
+            Verb::PrepareTransaction => {
+                let message = "a transaction that has written to store tables can't be prepared for a two-phase commit";
+                Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+                    .with_hint("Use COMMIT.")
+                    .into())
+            }
+            _ => {
+                let tag = self.on_server(analysis.statement_text(position)).await?;
+                self.note_completed(analysis, position, &tag).await?;
+                Ok(tag)
+            }
+        }
+    }
+
+    /// COMMIT with writes to a store: PostgreSQL checks all it can still refuse, the store writes atomically on condition that the rows are as
+    /// the block found them, PostgreSQL commits.
+    pub(super) async fn commit(&mut self, text: &str) -> Outcome<String> {
+        self.on_server("SET CONSTRAINTS ALL IMMEDIATE").await?;
+        if let Err(failure) = self.write_block().await {
+            // The block ends with its COMMIT, as it does in PostgreSQL when a deferred constraint fails.
+            if let Failure::Statement(_) = failure {
+                self.on_server("ROLLBACK").await?;
+                self.block.end(true, &mut self.settings);
+                self.note_settings();
+            }
+            return Err(failure);
+        }
+        let committed = self.on_server(text).await;
+        self.block.end(committed.is_err(), &mut self.settings);
+        self.note_settings();
+        committed.map_err(|failure| match failure {
+            Failure::Statement(error) => {
+                Failure::Statement(error.with_detail("The block's writes to store tables had been made already and stay."))
+            }
+            other => other,
+        })
+    }
+
+    /// Carries the block's writes to their store.
+    async fn write_block(&mut self) -> Outcome<()> {
+        let changes: Vec<(Arc<Home>, Change)> = self
+            .block
+            .writes
+            .iter()
+            .filter_map(|((_, key), buffered)| Some((buffered.home.clone(), buffered.to_change(key)?)))
+            .collect();
+        let Some((home, _)) = changes.first().cloned() else { return Ok(()) };
+        let by_table: Vec<(&StoreTable, Change)> = changes.iter().map(|(home, change)| (&home.table, change.clone())).collect();
+        // Not to be interrupted: whether it was carried out must be known.
+        match home.store.write_all(&by_table).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(conflict(&home).into()),
+            Err(error) => Err(store_error(&error, &home).into()),
+        }
+    }
+
+    /// Runs a statement on the server, its answer kept back; its tag.
+    pub(crate) async fn on_server(&mut self, sql: &str) -> Outcome<String> {
+        let lease = self.server().await?;
+        match lease.query(sql).await {
+            Ok(results) => {
+                self.follow_server();
+                Ok(results.into_iter().next_back().map(|rows| rows.tag).unwrap_or_default())
+            }
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+
+    /// Puts PostgreSQL's side of an open block into the failed state, after an error that arose on Flywheel's side.
+    pub(super) async fn fail_block(&mut self, error: &PgError) -> Outcome<()> {
+        if self.status != TransactionStatus::InTransaction {
+            return Ok(());
+        }
+        let quote = |text: &str| flywheel_plan::literal(text);
+        let raise = format!(
+            "DO $flywheel$ BEGIN RAISE EXCEPTION USING ERRCODE = {}, MESSAGE = {}; END $flywheel$",
+            quote(error.code()),
+            quote(&error.message().replace("$flywheel$", ""))
+        );
+        match self.on_server(&raise).await {
+            Err(session @ Failure::Session(_)) => Err(session),
+            _ => Ok(()),
+        }
+    }
+
+    /// DEALLOCATE of statements that were prepared by protocol: they go by other names on the server. `None`: it is the server's business.
+    pub(super) fn deallocate(&mut self, analysis: &Analysis) -> Option<&'static str> {
+        let [statement] = &analysis.statements[..] else { return None };
+        if !statement.tokens.first()?.is_keyword(&analysis.text, "deallocate") {
+            return None;
+        }
+        let name = statement.tokens.last()?.identifier(&analysis.text);
+        if name == "all" {
+            self.statements.retain(|name, _| name.is_empty());
+            if self.is_pinned() {
+                // Statements prepared by SQL are on the server; all of its statements go together.
+                if let Some(lease) = self.held_server() {
+                    lease.forget_all_prepared();
+                }
+                return None;
+            }
+            return Some("DEALLOCATE ALL");
+        }
+        self.statements.remove(name.as_ref()).map(|_| "DEALLOCATE")
+    }
+
+    /// Relays one statement of a text; its ReadyForQuery is kept back.
+    pub(super) async fn relay_part(&mut self, analysis: &Arc<Analysis>, position: usize, text: &str) -> Outcome<()> {
+        let lease = self.server().await?;
+        if let Err(error) = lease.put_query(text) {
+            return Err(self.server_failed(&error));
+        }
+        self.unnamed_on_server = None;
+        self.send_to_server().await?;
+        let step = Step::Query {
+            analysis: analysis.clone(),
+            first: position,
+            show_ready: false,
+        };
+        if self.drain(VecDeque::from([step])).await?.failed {
+            Err(Failure::Told)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+fn savepoint_name(statement: &Statement, text: &str) -> String {
+    statement
+        .tokens
+        .last()
+        .map(|token| token.identifier(text).into_owned())
+        .unwrap_or_default()
+}

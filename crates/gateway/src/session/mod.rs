@@ -1,0 +1,229 @@
+//! One client's session, from login to goodbye.
+
+mod batch;
+mod block;
+mod control;
+mod extended;
+mod prepared;
+mod relay;
+mod server;
+mod simple;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use flywheel_postgres::{Lease, Settings};
+use flywheel_wire::backend::{self, TransactionStatus};
+use flywheel_wire::{Frame, PgError, frontend, sqlstate};
+
+pub(crate) use block::{Block, Buffered};
+pub(crate) use prepared::{BoundPortal, PreparedStatement};
+
+use crate::front::{Client, ClientError, Login, Registered};
+use crate::gateway::Shared;
+
+/// A session's state. Methods are spread over the files of this folder and of `execute/`.
+pub(crate) struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) client: Client,
+    user: String,
+    registered: Registered,
+    /// The server connection, while one is needed.
+    lease: Option<Lease>,
+    /// Why the server connection stays with this session until its end.
+    pinned: Option<&'static str>,
+    /// A batch has been flushed to the server without its Sync.
+    unsynced: bool,
+    /// Settings from the startup packet.
+    base: Settings,
+    /// Settings as they are now.
+    pub(crate) settings: Settings,
+    /// Settings that the server reports, as the client knows them.
+    pub(crate) reported: HashMap<String, String>,
+    pub(crate) status: TransactionStatus,
+    pub(crate) block: Block,
+    statements: HashMap<String, Arc<PreparedStatement>>,
+    portals: HashMap<String, BoundPortal>,
+    /// Which of the session's statements the server connection's unnamed statement is.
+    unnamed_on_server: Option<Arc<PreparedStatement>>,
+    /// Messages of the extended protocol that wait for Sync or Flush.
+    batch: Vec<batch::Message>,
+    batch_bytes: usize,
+    /// An error has ended the batch; what follows is ignored up to Sync.
+    skipping: bool,
+}
+
+/// Why something failed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// A statement failed; the session goes on.
+    Statement(PgError),
+    /// A statement failed on the server, whose error the client has been told already.
+    Told,
+    /// The session ends.
+    Session(End),
+}
+
+/// Why a session ends.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The client's side.
+    Client(ClientError),
+    /// An error after which nothing can be promised.
+    Fatal(PgError),
+}
+
+impl From<PgError> for Failure {
+    fn from(error: PgError) -> Self {
+        Self::Statement(error)
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::Session(End::Client(error))
+    }
+}
+
+impl From<ClientError> for End {
+    fn from(error: ClientError) -> Self {
+        Self::Client(error)
+    }
+}
+
+/// The outcome of a part of a statement.
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+impl Session {
+    /// A session for a client that has proved who it is.
+    pub(crate) fn new(shared: Arc<Shared>, client: Client, login: Login, registered: Registered) -> Self {
+        Self {
+            shared,
+            client,
+            user: login.user,
+            registered,
+            lease: None,
+            pinned: None,
+            unsynced: false,
+            settings: login.settings.clone(),
+            base: login.settings,
+            reported: HashMap::new(),
+            status: TransactionStatus::Idle,
+            block: Block::default(),
+            statements: HashMap::new(),
+            portals: HashMap::new(),
+            unnamed_on_server: None,
+            batch: Vec::new(),
+            batch_bytes: 0,
+            skipping: false,
+        }
+    }
+
+    /// Serves the client until it goes, and gives the server connection back clean.
+    pub(crate) async fn run(mut self, values: &[(String, String)]) {
+        let mut shutdown = self.shared.shutdown.subscribe();
+        let end = match self.greet(values).await {
+            Ok(()) => self.serve(&mut shutdown).await,
+            Err(end) => end,
+        };
+        match end {
+            End::Client(error) => {
+                if let Some(farewell) = error.farewell() {
+                    tracing::info!(user = self.user, %error, "session ended");
+                    self.client.close_with(&farewell).await;
+                }
+            }
+            End::Fatal(error) => {
+                tracing::info!(user = self.user, %error, "session ended");
+                self.client.close_with(&error).await;
+            }
+        }
+        self.leave().await;
+    }
+
+    /// The end of the startup: settings, key, ReadyForQuery.
+    async fn greet(&mut self, values: &[(String, String)]) -> Result<(), End> {
+        self.reported = match self.initial_parameters(values).await {
+            Ok(parameters) => parameters,
+            Err(error) => return Err(End::Fatal(error)),
+        };
+        let out = &mut self.client.out;
+        backend::authentication_ok(out);
+        let mut reported: Vec<_> = self.reported.iter().collect();
+        reported.sort();
+        for (name, value) in reported {
+            backend::parameter_status(out, name, value);
+        }
+        backend::backend_key_data(out, self.registered.process_id, &self.registered.secret_key);
+        backend::ready_for_query(out, TransactionStatus::Idle);
+        self.client.set_max_message(self.shared.options.max_message_size);
+        Ok(())
+    }
+
+    async fn serve(&mut self, shutdown: &mut tokio::sync::watch::Receiver<bool>) -> End {
+        loop {
+            let idle = self.status == TransactionStatus::Idle && self.batch.is_empty();
+            let frame = tokio::select! {
+                biased;
+                _ = shutdown.wait_for(|stop| *stop), if idle => {
+                    return End::Fatal(PgError::fatal(sqlstate::ADMIN_SHUTDOWN, "terminating connection due to administrator command"));
+                }
+                frame = self.client.next_frame() => frame,
+            };
+            let done = match frame {
+                Ok(frame) if frame.tag() == frontend::tag::TERMINATE => return End::Client(ClientError::Gone),
+                Ok(frame) => self.message(frame).await,
+                Err(error) => return End::Client(error),
+            };
+            if let Err(end) = done {
+                return end;
+            }
+        }
+    }
+
+    async fn message(&mut self, frame: Frame) -> Result<(), End> {
+        use frontend::tag;
+        match frame.tag() {
+            tag::QUERY => self.simple_query(&frame).await,
+            tag::FUNCTION_CALL => self.function_call(&frame).await,
+            tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE | tag::FLUSH | tag::SYNC => self.extended(&frame).await,
+            // What a client still sends of a COPY that has failed is ignored, as PostgreSQL ignores it.
+            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => Ok(()),
+            other => Err(End::Fatal(PgError::fatal(
+                sqlstate::PROTOCOL_VIOLATION,
+                format!("invalid frontend message type {other}"),
+            ))),
+        }
+    }
+
+    /// Ends the answer to a simple Query or a Sync.
+    async fn ready(&mut self) -> Result<(), End> {
+        if self.status == TransactionStatus::Idle {
+            // Portals end with their transaction.
+            self.portals.clear();
+        }
+        backend::ready_for_query(&mut self.client.out, self.status);
+        self.release().await;
+        self.client.send_if_much().await?;
+        Ok(())
+    }
+
+    /// 25P02 inside a failed block.
+    pub(crate) fn check_not_failed(&self) -> Outcome<()> {
+        if self.status == TransactionStatus::Failed {
+            let message = "current transaction is aborted, commands ignored until end of transaction block";
+            return Err(PgError::error(sqlstate::IN_FAILED_TRANSACTION, message).into());
+        }
+        Ok(())
+    }
+
+    /// Waits for a store, unless the client cancels.
+    pub(crate) async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Outcome<T> {
+        tokio::select! {
+            done = work => Ok(done),
+            () = self.registered.handle.interrupt.notified() => {
+                Err(PgError::error(sqlstate::QUERY_CANCELED, "canceling statement due to user request").into())
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Bytes to the server and back.
+//!
+//! What is sent is noted as a list of [`Step`]s; [`Session::drain`] reads the answer along that list, forwards what is the client's, and
+//! keeps back what belongs to messages that Flywheel put in itself.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flywheel_sql::Verb;
+use flywheel_wire::frame::Piece;
+use flywheel_wire::{Frame, PgError, frontend, reply};
+
+use super::{End, Failure, Outcome, PreparedStatement, Session};
+use crate::analysis::Analysis;
+
+/// What the next part of the server's answer belongs to.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// An answer that Flywheel gives itself, in its turn.
+    Local(Bytes),
+    /// Parse of the statement of this name on the server: kept back when Flywheel put it in.
+    Parse { server_name: String, show: bool },
+    /// Bind, Describe of a portal, or Close: one message.
+    Short,
+    /// Describe of a statement: ParameterDescription, then RowDescription or NoData.
+    DescribeStatement,
+    /// Execute of this statement: rows, then its end.
+    Execute(Arc<PreparedStatement>),
+    /// A simple Query, up to ReadyForQuery, which is the client's only when it asked for one.
+    Query {
+        analysis: Arc<Analysis>,
+        first: usize,
+        show_ready: bool,
+    },
+    /// FunctionCall, up to ReadyForQuery.
+    FunctionCall,
+    /// Sync's ReadyForQuery.
+    Ready { show: bool },
+}
+
+/// What came of a batch.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Drained {
+    /// An ErrorResponse came.
+    pub(super) failed: bool,
+    /// A COPY FROM STDIN has swallowed the Sync that was sent behind it: the client will send another.
+    pub(super) sync_swallowed: bool,
+}
+
+impl Session {
+    /// Reads the server's answer along `steps`.
+    pub(super) async fn drain(&mut self, mut steps: VecDeque<Step>) -> Outcome<Drained> {
+        let mut drained = Drained::default();
+        while let Some(step) = steps.pop_front() {
+            match step {
+                Step::Local(bytes) => self.client.out.extend_from_slice(&bytes),
+                step => {
+                    if self.drain_step(&step, &mut drained).await? {
+                        continue;
+                    }
+                    // An error: the server ignores what follows up to Sync, and so do we.
+                    self.forget_unprepared(std::iter::once(&step).chain(&steps));
+                    steps.retain(|step| matches!(step, Step::Ready { .. }));
+                    if drained.sync_swallowed {
+                        steps.clear();
+                    }
+                }
+            }
+            if drained.sync_swallowed {
+                steps.retain(|step| !matches!(step, Step::Ready { .. }));
+            }
+            self.client.send_if_much().await?;
+        }
+        self.follow_server();
+        Ok(drained)
+    }
+
+    /// Reads one step's answer; false when it was an error.
+    async fn drain_step(&mut self, step: &Step, drained: &mut Drained) -> Outcome<bool> {
+        let mut completed = match step {
+            Step::Query { first, .. } => *first,
+            _ => 0,
+        };
+        loop {
+            let frame = match self.next_piece().await? {
+                Piece::Bulk(bytes) => {
+                    self.client.out.extend_from_slice(&bytes);
+                    self.client.send_if_much().await?;
+                    continue;
+                }
+                Piece::Message(frame) => frame,
+            };
+            match frame.tag() {
+                reply::tag::NOTICE_RESPONSE | reply::tag::NOTIFICATION_RESPONSE => self.forward(&frame),
+                reply::tag::PARAMETER_STATUS => self.parameter_status(&frame),
+                reply::tag::ERROR_RESPONSE => {
+                    drained.failed = true;
+                    self.forward(&frame);
+                    if !matches!(step, Step::Query { .. } | Step::FunctionCall | Step::Ready { .. }) {
+                        return Ok(false);
+                    }
+                }
+                reply::tag::READY_FOR_QUERY => {
+                    self.follow_server();
+                    match step {
+                        Step::Query { show_ready: true, .. } | Step::FunctionCall | Step::Ready { show: true } => self.forward(&frame),
+                        _ => {}
+                    }
+                    return Ok(true);
+                }
+                reply::tag::COPY_IN_RESPONSE => {
+                    self.forward(&frame);
+                    self.copy_in(matches!(step, Step::Execute(_)), drained).await?;
+                }
+                reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE => {
+                    self.forward(&frame);
+                    let tag = reply::command_tag(&frame).unwrap_or_default();
+                    match step {
+                        Step::Query { analysis, .. } => {
+                            let analysis = analysis.clone();
+                            self.note_completed(&analysis, completed, tag).await?;
+                            completed += 1;
+                        }
+                        Step::Execute(statement) => {
+                            let analysis = statement.analysis.clone();
+                            self.note_completed(&analysis, 0, tag).await?;
+                            return Ok(true);
+                        }
+                        _ => {}
+                    }
+                }
+                reply::tag::PORTAL_SUSPENDED => {
+                    self.forward(&frame);
+                    return Ok(true);
+                }
+                _ => match step {
+                    Step::Parse { show: false, .. } => return Ok(true),
+                    Step::Short | Step::Parse { .. } => {
+                        self.forward(&frame);
+                        return Ok(true);
+                    }
+                    Step::DescribeStatement => {
+                        self.forward(&frame);
+                        if frame.tag() != reply::tag::PARAMETER_DESCRIPTION {
+                            return Ok(true);
+                        }
+                    }
+                    _ => self.forward(&frame),
+                },
+            }
+        }
+    }
+
+    async fn next_piece(&mut self) -> Outcome<Piece> {
+        let Some(lease) = self.held_server() else {
+            return Err(PgError::error(flywheel_wire::sqlstate::INTERNAL_ERROR, "no server connection").into());
+        };
+        match lease.next_piece().await {
+            Ok(piece) => Ok(piece),
+            Err(error) => {
+                let torn = !lease.is_at_boundary();
+                let failure = self.server_failed(&error);
+                // In the middle of a row no error can be told.
+                if torn {
+                    Err(Failure::Session(End::Fatal(error.to_pg())))
+                } else {
+                    Err(failure)
+                }
+            }
+        }
+    }
+
+    fn forward(&mut self, frame: &Frame) {
+        self.client.out.extend_from_slice(frame.raw());
+    }
+
+    fn parameter_status(&mut self, frame: &Frame) {
+        self.forward(frame);
+        if let Some((name, value)) = reply::parameter_status(frame) {
+            self.reported.insert(name, value);
+        }
+    }
+
+    /// Statements whose Parse has failed, or was ignored after an error, aren't prepared, whatever was noted when it was sent.
+    fn forget_unprepared<'s>(&mut self, steps: impl Iterator<Item = &'s Step>) {
+        for step in steps {
+            if let Step::Parse { server_name, .. } = step {
+                if server_name.is_empty() {
+                    self.unnamed_on_server = None;
+                    self.statements.remove("");
+                } else {
+                    self.statements.retain(|_, statement| statement.server_name != *server_name);
+                    if let Some(lease) = &mut self.lease {
+                        lease.forget_prepared(server_name);
+                    }
+                }
+            }
+        }
+    }
+
+    /// COPY FROM STDIN: the client's data to the server, until it ends them.
+    async fn copy_in(&mut self, extended: bool, drained: &mut Drained) -> Outcome<()> {
+        self.client.send().await?;
+        loop {
+            let frame = self.client.next_frame().await?;
+            let tag = frame.tag();
+            match tag {
+                frontend::tag::COPY_DATA | frontend::tag::COPY_DONE | frontend::tag::COPY_FAIL => {}
+                // Ignored in the middle of a COPY, as PostgreSQL ignores them: they are meant for after an error.
+                frontend::tag::SYNC | frontend::tag::FLUSH => continue,
+                frontend::tag::TERMINATE => return Err(Failure::Session(End::Client(super::ClientError::Gone))),
+                other => {
+                    let message = format!("unexpected message type 0x{other:02X} during COPY from stdin");
+                    return Err(Failure::Session(End::Fatal(PgError::fatal(
+                        flywheel_wire::sqlstate::PROTOCOL_VIOLATION,
+                        message,
+                    ))));
+                }
+            }
+            let Some(lease) = self.held_server() else { return Ok(()) };
+            lease.out().extend_from_slice(frame.raw());
+            let full = lease.out().len() >= 64 * 1024;
+            if tag != frontend::tag::COPY_DATA {
+                if extended {
+                    // The Sync sent together with Execute was read as part of the copy and ignored.
+                    drained.sync_swallowed = lease.forget_expected_ready();
+                }
+                return self.send_to_server().await;
+            }
+            if full {
+                self.send_to_server().await?;
+            }
+        }
+    }
+
+    /// Sends what is buffered for the server.
+    pub(super) async fn send_to_server(&mut self) -> Outcome<()> {
+        let Some(lease) = self.held_server() else { return Ok(()) };
+        match lease.send().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+
+    /// FunctionCall: relayed as it is.
+    pub(super) async fn function_call(&mut self, frame: &Frame) -> Result<(), End> {
+        let relayed = async {
+            let lease = self.server().await?;
+            lease.out().extend_from_slice(frame.raw());
+            lease.expect_ready();
+            self.send_to_server().await?;
+            self.drain(VecDeque::from([Step::FunctionCall])).await
+        };
+        match relayed.await {
+            Ok(_) => {
+                self.release().await;
+                Ok(())
+            }
+            Err(Failure::Session(end)) => Err(end),
+            Err(Failure::Told) => self.ready().await,
+            Err(Failure::Statement(error)) => {
+                flywheel_wire::backend::error_response(&mut self.client.out, &error);
+                self.ready().await
+            }
+        }
+    }
+
+    /// Whether a replica may serve this text, by the routes.
+    pub(super) fn wants_replica(&self, analysis: &Analysis) -> bool {
+        let options = &self.shared.options;
+        if options.replicas.is_empty() || self.status != flywheel_wire::backend::TransactionStatus::Idle || self.has_server() {
+            return false;
+        }
+        let is_read = analysis
+            .statements
+            .iter()
+            .all(|statement| statement.is_read(&analysis.text) && statement.verb != Verb::Empty);
+        self.shared.route(&self.user, is_read, analysis)
+    }
+}

@@ -1,0 +1,159 @@
+//! The session's server connection: when it has one, and in which state it gives it back.
+
+use std::collections::HashMap;
+
+use flywheel_postgres::{Lease, Pool, ServerError};
+use flywheel_wire::PgError;
+use flywheel_wire::backend::TransactionStatus;
+
+use super::{End, Failure, Outcome, Session};
+
+impl Session {
+    /// The server connection, borrowed from the pool of the primary when there is none yet, with the session's settings.
+    pub(crate) async fn server(&mut self) -> Outcome<&mut Lease> {
+        let pool = self.shared.options.primary.clone();
+        self.server_of(&pool).await
+    }
+
+    /// The server connection, borrowed from `pool` when there is none yet.
+    pub(crate) async fn server_of(&mut self, pool: &Pool) -> Outcome<&mut Lease> {
+        if self.lease.is_none() {
+            let mut lease = pool.acquire().await.map_err(|error| Failure::Statement(error.to_pg()))?;
+            if lease.has_too_many_prepared() {
+                lease
+                    .query("DEALLOCATE ALL")
+                    .await
+                    .map_err(|error| Failure::Statement(error.to_pg()))?;
+                lease.forget_all_prepared();
+            }
+            lease
+                .apply_settings(&self.settings)
+                .await
+                .map_err(|error| Failure::Statement(error.to_pg()))?;
+            *self.registered.handle.server.lock().await = lease.cancel_key().cloned();
+            self.unnamed_on_server = None;
+            self.lease = Some(lease);
+        }
+        match &mut self.lease {
+            Some(lease) => Ok(lease),
+            None => Err(PgError::error(flywheel_wire::sqlstate::INTERNAL_ERROR, "no server connection").into()),
+        }
+    }
+
+    /// Whether a server connection is held now.
+    pub(crate) fn has_server(&self) -> bool {
+        self.lease.is_some()
+    }
+
+    /// The held server connection.
+    pub(crate) fn held_server(&mut self) -> Option<&mut Lease> {
+        self.lease.as_mut()
+    }
+
+    /// The server connection's unnamed statement is none of the client's any more.
+    pub(crate) fn lose_unnamed(&mut self) {
+        self.unnamed_on_server = None;
+    }
+
+    /// Takes over the server connection's state after an exchange.
+    pub(crate) fn follow_server(&mut self) {
+        if let Some(lease) = &self.lease {
+            self.status = lease.status();
+        }
+    }
+
+    /// Gives the server connection back when nothing ties the session to it.
+    pub(crate) async fn release(&mut self) {
+        if self.status == TransactionStatus::Idle && self.pinned.is_none() && !self.unsynced && self.lease.is_some() {
+            // A cancel under way is waited for: it must not reach the connection's next user.
+            *self.registered.handle.server.lock().await = None;
+            self.lease = None;
+        }
+    }
+
+    /// Keeps the server connection with this session until its end.
+    pub(crate) fn pin(&mut self, reason: &'static str) {
+        if self.pinned.is_none() {
+            tracing::debug!(user = self.user, reason, "server connection stays with its client");
+            self.pinned = Some(reason);
+        }
+    }
+
+    pub(crate) fn unpin(&mut self) {
+        self.pinned = None;
+    }
+
+    pub(crate) fn is_pinned(&self) -> bool {
+        self.pinned.is_some()
+    }
+
+    /// What an error of the server connection means: after a broken connection, a session that had state in it can't go on.
+    pub(crate) fn server_failed(&mut self, error: &ServerError) -> Failure {
+        let broken = !matches!(error, ServerError::Postgres(_) | ServerError::PoolTimeout { .. });
+        if !broken {
+            self.follow_server();
+            return Failure::Statement(error.to_pg());
+        }
+        let had_state = self.status != TransactionStatus::Idle || self.pinned.is_some() || self.unsynced;
+        self.lease = None;
+        self.unnamed_on_server = None;
+        let told = error.to_pg();
+        if had_state {
+            let fatal = PgError::fatal(flywheel_wire::sqlstate::CONNECTION_FAILURE, told.message().to_owned())
+                .with_hint("The transaction block or session state on that connection is lost: connect again.");
+            return Failure::Session(End::Fatal(fatal));
+        }
+        Failure::Statement(told)
+    }
+
+    /// At the session's end: a connection with state in it is cleaned, or closed when that fails.
+    pub(super) async fn leave(&mut self) {
+        *self.registered.handle.server.lock().await = None;
+        let Some(mut lease) = self.lease.take() else { return };
+        if lease.is_busy() || self.unsynced {
+            lease.poison();
+            return;
+        }
+        let cleaned = async {
+            if lease.status() != TransactionStatus::Idle {
+                lease.query("ROLLBACK").await?;
+            }
+            if self.pinned.is_some() {
+                lease.query("DISCARD ALL").await?;
+                lease.forget_all_prepared();
+                lease.forget_settings();
+            }
+            Ok::<_, ServerError>(())
+        };
+        if cleaned.await.is_err() {
+            lease.poison();
+        }
+    }
+
+    /// The settings to report at login: the server's own, with those that the client asks for. Only settings that change what others
+    /// print are asked of a server; the rest is plain.
+    pub(super) async fn initial_parameters(&mut self, values: &[(String, String)]) -> Result<HashMap<String, String>, PgError> {
+        let plain = values
+            .iter()
+            .all(|(name, _)| matches!(name.as_str(), "application_name" | "client_encoding"));
+        let fatal = |failure: Failure| match failure {
+            Failure::Statement(error) | Failure::Session(End::Fatal(error)) => error.into_fatal(),
+            Failure::Told | Failure::Session(End::Client(_)) => PgError::fatal(flywheel_wire::sqlstate::INTERNAL_ERROR, "client has gone"),
+        };
+        let mut parameters = if plain {
+            self.shared.server_parameters().await.map_err(|error| error.to_pg().into_fatal())?
+        } else {
+            let parameters = self.server().await.map(|lease| lease.parameters().clone()).map_err(fatal);
+            self.release().await;
+            parameters?
+        };
+        parameters.insert("session_authorization".into(), self.user.clone());
+        let application = values
+            .iter()
+            .find(|(name, _)| name == "application_name")
+            .map_or("", |(_, value)| value);
+        parameters.insert("application_name".into(), application.to_owned());
+        parameters.insert("client_encoding".into(), "UTF8".into());
+        Ok(parameters)
+    }
+}

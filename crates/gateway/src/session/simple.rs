@@ -1,0 +1,148 @@
+//! The simple protocol: a Query with any number of statements.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use flywheel_wire::backend::{self, TransactionStatus};
+use flywheel_wire::{Frame, PgError, frontend};
+
+use super::relay::Step;
+use super::{End, Failure, Outcome, Session};
+use crate::analysis::Analysis;
+use crate::execute::Arguments;
+
+impl Session {
+    pub(super) async fn simple_query(&mut self, frame: &Frame) -> Result<(), End> {
+        // A simple Query takes the place of a batch that had no Sync.
+        self.batch.clear();
+        self.batch_bytes = 0;
+        self.statements.remove("");
+        self.portals.remove("");
+        let text = match frontend::query(frame) {
+            Ok(text) => text,
+            Err(error) => return self.fail_query(&error).await,
+        };
+        let analysis = self.shared.analyses.of(text);
+        let done = if let Some(tag) = self.deallocate(&analysis) {
+            backend::command_complete(&mut self.client.out, tag);
+            Ok(true)
+        } else if analysis.statements.is_empty() {
+            backend::empty_query_response(&mut self.client.out);
+            Ok(true)
+        } else if analysis.concerns_any_store() || analysis.statements.iter().any(|statement| self.must_handle(statement.verb)) {
+            self.run_statements(&analysis).await.map(|()| true)
+        } else {
+            self.relay_query(frame, &analysis).await.map(|()| false)
+        };
+        match done {
+            Ok(true) => self.ready().await,
+            Ok(false) => {
+                self.release().await;
+                self.client.send_if_much().await?;
+                Ok(())
+            }
+            Err(Failure::Told) => self.ready().await,
+            Err(Failure::Statement(error)) => self.fail_query(&error).await,
+            Err(Failure::Session(end)) => Err(end),
+        }
+    }
+
+    async fn fail_query(&mut self, error: &PgError) -> Result<(), End> {
+        backend::error_response(&mut self.client.out, error);
+        self.unsynced = false;
+        self.ready().await
+    }
+
+    /// The whole text to the server, its whole answer back.
+    async fn relay_query(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
+        let lease = if self.wants_replica(analysis) {
+            let pool = self.shared.next_replica();
+            self.server_of(&pool).await?
+        } else {
+            self.server().await?
+        };
+        lease.out().extend_from_slice(frame.raw());
+        lease.expect_ready();
+        self.unnamed_on_server = None;
+        self.unsynced = false;
+        self.send_to_server().await?;
+        let step = Step::Query {
+            analysis: analysis.clone(),
+            first: 0,
+            show_ready: true,
+        };
+        self.drain(VecDeque::from([step])).await?;
+        Ok(())
+    }
+
+    /// Statement by statement, for a text in which one needs Flywheel. Several in one text are one transaction, as in PostgreSQL.
+    async fn run_statements(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
+        let controls = analysis.statements.iter().any(|statement| statement.verb.is_transaction_control());
+        let wrap = analysis.statements.len() > 1 && self.status == TransactionStatus::Idle && !controls;
+        if wrap {
+            self.begin_implicit().await?;
+        }
+        for position in 0..analysis.statements.len() {
+            let failure = match self.run_statement(analysis, position).await {
+                Ok(()) => continue,
+                Err(failure) => failure,
+            };
+            match &failure {
+                Failure::Statement(error) => {
+                    backend::error_response(&mut self.client.out, error);
+                    if !wrap {
+                        self.fail_block(error).await?;
+                    }
+                }
+                Failure::Told => {}
+                Failure::Session(_) => return Err(failure),
+            }
+            return if wrap { self.end_implicit(false).await } else { Ok(()) };
+        }
+        if wrap { self.end_implicit(true).await } else { Ok(()) }
+    }
+
+    /// Runs one statement and appends its answer.
+    async fn run_statement(&mut self, analysis: &Arc<Analysis>, position: usize) -> Outcome<()> {
+        let text = analysis.statement_text(position);
+        if self.must_handle(analysis.statements[position].verb) {
+            let tag = self.transaction_control(analysis, position).await?;
+            backend::command_complete(&mut self.client.out, &tag);
+            return Ok(());
+        }
+        if !analysis.concerns_store[position] {
+            return self.relay_part(analysis, position, text).await;
+        }
+        self.check_not_failed()?;
+        let single = self.shared.analyses.of(text);
+        let statement = self.prepare_store(&single, &[]).await?;
+        if let Some(rewritten) = self.relayed_text(&statement, &single).await? {
+            return self.relay_part(analysis, position, &rewritten).await;
+        }
+        let answer = self.answer(&statement, &Arguments::default()).await?;
+        if let Some(fields) = statement.fields() {
+            backend::row_description(&mut self.client.out, fields, &[]);
+        }
+        answer.write(&mut self.client.out);
+        self.client.send_if_much().await?;
+        Ok(())
+    }
+
+    /// Opens the transaction that several statements in one text or batch are.
+    pub(super) async fn begin_implicit(&mut self) -> Outcome<()> {
+        self.on_server("BEGIN").await?;
+        self.block.begin(&self.settings);
+        Ok(())
+    }
+
+    /// Ends it.
+    pub(super) async fn end_implicit(&mut self, commit: bool) -> Outcome<()> {
+        if commit && self.status == TransactionStatus::InTransaction {
+            self.commit("COMMIT").await?;
+        } else {
+            self.on_server("ROLLBACK").await?;
+            self.block.end(true, &mut self.settings);
+        }
+        Ok(())
+    }
+}
