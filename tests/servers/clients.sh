@@ -11,7 +11,7 @@ fetch_clients() {
     if [[ ! -d $node/node_modules/pg ]]; then
         say "test: fetching pg"
         mkdir -p "$node"
-        npm install --silent --no-audit --no-fund --prefix "$node" pg@8 >&2
+        npm install --loglevel=error --no-audit --no-fund --prefix "$node" pg@8 >&2
     fi
 }
 

