@@ -1,47 +1,254 @@
-//! The whole configuration.
+//! The configuration with everything resolved.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::{Catalogue, Limits, Route, Store, Table, User};
+use flywheel_types::TableName;
 
-/// How clients prove who they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Auth {
-    /// By a password, with SCRAM-SHA-256 (RFC 7677).
-    ScramSha256,
-    /// They don't.
-    Trust,
+/// A text that isn't printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
 }
 
-/// A configuration without mistakes: defaults filled in, secrets read, references resolved.
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A whole configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where clients connect.
+    /// The address that clients connect to.
     pub listen: SocketAddr,
-    /// The name of the database to clients.
+    /// The database's name to clients.
     pub database: String,
-    /// How clients prove who they are.
-    pub auth: Auth,
-    /// How many clients may be connected at once.
+    /// How clients log in.
+    pub authentication: Authentication,
+    /// How many clients at once.
     pub max_connections: usize,
-    /// What one client, or one statement of it, may use.
+    /// What a client or a statement may use up.
     pub limits: Limits,
-    /// Who may log in. Empty only together with [`Auth::Trust`]: anybody may.
+    /// Who may log in.
     pub users: Vec<User>,
-    /// The store that holds the definitions of all tables, and the rows of those that aren't homed elsewhere.
-    pub catalogue: Catalogue,
-    /// The other stores, by name.
-    pub stores: Vec<Store>,
-    /// The tables that are homed in one of [`Config::stores`].
+    /// The stores by name.
+    pub stores: BTreeMap<String, Store>,
+    /// The name of the one that is PostgreSQL.
+    pub primary: String,
+    /// Tables homed in the others.
     pub tables: Vec<Table>,
-    /// Where relational statements go; the first route that matches decides, and without one the primary does.
+    /// Routes, the first that matches decides.
     pub routes: Vec<Route>,
 }
 
-impl Config {
-    /// The store called `name`, unless it is the catalogue.
+/// How clients log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Authentication {
+    /// SCRAM-SHA-256.
+    ScramSha256,
+    /// Without a password.
+    Trust,
+}
+
+/// What a client or a statement may use up.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Rows of one store table that a statement may read.
+    pub max_fetch_rows: usize,
+    /// The longest message of a client, in bytes.
+    pub max_message_size: usize,
+    /// How long a client may take to log in.
+    pub login_timeout: Duration,
+}
+
+/// A user.
+#[derive(Debug, Clone)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The password or its verifier; always there unless authentication is trust.
+    pub password: Option<Secret>,
+}
+
+/// A store.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "each variant holds the struct of its name")]
+pub enum Store {
+    Postgres(Postgres),
+    DynamoDb(DynamoDb),
+    Redis(Redis),
+    Memory(Memory),
+    EmbeddedPostgres(EmbeddedStore),
+    EmbeddedDynamoDb(EmbeddedStore),
+}
+
+impl Store {
+    /// Its kind, as the file says it.
     #[must_use]
-    pub fn store(&self, name: &str) -> Option<&Store> {
-        self.stores.iter().find(|store| store.name == name)
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::DynamoDb(_) => "dynamodb",
+            Self::Redis(_) => "redis",
+            Self::Memory(_) => "memory",
+            Self::EmbeddedPostgres(_) => "embedded-postgres",
+            Self::EmbeddedDynamoDb(_) => "embedded-dynamodb",
+        }
     }
+
+    /// Whether it is PostgreSQL.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        matches!(self, Self::Postgres(_) | Self::EmbeddedPostgres(_))
+    }
+}
+
+/// A PostgreSQL server and its replicas.
+#[derive(Debug, Clone)]
+pub struct Postgres {
+    /// The primary.
+    pub url: PostgresUrl,
+    /// Its replicas.
+    pub replicas: Vec<PostgresUrl>,
+    /// Connections to each server.
+    pub pool_size: u32,
+    /// How long to wait for a free connection.
+    pub acquire_timeout: Duration,
+    /// How long connecting and logging in may take.
+    pub connect_timeout: Duration,
+}
+
+/// A postgres:// url, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresUrl {
+    /// A host name or address, or the folder of a Unix socket (it starts with `/`).
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// The role.
+    pub user: String,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// The database.
+    pub database: String,
+}
+
+/// Amazon DynamoDB.
+#[derive(Debug, Clone)]
+pub struct DynamoDb {
+    /// The region.
+    pub region: Option<String>,
+    /// Another endpoint than AWS' own.
+    pub endpoint: Option<String>,
+    /// Put before the name of every table.
+    pub table_prefix: String,
+    /// Access key id and secret access key.
+    pub credentials: Option<(Secret, Secret)>,
+    /// Strongly consistent reads.
+    pub consistent_read: bool,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// Redis.
+#[derive(Debug, Clone)]
+pub struct Redis {
+    /// The server's url.
+    pub url: Secret,
+    /// Put before every key.
+    pub key_prefix: String,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+/// The store in memory.
+#[derive(Debug, Clone, Default)]
+pub struct Memory {
+    /// Where rows are kept from one run to the next.
+    pub snapshot: Option<PathBuf>,
+}
+
+/// An embedded server.
+#[derive(Debug, Clone, Default)]
+pub struct EmbeddedStore {
+    /// Where its data is kept.
+    pub data: Option<PathBuf>,
+}
+
+/// How rows lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    /// A hash, or an item, for each row.
+    Hash,
+    /// A sorted set for each partition.
+    SortedSet {
+        /// The score column.
+        score: String,
+    },
+}
+
+/// A table homed outside PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// The table.
+    pub name: TableName,
+    /// Its store.
+    pub store: String,
+    /// How its rows lie.
+    pub layout: Layout,
+    /// The column after which a row is gone.
+    pub expires_at: Option<String>,
+    /// Its name in the store.
+    pub physical_name: String,
+    /// Whether it may be read whole.
+    pub allow_scan: bool,
+    /// Whether it may be dropped with rows in it.
+    pub allow_drop: bool,
+    /// Strongly consistent reads.
+    pub consistent_read: bool,
+}
+
+/// Where some statements go.
+#[derive(Debug, Clone)]
+pub struct Route {
+    /// Those of this user.
+    pub user: Option<String>,
+    /// Those of this kind.
+    pub kind: Option<StatementKind>,
+    /// Those that name no other tables; empty: any.
+    pub tables: Vec<TableName>,
+    /// Where to.
+    pub to: RouteTarget,
+}
+
+/// What a statement does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatementKind {
+    /// It only reads.
+    Read,
+    /// It may write.
+    Write,
+}
+
+/// Where a route leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteTarget {
+    /// The primary.
+    Primary,
+    /// A replica.
+    Replicas,
 }

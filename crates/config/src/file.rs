@@ -1,0 +1,231 @@
+//! The file's shape: what serde reads and what the JSON schema says.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Flywheel's configuration.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct File {
+    /// The address that clients connect to. Default: 127.0.0.1:6432.
+    pub listen: Option<String>,
+    /// The database's name to clients. Default: the name in the PostgreSQL store's url; `flywheel` for the embedded one.
+    pub database: Option<String>,
+    /// How clients log in. Default: scram-sha-256.
+    pub auth: Option<Auth>,
+    /// How many clients may be connected at once. Default: 1000.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections: Option<u32>,
+    /// What a client or a statement may use up.
+    pub limits: Option<Limits>,
+    /// Who may log in. Without any, `auth = "trust"` lets everybody in.
+    #[serde(default)]
+    pub users: Vec<User>,
+    /// Where rows live, by a name of your choice. Exactly one is PostgreSQL.
+    pub stores: BTreeMap<String, Store>,
+    /// Tables whose rows live outside PostgreSQL.
+    #[serde(default)]
+    pub tables: Vec<Table>,
+    /// Where statements on PostgreSQL's own tables go: the first route that matches decides, the primary is the default.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+}
+
+/// How clients log in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum Auth {
+    /// By password, which never crosses the wire.
+    #[serde(rename = "scram-sha-256")]
+    ScramSha256,
+    /// Without a password.
+    #[serde(rename = "trust")]
+    Trust,
+}
+
+/// What a client or a statement may use up.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// How many rows of one store table a statement may read; past it the statement is refused. Default: 10000.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub max_fetch_rows: Option<u32>,
+    /// The longest message a client may send, such as "64MB" or a number of bytes. Default: 64MB.
+    pub max_message_size: Option<Size>,
+    /// How long a client may take to log in, such as "10s". Default: 10s.
+    pub login_timeout: Option<String>,
+}
+
+/// Bytes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Size {
+    /// Bytes.
+    Bytes(i64),
+    /// A number with kB, MB or GB (each 1024 times the one before, as in PostgreSQL).
+    Text(String),
+}
+
+/// A text that must not be seen: written out, taken from the environment as "${VAR}", or read from a file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum SecretSource {
+    /// The text itself.
+    Text(String),
+    /// The contents of a file, without the newline at its end.
+    File(SecretFile),
+}
+
+/// A secret kept in a file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SecretFile {
+    /// The file, relative to the configuration file.
+    pub file: String,
+}
+
+/// A user that may log in.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct User {
+    /// The user's name.
+    pub name: String,
+    /// The password, or its verifier as PostgreSQL keeps it (SCRAM-SHA-256$…).
+    pub password: Option<SecretSource>,
+}
+
+/// A store.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(tag = "kind", deny_unknown_fields)]
+pub enum Store {
+    /// A PostgreSQL server: the home of all tables that aren't listed under `tables`, and the catalogue of all.
+    #[serde(rename = "postgres")]
+    Postgres {
+        /// postgres://user:password@host:port/database
+        url: SecretSource,
+        /// Replicas to which routes can send reads, by their urls.
+        #[serde(default)]
+        replicas: Vec<SecretSource>,
+        /// How many connections to each server at most. Default: 10.
+        #[schemars(range(min = 1, max = 10_000))]
+        pool_size: Option<u32>,
+        /// How long a statement may wait for a free connection, such as "5s". Default: 5s.
+        acquire_timeout: Option<String>,
+        /// How long a connection and its login may take, such as "5s". Default: 5s.
+        connect_timeout: Option<String>,
+    },
+    /// Amazon DynamoDB.
+    #[serde(rename = "dynamodb")]
+    DynamoDb {
+        /// The AWS region. Default: what the AWS SDK finds in its environment.
+        region: Option<String>,
+        /// Another endpoint than AWS' own, such as http://127.0.0.1:8000 for DynamoDB Local.
+        endpoint: Option<String>,
+        /// Put before the name of every table in DynamoDB. Default: nothing.
+        table_prefix: Option<String>,
+        /// Credentials; both or none. Default: the AWS SDK's credential chain.
+        access_key_id: Option<SecretSource>,
+        /// Credentials; both or none.
+        secret_access_key: Option<SecretSource>,
+        /// Whether reads see every write before them, at twice the price. Default: true.
+        consistent_read: Option<bool>,
+        /// How long one request may take, retries included, such as "5s". Default: 5s.
+        timeout: Option<String>,
+    },
+    /// Redis 6.2 or later.
+    #[serde(rename = "redis")]
+    Redis {
+        /// redis://user:password@host:port/number, rediss:// for TLS.
+        url: SecretSource,
+        /// Put before every key. Default: nothing.
+        key_prefix: Option<String>,
+        /// How long one request may take, such as "1s". Default: 1s.
+        timeout: Option<String>,
+    },
+    /// A store in Flywheel's own memory, for trying out and for tests.
+    #[serde(rename = "memory")]
+    Memory {
+        /// A file that keeps the rows from one run to the next. Default: none, the rows are gone at the end.
+        snapshot: Option<String>,
+    },
+    /// A PostgreSQL inside Flywheel, for trying out. It serves one connection at a time.
+    #[serde(rename = "embedded-postgres")]
+    EmbeddedPostgres {
+        /// The folder of its data. Default: a temporary one.
+        data: Option<String>,
+    },
+    /// A DynamoDB-compatible store inside Flywheel, for trying out.
+    #[serde(rename = "embedded-dynamodb")]
+    EmbeddedDynamoDb {
+        /// The folder of its data. Default: memory.
+        data: Option<String>,
+    },
+}
+
+/// A table whose rows live outside PostgreSQL.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// schema.table; the schema is public when left out.
+    pub name: String,
+    /// The store's name.
+    pub store: String,
+    /// How its rows lie in Redis or memory. Default: hash.
+    pub layout: Option<LayoutName>,
+    /// For layout sorted_set: the column that is the score.
+    pub score: Option<String>,
+    /// A timestamptz column after which a row is gone.
+    pub expires_at: Option<String>,
+    /// The table's name in the store. Default: schema.table.
+    pub physical_name: Option<String>,
+    /// Whether a statement without a condition on the key may read the whole table, up to max_fetch_rows. Default: false for Redis, where it walks
+    /// through all keys of the server, and true elsewhere.
+    pub allow_scan: Option<bool>,
+    /// Whether DROP TABLE may drop it with rows in it. Default: false.
+    pub allow_drop: Option<bool>,
+    /// For DynamoDB: whether reads of this table see every write before them. Default: what the store says.
+    pub consistent_read: Option<bool>,
+}
+
+/// How rows lie in Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LayoutName {
+    /// A hash for each row.
+    Hash,
+    /// A sorted set for each value of the first key column, with the second as member.
+    SortedSet,
+}
+
+/// Where some statements go.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// Which statements; all of these must hold.
+    pub when: When,
+    /// The PostgreSQL store's name, or that name with .replicas.
+    pub to: String,
+}
+
+/// Which statements a route is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct When {
+    /// Those of this user.
+    pub user: Option<String>,
+    /// Those that only read, or those that may write.
+    pub kind: Option<KindName>,
+    /// Those that name no other tables than these.
+    pub tables: Option<Vec<String>>,
+}
+
+/// What a statement does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KindName {
+    /// It only reads.
+    Read,
+    /// It may write.
+    Write,
+}
