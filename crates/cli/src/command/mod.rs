@@ -1,0 +1,19 @@
+//! What the command line can do, a file each.
+
+pub(crate) mod check;
+pub(crate) mod explain;
+pub(crate) mod run;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use flywheel_config::Config;
+
+/// The configuration in a file, with secrets from the environment. A file with mistakes is reported, and gives the exit code instead.
+pub(crate) fn load(path: &Path) -> Result<Config, ExitCode> {
+    flywheel_config::load(path, &|name| std::env::var(name).ok()).map_err(|report| {
+        use std::io::IsTerminal;
+        eprint!("{}", report.render(std::io::stderr().is_terminal()));
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,80 @@
+//! `flywheel`: the gateway itself.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use flywheel_config::Config;
+use flywheel_gateway::Gateway;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::compose::Parts;
+use crate::embedded;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The configuration file. Without one, everything is embedded in this process.
+    #[arg(long, short, value_name = "FILE", env = "FLYWHEEL_CONFIG")]
+    config: Option<PathBuf>,
+    /// The address to listen on, in place of the configured one.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<SocketAddr>,
+    /// Without a configuration: the folder that keeps the data. They are temporary when it is left out.
+    #[arg(long, value_name = "DIR", conflicts_with = "config")]
+    data: Option<PathBuf>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    let mut config = match &arguments.config {
+        Some(path) => match super::load(path) {
+            Ok(config) => config,
+            Err(code) => return Ok(code),
+        },
+        None => embedded::config(arguments.data.as_deref())?,
+    };
+    if let Some(listen) = arguments.listen {
+        config.listen = listen;
+    }
+    serve(&config, arguments.config.is_none()).await
+}
+
+async fn serve(config: &Config, with_data_set: bool) -> anyhow::Result<ExitCode> {
+    // Taken first: a second Flywheel on the same port must not start servers only to stop them.
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("can't listen on {}", config.listen))?;
+    let address = listener.local_addr()?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+
+    let parts = Parts::start(config).await?;
+    let gateway = Gateway::new(parts.options(config)?);
+    let serving = tokio::spawn({
+        let gateway = gateway.clone();
+        async move { gateway.serve(listener).await }
+    });
+    if with_data_set {
+        embedded::load_data_set(address, &config.database).await?;
+        embedded::print_banner(address, config);
+    }
+    println!("flywheel is listening on {address}");
+
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    eprintln!("flywheel is stopping; once more stops it at once");
+    gateway.shut_down();
+    let grace = tokio::time::sleep(std::time::Duration::from_secs(30));
+    tokio::select! {
+        _ = serving => {}
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+        () = grace => {}
+    }
+    drop(gateway);
+    parts.stop().await?;
+    Ok(ExitCode::SUCCESS)
+}
