@@ -1,1 +1,14 @@
-//! flywheel-tests
+//! The world of the end-to-end tests: a gateway as its user runs it, with real servers behind it.
+//!
+//! - `world/`: [`World::start`] makes two fresh databases (one behind Flywheel, one plain, the *oracle*), writes a configuration, starts the
+//!   `flywheel` binary and waits for it.
+//! - `raw/`: a small client that keeps every byte of an answer, for comparing two servers and for sending what no driver would.
+//! - `suite/`: runs the files of `tests/suites` on both and tells where the answers differ.
+//!
+//! The servers come from the environment, which `./test` sets. Without it every test says so and returns.
+
+pub mod raw;
+pub mod suite;
+pub mod world;
+
+pub use world::{Home, Setup, Table, World};

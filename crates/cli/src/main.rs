@@ -15,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 /// Without arguments it starts everything in one process, with a small data set to try.
 #[derive(Debug, Parser)]
 #[command(version)]
-struct Arguments {
+struct CommandLine {
     #[command(flatten)]
     run: run::Arguments,
     #[command(subcommand)]
@@ -33,8 +33,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_env("FLYWHEEL_LOG").unwrap_or_else(|_| EnvFilter::new("warn,flywheel=info,flywheel_gateway=info"));
+    let arguments = CommandLine::parse();
+    let filter = EnvFilter::try_from_env("FLYWHEEL_LOG").unwrap_or_else(|_| EnvFilter::new("warn,flywheel=info,flywheel_gateway=info,dynoxide=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -73,7 +73,7 @@ impl Report {
             GraphicalTheme::unicode_nocolor()
         };
         let handler = GraphicalReportHandler::new_themed(theme)
-            .with_context_lines(0)
+            .with_context_lines(1)
             .with_width(120)
             .without_cause_chain();
         let mut out = String::new();
