@@ -1,0 +1,3 @@
+//! Flywheel from outside: the program, real clients, real servers.
+
+mod suites;

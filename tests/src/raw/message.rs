@@ -1,0 +1,134 @@
+//! What a client says.
+
+/// How values are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As text.
+    Text,
+    /// As the type's binary form.
+    Binary,
+}
+
+/// Bind.
+#[derive(Debug, Clone, Copy)]
+pub struct Bind<'a> {
+    /// The portal.
+    pub portal: &'a str,
+    /// The statement.
+    pub statement: &'a str,
+    /// The format of all parameters.
+    pub parameter_format: Format,
+    /// The parameters.
+    pub parameters: &'a [Option<Vec<u8>>],
+    /// The format of all result columns.
+    pub result_format: Format,
+}
+
+/// A message under way to the server.
+#[derive(Debug)]
+pub struct Message(Vec<u8>);
+
+impl Message {
+    /// A message of this type with this body.
+    pub fn new(tag: u8, body: &[u8]) -> Self {
+        let mut bytes = vec![tag];
+        bytes.extend_from_slice(&length(body.len() + 4).to_be_bytes());
+        bytes.extend_from_slice(body);
+        Self(bytes)
+    }
+
+    /// The startup packet.
+    pub fn startup(parameters: &[(&str, &str)]) -> Self {
+        let mut body = 196_608_i32.to_be_bytes().to_vec();
+        for (name, value) in parameters {
+            string(&mut body, name);
+            string(&mut body, value);
+        }
+        body.push(0);
+        let mut bytes = length(body.len() + 4).to_be_bytes().to_vec();
+        bytes.extend_from_slice(&body);
+        Self(bytes)
+    }
+
+    /// Query.
+    pub fn query(sql: &str) -> Self {
+        let mut body = Vec::new();
+        string(&mut body, sql);
+        Self::new(b'Q', &body)
+    }
+
+    /// Parse. Types that are 0, or missing, are the server's to find.
+    pub fn parse(statement: &str, sql: &str, types: &[u32]) -> Self {
+        let mut body = Vec::new();
+        string(&mut body, statement);
+        string(&mut body, sql);
+        count(&mut body, types.len());
+        for oid in types {
+            body.extend_from_slice(&oid.to_be_bytes());
+        }
+        Self::new(b'P', &body)
+    }
+
+    /// Bind.
+    pub fn bind(bind: &Bind<'_>) -> Self {
+        let mut body = Vec::new();
+        string(&mut body, bind.portal);
+        string(&mut body, bind.statement);
+        formats(&mut body, bind.parameter_format);
+        count(&mut body, bind.parameters.len());
+        for parameter in bind.parameters {
+            match parameter {
+                None => body.extend_from_slice(&(-1_i32).to_be_bytes()),
+                Some(value) => {
+                    body.extend_from_slice(&length(value.len()).to_be_bytes());
+                    body.extend_from_slice(value);
+                }
+            }
+        }
+        formats(&mut body, bind.result_format);
+        Self::new(b'B', &body)
+    }
+
+    /// Describe of a statement (`S`) or a portal (`P`).
+    pub fn describe(kind: u8, name: &str) -> Self {
+        let mut body = vec![kind];
+        string(&mut body, name);
+        Self::new(b'D', &body)
+    }
+
+    /// Execute, with a limit of rows; 0 is none.
+    pub fn execute(portal: &str, rows: i32) -> Self {
+        let mut body = Vec::new();
+        string(&mut body, portal);
+        body.extend_from_slice(&rows.to_be_bytes());
+        Self::new(b'E', &body)
+    }
+
+    /// Sync.
+    pub fn sync() -> Self {
+        Self::new(b'S', &[])
+    }
+
+    /// The bytes as they go over the wire.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+fn string(body: &mut Vec<u8>, text: &str) {
+    body.extend_from_slice(text.as_bytes());
+    body.push(0);
+}
+
+fn formats(body: &mut Vec<u8>, format: Format) {
+    body.extend_from_slice(&1_i16.to_be_bytes());
+    body.extend_from_slice(&i16::from(format == Format::Binary).to_be_bytes());
+}
+
+fn count(body: &mut Vec<u8>, count: usize) {
+    body.extend_from_slice(&u16::try_from(count).expect("a count of the protocol").to_be_bytes());
+}
+
+fn length(length: usize) -> i32 {
+    i32::try_from(length).expect("a length of the protocol")
+}

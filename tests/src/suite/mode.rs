@@ -1,0 +1,87 @@
+//! The ways of asking the same.
+
+use super::Statement;
+use crate::raw::{Bind, Client, Event, Format, Lost, Message};
+
+/// How a suite's statements are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Simple Query, parameters as literals.
+    Simple,
+    /// The extended protocol as psycopg speaks it: an unnamed statement in one batch, values as text, the types of parameters left to the server.
+    Text,
+    /// The extended protocol as JDBC and tokio-postgres speak it: a named statement, described first, values as binary.
+    Binary,
+}
+
+/// A parameter as it goes over the wire.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Encoded {
+    pub(super) types: Vec<u32>,
+    pub(super) text: Vec<Option<Vec<u8>>>,
+    pub(super) binary: Vec<Option<Vec<u8>>>,
+}
+
+impl Mode {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Simple, Self::Text, Self::Binary];
+
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Simple => "simple",
+            Self::Text => "extended, text",
+            Self::Binary => "extended, binary",
+        }
+    }
+
+    /// A statement's answer.
+    pub(super) async fn ask(self, client: &mut Client, statement: &Statement, parameters: &Encoded) -> Result<Vec<Event>, Lost> {
+        match self {
+            Self::Simple => client.query(&statement.with_literals()).await,
+            Self::Text => {
+                let bind = Bind {
+                    portal: "",
+                    statement: "",
+                    parameter_format: Format::Text,
+                    parameters: &parameters.text,
+                    result_format: Format::Text,
+                };
+                client
+                    .send(&[
+                        Message::parse("", &statement.sql, &[]),
+                        Message::bind(&bind),
+                        Message::describe(b'P', ""),
+                        Message::execute("", 0),
+                        Message::sync(),
+                    ])
+                    .await?;
+                client.until_ready().await
+            }
+            Self::Binary => {
+                let name = format!("s{}", statement.line);
+                client
+                    .send(&[
+                        Message::parse(&name, &statement.sql, &parameters.types),
+                        Message::describe(b'S', &name),
+                        Message::sync(),
+                    ])
+                    .await?;
+                let mut events = client.until_ready().await?;
+                if events.iter().any(|event| matches!(event, Event::Error(_))) {
+                    return Ok(events);
+                }
+                let bind = Bind {
+                    portal: "",
+                    statement: &name,
+                    parameter_format: Format::Binary,
+                    parameters: &parameters.binary,
+                    result_format: Format::Binary,
+                };
+                client.send(&[Message::bind(&bind), Message::execute("", 0), Message::sync()]).await?;
+                events.extend(client.until_ready().await?);
+                Ok(events)
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Both servers, side by side.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use super::mode::Encoded;
+use super::{Mode, Parameter, Statement, Suite};
+use crate::raw::{Client, Event, Lost};
+use crate::world::{Home, Setup};
+
+/// Runs the file with its tables in `home`, in every mode. Panics with all differences.
+pub async fn check(file: &str, home: Home) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("suites").join(file);
+    let suite = Suite::read(&path);
+    let mut differences = Vec::new();
+    for mode in Mode::ALL {
+        let Some(found) = run(&suite, home, mode).await else { return };
+        differences.extend(found);
+    }
+    assert!(
+        differences.is_empty(),
+        "{} differences in {file} with its tables in {}\n\n{}",
+        differences.len(),
+        home.name(),
+        differences.join("\n")
+    );
+}
+
+/// The differences in one mode; `None` when the home isn't there.
+async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
+    let mut setup = Setup::default();
+    for table in &suite.tables {
+        let keys: Vec<_> = table.keys.iter().map(String::as_str).chain(["allow_scan = true"]).collect();
+        setup = setup.table_with(&table.name, home, &keys);
+    }
+    let world = setup.start().await?;
+    if !home.is_available(world.servers()) {
+        eprintln!("{} isn't there to test with", home.name());
+        return None;
+    }
+    let mut flywheel = world.raw().await;
+    let mut postgres = world.raw_oracle().await;
+    // Apart from the sessions under test, whose settings and transactions come and go.
+    let mut encoder = world.raw_oracle().await;
+    let whole_tables = suite.tables.iter().map(whole_table);
+    let mut differences = Vec::new();
+    for statement in suite.statements.iter().cloned().chain(whole_tables) {
+        if !statement.runs_in(home.name()) {
+            continue;
+        }
+        let parameters = encode(&mut encoder, &statement.parameters).await;
+        let expected = mode.ask(&mut postgres, &statement, &parameters).await;
+        let answered = mode.ask(&mut flywheel, &statement, &parameters).await;
+        let lost = answered.is_err();
+        if let Some(difference) = compare(expected, answered, &statement) {
+            let place = format!("{}:{}", suite.path.display(), statement.line);
+            differences.push(format!("{place} [{}, {}]\n{}\n{difference}", home.name(), mode.name(), statement.sql));
+        }
+        if lost {
+            flywheel = world.raw().await;
+        }
+    }
+    Some(differences)
+}
+
+fn whole_table(table: &super::StoreTable) -> Statement {
+    let mut statement = Statement::new(format!("SELECT * FROM {}", table.name));
+    statement.sorted = true;
+    statement
+}
+
+/// The parameters as PostgreSQL itself writes them.
+async fn encode(client: &mut Client, parameters: &[Parameter]) -> Encoded {
+    let mut encoded = Encoded::default();
+    for Parameter { ty, value } in parameters {
+        let text = value.as_ref().map_or("NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
+        let probe = Statement::new(format!("SELECT CAST({text} AS {ty})"));
+        let answer = Mode::Binary.ask(client, &probe, &Encoded::default()).await.expect("PostgreSQL's answer");
+        for event in answer {
+            match event {
+                Event::Columns(columns) => encoded.types.push(columns[0].type_oid),
+                Event::Row(mut row) => encoded.binary.push(row.remove(0)),
+                Event::Error(error) => panic!("a parameter {ty} {text}: {error:?}"),
+                _ => {}
+            }
+        }
+        client.query(&format!("DEALLOCATE s{}", probe.line)).await.expect("PostgreSQL's answer");
+        encoded.text.push(value.as_ref().map(|value| value.clone().into_bytes()));
+    }
+    encoded
+}
+
+/// How the answers differ.
+fn compare(expected: Result<Vec<Event>, Lost>, answered: Result<Vec<Event>, Lost>, statement: &Statement) -> Option<String> {
+    let expected = normal(expected, statement);
+    let answered = normal(answered, statement);
+    if expected == answered {
+        return None;
+    }
+    let mut text = String::new();
+    let same_from_start = expected.iter().zip(&answered).take_while(|(left, right)| left == right).count();
+    let rest = |lines: &[String]| lines[same_from_start..].iter().take(8).cloned().collect::<Vec<_>>().join("\n              ");
+    let _ = writeln!(text, "  PostgreSQL: {}", rest(&expected));
+    let _ = writeln!(text, "  Flywheel:   {}", rest(&answered));
+    Some(text)
+}
+
+/// An answer as lines, without what may differ.
+fn normal(answer: Result<Vec<Event>, Lost>, statement: &Statement) -> Vec<String> {
+    let events = match answer {
+        Ok(events) => events,
+        Err(lost) => return vec![format!("no answer: {lost:?}")],
+    };
+    let mut settings: Vec<String> = Vec::new();
+    let mut lines: Vec<String> = Vec::new();
+    let mut rows: Vec<String> = Vec::new();
+    for event in &events {
+        match event {
+            // They may come at any time.
+            Event::Setting(..) => settings.push(event.to_string()),
+            Event::Row(_) if statement.sorted => rows.push(event.to_string()),
+            _ => {
+                rows.sort();
+                lines.append(&mut rows);
+                lines.push(event.to_string());
+            }
+        }
+    }
+    settings.sort();
+    settings.extend(lines);
+    settings
+}
+

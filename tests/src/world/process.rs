@@ -1,0 +1,118 @@
+//! A running gateway.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::flywheel;
+
+const READY: &str = "listening on ";
+/// Long, since a start on a busy machine isn't what these tests measure.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A `flywheel` process. Killed when this is dropped; its log is printed when the test has failed.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    address: String,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Process {
+    /// Starts `flywheel` and waits until it listens.
+    pub async fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        let mut child = Command::new(flywheel())
+            .args(arguments)
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("flywheel starts");
+        let log = Arc::default();
+        keep(child.stdout.take().expect("its output"), &log);
+        keep(child.stderr.take().expect("its errors"), &log);
+        let mut process = Self {
+            child,
+            address: String::new(),
+            log,
+        };
+        process.address = tokio::time::timeout(PATIENCE, process.ready()).await.expect("flywheel listens");
+        process
+    }
+
+    async fn ready(&mut self) -> String {
+        loop {
+            if let Some(address) = self.log().iter().find_map(|line| listening(line)) {
+                return address;
+            }
+            if let Some(status) = self.child.try_wait().expect("its status") {
+                panic!("flywheel has ended ({status}) before it listened");
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Host and port.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has printed until now, by lines.
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().expect("the log").clone()
+    }
+
+    /// Whether it still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().expect("its status").is_none()
+    }
+
+    /// Asks it to end, as `kill` does, and waits until it has.
+    pub async fn terminate(&mut self) -> ExitStatus {
+        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "kill -TERM");
+        let ended = async {
+            loop {
+                if let Some(status) = self.child.try_wait().expect("its status") {
+                    return status;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, ended).await.expect("flywheel ends at SIGTERM")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            eprintln!("--- flywheel's log ---\n{}\n---", self.log().join("\n"));
+        }
+    }
+}
+
+/// The address in a line that tells it.
+fn listening(line: &str) -> Option<String> {
+    let (_, rest) = line.split_once(READY)?;
+    let address: String = rest.chars().take_while(|c| !c.is_whitespace() && *c != ',').collect();
+    Some(address)
+}
+
+fn keep(output: impl Read + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {
+    let log = log.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            log.lock().expect("the log").push(line);
+        }
+    });
+}

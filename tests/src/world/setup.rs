@@ -1,0 +1,184 @@
+//! What a gateway is started with.
+
+use std::fmt::Write;
+
+use super::{Database, Servers, World, dynoxide};
+
+/// Where a table's rows live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Home {
+    /// PostgreSQL itself: the table isn't configured at all.
+    Relational,
+    /// The DynamoDB in this process.
+    Dynoxide,
+    /// The first DynamoDB of the environment.
+    DynamoDb,
+    /// Redis.
+    Redis,
+    /// The gateway's memory.
+    Memory,
+}
+
+impl Home {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Relational, Self::Dynoxide, Self::DynamoDb, Self::Redis, Self::Memory];
+
+    /// Its name in configurations, suites and reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Relational => "relational",
+            Self::Dynoxide => "dynoxide",
+            Self::DynamoDb => "dynamodb",
+            Self::Redis => "redis",
+            Self::Memory => "memory",
+        }
+    }
+
+    /// Whether the environment has it.
+    pub fn is_available(self, servers: &Servers) -> bool {
+        match self {
+            Self::DynamoDb => !servers.dynamodb.is_empty(),
+            Self::Redis => servers.redis.is_some(),
+            Self::Relational | Self::Dynoxide | Self::Memory => true,
+        }
+    }
+}
+
+/// A table of the configuration.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// `schema.name`.
+    pub name: String,
+    /// Its home.
+    pub home: Home,
+    /// Further keys of its `[[tables]]` entry, as TOML: `layout = "sorted_set"`.
+    pub keys: Vec<String>,
+}
+
+/// What a gateway is started with; what isn't said is as in a small, trusting installation.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    tables: Vec<Table>,
+    top: Vec<String>,
+    limits: Vec<String>,
+    main: Vec<String>,
+    rest: Vec<String>,
+    primary: Option<String>,
+    redis: Option<String>,
+}
+
+impl Setup {
+    /// A table with its home. It may be read whole, as tests like to.
+    #[must_use]
+    pub fn table(self, name: &str, home: Home) -> Self {
+        self.table_with(name, home, &["allow_scan = true"])
+    }
+
+    /// A table with its home and further keys as TOML.
+    #[must_use]
+    pub fn table_with(mut self, name: &str, home: Home, keys: &[&str]) -> Self {
+        self.tables.push(Table {
+            name: name.to_owned(),
+            home,
+            keys: keys.iter().map(|&key| key.to_owned()).collect(),
+        });
+        self
+    }
+
+    /// A key at the head of the file, as TOML.
+    #[must_use]
+    pub fn key(mut self, toml: &str) -> Self {
+        self.top.push(toml.to_owned());
+        self
+    }
+
+    /// A key of `[limits]`, as TOML.
+    #[must_use]
+    pub fn limit(mut self, toml: &str) -> Self {
+        self.limits.push(toml.to_owned());
+        self
+    }
+
+    /// A key of `[stores.main]`, as TOML.
+    #[must_use]
+    pub fn main(mut self, toml: &str) -> Self {
+        self.main.push(toml.to_owned());
+        self
+    }
+
+    /// Whole sections, as TOML.
+    #[must_use]
+    pub fn section(mut self, toml: &str) -> Self {
+        self.rest.push(toml.to_owned());
+        self
+    }
+
+    /// A user that logs in with SCRAM.
+    #[must_use]
+    pub fn user(self, name: &str, password: &str) -> Self {
+        let auth = "auth = \"scram-sha-256\"";
+        let this = if self.top.iter().any(|key| key == auth) { self } else { self.key(auth) };
+        this.section(&format!("[[users]]\nname = {name:?}\npassword = {password:?}"))
+    }
+
+    /// Another address for PostgreSQL, as a URL.
+    #[must_use]
+    pub fn primary_at(mut self, url: &str) -> Self {
+        self.primary = Some(url.to_owned());
+        self
+    }
+
+    /// Another address for Redis, as a URL.
+    #[must_use]
+    pub fn redis_at(mut self, url: &str) -> Self {
+        self.redis = Some(url.to_owned());
+        self
+    }
+
+    /// Starts the gateway. `None`, with a note, when there are no servers to test with.
+    pub async fn start(&self) -> Option<World> {
+        World::with(self).await
+    }
+
+    /// The configuration file. Every name in a shared server begins with `unique`.
+    pub(super) fn to_toml(&self, servers: &Servers, primary: &Database, unique: &str) -> String {
+        let mut toml = String::from("listen = \"127.0.0.1:0\"\ndatabase = \"app\"\n");
+        lines(&mut toml, &self.top);
+        if !self.limits.is_empty() {
+            toml.push_str("\n[limits]\n");
+            lines(&mut toml, &self.limits);
+        }
+        let url = self.primary.as_deref().unwrap_or_else(|| primary.url());
+        let _ = write!(toml, "\n[stores.main]\nkind = \"postgres\"\nurl = {url:?}\n");
+        lines(&mut toml, &self.main);
+        let endpoints = [(Home::Dynoxide, Some(dynoxide())), (Home::DynamoDb, servers.dynamodb.first().map(String::as_str))];
+        for (home, endpoint) in endpoints {
+            if let Some(endpoint) = endpoint {
+                let _ = write!(
+                    toml,
+                    "\n[stores.{}]\nkind = \"dynamodb\"\nregion = \"eu-central-1\"\nendpoint = {endpoint:?}\ntable_prefix = \"{unique}-\"\n\
+                     access_key_id = \"test\"\nsecret_access_key = \"test\"\n",
+                    home.name()
+                );
+            }
+        }
+        if let Some(url) = self.redis.as_ref().or(servers.redis.as_ref()) {
+            let _ = write!(toml, "\n[stores.redis]\nkind = \"redis\"\nurl = {url:?}\nkey_prefix = \"{unique}:\"\n");
+        }
+        toml.push_str("\n[stores.memory]\nkind = \"memory\"\n");
+        for table in self.tables.iter().filter(|table| table.home != Home::Relational) {
+            let _ = write!(toml, "\n[[tables]]\nname = {:?}\nstore = \"{}\"\n", table.name, table.home.name());
+            lines(&mut toml, &table.keys);
+        }
+        toml.push('\n');
+        lines(&mut toml, &self.rest);
+        toml
+    }
+}
+
+fn lines(toml: &mut String, keys: &[String]) {
+    for key in keys {
+        toml.push_str(key);
+        toml.push('\n');
+    }
+}
