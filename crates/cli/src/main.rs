@@ -34,7 +34,8 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = CommandLine::parse();
-    let filter = EnvFilter::try_from_env("FLYWHEEL_LOG").unwrap_or_else(|_| EnvFilter::new("warn,flywheel=info,flywheel_gateway=info,dynoxide=error"));
+    let filter = EnvFilter::try_from_env("FLYWHEEL_LOG")
+        .unwrap_or_else(|_| EnvFilter::new("warn,flywheel=info,flywheel_gateway=info,dynoxide=error"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -78,24 +78,20 @@ pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)]) -> Vec
             }),
         }
     }
-    // Each round may find sources among what the rounds before have settled.
-    while let Some((at, source)) = open
-        .iter()
-        .enumerate()
-        .find_map(|(at, (relation, home))| Some((at, scope.source(*relation, home, &done)?)))
-    {
+    // Each round may find sources among what the rounds before have settled. Where none is left, a table that nothing else leads to is
+    // read whole, and may then lead to the others.
+    while !open.is_empty() {
+        let joined = open
+            .iter()
+            .enumerate()
+            .find_map(|(at, (relation, home))| Some((at, scope.source(*relation, home, &done)?)));
+        let (at, access) = match joined {
+            Some((at, source)) => (at, FetchAccess::Joined(source)),
+            None => (scope.start(&open), FetchAccess::Direct(Access::All)),
+        };
         let (relation, home) = open.remove(at);
-        done.push(Fetch {
-            relation,
-            home,
-            access: FetchAccess::Joined(source),
-        });
+        done.push(Fetch { relation, home, access });
     }
-    done.extend(open.into_iter().map(|(relation, home)| Fetch {
-        relation,
-        home,
-        access: FetchAccess::Direct(Access::All),
-    }));
     done
 }
 
@@ -214,6 +210,15 @@ impl Scope<'_> {
                 sql: self.distinct_values(*other, name),
             })
         })
+    }
+
+    /// Which of the tables without a condition to read whole: one whose key isn't the column of another.
+    fn start(&self, open: &[(usize, Arc<Home>)]) -> usize {
+        let leads_nowhere = |(relation, home): &(usize, Arc<Home>)| {
+            let key = home.table.table.partition_column().name.clone();
+            self.equal_columns(*relation, (*relation, key)).len() == 1
+        };
+        open.iter().position(leads_nowhere).unwrap_or_default()
     }
 
     /// The values of a relational column under the conditions that concern its table alone. Dropping a condition only widens the set.

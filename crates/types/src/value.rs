@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 /// One value of a column or parameter. Two values of the same type are equal here exactly when
 /// PostgreSQL prints them alike.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum Value {
     /// SQL NULL.
     Null,
@@ -33,6 +33,27 @@ pub enum Value {
     Bytea(Vec<u8>),
     /// A value of a type that Flywheel doesn't read, as PostgreSQL prints it.
     Other(String),
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(left), Self::Bool(right)) => left == right,
+            (Self::Int(left), Self::Int(right)) | (Self::Timestamptz(left), Self::Timestamptz(right)) => left == right,
+            // NaN is printed like NaN, and -0 unlike 0.
+            (Self::Float4(left), Self::Float4(right)) => left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan()),
+            (Self::Float8(left), Self::Float8(right)) => left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan()),
+            (Self::Numeric(left), Self::Numeric(right))
+            | (Self::Text(left), Self::Text(right))
+            | (Self::Json(left), Self::Json(right))
+            | (Self::Other(left), Self::Other(right)) => left == right,
+            (Self::Uuid(left), Self::Uuid(right)) => left == right,
+            (Self::Date(left), Self::Date(right)) => left == right,
+            (Self::Bytea(left), Self::Bytea(right)) => left == right,
+            _ => false,
+        }
+    }
 }
 
 impl Value {

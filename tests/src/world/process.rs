@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::flywheel;
@@ -18,6 +19,7 @@ pub struct Process {
     child: Child,
     address: String,
     log: Arc<Mutex<Vec<String>>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Process {
@@ -32,12 +34,15 @@ impl Process {
             .spawn()
             .expect("flywheel starts");
         let log = Arc::default();
-        keep(child.stdout.take().expect("its output"), &log);
-        keep(child.stderr.take().expect("its errors"), &log);
+        let readers = vec![
+            keep(child.stdout.take().expect("its output"), &log),
+            keep(child.stderr.take().expect("its errors"), &log),
+        ];
         let mut process = Self {
             child,
             address: String::new(),
             log,
+            readers,
         };
         process.address = tokio::time::timeout(PATIENCE, process.ready()).await.expect("flywheel listens");
         process
@@ -95,6 +100,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
+        }
         if std::thread::panicking() {
             eprintln!("--- flywheel's log ---\n{}\n---", self.log().join("\n"));
         }
@@ -108,11 +116,11 @@ fn listening(line: &str) -> Option<String> {
     Some(address)
 }
 
-fn keep(output: impl Read + Send + 'static, log: &Arc<Mutex<Vec<String>>>) {
+fn keep(output: impl Read + Send + 'static, log: &Arc<Mutex<Vec<String>>>) -> JoinHandle<()> {
     let log = log.clone();
     std::thread::spawn(move || {
         for line in BufReader::new(output).lines().map_while(Result::ok) {
             log.lock().expect("the log").push(line);
         }
-    });
+    })
 }

@@ -63,6 +63,7 @@ pub struct Setup {
     limits: Vec<String>,
     main: Vec<String>,
     rest: Vec<String>,
+    scram: bool,
     primary: Option<String>,
     redis: Option<String>,
 }
@@ -116,9 +117,9 @@ impl Setup {
     /// A user that logs in with SCRAM.
     #[must_use]
     pub fn user(self, name: &str, password: &str) -> Self {
-        let auth = "auth = \"scram-sha-256\"";
-        let this = if self.top.iter().any(|key| key == auth) { self } else { self.key(auth) };
-        this.section(&format!("[[users]]\nname = {name:?}\npassword = {password:?}"))
+        let mut this = self.section(&format!("[[users]]\nname = {name:?}\npassword = {password:?}"));
+        this.scram = true;
+        this
     }
 
     /// Another address for PostgreSQL, as a URL.
@@ -143,6 +144,7 @@ impl Setup {
     /// The configuration file. Every name in a shared server begins with `unique`.
     pub(super) fn to_toml(&self, servers: &Servers, primary: &Database, unique: &str) -> String {
         let mut toml = String::from("listen = \"127.0.0.1:0\"\ndatabase = \"app\"\n");
+        toml.push_str(if self.scram { "auth = \"scram-sha-256\"\n" } else { "auth = \"trust\"\n" });
         lines(&mut toml, &self.top);
         if !self.limits.is_empty() {
             toml.push_str("\n[limits]\n");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flywheel_plan::{General, Home, Plan, Planner};
 use flywheel_postgres::Described;
+use flywheel_sql::lex::TokenKind;
 use flywheel_sql::{Parsed, Role, Verb, parse};
 use flywheel_types::TableName;
 use flywheel_wire::reply::Field;
@@ -26,7 +27,7 @@ pub(crate) enum Kind {
     CreateTable { table: Box<TableHome> },
     /// DROP TABLE of these store tables.
     DropTable { homes: Vec<Arc<Home>> },
-    /// COPY out of store tables: relayed with their rows put in.
+    /// COPY out of store tables, as COPY of a query: relayed with their rows put in.
     Copy { parsed: Parsed, general: General },
     /// It only looked like one, or does nothing that concerns the rows: relayed.
     Relayed,
@@ -97,6 +98,7 @@ impl Session {
         reloaded.map_err(|error| self.server_failed(&error))?;
         let version = self.shared.catalogue.version();
         let known = self.shared.catalogue.known();
+        let text = as_query(analysis).unwrap_or(text);
         let maker = Maker {
             known: &known,
             search_path: &search_path,
@@ -141,6 +143,27 @@ impl Session {
             _ => Ok(None),
         }
     }
+}
+
+/// `TABLE t` as `SELECT * FROM t`, and `COPY t (columns) TO …` as `COPY (SELECT columns FROM t) TO …`: the same, in a form in which rows can
+/// stand in the table's place. `None` for all other statements.
+pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
+    let (text, tokens) = (&analysis.text, &analysis.statements.first()?.tokens);
+    let piece = |from: usize, to: usize| text.get(tokens[from].range.start..tokens[to].range.end);
+    if tokens.first()?.is_keyword(text, "table") {
+        return Some(format!("SELECT * FROM {}", piece(1, tokens.len() - 1)?));
+    }
+    if !tokens.first()?.is_keyword(text, "copy") || tokens.get(1)?.kind == TokenKind::Open {
+        return None;
+    }
+    let to = tokens.iter().position(|token| token.is_keyword(text, "to"))?;
+    let columns = tokens[..to].iter().position(|token| token.kind == TokenKind::Open);
+    let name = piece(1, columns.unwrap_or(to) - 1)?;
+    let columns = match columns {
+        Some(open) => text.get(tokens[open].range.end..tokens[to - 1].range.start)?,
+        None => "*",
+    };
+    Some(format!("COPY (SELECT {columns} FROM {name}) {}", piece(to, tokens.len() - 1)?))
 }
 
 /// Decides what a statement is.

@@ -6,9 +6,13 @@ use std::sync::Arc;
 use flywheel_plan::{Home, ResolvedAccess};
 use flywheel_store::{Bound, KeyRange, StoreError};
 use flywheel_types::{Key, Row, Value, ordered};
+use futures_util::future::try_join_all;
 
 use crate::error::{scan_refused, store_error, too_many_rows};
 use crate::session::{Outcome, Session};
+
+/// How many partitions of a table one statement reads at the same time.
+const PARALLEL_RANGES: usize = 16;
 
 impl Session {
     /// The rows of these keys, in the keys' order.
@@ -89,8 +93,11 @@ impl Session {
             ResolvedAccess::Keys(keys) => Ok(self.read_keys(home, keys).await?.into_iter().flatten().collect()),
             ResolvedAccess::Ranges(ranges) => {
                 let mut rows = Vec::new();
-                for range in ranges {
-                    rows.extend(self.read_range(home, range, (limit - rows.len()).saturating_add(1)).await?);
+                // Several at a time: each is a round trip to the store.
+                for together in ranges.chunks(PARALLEL_RANGES) {
+                    let most = (limit - rows.len()).saturating_add(1);
+                    let read = try_join_all(together.iter().map(|range| self.read_range(home, range, most)));
+                    rows.extend(read.await?.into_iter().flatten());
                     if rows.len() > limit {
                         return Err(too_many_rows(home, limit).into());
                     }
