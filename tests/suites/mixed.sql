@@ -88,18 +88,17 @@ SELECT sessions.id FROM sessions s;
 SELECT device FROM sessions WHERE seconds = 'x';
 SELECT device, count(*) FROM sessions;
 SELECT * FROM sessions WHERE id = '11111111-1111-1111-1111-111111111111' FOR UPDATE;
-SELECT * FROM sessions TABLESAMPLE BERNOULLI (100) ORDER BY id;
 TABLE sessions ORDER BY id;
-SELECT * FROM ONLY sessions ORDER BY id;
 VALUES ((SELECT count(*) FROM sessions));
 
 -- Writes that read elsewhere.
 INSERT INTO archive SELECT id, user_id, device FROM sessions WHERE user_id = 1;
 SELECT * FROM archive ORDER BY id;
+-- sorted
 INSERT INTO archive SELECT id, user_id, device FROM sessions ON CONFLICT DO NOTHING RETURNING user_id;
 INSERT INTO sessions SELECT gen.id, u.id, 'auto', 1 FROM users u JOIN (VALUES (3, uuid '55555555-5555-5555-5555-555555555555'), (4, uuid '66666666-6666-6666-6666-666666666666')) gen(n, id) ON gen.n = u.id;
 INSERT INTO sessions (id, user_id, device) SELECT uuid '77777777-7777-7777-7777-777777777777', user_id, 'copy of ' || device FROM sessions WHERE id = '11111111-1111-1111-1111-111111111111' RETURNING *;
-INSERT INTO sessions SELECT * FROM sessions;
+INSERT INTO sessions SELECT * FROM sessions WHERE id = '11111111-1111-1111-1111-111111111111';
 INSERT INTO visits (user_id, page) SELECT id, '/new' FROM users WHERE country IS NOT NULL;
 INSERT INTO visits (user_id, page) SELECT id, '/new' FROM users ON CONFLICT (user_id, page) DO UPDATE SET hits = visits.hits + 1;
 -- params: text '/param', int8 2
@@ -115,6 +114,7 @@ UPDATE sessions s SET seconds = seconds + $2 FROM users u WHERE u.id = s.user_id
 SELECT * FROM users ORDER BY id;
 SELECT * FROM sessions ORDER BY id;
 DELETE FROM sessions USING users WHERE users.id = sessions.user_id AND users.country = 'us';
+-- sorted
 DELETE FROM sessions s USING visits v WHERE v.user_id = s.user_id AND v.page = '/about' RETURNING s.id, v.page;
 DELETE FROM users USING sessions s WHERE s.user_id = users.id AND s.device = 'phone';
 DELETE FROM visits WHERE user_id NOT IN (SELECT id FROM users);

@@ -48,6 +48,7 @@ DELETE FROM entries WHERE account = 1 AND n = 1;
 INSERT INTO entries VALUES (1, 1, 'again');
 INSERT INTO entries VALUES (1, 3, 'x') ON CONFLICT DO NOTHING;
 INSERT INTO entries VALUES (1, 3, 'y') ON CONFLICT (account, n) DO UPDATE SET note = entries.note || excluded.note RETURNING *;
+-- sorted
 UPDATE entries SET n = n + 10 WHERE account = 1 AND n > 3 RETURNING *;
 -- sorted
 SELECT * FROM entries;

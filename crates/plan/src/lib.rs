@@ -25,4 +25,4 @@ pub use home::{Home, Homes};
 pub use native::{Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, ReadOperation};
 pub use parameters::{Computed, Parameters};
 pub use planner::{General, Plan, Planner, Target};
-pub use rewrite::{literal, record_set, rows_as_json, substitute};
+pub use rewrite::{literal, record_set, substitute};

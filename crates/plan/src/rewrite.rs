@@ -1,9 +1,9 @@
-//! Rows as a relation inside a statement: `json_populate_recordset(NULL::table, '[…]')` in place of the table's name, so that every
-//! other byte of the text stays the client's.
+//! Rows as a relation inside a statement: `unnest('{…}'::table[])` in place of the table's name, so that every other byte of the text stays
+//! the client's.
 
 use std::ops::Range;
 
-use flywheel_types::{Row, Scalar, Table, TableName, Value, text};
+use flywheel_types::{Row, TableName, text};
 
 /// A string literal of any text. `E'…'`, so that it doesn't depend on `standard_conforming_strings`.
 #[must_use]
@@ -21,65 +21,57 @@ pub fn literal(text: &str) -> String {
     out
 }
 
-/// Rows as a JSON array of objects whose members PostgreSQL's input functions read: every value as a JSON string of its text,
-/// but JSON documents as they are.
-#[must_use]
-pub fn rows_as_json(table: &Table, rows: &[Row]) -> String {
+/// Rows as the text of an array of the table's row type, which PostgreSQL's own input functions read column by column. Unlike JSON it tells
+/// a jsonb `null` from SQL's NULL and keeps a json document as it was written.
+fn rows_as_array(rows: &[Row]) -> String {
     let mut out = Vec::with_capacity(rows.len() * 64 + 2);
-    let mut printed = Vec::new();
-    out.push(b'[');
+    let (mut printed, mut record) = (Vec::new(), Vec::new());
+    out.push(b'{');
     for (position, row) in rows.iter().enumerate() {
-        out.extend_from_slice(if position == 0 { b"{" } else { b",{" });
-        let mut first = true;
-        for (column, value) in table.columns.iter().zip(row) {
-            if value.is_null() {
-                continue;
+        record.clear();
+        record.push(b'(');
+        for (column, value) in row.iter().enumerate() {
+            if column > 0 {
+                record.push(b',');
             }
-            if !std::mem::take(&mut first) {
-                out.push(b',');
-            }
-            json_string(column.name.as_bytes(), &mut out);
-            out.push(b':');
-            match value {
-                Value::Json(document) if matches!(column.ty.scalar, Scalar::Json | Scalar::Jsonb) => {
-                    out.extend_from_slice(document.as_bytes())
-                }
-                _ => {
-                    printed.clear();
-                    text::encode(value, &mut printed);
-                    json_string(&printed, &mut out);
-                }
+            if !value.is_null() {
+                printed.clear();
+                text::encode(value, &mut printed);
+                quote(&printed, &mut record);
             }
         }
-        out.push(b'}');
+        record.push(b')');
+        if position > 0 {
+            out.push(b',');
+        }
+        quote(&record, &mut out);
     }
-    out.push(b']');
-    // Every piece is UTF-8: names and texts are strings, and escapes are ASCII.
+    out.push(b'}');
+    // Every piece is UTF-8: texts are strings, and what is added is ASCII.
     String::from_utf8(out).unwrap_or_default()
 }
 
-fn json_string(text: &[u8], out: &mut Vec<u8>) {
+/// In double quotes, as an element of an array or a field of a record (rowtypes-io-syntax, arrays-io).
+fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for &byte in text {
-        match byte {
-            b'"' => out.extend_from_slice(b"\\\""),
-            b'\\' => out.extend_from_slice(b"\\\\"),
-            0..=0x1f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => out.push(byte),
+        if matches!(byte, b'"' | b'\\') {
+            out.push(b'\\');
         }
+        out.push(byte);
     }
     out.push(b'"');
 }
 
 /// The relation that stands for `rows` of the table: a function call, with the table's name as alias unless the statement gives one.
 #[must_use]
-pub fn record_set(table: &TableName, json: &str, needs_alias: bool) -> String {
+pub fn record_set(table: &TableName, rows: &[Row], needs_alias: bool) -> String {
     let alias = if needs_alias {
         format!(" AS \"{}\"", table.name.replace('"', "\"\""))
     } else {
         String::new()
     };
-    format!("json_populate_recordset(NULL::{}, {}){alias}", table.to_sql(), literal(json))
+    format!("pg_catalog.unnest({}::{}[]){alias}", literal(&rows_as_array(rows)), table.to_sql())
 }
 
 /// `text` with the byte ranges (in ascending order, not overlapping) replaced.

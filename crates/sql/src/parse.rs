@@ -127,6 +127,19 @@ mod tests {
     }
 
     #[test]
+    fn what_only_a_table_can_be_is_refused() {
+        for text in [
+            "SELECT * FROM ONLY t",
+            "UPDATE ONLY t SET a = 1",
+            "DELETE FROM ONLY t",
+            "SELECT * FROM t TABLESAMPLE SYSTEM (1)",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert_eq!(names("SELECT * FROM \"only\"")[0].0, "only");
+    }
+
+    #[test]
     fn outer_joins_bound_only_the_side_they_may() {
         let facts = |text: &str, at: usize| -> Vec<Fact> {
             parse(text).unwrap().relations[at]

@@ -278,6 +278,10 @@ impl Finder<'_> {
         let first = self.lines.range(idents[0].span)?;
         let end = self.lines.range(last.span)?;
         let written = self.text.get(end.clone())?;
+        // sqlparser reads `FROM ONLY t` as a table of the name ONLY with an alias.
+        if written.eq_ignore_ascii_case("only") {
+            return None;
+        }
         let plain = written.trim_matches('"').replace("\"\"", "\"");
         (plain == last.value || written == last.value).then(|| (RelationName { schema, name: fold(last) }, first.start..end.end))
     }
@@ -347,11 +351,17 @@ impl Finder<'_> {
                     &item.joins[position - 1].relation
                 };
                 let TableFactor::Table {
-                    name, alias, args: None, ..
+                    name,
+                    alias,
+                    args: None,
+                    sample,
+                    ..
                 } = factor
                 else {
                     continue;
                 };
+                // Only a table can be sampled, not rows in its place.
+                self.lost |= sample.is_some();
                 let mut bounds = filter.to_vec();
                 bounds.extend(join_conditions(item, position));
                 let renames_columns = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());

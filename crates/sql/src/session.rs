@@ -14,6 +14,11 @@ pub enum SessionEffect {
         /// The setting, folded to lower case (`timezone` for SET TIME ZONE).
         name: String,
     },
+    /// `SET LOCAL name …` or `SET TRANSACTION …` (`transaction`): until the end of the transaction block.
+    SetLocal {
+        /// The setting.
+        name: String,
+    },
     /// `RESET name`, or `RESET ALL` (`None`).
     Reset {
         /// The setting.
@@ -48,7 +53,14 @@ impl SessionEffect {
         };
         let has = |wanted: &str| tokens.iter().any(|token| token.is_keyword(text, wanted));
         match (word(0).as_ref(), word(1).as_ref(), word(2).as_ref()) {
-            ("set", "local", _) | ("set", "transaction", _) | ("set", "constraints", _) => Self::None,
+            ("set", "constraints", _) => Self::None,
+            ("set", "transaction", _) => Self::SetLocal {
+                name: "transaction".into(),
+            },
+            ("set", "local", "time") => Self::SetLocal { name: "timezone".into() },
+            ("set", "local", name) => Self::SetLocal {
+                name: dotted(text, tokens, 2, name),
+            },
             ("set", "session", "characteristics") => Self::Set {
                 name: "transaction characteristics".into(),
             },

@@ -34,6 +34,12 @@ impl Statement {
         self.tokens.iter().any(|token| token.is_keyword(text, keyword))
     }
 
+    /// Whether it is COMMIT or ROLLBACK … AND CHAIN: the next block begins at once.
+    #[must_use]
+    pub fn chains(&self, text: &str) -> bool {
+        self.has_keyword(text, "chain") && !self.has_keyword(text, "no")
+    }
+
     /// Whether a replica may answer it, as far as its words tell: a query that locks, writes or makes nothing.
     #[must_use]
     pub fn is_read(&self, text: &str) -> bool {
@@ -134,7 +140,12 @@ mod tests {
             effect("set session myapp.user = '1'"),
             SessionEffect::Set { name: "myapp.user".into() }
         );
-        assert_eq!(effect("SET LOCAL search_path = x"), SessionEffect::None);
+        assert_eq!(
+            effect("SET LOCAL search_path = x"),
+            SessionEffect::SetLocal {
+                name: "search_path".into()
+            }
+        );
         assert_eq!(effect("RESET ALL"), SessionEffect::Reset { name: None });
         assert_eq!(effect("LISTEN c"), SessionEffect::Pins("LISTEN"));
         assert_eq!(effect("SELECT pg_advisory_lock(1)"), SessionEffect::Pins("a session advisory lock"));

@@ -6,6 +6,9 @@ use std::fmt;
 use crate::SqlState;
 use crate::reader::Reader;
 
+/// The order in which PostgreSQL sends the fields (its `send_message_to_frontend`).
+const FIELD_ORDER: &[u8] = b"SVCMDHWPpqstcdnFLR";
+
 /// How bad it is: an ERROR ends the statement, a FATAL the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -79,6 +82,8 @@ impl PgError {
     #[must_use]
     pub fn with_field(mut self, code: u8, value: impl Into<Cow<'static, str>>) -> Self {
         self.fields.push((code, value.into()));
+        let place = |code: u8| FIELD_ORDER.iter().position(|&each| each == code).unwrap_or(FIELD_ORDER.len());
+        self.fields.sort_by_key(|(code, _)| place(*code));
         self
     }
 

@@ -86,10 +86,7 @@ impl Session {
         if constants.is_empty() {
             return Ok(Vec::new());
         }
-        let casts: Vec<_> = constants
-            .iter()
-            .map(|(constant, ty)| format!("({})::{}", explain::constant(constant), ty.name))
-            .collect();
+        let casts: Vec<_> = constants.iter().map(|(constant, ty)| cast(constant, ty)).collect();
         let rows = self.run_own(&format!("SELECT {}", casts.join(", ")), statement, arguments).await?;
         let row = rows.rows.first().cloned().unwrap_or_default();
         let value = |(column, (constant, ty)): (Option<bytes::Bytes>, &(&Constant, &TypeInfo))| {
@@ -164,6 +161,21 @@ impl Session {
             Err(error) => Err(self.server_failed(&error)),
         }
     }
+}
+
+/// A constant as a value of the type. A number outside an integer type equals none of its values, as NULL doesn't.
+fn cast(constant: &Constant, ty: &TypeInfo) -> String {
+    let constant = explain::constant(constant);
+    let (least, most) = match ty.scalar {
+        Scalar::Int2 => (i64::from(i16::MIN), i64::from(i16::MAX)),
+        Scalar::Int4 => (i64::from(i32::MIN), i64::from(i32::MAX)),
+        Scalar::Int8 => (i64::MIN, i64::MAX),
+        _ => return format!("({constant})::{}", ty.name),
+    };
+    format!(
+        "CASE WHEN ({constant})::pg_catalog.numeric BETWEEN {least} AND {most} THEN ({constant})::{} END",
+        ty.name
+    )
 }
 
 fn is_comparable(source: Scalar, key: Scalar) -> bool {

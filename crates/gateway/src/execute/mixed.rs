@@ -1,6 +1,6 @@
 //! Statements that PostgreSQL runs over fetched rows.
 
-use flywheel_plan::{Fetch, General, record_set, rows_as_json, substitute};
+use flywheel_plan::{Fetch, General, record_set, substitute};
 use flywheel_postgres::Portal;
 use flywheel_sql::Parsed;
 
@@ -76,7 +76,7 @@ pub(super) fn text_with_rows(text: &str, parsed: &Parsed, fetches: &[Fetch], fet
             let rows = fetched.get(&fetch.relation).map(Vec::as_slice).unwrap_or_default();
             (
                 relation.range.clone(),
-                record_set(&table.name, &rows_as_json(table, rows), relation.alias.is_none()),
+                record_set(&table.name, rows, relation.alias.is_none()),
             )
         })
         .collect();

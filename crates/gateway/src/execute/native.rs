@@ -71,7 +71,7 @@ impl Session {
             .reported
             .get("TimeZone")
             .is_some_and(|zone| matches!(zone.as_str(), "UTC" | "Etc/UTC" | "GMT" | "Etc/GMT" | "UCT" | "Zulu"));
-        let unset = |name: &str| self.settings.get(name).is_none();
+        let unset = |name: &str| self.setting(name).is_none() && !self.is_pinned();
         match scalar {
             Scalar::Timestamptz => iso && utc,
             Scalar::Date => iso,
@@ -165,7 +165,7 @@ impl Session {
         let Some(rows) = insert.resolve(table, parameters) else {
             return Ok(None);
         };
-        self.check_writable(home)?;
+        self.check_writable(home, "INSERT").await?;
         let inserted = match &rows[..] {
             [row] => self.insert_row(insert.on_conflict, home, row).await?,
             _ => {
@@ -263,7 +263,7 @@ impl Session {
         let (Some(set), Some(keys)) = (update.resolve(table, parameters), single_key(&update.access, table, parameters)) else {
             return Ok(None);
         };
-        self.check_writable(home)?;
+        self.check_writable(home, "UPDATE").await?;
         let Some(key) = keys else {
             return Ok(Some(Answer::tagged("UPDATE 0")));
         };
@@ -315,7 +315,7 @@ impl Session {
         let Some(keys) = single_key(&delete.access, table, parameters) else {
             return Ok(None);
         };
-        self.check_writable(home)?;
+        self.check_writable(home, "DELETE").await?;
         let Some(key) = keys else {
             return Ok(Some(Answer::tagged("DELETE 0")));
         };
@@ -358,8 +358,12 @@ impl Session {
             .map_err(|error| store_error(&error, home).into())
     }
 
-    /// A block can write to the tables of one store only, since no two stores commit together.
-    pub(super) fn check_writable(&self, home: &Home) -> Outcome<()> {
+    /// A read-only transaction writes nothing. A block can write to the tables of one store only, since no two stores commit together.
+    pub(super) async fn check_writable(&mut self, home: &Home, command: &str) -> Outcome<()> {
+        if self.is_read_only().await? {
+            let message = format!("cannot execute {command} in a read-only transaction");
+            return Err(PgError::error(sqlstate::READ_ONLY_SQL_TRANSACTION, message).into());
+        }
         let other = self
             .block
             .writes
@@ -378,6 +382,24 @@ impl Session {
                 .with_hint("Two stores don't commit together: use two transactions.")
                 .into())
         })
+    }
+}
+
+impl Session {
+    async fn is_read_only(&mut self) -> Outcome<bool> {
+        if !self.block.is_open() {
+            // Reported by PostgreSQL 14 and later; a role's or database's default reaches the client as a setting too.
+            return Ok(self.reported.get("default_transaction_read_only").is_some_and(|value| value == "on"));
+        }
+        if self.block.may_write {
+            return Ok(false);
+        }
+        let lease = self.server().await?;
+        let asked = lease.query("SHOW transaction_read_only").await;
+        let rows = asked.map_err(|error| self.server_failed(&error))?;
+        let read_only = rows.first().is_some_and(|rows| rows.text(0, 0) == "on");
+        self.block.may_write = !read_only;
+        Ok(read_only)
     }
 }
 

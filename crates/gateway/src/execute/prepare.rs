@@ -65,14 +65,25 @@ impl StoreStatement {
 pub(crate) struct StatementKey {
     text: String,
     types: Vec<u32>,
-    /// The SET statement that made the search path, which decides what names mean.
+    /// What made the search path, which decides what names mean.
     search_path: Option<String>,
 }
 
 impl Session {
     /// The statement of `analysis` (a text of one statement), from the cache or made now.
     pub(crate) async fn prepare_store(&mut self, analysis: &Arc<Analysis>, types: &[u32]) -> Outcome<Arc<StoreStatement>> {
-        let search_path = self.settings.get("search_path").map(str::to_owned);
+        if analysis.text.contains('\\') && self.reported.get("standard_conforming_strings").is_some_and(|value| value == "off") {
+            let message = "a statement on a store table can't be read with standard_conforming_strings off";
+            return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+                .with_hint("Write backslashes in E'…' strings with standard_conforming_strings on.")
+                .into());
+        }
+        // What a pinned session has set otherwise isn't known here.
+        let search_path = if self.is_pinned() {
+            Some(format!("{:?}", self.search_path().await?))
+        } else {
+            self.setting("search_path").map(str::to_owned)
+        };
         let key = StatementKey {
             text: analysis.text.clone(),
             types: types.to_vec(),

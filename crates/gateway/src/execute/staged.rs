@@ -5,10 +5,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flywheel_plan::{Fetch, Home, Target, literal, rows_as_json};
+use flywheel_plan::{Fetch, Home, Target, record_set};
 use flywheel_postgres::Rows;
 use flywheel_sql::Parsed;
-use flywheel_store::{Applied, Change};
+use flywheel_store::{Applied, Change, Expect};
 use flywheel_types::{Key, Row, Scalar, Table, Value, binary, text};
 use flywheel_wire::{PgError, sqlstate};
 
@@ -33,7 +33,7 @@ impl Session {
         arguments: &Arguments<'_>,
     ) -> Outcome<Answer> {
         for target in targets {
-            self.check_writable(&target.home)?;
+            self.check_writable(&target.home, command(&statement.text)).await?;
         }
         for _ in 0..ATTEMPTS {
             let all: Vec<&Fetch> = targets.iter().filter_map(|target| target.fetch.as_ref()).chain(fetches).collect();
@@ -56,8 +56,7 @@ impl Session {
             while on_conflict && self.add_conflicting(targets, &mut before, &after).await? {
                 (answer, after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
             }
-            let plain_insert = !on_conflict && targets.iter().all(|target| target.fetch.is_none());
-            if self.write_difference(targets, before, after, plain_insert).await? {
+            if self.write_difference(targets, before, after, on_conflict).await? {
                 return Ok(answer);
             }
         }
@@ -161,7 +160,7 @@ impl Session {
     }
 
     /// Writes what has changed. False when somebody else has changed one of the rows meanwhile.
-    async fn write_difference(&mut self, targets: &[Target], before: Vec<Images>, after: Vec<Images>, plain_insert: bool) -> Outcome<bool> {
+    async fn write_difference(&mut self, targets: &[Target], before: Vec<Images>, after: Vec<Images>, on_conflict: bool) -> Outcome<bool> {
         let mut changes: Vec<(Arc<Home>, Key, Buffered)> = Vec::new();
         for ((target, mut before), after) in targets.iter().zip(before).zip(after) {
             let home = &target.home;
@@ -207,8 +206,11 @@ impl Session {
                 home.store.write_all(&changes).await.map_err(|error| store_error(&error, home))?
             }
         };
-        if !written && plain_insert {
-            return Err(self.taken_key(&writes).await?.into());
+        if !written
+            && !on_conflict
+            && let Some(error) = self.taken_key(&writes).await?
+        {
+            return Err(error.into());
         }
         Ok(written)
     }
@@ -226,23 +228,26 @@ impl Session {
         Ok(true)
     }
 
-    /// The error of an INSERT whose key is taken.
-    async fn taken_key(&self, writes: &[(&Arc<Home>, Change)]) -> Outcome<PgError> {
-        for (home, change) in writes {
-            if self
-                .read_keys(home, std::slice::from_ref(&change.key))
-                .await?
-                .iter()
-                .any(Option::is_some)
-            {
-                return Ok(duplicate_key(home, &change.key));
+    /// The error of a new row whose key is taken; `None` when another change was refused.
+    async fn taken_key(&self, writes: &[(&Arc<Home>, Change)]) -> Outcome<Option<PgError>> {
+        for (home, change) in writes.iter().filter(|(_, change)| change.expect == Expect::Absent) {
+            let stored = self.read_keys(home, std::slice::from_ref(&change.key)).await?;
+            if stored.iter().any(Option::is_some) {
+                return Ok(Some(duplicate_key(home, &change.key)));
             }
         }
-        // It was there a moment ago, and is gone again.
-        Ok(writes.first().map_or_else(
-            || PgError::error(sqlstate::INTERNAL_ERROR, "nothing to insert"),
-            |(home, _)| conflict(home),
-        ))
+        Ok(None)
+    }
+}
+
+/// The command as PostgreSQL names it where it refuses one.
+fn command(text: &str) -> &'static str {
+    let words = text.trim_start().get(..6).unwrap_or_default().to_ascii_lowercase();
+    match words.as_str() {
+        "insert" => "INSERT",
+        "update" => "UPDATE",
+        "delete" => "DELETE",
+        _ => "SELECT",
     }
 }
 
@@ -258,8 +263,8 @@ fn stage(table: &Table, rows: &Images) -> String {
     let rows: Vec<Row> = rows.values().cloned().collect();
     let name = table.name.to_sql();
     format!(
-        "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM json_populate_recordset(NULL::{name}, {})",
-        literal(&rows_as_json(table, &rows))
+        "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}",
+        record_set(&table.name, &rows, true)
     )
 }
 

@@ -25,6 +25,7 @@ pub(crate) type Writes = IndexMap<(TableName, Key), Buffered>;
 #[derive(Debug, Clone)]
 struct State {
     settings: Settings,
+    local: Settings,
     writes: Writes,
 }
 
@@ -33,6 +34,10 @@ struct State {
 pub(crate) struct Block {
     start: Option<State>,
     savepoints: Vec<(String, State)>,
+    /// What SET LOCAL has set.
+    local: Settings,
+    /// PostgreSQL has said that the block may write.
+    pub(crate) may_write: bool,
     pub(crate) writes: Writes,
 }
 
@@ -42,6 +47,7 @@ impl Block {
         if self.start.is_none() {
             self.start = Some(State {
                 settings: settings.clone(),
+                local: Settings::default(),
                 writes: Writes::new(),
             });
         }
@@ -58,7 +64,29 @@ impl Block {
             *settings = start.settings;
         }
         self.savepoints.clear();
+        self.local.reset_all();
+        self.may_write = false;
         self.writes.clear();
+    }
+
+    /// The SET LOCAL statement on this setting.
+    pub(crate) fn local(&self, name: &str) -> Option<&str> {
+        self.local.get(name)
+    }
+
+    /// Outside a block SET LOCAL does nothing.
+    pub(crate) fn set_local(&mut self, name: &str, statement: &str) {
+        if self.is_open() {
+            self.local.set(name, statement);
+            // It may have been SET TRANSACTION READ ONLY.
+            self.may_write = false;
+        }
+    }
+
+    /// A SET takes the place of an earlier SET LOCAL.
+    pub(crate) fn forget_local(&mut self, name: &str) {
+        self.local.reset(name);
+        self.may_write = false;
     }
 
     pub(crate) fn savepoint(&mut self, name: String, settings: &Settings) {
@@ -66,6 +94,7 @@ impl Block {
             name,
             State {
                 settings: settings.clone(),
+                local: self.local.clone(),
                 writes: self.writes.clone(),
             },
         ));
@@ -77,6 +106,7 @@ impl Block {
             self.savepoints.truncate(at + 1);
             let state = self.savepoints[at].1.clone();
             self.writes = state.writes;
+            self.local = state.local;
             *settings = state.settings;
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flywheel_plan::Home;
 use flywheel_sql::{SessionEffect, Statement, Verb};
 use flywheel_store::{Change, StoreTable};
-use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{PgError, sqlstate};
 
 use super::relay::Step;
@@ -30,6 +30,9 @@ impl Session {
             Verb::Commit | Verb::Rollback | Verb::PrepareTransaction => {
                 self.block.end(tag == "ROLLBACK", &mut self.settings);
                 self.note_settings();
+                if statement.chains(text) {
+                    self.block.begin(&self.settings);
+                }
             }
             Verb::Savepoint => self.block.savepoint(savepoint_name(statement, text), &self.settings),
             Verb::RollbackTo => {
@@ -49,7 +52,9 @@ impl Session {
             SessionEffect::Set { name } if matches!(name.as_str(), "role" | "session authorization" | "transaction characteristics") => {
                 self.pin("a changed role or transaction default");
             }
+            SessionEffect::SetLocal { name } => self.block.set_local(name, analysis.statement_text(position)),
             SessionEffect::Set { name } => {
+                self.block.forget_local(name);
                 self.settings.set(name, analysis.statement_text(position));
                 self.note_settings();
             }
@@ -77,6 +82,11 @@ impl Session {
         }
     }
 
+    /// The statement that made a setting what it is now; `None`: it is the server's default.
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
+        self.block.local(name).or_else(|| self.settings.get(name))
+    }
+
     /// The server connection has the session's settings, since the statement that changed them ran on it.
     fn note_settings(&mut self) {
         if let Some(lease) = &mut self.lease {
@@ -85,7 +95,7 @@ impl Session {
     }
 
     /// The server's defaults aren't the session's: they are set again before the connection's next statement.
-    fn forget_server_settings(&mut self) {
+    pub(super) fn forget_server_settings(&mut self) {
         if let Some(lease) = &mut self.lease {
             lease.forget_settings();
         }
@@ -100,7 +110,13 @@ impl Session {
     pub(super) async fn transaction_control(&mut self, analysis: &Analysis, position: usize) -> Outcome<String> {
         let statement = &analysis.statements[position];
         match statement.verb {
-            Verb::Commit if self.status != TransactionStatus::Failed => self.commit(analysis.statement_text(position)).await,
+            Verb::Commit if self.status != TransactionStatus::Failed => {
+                let tag = self.commit(analysis.statement_text(position)).await?;
+                if statement.chains(&analysis.text) {
+                    self.block.begin(&self.settings);
+                }
+                Ok(tag)
+            }
             Verb::PrepareTransaction => {
                 let message = "a transaction that has written to store tables can't be prepared for a two-phase commit";
                 Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
@@ -163,9 +179,24 @@ impl Session {
         match lease.query(sql).await {
             Ok(results) => {
                 self.follow_server();
+                self.report_settings();
                 Ok(results.into_iter().next_back().map(|rows| rows.tag).unwrap_or_default())
             }
             Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+
+    /// Tells the client of settings that a statement run in its place has changed: `SET LOCAL` ends with the block.
+    pub(crate) fn report_settings(&mut self) {
+        let Some(lease) = &self.lease else { return };
+        for (name, value) in lease.parameters() {
+            if let Some(known) = self.reported.get_mut(name)
+                && known != value
+                && !matches!(name.as_str(), "session_authorization" | "application_name" | "client_encoding" | "is_superuser")
+            {
+                backend::parameter_status(&mut self.client.out, name, value);
+                known.clone_from(value);
+            }
         }
     }
 

@@ -71,7 +71,16 @@ impl Session {
             first: 0,
             show_ready: true,
         };
-        self.drain(VecDeque::from([step])).await?;
+        let before = (!analysis.is_plain && !self.block.is_open()).then(|| self.settings.clone());
+        let drained = self.drain(VecDeque::from([step])).await?;
+        if let Some(before) = before
+            && drained.failed
+            && !self.block.is_open()
+        {
+            // The statements of one text are one transaction: what an earlier one has set is undone with it.
+            self.settings = before;
+            self.forget_server_settings();
+        }
         Ok(())
     }
 
