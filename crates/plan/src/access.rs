@@ -234,7 +234,7 @@ fn product(lists: &[Vec<Constant>]) -> Option<Vec<Vec<Constant>>> {
         }
         keys = keys
             .iter()
-            .flat_map(|head| list.iter().map(move |value| [&head[..], &[value.clone()]].concat()))
+            .flat_map(|head| list.iter().map(move |value| [&head[..], std::slice::from_ref(value)].concat()))
             .collect();
     }
     Some(keys)

@@ -1,15 +1,16 @@
 //! One login to a server and the stream of messages on it.
 
 use std::collections::{HashMap, HashSet};
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frame::{Cutter, Piece};
 use flywheel_wire::{Frame, reply};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::{CancelKey, ServerError, Settings};
@@ -154,17 +155,38 @@ impl Connection {
         }
     }
 
-    /// Sends what is buffered.
+    /// Sends what is buffered. What the server answers meanwhile is taken in: it stops reading when nobody reads its answers, and two sides
+    /// that only write would wait for each other.
     ///
     /// # Errors
     /// The connection broke.
     pub async fn send(&mut self) -> Result<(), ServerError> {
-        if self.outgoing.is_empty() {
-            return Ok(());
+        while !self.outgoing.is_empty() {
+            let progress = poll_fn(|cx| self.poll_exchange(cx)).await;
+            progress.map_err(|source| self.io_error(source))?;
         }
-        let written = self.stream.write_all(&self.outgoing).await;
-        self.outgoing.clear();
-        written.map_err(|source| self.io_error(source))
+        Ok(())
+    }
+
+    /// Writes some of what is buffered; where that would block, reads.
+    fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match Pin::new(&mut self.stream).poll_write(cx, &self.outgoing) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(written)) => {
+                self.outgoing.advance(written);
+                return Poll::Ready(Ok(()));
+            }
+            Poll::Ready(Err(source)) => return Poll::Ready(Err(source)),
+            Poll::Pending => {}
+        }
+        let mut space = [0; 8 * 1024];
+        let mut buffer = ReadBuf::new(&mut space);
+        std::task::ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+        }
+        self.incoming.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(()))
     }
 
     /// The next piece of the server's answer. Keeps track of the session's state, settings and notices by itself.

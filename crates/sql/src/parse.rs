@@ -150,7 +150,7 @@ mod tests {
         };
         let on = Fact::Same(column(Some("h"), "u"), column(Some("u"), "id"));
         assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 0), []);
-        assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1), [on.clone()]);
+        assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1), std::slice::from_ref(&on));
         assert_eq!(facts("SELECT * FROM u RIGHT JOIN h ON h.u = u.id", 1), []);
         assert_eq!(facts("SELECT * FROM u FULL JOIN h ON h.u = u.id", 1), []);
         let where_ = Fact::Compare(column(Some("u"), "id"), Comparison::Equal, Constant::Number("7".into()));

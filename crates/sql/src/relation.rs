@@ -183,7 +183,7 @@ impl Visitor for Finder<'_> {
         if let Some(selection) = &select.selection {
             conjuncts(selection, &mut filter);
         }
-        self.from_clause(select.from.iter().collect(), &filter);
+        self.enter_from(select.from.iter().collect(), &filter);
         ControlFlow::Continue(())
     }
 
@@ -314,7 +314,7 @@ impl Finder<'_> {
             Some(UpdateTableFromKind::AfterSet(tables) | UpdateTableFromKind::BeforeSet(tables)) => &tables[..],
             None => &[],
         };
-        self.from_clause(std::iter::once(&update.table).chain(from).collect(), &filter);
+        self.enter_from(std::iter::once(&update.table).chain(from).collect(), &filter);
     }
 
     fn delete(&mut self, delete: &Delete) {
@@ -334,12 +334,12 @@ impl Finder<'_> {
         } else {
             self.lost = true;
         }
-        self.from_clause(from.iter().chain(delete.using.iter().flatten()).collect(), &filter);
+        self.enter_from(from.iter().chain(delete.using.iter().flatten()).collect(), &filter);
     }
 
     /// Notes for each table of a FROM list what bounds its rows: the conditions of WHERE, and of those joins
     /// that can't bring a row of it into the result without holding.
-    fn from_clause(&mut self, items: Vec<&TableWithJoins>, filter: &[Conjunct]) {
+    fn enter_from(&mut self, items: Vec<&TableWithJoins>, filter: &[Conjunct]) {
         self.froms += 1;
         let from = self.froms;
         let alone = matches!(items[..], [only] if only.joins.is_empty());

@@ -82,7 +82,7 @@ impl Session {
     }
 
     async fn native_select(
-        &mut self,
+        &self,
         select: &NativeSelect,
         home: &Arc<Home>,
         parameters: &Parameters<'_>,
@@ -93,7 +93,9 @@ impl Session {
             return Ok(None);
         };
         let most = self.shared.options.max_fetch_rows;
-        let wanted = limit.map_or(most.saturating_add(1), |limit| limit.min(most.saturating_add(1)));
+        // One more than allowed tells whether there are more.
+        let too_many = most.saturating_add(1);
+        let wanted = limit.map_or(too_many, |limit| limit.min(too_many));
         let rows = match &select.read {
             ReadOperation::Keys(access) => {
                 let Some(ResolvedAccess::Keys(keys)) = access.resolve(table, parameters) else {

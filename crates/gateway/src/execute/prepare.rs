@@ -326,9 +326,10 @@ impl Maker<'_> {
             .configured
             .iter()
             .find(|table| analysis.statements[0].has_word(&analysis.text, |word| word == table.name.name));
-        let (name, kind) = named.map_or(("a store table".to_owned(), "a store"), |table| {
-            (format!("table \"{}\"", table.name), table.store.kind())
-        });
+        let (name, kind) = named.map_or_else(
+            || ("a store table".to_owned(), "a store"),
+            |table| (format!("table \"{}\"", table.name), table.store.kind()),
+        );
         PgError::error(
             sqlstate::FEATURE_NOT_SUPPORTED,
             format!("the statement names {name}, homed in {kind}, in a form that Flywheel can't carry out: {why}"),

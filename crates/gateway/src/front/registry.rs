@@ -17,10 +17,13 @@ pub(crate) struct SessionHandle {
     pub(crate) interrupt: Notify,
 }
 
+/// By process id and secret key, as BackendKeyData gives them.
+type Sessions = HashMap<(i32, [u8; 4]), Arc<SessionHandle>>;
+
 /// All sessions.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
-    sessions: Mutex<HashMap<(i32, [u8; 4]), Arc<SessionHandle>>>,
+    sessions: Mutex<Sessions>,
 }
 
 /// A session's place in the registry; it leaves when this is dropped.

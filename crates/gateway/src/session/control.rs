@@ -156,7 +156,7 @@ impl Session {
     }
 
     /// Carries the block's writes to their store.
-    async fn write_block(&mut self) -> Outcome<()> {
+    async fn write_block(&self) -> Outcome<()> {
         let changes: Vec<(Arc<Home>, Change)> = self
             .block
             .writes
