@@ -22,7 +22,8 @@ start_postgres() {
 listen_addresses = '127.0.0.1'
 port = $port
 unix_socket_directories = ''
-max_connections = 200
+max_connections = ${postgres_connections:-200}
+shared_buffers = ${postgres_memory:-128MB}
 fsync = off
 full_page_writes = off
 timezone = 'UTC'

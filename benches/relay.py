@@ -1,0 +1,172 @@
+"""Runs pgbench against PostgreSQL directly, through PgBouncer and through Flywheel, case by case, and writes a table of ratios.
+
+Started by benches/relay, which sets the environment. Each figure is the median of several rounds; in a round the three take turns, so that
+what else the machine does hits them alike.
+"""
+
+import os
+import pathlib
+import re
+import resource
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import time
+from urllib.parse import urlparse
+
+WORK = pathlib.Path(os.environ["BENCH_WORK"])
+BIN = pathlib.Path(os.environ["BENCH_BIN"])
+DIRECT = os.environ["BENCH_POSTGRES"]
+BOUNCER = os.environ["BENCH_PGBOUNCER"]
+FLYWHEEL = pathlib.Path("target/release/flywheel")
+QUICK = "--quick" in sys.argv
+SECONDS = 2 if QUICK else 5
+ROUNDS = 1 if QUICK else 3
+CLIENTS = [1, 8, 32] if QUICK else [1, 8, 32, 128, 1000]
+THREADS = 2
+
+
+class Run:
+    def __init__(self, tps, p50, p99):
+        self.tps, self.p50, self.p99 = tps, p50, p99
+
+
+def pgbench(url, clients, *arguments):
+    """One run: transactions a second, and two percentiles of the latency in microseconds."""
+    prefix = WORK / f"latency{time.monotonic_ns()}"
+    command = [
+        BIN / "pgbench", "--no-vacuum", "--client", str(clients), "--jobs", str(min(clients, THREADS)), "--time", str(SECONDS),
+        "--log", "--log-prefix", prefix, "--sampling-rate", "0.1", *arguments, url,
+    ]
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
+    found = re.search(r"tps = ([0-9.]+)", done.stdout)
+    if done.returncode != 0 or found is None:
+        raise SystemExit(f"pgbench failed at {url} with {clients} clients {arguments}:\n{done.stdout}\n{done.stderr}")
+    latencies = []
+    for log in WORK.glob(prefix.name + "*"):
+        with log.open() as lines:
+            latencies.extend(int(line.split()[2]) for line in lines)
+        log.unlink()
+    latencies.sort()
+    at = lambda share: latencies[int(len(latencies) * share)] if latencies else 0
+    return Run(float(found[1]), at(0.50), at(0.99))
+
+
+def medians(targets, clients, *arguments):
+    """The median of several rounds for each target."""
+    rounds = [{name: pgbench(url, clients, *arguments) for name, url in targets.items()} for _ in range(ROUNDS)]
+    median = lambda name, field: statistics.median(getattr(each[name], field) for each in rounds)
+    return {name: Run(median(name, "tps"), median(name, "p50"), median(name, "p99")) for name in targets}
+
+
+def start_flywheel():
+    server = urlparse(DIRECT)
+    config = WORK / "flywheel.toml"
+    config.write_text(
+        f'listen = "127.0.0.1:0"\ndatabase = "postgres"\nauth = "trust"\nmax_connections = 12000\n\n'
+        f'[stores.main]\nkind = "postgres"\nurl = "postgres://postgres@{server.hostname}:{server.port}/postgres"\npool_size = 20\n'
+    )
+    process = subprocess.Popen([FLYWHEEL, "--config", config], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if found := re.search(r"listening on (\S+)", line):
+            return process, f"postgres://postgres@{found[1].rstrip(',')}/postgres"
+    raise SystemExit("flywheel didn't start")
+
+
+def resident(pid):
+    """Resident memory in MiB."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0
+
+
+def idle_connections(url, pid, count):
+    """Resident memory, in MiB, with that many logged-in clients that do nothing."""
+    address = urlparse(url)
+    body = b"user\0postgres\0database\0postgres\0\0"
+    startup = struct.pack("!II", 8 + len(body), 196608) + body
+    clients = []
+    for _ in range(count):
+        client = socket.create_connection((address.hostname, address.port))
+        client.sendall(startup)
+        clients.append(client)
+    for client in clients:
+        received = b""
+        while not received.endswith(b"Z\0\0\0\5I"):
+            piece = client.recv(4096)
+            if not piece:
+                raise SystemExit("an idle client was refused")
+            received += piece
+    memory = resident(pid)
+    for client in clients:
+        client.close()
+    return memory
+
+
+def main():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    subprocess.run([BIN / "pgbench", "--initialize", "--quiet", "--scale", "10", DIRECT], check=True, capture_output=True)
+    subprocess.run(
+        ["psql", "--no-psqlrc", "--quiet", DIRECT],
+        input="CREATE TABLE large (filler text); INSERT INTO large SELECT repeat('x', 100) FROM generate_series(1, 10000); VACUUM ANALYZE large;",
+        text=True, check=True, capture_output=True,
+    )
+    large = WORK / "large.sql"
+    large.write_text("SELECT filler FROM large;\n")
+    flywheel, through = start_flywheel()
+    lines = []
+    try:
+        all_three = {"direct": DIRECT, "PgBouncer": BOUNCER, "Flywheel": through}
+        # PgBouncer before 1.21 knows no prepared statements in transaction mode.
+        both = {"direct": DIRECT, "Flywheel": through}
+
+        def row(case, clients, targets, *arguments):
+            runs = medians(targets, clients, *arguments)
+            direct, own, peer = runs["direct"], runs["Flywheel"], runs.get("PgBouncer")
+            tail = f"{own.p99 / own.p50:.1f}" if own.p50 else "–"
+            line = (
+                f"| {case} | {clients} | {direct.tps:,.0f} | {f'{peer.tps:,.0f}' if peer else '–'} | {own.tps:,.0f} "
+                f"| **{own.tps / direct.tps:.2f}** | {f'**{own.tps / peer.tps:.2f}**' if peer else '–'} | {tail} |"
+            )
+            lines.append(line)
+            print(line, flush=True)
+
+        for mode in ["simple", "extended", "prepared"]:
+            for clients in CLIENTS:
+                row(f"`pgbench -S -M {mode}`", clients, both if mode == "prepared" else all_three, "--select-only", "--protocol", mode)
+        for clients in [1, 8]:
+            row("10,000 rows of 100 bytes", clients, all_three, "--file", large)
+        for clients in [8, 32]:
+            row("TPC-B-like", clients, all_three, "--builtin", "tpcb-like")
+        if not QUICK:
+            count = min(10_000, hard - 1_000)
+            memory = idle_connections(through, flywheel.pid, count)
+            lines.append(f"\n{count:,} idle clients: {memory:.0f} MiB resident.")
+            print(lines[-1])
+    finally:
+        flywheel.terminate()
+        flywheel.wait()
+    if not QUICK:
+        write(lines)
+
+
+def write(lines):
+    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
+    versions = [
+        subprocess.run([BIN / "postgres", "--version"], capture_output=True, text=True).stdout.strip(),
+        subprocess.run(["pgbouncer", "--version"], capture_output=True, text=True).stdout.splitlines()[0],
+    ]
+    head = (
+        "# Results\n\n"
+        f"`benches/relay` on {os.cpu_count()} × {model}, everything on this one machine; {', '.join(versions)}.\n"
+        f"Transactions a second, the median of {ROUNDS} rounds of {SECONDS} s. The last column is Flywheel's p99 latency over its p50.\n\n"
+        "| case | clients | direct | PgBouncer | Flywheel | ÷ direct | ÷ PgBouncer | p99 ÷ p50 |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+    )
+    pathlib.Path("benches/RESULTS.md").write_text(head + "\n".join(lines) + "\n")
+
+
+main()
