@@ -69,6 +69,11 @@ impl Client {
         self.stream.write_all(bytes).await.map_err(|_| Lost::Closed)
     }
 
+    /// Says that nothing more comes.
+    pub async fn close_writing(&mut self) {
+        let _ = self.stream.shutdown().await;
+    }
+
     /// The next message.
     ///
     /// # Errors

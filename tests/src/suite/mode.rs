@@ -78,7 +78,9 @@ impl Mode {
                     parameters: &parameters.binary,
                     result_format: Format::Binary,
                 };
-                client.send(&[Message::bind(&bind), Message::execute("", 0), Message::sync()]).await?;
+                client
+                    .send(&[Message::bind(&bind), Message::execute("", 0), Message::sync()])
+                    .await?;
                 events.extend(client.until_ready().await?);
                 Ok(events)
             }

@@ -128,7 +128,10 @@ fn store_table(text: &str) -> StoreTable {
         let (key, value) = word.split_once('=').expect("key=value");
         format!("{key} = {value:?}")
     });
-    StoreTable { name, keys: keys.collect() }
+    StoreTable {
+        name,
+        keys: keys.collect(),
+    }
 }
 
 /// `int8 42, text 'it''s', numeric(10,2) NULL`

@@ -33,7 +33,11 @@ async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
         // A store without sorted sets keeps a leaderboard as any other table.
         let has_sorted_sets = !matches!(home, Home::Dynoxide | Home::DynamoDb);
         let is_layout = |key: &str| key.starts_with("layout") || key.starts_with("score");
-        let keys = table.keys.iter().map(String::as_str).filter(|key| has_sorted_sets || !is_layout(key));
+        let keys = table
+            .keys
+            .iter()
+            .map(String::as_str)
+            .filter(|key| has_sorted_sets || !is_layout(key));
         let keys: Vec<_> = keys.chain(["allow_scan = true"]).collect();
         setup = setup.table_with(&table.name, home, &keys);
     }
@@ -58,7 +62,12 @@ async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
         let lost = answered.is_err();
         if let Some(difference) = compare(expected, answered, &statement) {
             let place = format!("{}:{}", suite.path.display(), statement.line);
-            differences.push(format!("{place} [{}, {}]\n{}\n{difference}", home.name(), mode.name(), statement.sql));
+            differences.push(format!(
+                "{place} [{}, {}]\n{}\n{difference}",
+                home.name(),
+                mode.name(),
+                statement.sql
+            ));
         }
         if lost {
             flywheel = world.raw().await;
@@ -85,9 +94,14 @@ fn without_user_type(field: &Field) -> Field {
 async fn encode(client: &mut Client, parameters: &[Parameter]) -> Encoded {
     let mut encoded = Encoded::default();
     for Parameter { ty, value } in parameters {
-        let text = value.as_ref().map_or_else(|| "NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
+        let text = value
+            .as_ref()
+            .map_or_else(|| "NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
         let probe = Statement::new(format!("SELECT CAST({text} AS {ty})"));
-        let answer = Mode::Binary.ask(client, &probe, &Encoded::default()).await.expect("PostgreSQL's answer");
+        let answer = Mode::Binary
+            .ask(client, &probe, &Encoded::default())
+            .await
+            .expect("PostgreSQL's answer");
         for event in answer {
             match event {
                 Event::Columns(columns) => encoded.types.push(columns[0].type_oid),
@@ -96,7 +110,10 @@ async fn encode(client: &mut Client, parameters: &[Parameter]) -> Encoded {
                 _ => {}
             }
         }
-        client.query(&format!("DEALLOCATE s{}", probe.line)).await.expect("PostgreSQL's answer");
+        client
+            .query(&format!("DEALLOCATE s{}", probe.line))
+            .await
+            .expect("PostgreSQL's answer");
         encoded.text.push(value.as_ref().map(|value| value.clone().into_bytes()));
     }
     encoded
@@ -111,7 +128,14 @@ fn compare(expected: Result<Vec<Event>, Lost>, answered: Result<Vec<Event>, Lost
     }
     let mut text = String::new();
     let same_from_start = expected.iter().zip(&answered).take_while(|(left, right)| left == right).count();
-    let rest = |lines: &[String]| lines[same_from_start..].iter().take(8).cloned().collect::<Vec<_>>().join("\n              ");
+    let rest = |lines: &[String]| {
+        lines[same_from_start..]
+            .iter()
+            .take(8)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("\n              ")
+    };
     let _ = writeln!(text, "  PostgreSQL: {}", rest(&expected));
     let _ = writeln!(text, "  Flywheel:   {}", rest(&answered));
     Some(text)
@@ -149,4 +173,3 @@ fn normal(answer: Result<Vec<Event>, Lost>, statement: &Statement) -> Vec<String
     settings.extend(lines);
     settings
 }
-

@@ -49,7 +49,10 @@ impl Drop for Database {
         let (server, name) = (self.server.clone(), self.name.clone());
         // A runtime of its own: this may be inside one, where blocking isn't possible.
         let dropped = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
             runtime.block_on(async {
                 let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
                 connect(&server).await.batch_execute(&drop).await

@@ -6,6 +6,7 @@ mod dynoxide;
 mod process;
 mod servers;
 mod setup;
+mod told;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -18,6 +19,7 @@ pub use dynoxide::dynoxide;
 pub use process::Process;
 pub use servers::Servers;
 pub use setup::{Home, Setup, Table};
+pub use told::Told;
 
 use crate::raw;
 
@@ -134,6 +136,18 @@ impl World {
 /// A connected client.
 pub async fn connect(url: &str) -> Client {
     try_connect(url).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
+}
+
+/// Statements by the simple protocol, and the first column of the rows of all of them.
+pub async fn column(client: &Client, sql: &str) -> Vec<String> {
+    let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    messages
+        .iter()
+        .filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("NULL").to_owned()),
+            _ => None,
+        })
+        .collect()
 }
 
 /// A connected client, or why there is none.

@@ -144,7 +144,11 @@ impl Setup {
     /// The configuration file. Every name in a shared server begins with `unique`.
     pub(super) fn to_toml(&self, servers: &Servers, primary: &Database, unique: &str) -> String {
         let mut toml = String::from("listen = \"127.0.0.1:0\"\ndatabase = \"app\"\n");
-        toml.push_str(if self.scram { "auth = \"scram-sha-256\"\n" } else { "auth = \"trust\"\n" });
+        toml.push_str(if self.scram {
+            "auth = \"scram-sha-256\"\n"
+        } else {
+            "auth = \"trust\"\n"
+        });
         lines(&mut toml, &self.top);
         if !self.limits.is_empty() {
             toml.push_str("\n[limits]\n");
@@ -153,7 +157,10 @@ impl Setup {
         let url = self.primary.as_deref().unwrap_or_else(|| primary.url());
         let _ = write!(toml, "\n[stores.main]\nkind = \"postgres\"\nurl = {url:?}\n");
         lines(&mut toml, &self.main);
-        let endpoints = [(Home::Dynoxide, Some(dynoxide())), (Home::DynamoDb, servers.dynamodb.first().map(String::as_str))];
+        let endpoints = [
+            (Home::Dynoxide, Some(dynoxide())),
+            (Home::DynamoDb, servers.dynamodb.first().map(String::as_str)),
+        ];
         for (home, endpoint) in endpoints {
             if let Some(endpoint) = endpoint {
                 let _ = write!(
@@ -165,7 +172,10 @@ impl Setup {
             }
         }
         if let Some(url) = self.redis.as_ref().or(servers.redis.as_ref()) {
-            let _ = write!(toml, "\n[stores.redis]\nkind = \"redis\"\nurl = {url:?}\nkey_prefix = \"{unique}:\"\n");
+            let _ = write!(
+                toml,
+                "\n[stores.redis]\nkind = \"redis\"\nurl = {url:?}\nkey_prefix = \"{unique}:\"\n"
+            );
         }
         toml.push_str("\n[stores.memory]\nkind = \"memory\"\n");
         for table in self.tables.iter().filter(|table| table.home != Home::Relational) {

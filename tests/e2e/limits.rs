@@ -1,0 +1,176 @@
+//! What is refused, and how it is said.
+
+use flywheel_tests::world::column;
+use flywheel_tests::{Home, Setup, Told, World};
+
+async fn sessions(setup: Setup) -> Option<(World, tokio_postgres::Client)> {
+    let world = setup.start().await?;
+    let client = world.gateway().await;
+    client
+        .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY, device text); CREATE TABLE users (id int PRIMARY KEY, name text)")
+        .await
+        .expect("tables");
+    Some((world, client))
+}
+
+#[tokio::test]
+async fn a_statement_that_would_read_too_many_rows() {
+    let setup = Setup::default().table("public.visits", Home::Redis).limit("max_fetch_rows = 10");
+    let Some(world) = setup.start().await else { return };
+    let client = world.gateway().await;
+    client
+        .batch_execute("CREATE TABLE visits (who text, n int, PRIMARY KEY (who, n)); CREATE TABLE users (id int, name text)")
+        .await
+        .expect("tables");
+    client
+        .batch_execute("INSERT INTO users SELECT i, 'user ' || i FROM generate_series(1, 20) i")
+        .await
+        .expect("users");
+    for n in 0..11 {
+        client.batch_execute(&format!("INSERT INTO visits VALUES ('ann', {n})")).await.expect("a visit");
+    }
+    for sql in [
+        "SELECT * FROM visits WHERE who = 'ann'",
+        "SELECT count(*) FROM visits WHERE who = 'ann'",
+        "SELECT count(*) FROM visits",
+        "UPDATE visits SET n = n + 100 WHERE who = 'ann'",
+        "SELECT * FROM users JOIN visits ON visits.who = users.name",
+    ] {
+        Told::of(&client, sql).await.is("54000", &["more than 10 rows", "public.visits", "max_fetch_rows", "who = …"]);
+    }
+    assert_eq!(column(&client, "SELECT n FROM visits WHERE who = 'ann' ORDER BY n LIMIT 2").await, ["0", "1"]);
+    assert_eq!(column(&client, "SELECT count(*) FROM visits WHERE who = 'ann' AND n < 5").await, ["5"]);
+}
+
+#[tokio::test]
+async fn a_statement_that_would_read_a_whole_table() {
+    for home in [Home::Redis, Home::Dynoxide] {
+        let Some((_world, client)) = sessions(Setup::default().table_with("public.sessions", home, &[])).await else { return };
+        for sql in ["SELECT * FROM sessions", "DELETE FROM sessions", "SELECT * FROM users, sessions"] {
+            Told::of(&client, sql).await.is("54000", &["whole table", "public.sessions", "id = …", "allow_scan"]);
+        }
+        assert_eq!(column(&client, "SELECT id FROM sessions WHERE id = 1").await, [""; 0]);
+        assert_eq!(column(&client, "SELECT count(*) FROM sessions WHERE id IN (1, 2)").await, ["0"]);
+    }
+}
+
+#[tokio::test]
+async fn forms_that_a_store_cannot_follow() {
+    let Some((_world, client)) = sessions(Setup::default().table("public.sessions", Home::Redis)).await else { return };
+    for sql in [
+        "SELECT * FROM ONLY sessions",
+        "DELETE FROM ONLY sessions",
+        "SELECT * FROM sessions TABLESAMPLE SYSTEM (50)",
+        "MERGE INTO sessions USING users ON users.id = sessions.id WHEN MATCHED THEN DELETE",
+        "TRUNCATE sessions",
+        "COPY sessions FROM STDIN",
+        "ALTER TABLE sessions ADD COLUMN more text",
+        "ALTER TABLE sessions DROP COLUMN device",
+        "CREATE UNIQUE INDEX ON sessions (device)",
+        "CREATE VIEW phones AS SELECT * FROM sessions",
+        "LOCK TABLE sessions",
+        "WITH gone AS (DELETE FROM sessions WHERE id = 1 RETURNING *) INSERT INTO users SELECT * FROM gone",
+        "SET standard_conforming_strings = off; SELECT * FROM sessions WHERE device = 'a\\b'",
+    ] {
+        Told::of(&client, sql).await.is("0A000", &["sessions"]);
+        client.batch_execute("RESET ALL").await.expect("a usable session");
+    }
+    // PostgreSQL's own word comes first.
+    Told::of(&client, "SELEC * FROM sessions").await.is("42601", &["SELEC"]);
+    Told::of(&client, "SELECT nothing FROM sessions").await.is("42703", &["nothing"]);
+}
+
+#[tokio::test]
+async fn a_view_over_a_store_table_made_elsewhere() {
+    let setup = Setup::default().table("public.sessions", Home::Redis);
+    let Some(world) = setup.start().await else { return };
+    world
+        .behind()
+        .await
+        .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY); CREATE VIEW live AS SELECT * FROM sessions")
+        .await
+        .expect("a view");
+    let client = world.gateway().await;
+    Told::of(&client, "SELECT * FROM live").await.is("0A000", &["view \"public.live\"", "public.sessions", "Redis"]);
+}
+
+#[tokio::test]
+async fn a_block_writes_to_one_store() {
+    let setup = Setup::default().table("public.sessions", Home::Redis).table("public.history", Home::Dynoxide);
+    let Some((_world, client)) = sessions(setup).await else { return };
+    client.batch_execute("CREATE TABLE history (id int PRIMARY KEY)").await.expect("a table");
+    client.batch_execute("BEGIN; INSERT INTO sessions VALUES (1, 'a')").await.expect("a write");
+    Told::of(&client, "INSERT INTO history VALUES (1)").await.is("0A000", &["public.sessions", "public.history", "two transactions"]);
+    client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+    assert_eq!(column(&client, "SELECT count(*) FROM sessions; SELECT count(*) FROM history").await, ["0", "0"]);
+}
+
+#[tokio::test]
+async fn two_blocks_that_write_the_same_row() {
+    for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
+        let Some((world, one)) = sessions(Setup::default().table("public.sessions", home)).await else { return };
+        let other = world.gateway().await;
+        one.batch_execute("INSERT INTO sessions VALUES (1, 'old')").await.expect("a row");
+        one.batch_execute("BEGIN; UPDATE sessions SET device = 'one' WHERE id = 1; INSERT INTO users VALUES (1, 'one')")
+            .await
+            .expect("writes");
+        other.batch_execute("UPDATE sessions SET device = 'other' WHERE id = 1").await.expect("a write");
+        Told::of(&one, "COMMIT").await.is("40001", &["public.sessions"]);
+        assert_eq!(column(&one, "SELECT device FROM sessions WHERE id = 1; SELECT name FROM users").await, ["other"]);
+    }
+}
+
+#[tokio::test]
+async fn definitions_that_a_store_cannot_keep() {
+    for home in [Home::Redis, Home::Dynoxide] {
+        let Some(world) = Setup::default().table("public.sessions", home).start().await else { return };
+        let client = world.gateway().await;
+        client.batch_execute("CREATE TABLE users (id int PRIMARY KEY)").await.expect("a table");
+        for (sql, why) in [
+            ("CREATE TABLE sessions (id int)", "no primary key"),
+            ("CREATE TABLE sessions (id int PRIMARY KEY, a text UNIQUE)", "UNIQUE"),
+            ("CREATE TABLE sessions (id int PRIMARY KEY REFERENCES users)", "foreign key"),
+            ("CREATE TABLE sessions (id int PRIMARY KEY, EXCLUDE (id WITH =))", "EXCLUDE"),
+            ("CREATE TABLE sessions (id int PRIMARY KEY) PARTITION BY RANGE (id)", "partition"),
+        ] {
+            Told::of(&client, sql).await.is("0A000", &["public.sessions", why]);
+            assert_eq!(column(&client, "SELECT to_regclass('sessions') IS NULL").await, ["t"], "{sql}");
+        }
+        client.batch_execute("CREATE TABLE sessions (id int PRIMARY KEY, a text)").await.expect("a table");
+        client.batch_execute("INSERT INTO sessions VALUES (1, 'a')").await.expect("a row");
+        Told::of(&client, "DROP TABLE sessions").await.is("55000", &["public.sessions", "allow_drop"]);
+        client.batch_execute("DELETE FROM sessions WHERE id = 1; DROP TABLE sessions").await.expect("DROP TABLE");
+        assert_eq!(column(&client, "SELECT to_regclass('sessions') IS NULL").await, ["t"]);
+    }
+}
+
+#[tokio::test]
+async fn rows_that_postgresql_still_has_are_not_hidden() {
+    let Some(world) = Setup::default().table("public.sessions", Home::Redis).start().await else { return };
+    let behind = world.behind().await;
+    behind
+        .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY); INSERT INTO sessions VALUES (1)")
+        .await
+        .expect("a table");
+    let client = world.gateway().await;
+    Told::of(&client, "SELECT * FROM sessions").await.is("55000", &["public.sessions", "rows in PostgreSQL", "TRUNCATE"]);
+}
+
+#[tokio::test]
+async fn a_row_is_gone_when_it_expires() {
+    for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
+        let keys = ["expires_at = \"until\"", "allow_scan = true"];
+        let Some(world) = Setup::default().table_with("public.tokens", home, &keys).start().await else { return };
+        let client = world.gateway().await;
+        client.batch_execute("CREATE TABLE tokens (id int PRIMARY KEY, until timestamptz)").await.expect("a table");
+        client
+            .batch_execute("INSERT INTO tokens VALUES (1, now() + interval '1 hour'), (2, now() - interval '1 hour'), (3, NULL)")
+            .await
+            .expect("rows");
+        assert_eq!(column(&client, "SELECT id FROM tokens ORDER BY id").await, ["1", "3"]);
+        assert_eq!(column(&client, "SELECT id FROM tokens WHERE id = 2").await, [""; 0]);
+        client.batch_execute("INSERT INTO tokens VALUES (2, now() + interval '1 hour')").await.expect("the key is free");
+        client.batch_execute("UPDATE tokens SET until = now() - interval '1 second' WHERE id = 1").await.expect("UPDATE");
+        assert_eq!(column(&client, "SELECT id FROM tokens ORDER BY id").await, ["2", "3"]);
+    }
+}
