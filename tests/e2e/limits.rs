@@ -27,7 +27,10 @@ async fn a_statement_that_would_read_too_many_rows() {
         .await
         .expect("users");
     for n in 0..11 {
-        client.batch_execute(&format!("INSERT INTO visits VALUES ('ann', {n})")).await.expect("a visit");
+        client
+            .batch_execute(&format!("INSERT INTO visits VALUES ('ann', {n})"))
+            .await
+            .expect("a visit");
     }
     for sql in [
         "SELECT * FROM visits WHERE who = 'ann'",
@@ -36,18 +39,30 @@ async fn a_statement_that_would_read_too_many_rows() {
         "UPDATE visits SET n = n + 100 WHERE who = 'ann'",
         "SELECT * FROM users JOIN visits ON visits.who = users.name",
     ] {
-        Told::of(&client, sql).await.is("54000", &["more than 10 rows", "public.visits", "max_fetch_rows", "who = …"]);
+        Told::of(&client, sql)
+            .await
+            .is("54000", &["more than 10 rows", "public.visits", "max_fetch_rows", "who = …"]);
     }
-    assert_eq!(column(&client, "SELECT n FROM visits WHERE who = 'ann' ORDER BY n LIMIT 2").await, ["0", "1"]);
-    assert_eq!(column(&client, "SELECT count(*) FROM visits WHERE who = 'ann' AND n < 5").await, ["5"]);
+    assert_eq!(
+        column(&client, "SELECT n FROM visits WHERE who = 'ann' ORDER BY n LIMIT 2").await,
+        ["0", "1"]
+    );
+    assert_eq!(
+        column(&client, "SELECT count(*) FROM visits WHERE who = 'ann' AND n < 5").await,
+        ["5"]
+    );
 }
 
 #[tokio::test]
 async fn a_statement_that_would_read_a_whole_table() {
     for home in [Home::Redis, Home::Dynoxide] {
-        let Some((_world, client)) = sessions(Setup::default().table_with("public.sessions", home, &[])).await else { return };
+        let Some((_world, client)) = sessions(Setup::default().table_with("public.sessions", home, &[])).await else {
+            return;
+        };
         for sql in ["SELECT * FROM sessions", "DELETE FROM sessions", "SELECT * FROM users, sessions"] {
-            Told::of(&client, sql).await.is("54000", &["whole table", "public.sessions", "id = …", "allow_scan"]);
+            Told::of(&client, sql)
+                .await
+                .is("54000", &["whole table", "public.sessions", "id = …", "allow_scan"]);
         }
         assert_eq!(column(&client, "SELECT id FROM sessions WHERE id = 1").await, [""; 0]);
         assert_eq!(column(&client, "SELECT count(*) FROM sessions WHERE id IN (1, 2)").await, ["0"]);
@@ -56,7 +71,9 @@ async fn a_statement_that_would_read_a_whole_table() {
 
 #[tokio::test]
 async fn forms_that_a_store_cannot_follow() {
-    let Some((_world, client)) = sessions(Setup::default().table("public.sessions", Home::Redis)).await else { return };
+    let Some((_world, client)) = sessions(Setup::default().table("public.sessions", Home::Redis)).await else {
+        return;
+    };
     for sql in [
         "SELECT * FROM ONLY sessions",
         "DELETE FROM ONLY sessions",
@@ -91,86 +108,179 @@ async fn a_view_over_a_store_table_made_elsewhere() {
         .await
         .expect("a view");
     let client = world.gateway().await;
-    Told::of(&client, "SELECT * FROM live").await.is("0A000", &["view \"public.live\"", "public.sessions", "Redis"]);
+    Told::of(&client, "SELECT * FROM live")
+        .await
+        .is("0A000", &["view \"public.live\"", "public.sessions", "Redis"]);
 }
 
 #[tokio::test]
 async fn a_block_writes_to_one_store() {
-    let setup = Setup::default().table("public.sessions", Home::Redis).table("public.history", Home::Dynoxide);
+    let setup = Setup::default()
+        .table("public.sessions", Home::Redis)
+        .table("public.history", Home::Dynoxide);
     let Some((_world, client)) = sessions(setup).await else { return };
-    client.batch_execute("CREATE TABLE history (id int PRIMARY KEY)").await.expect("a table");
-    client.batch_execute("BEGIN; INSERT INTO sessions VALUES (1, 'a')").await.expect("a write");
-    Told::of(&client, "INSERT INTO history VALUES (1)").await.is("0A000", &["public.sessions", "public.history", "two transactions"]);
+    client
+        .batch_execute("CREATE TABLE history (id int PRIMARY KEY)")
+        .await
+        .expect("a table");
+    client
+        .batch_execute("BEGIN; INSERT INTO sessions VALUES (1, 'a')")
+        .await
+        .expect("a write");
+    Told::of(&client, "INSERT INTO history VALUES (1)")
+        .await
+        .is("0A000", &["public.sessions", "public.history", "two transactions"]);
     client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
-    assert_eq!(column(&client, "SELECT count(*) FROM sessions; SELECT count(*) FROM history").await, ["0", "0"]);
+    assert_eq!(
+        column(&client, "SELECT count(*) FROM sessions; SELECT count(*) FROM history").await,
+        ["0", "0"]
+    );
 }
 
 #[tokio::test]
 async fn two_blocks_that_write_the_same_row() {
     for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
-        let Some((world, one)) = sessions(Setup::default().table("public.sessions", home)).await else { return };
+        let Some((world, one)) = sessions(Setup::default().table("public.sessions", home)).await else {
+            return;
+        };
         let other = world.gateway().await;
         one.batch_execute("INSERT INTO sessions VALUES (1, 'old')").await.expect("a row");
         one.batch_execute("BEGIN; UPDATE sessions SET device = 'one' WHERE id = 1; INSERT INTO users VALUES (1, 'one')")
             .await
             .expect("writes");
-        other.batch_execute("UPDATE sessions SET device = 'other' WHERE id = 1").await.expect("a write");
+        other
+            .batch_execute("UPDATE sessions SET device = 'other' WHERE id = 1")
+            .await
+            .expect("a write");
         Told::of(&one, "COMMIT").await.is("40001", &["public.sessions"]);
-        assert_eq!(column(&one, "SELECT device FROM sessions WHERE id = 1; SELECT name FROM users").await, ["other"]);
+        assert_eq!(
+            column(&one, "SELECT device FROM sessions WHERE id = 1; SELECT name FROM users").await,
+            ["other"]
+        );
     }
 }
 
 #[tokio::test]
 async fn definitions_that_a_store_cannot_keep() {
     for home in [Home::Redis, Home::Dynoxide] {
-        let Some(world) = Setup::default().table("public.sessions", home).start().await else { return };
+        let Some(world) = Setup::default().table("public.sessions", home).start().await else {
+            return;
+        };
         let client = world.gateway().await;
-        client.batch_execute("CREATE TABLE users (id int PRIMARY KEY)").await.expect("a table");
+        client
+            .batch_execute("CREATE TABLE users (id int PRIMARY KEY)")
+            .await
+            .expect("a table");
         for (sql, why) in [
             ("CREATE TABLE sessions (id int)", "no primary key"),
             ("CREATE TABLE sessions (id int PRIMARY KEY, a text UNIQUE)", "UNIQUE"),
             ("CREATE TABLE sessions (id int PRIMARY KEY REFERENCES users)", "foreign key"),
             ("CREATE TABLE sessions (id int PRIMARY KEY, EXCLUDE (id WITH =))", "EXCLUDE"),
-            ("CREATE TABLE sessions (id int PRIMARY KEY) PARTITION BY RANGE (id)", "partition"),
         ] {
             Told::of(&client, sql).await.is("0A000", &["public.sessions", why]);
             assert_eq!(column(&client, "SELECT to_regclass('sessions') IS NULL").await, ["t"], "{sql}");
         }
-        client.batch_execute("CREATE TABLE sessions (id int PRIMARY KEY, a text)").await.expect("a table");
+        let partitioned = "CREATE TABLE sessions (id int PRIMARY KEY) PARTITION BY RANGE (id)";
+        Told::of(&client, partitioned)
+            .await
+            .is("55000", &["public.sessions", "partitioned"]);
+        client
+            .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY, a text)")
+            .await
+            .expect("a table");
         client.batch_execute("INSERT INTO sessions VALUES (1, 'a')").await.expect("a row");
-        Told::of(&client, "DROP TABLE sessions").await.is("55000", &["public.sessions", "allow_drop"]);
-        client.batch_execute("DELETE FROM sessions WHERE id = 1; DROP TABLE sessions").await.expect("DROP TABLE");
+        Told::of(&client, "DROP TABLE sessions")
+            .await
+            .is("55000", &["public.sessions", "allow_drop"]);
+        client
+            .batch_execute("DELETE FROM sessions WHERE id = 1; DROP TABLE sessions")
+            .await
+            .expect("DROP TABLE");
         assert_eq!(column(&client, "SELECT to_regclass('sessions') IS NULL").await, ["t"]);
     }
 }
 
 #[tokio::test]
 async fn rows_that_postgresql_still_has_are_not_hidden() {
-    let Some(world) = Setup::default().table("public.sessions", Home::Redis).start().await else { return };
+    let Some(world) = Setup::default().table("public.sessions", Home::Redis).start().await else {
+        return;
+    };
     let behind = world.behind().await;
     behind
         .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY); INSERT INTO sessions VALUES (1)")
         .await
         .expect("a table");
     let client = world.gateway().await;
-    Told::of(&client, "SELECT * FROM sessions").await.is("55000", &["public.sessions", "rows in PostgreSQL", "TRUNCATE"]);
+    Told::of(&client, "SELECT * FROM sessions")
+        .await
+        .is("55000", &["public.sessions", "rows in PostgreSQL", "TRUNCATE"]);
 }
 
 #[tokio::test]
 async fn a_row_is_gone_when_it_expires() {
     for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
         let keys = ["expires_at = \"until\"", "allow_scan = true"];
-        let Some(world) = Setup::default().table_with("public.tokens", home, &keys).start().await else { return };
+        let Some(world) = Setup::default().table_with("public.tokens", home, &keys).start().await else {
+            return;
+        };
         let client = world.gateway().await;
-        client.batch_execute("CREATE TABLE tokens (id int PRIMARY KEY, until timestamptz)").await.expect("a table");
+        client
+            .batch_execute("CREATE TABLE tokens (id int PRIMARY KEY, until timestamptz)")
+            .await
+            .expect("a table");
         client
             .batch_execute("INSERT INTO tokens VALUES (1, now() + interval '1 hour'), (2, now() - interval '1 hour'), (3, NULL)")
             .await
             .expect("rows");
         assert_eq!(column(&client, "SELECT id FROM tokens ORDER BY id").await, ["1", "3"]);
         assert_eq!(column(&client, "SELECT id FROM tokens WHERE id = 2").await, [""; 0]);
-        client.batch_execute("INSERT INTO tokens VALUES (2, now() + interval '1 hour')").await.expect("the key is free");
-        client.batch_execute("UPDATE tokens SET until = now() - interval '1 second' WHERE id = 1").await.expect("UPDATE");
+        client
+            .batch_execute("INSERT INTO tokens VALUES (2, now() + interval '1 hour')")
+            .await
+            .expect("the key is free");
+        client
+            .batch_execute("UPDATE tokens SET until = now() - interval '1 second' WHERE id = 1")
+            .await
+            .expect("UPDATE");
         assert_eq!(column(&client, "SELECT id FROM tokens ORDER BY id").await, ["2", "3"]);
     }
+}
+
+#[tokio::test]
+async fn another_table_of_the_same_name_hides_a_store_table() {
+    let Some((world, client)) = sessions(Setup::default().table("public.sessions", Home::Redis)).await else {
+        return;
+    };
+    let other = world.gateway().await;
+    client
+        .batch_execute("INSERT INTO sessions VALUES (1, 'store')")
+        .await
+        .expect("a row");
+    let read = "SELECT device FROM sessions WHERE id = 1";
+    assert_eq!(column(&client, read).await, ["store"]);
+    client
+        .batch_execute(
+            "CREATE SCHEMA tenant; CREATE TABLE tenant.sessions (id int, device text); INSERT INTO tenant.sessions VALUES (1, 'tenant')",
+        )
+        .await
+        .expect("another table");
+    client.batch_execute("SET search_path = tenant, public").await.expect("SET");
+    assert_eq!(column(&client, read).await, ["tenant"]);
+    assert_eq!(column(&other, read).await, ["store"]);
+    client
+        .batch_execute("BEGIN; SET LOCAL search_path = public")
+        .await
+        .expect("SET LOCAL");
+    assert_eq!(column(&client, read).await, ["store"]);
+    client.batch_execute("COMMIT").await.expect("COMMIT");
+    assert_eq!(column(&client, read).await, ["tenant"]);
+    client.batch_execute("DROP TABLE tenant.sessions").await.expect("DROP TABLE");
+    assert_eq!(column(&client, read).await, ["store"]);
+    client
+        .batch_execute("CREATE TEMP TABLE sessions (id int, device text); INSERT INTO sessions VALUES (1, 'mine')")
+        .await
+        .expect("a temporary table");
+    assert_eq!(column(&client, read).await, ["mine"]);
+    assert_eq!(column(&client, "SELECT device FROM public.sessions WHERE id = 1").await, ["store"]);
+    assert_eq!(column(&other, read).await, ["store"]);
 }

@@ -6,3 +6,4 @@ mod login;
 mod outage;
 mod pool;
 mod suites;
+mod tokio;

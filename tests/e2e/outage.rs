@@ -12,7 +12,9 @@ async fn closed_port() -> u16 {
 #[tokio::test]
 async fn without_postgresql_a_login_says_why() {
     let url = format!("postgres://app@127.0.0.1:{}/app", closed_port().await);
-    let Some(mut world) = Setup::default().primary_at(&url).start().await else { return };
+    let Some(mut world) = Setup::default().primary_at(&url).start().await else {
+        return;
+    };
     for _ in 0..2 {
         Told::by(try_connect(&world.url()).await.map(drop)).is("08006", &["127.0.0.1", "url"]);
     }
@@ -36,7 +38,9 @@ async fn without_redis_its_tables_say_so_and_the_others_go_on() {
         "INSERT INTO sessions VALUES (1, 'a')",
         "SELECT * FROM users JOIN sessions USING (id) WHERE users.id = 1",
     ] {
-        Told::of(&client, sql).await.is("57P03", &["public.sessions", "Redis", "redis", "stores.redis"]);
+        Told::of(&client, sql)
+            .await
+            .is("57P03", &["public.sessions", "Redis", "redis", "stores.redis"]);
     }
     client.batch_execute("INSERT INTO users VALUES (1)").await.expect("INSERT");
     assert_eq!(column(&client, "SELECT id FROM users").await, ["1"]);
@@ -55,7 +59,8 @@ async fn a_server_connection_that_was_killed_while_idle_is_not_noticed() {
     let behind = world.behind().await;
     for _ in 0..3 {
         assert_eq!(column(&client, "SELECT 1").await, ["1"]);
-        let kill = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let kill =
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
         assert!(!column(&behind, kill).await.is_empty());
     }
     assert_eq!(column(&client, "SELECT 1").await, ["1"]);
@@ -75,7 +80,9 @@ async fn a_transaction_whose_connection_was_killed_ends_with_its_session() {
 
 #[tokio::test]
 async fn a_table_that_its_store_does_not_have() {
-    let Some(world) = Setup::default().table("public.history", Home::Dynoxide).start().await else { return };
+    let Some(world) = Setup::default().table("public.history", Home::Dynoxide).start().await else {
+        return;
+    };
     // Defined past the gateway, so that nobody made the table in DynamoDB.
     world
         .behind()
@@ -84,5 +91,7 @@ async fn a_table_that_its_store_does_not_have() {
         .await
         .expect("a table");
     let client = world.gateway().await;
-    Told::of(&client, "SELECT * FROM history WHERE user_id = 1").await.is("55000", &["public.history", "CREATE TABLE through Flywheel"]);
+    Told::of(&client, "SELECT * FROM history WHERE user_id = 1")
+        .await
+        .is("55000", &["public.history", "CREATE TABLE through Flywheel"]);
 }

@@ -10,7 +10,9 @@ const ONE: &str = "pool_size = 1";
 
 #[tokio::test]
 async fn fifty_clients_share_two_connections() {
-    let Some(world) = Setup::default().main("pool_size = 2").start().await else { return };
+    let Some(world) = Setup::default().main("pool_size = 2").start().await else {
+        return;
+    };
     let client = world.gateway().await;
     client
         .batch_execute("CREATE TABLE counters (id int PRIMARY KEY, n int); INSERT INTO counters VALUES (1, 0)")
@@ -39,7 +41,9 @@ async fn fifty_clients_share_two_connections() {
 
 #[tokio::test]
 async fn settings_are_their_clients() {
-    let Some(world) = Setup::default().main(ONE).start().await else { return };
+    let Some(world) = Setup::default().main(ONE).start().await else {
+        return;
+    };
     let (one, other) = (world.gateway().await, world.gateway().await);
     let all = "SHOW TimeZone; SHOW search_path; SHOW statement_timeout; SHOW application_name";
     let untouched = column(&other, all).await;
@@ -54,17 +58,26 @@ async fn settings_are_their_clients() {
     assert_eq!(column(&one, "SHOW search_path").await, ["a, b"]);
     one.batch_execute("RESET ALL").await.expect("RESET");
     assert_eq!(column(&other, "SHOW search_path").await, ["c"]);
-    assert_eq!(column(&one, "SHOW search_path; SHOW TimeZone").await, [untouched[1].clone(), untouched[0].clone()]);
+    assert_eq!(
+        column(&one, "SHOW search_path; SHOW TimeZone").await,
+        [untouched[1].clone(), untouched[0].clone()]
+    );
 }
 
 #[tokio::test]
 async fn settings_follow_their_transaction() {
-    let Some(world) = Setup::default().main(ONE).start().await else { return };
+    let Some(world) = Setup::default().main(ONE).start().await else {
+        return;
+    };
     let (one, other) = (world.gateway().await, world.gateway().await);
     let show = "SHOW statement_timeout";
-    one.batch_execute("BEGIN; SET statement_timeout = '1s'; ROLLBACK").await.expect("ROLLBACK");
+    one.batch_execute("BEGIN; SET statement_timeout = '1s'; ROLLBACK")
+        .await
+        .expect("ROLLBACK");
     assert_eq!(column(&one, show).await, ["0"]);
-    one.batch_execute("BEGIN; SET LOCAL statement_timeout = '2s'; COMMIT").await.expect("COMMIT");
+    one.batch_execute("BEGIN; SET LOCAL statement_timeout = '2s'; COMMIT")
+        .await
+        .expect("COMMIT");
     assert_eq!(column(&one, show).await, ["0"]);
     one.batch_execute("BEGIN; SET statement_timeout = '3s'; SAVEPOINT a; SET statement_timeout = '4s'; ROLLBACK TO a; COMMIT")
         .await
@@ -72,14 +85,18 @@ async fn settings_follow_their_transaction() {
     assert_eq!(column(&other, show).await, ["0"]);
     assert_eq!(column(&one, show).await, ["3s"]);
     // The statements of one text are one transaction.
-    one.batch_execute("SET statement_timeout = '5s'; SELECT 1 / 0").await.expect_err("a division by zero");
+    one.batch_execute("SET statement_timeout = '5s'; SELECT 1 / 0")
+        .await
+        .expect_err("a division by zero");
     assert_eq!(column(&other, show).await, ["0"]);
     assert_eq!(column(&one, show).await, ["3s"]);
 }
 
 #[tokio::test]
 async fn prepared_statements_are_their_clients() {
-    let Some(world) = Setup::default().main(ONE).start().await else { return };
+    let Some(world) = Setup::default().main(ONE).start().await else {
+        return;
+    };
     let (one, other) = (world.gateway().await, world.gateway().await);
     // Both drivers call their first statement s0.
     let first = one.prepare("SELECT $1::int + 1").await.expect("a statement");
@@ -95,10 +112,14 @@ async fn prepared_statements_are_their_clients() {
 
 #[tokio::test]
 async fn what_lives_in_a_connection_keeps_it() {
-    let Some(world) = Setup::default().main("pool_size = 2").start().await else { return };
+    let Some(world) = Setup::default().main("pool_size = 2").start().await else {
+        return;
+    };
     let (one, other) = (world.gateway().await, world.gateway().await);
     let backend = "SELECT pg_backend_pid()";
-    one.batch_execute("CREATE TEMP TABLE mine (a int); INSERT INTO mine VALUES (1)").await.expect("a table");
+    one.batch_execute("CREATE TEMP TABLE mine (a int); INSERT INTO mine VALUES (1)")
+        .await
+        .expect("a table");
     let own = column(&one, backend).await;
     for _ in 0..3 {
         assert_ne!(column(&other, backend).await, own);
@@ -119,7 +140,9 @@ async fn listeners_hear_notifications() {
     listener.query("LISTEN news").await.expect("an answer");
     world.gateway().await.batch_execute("NOTIFY news, 'hello'").await.expect("NOTIFY");
     let said = listener.query("SELECT 1").await.expect("an answer");
-    let heard = said.iter().any(|event| matches!(event, Event::Other('A', body) if body.ends_with(b"news\0hello\0")));
+    let heard = said
+        .iter()
+        .any(|event| matches!(event, Event::Other('A', body) if body.ends_with(b"news\0hello\0")));
     assert!(heard, "{said:?}");
 }
 
@@ -130,7 +153,9 @@ async fn waiting_for_a_connection_ends_with_an_error() {
     };
     let (one, other) = (world.gateway().await, world.gateway().await);
     one.batch_execute("BEGIN").await.expect("BEGIN");
-    Told::of(&other, "SELECT 1").await.is("53300", &["200ms", "pool_size", "acquire_timeout"]);
+    Told::of(&other, "SELECT 1")
+        .await
+        .is("53300", &["200ms", "pool_size", "acquire_timeout"]);
     one.batch_execute("COMMIT").await.expect("COMMIT");
     assert_eq!(column(&other, "SELECT 1").await, ["1"]);
 }
@@ -171,7 +196,10 @@ async fn sigterm_lets_transactions_end() {
         let said = busy.query("COMMIT").await.expect("an answer");
         assert!(said.contains(&Event::Done("COMMIT".into())), "{said:?}");
         let farewell = busy.until_closed().await.expect("a farewell");
-        assert!(matches!(&farewell[..], [Event::Error(error)] if error.state() == "57P01"), "{farewell:?}");
+        assert!(
+            matches!(&farewell[..], [Event::Error(error)] if error.state() == "57P01"),
+            "{farewell:?}"
+        );
     };
     let (status, ()) = tokio::join!(world.process_mut().terminate(), finish);
     assert!(status.success(), "{status}");

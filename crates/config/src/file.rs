@@ -179,8 +179,8 @@ pub struct Table {
     pub expires_at: Option<String>,
     /// The table's name in the store. Default: schema.table.
     pub physical_name: Option<String>,
-    /// Whether a statement without a condition on the key may read the whole table, up to max_fetch_rows. Default: false for Redis, where it walks
-    /// through all keys of the server, and true elsewhere.
+    /// Whether a statement without a condition on the key may read the whole table, up to max_fetch_rows. Default: true for the
+    /// embedded stores and memory, false for DynamoDB and Redis, which read (and DynamoDB bills) far more than the rows.
     pub allow_scan: Option<bool>,
     /// Whether DROP TABLE may drop it with rows in it. Default: false.
     pub allow_drop: Option<bool>,

@@ -72,6 +72,7 @@ impl Analyses {
             && statements.iter().all(|statement| {
                 statement.session == SessionEffect::None
                     && !statement.verb.is_transaction_control()
+                    && !statement.verb.is_definition()
                     && !statement.has_keyword(text, "deallocate")
             });
         let analysis = Arc::new(Analysis {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use flywheel_plan::Visible;
 use flywheel_postgres::{Connection, Pool, ServerError};
 use flywheel_sql::split;
 use flywheel_types::TableName;
@@ -260,10 +261,13 @@ impl Gateway {
         };
         let mut lease = self.shared.options.primary.acquire().await.map_err(|error| error.to_pg())?;
         lease.describe(sql, &[]).await.map_err(|error| error.to_pg())?;
+        let names = self.shared.catalogue.names();
+        let visible = flywheel_postgres::catalogue::visible(&mut lease, &names).await;
+        let (current_schema, schemas) = visible.map_err(|error| error.to_pg())?;
         let known = self.shared.catalogue.known();
         let maker = Maker {
             known: &known,
-            search_path: &["public".to_owned()],
+            visible: &Visible { current_schema, schemas },
             max_fetch_rows: self.shared.options.max_fetch_rows,
             configured: self.shared.catalogue.configured(),
         };

@@ -48,6 +48,18 @@ impl Catalogue {
         self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
     }
 
+    /// The names, without schemas, of the configured tables and of views over them.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let known = self.known();
+        let configured = self.configured.iter().map(|table| &table.name);
+        configured.chain(known.refused.keys()).map(|name| name.name.clone()).collect()
+    }
+
+    /// Plans are to be made anew: a definition has changed that may hide a table, or no longer.
+    pub(crate) fn touch(&self) {
+        self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
@@ -73,7 +85,7 @@ impl Catalogue {
             }
         }
         *self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(known);
-        self.version.fetch_add(1, Ordering::AcqRel);
+        self.touch();
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Which table lives where.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use flywheel_sql::RelationName;
@@ -23,6 +23,25 @@ impl Home {
     #[must_use]
     pub fn name(&self) -> &TableName {
         &self.table.table.name
+    }
+}
+
+/// What names without a schema mean to a session, by PostgreSQL's own word: a table of the same name in an earlier schema of the search path,
+/// or a temporary one, hides a store table.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Visible {
+    /// The schema in which a new table is made; `None` when the search path leads nowhere.
+    pub current_schema: Option<String>,
+    /// For each name of a store table or of a view over one: the schema of the relation that PostgreSQL finds under it.
+    pub schemas: BTreeMap<String, String>,
+}
+
+impl Visible {
+    /// The table that a name means; `None` when it can't be a store table.
+    #[must_use]
+    pub fn resolve(&self, name: &RelationName) -> Option<TableName> {
+        let schema = name.schema.as_ref().or_else(|| self.schemas.get(&name.name))?;
+        Some(TableName::new(schema, &name.name))
     }
 }
 
@@ -49,13 +68,10 @@ impl Homes {
         self.tables.get(name)
     }
 
-    /// The table that a name means under a search path: the first schema that has one.
+    /// The table that a name means to a session.
     #[must_use]
-    pub fn resolve(&self, name: &RelationName, search_path: &[String]) -> Option<&Arc<Home>> {
-        match &name.schema {
-            Some(schema) => self.get(&TableName::new(schema, &name.name)),
-            None => search_path.iter().find_map(|schema| self.get(&TableName::new(schema, &name.name))),
-        }
+    pub fn resolve(&self, name: &RelationName, visible: &Visible) -> Option<&Arc<Home>> {
+        self.get(&visible.resolve(name)?)
     }
 
     /// All of them.

@@ -21,8 +21,8 @@ mod rewrite;
 
 pub use access::{Access, ResolvedAccess};
 pub use fetch::{Fetch, FetchAccess, KeySource, joined_access};
-pub use home::{Home, Homes};
+pub use home::{Home, Homes, Visible};
 pub use native::{Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, ReadOperation};
 pub use parameters::{Computed, Parameters};
-pub use planner::{General, Plan, Planner, Target};
-pub use rewrite::{literal, record_set, substitute};
+pub use planner::{General, Plan, Planner, Target, unsupported};
+pub use rewrite::{record_set, substitute};

@@ -6,7 +6,7 @@ use flywheel_sql::{Parsed, Role};
 use flywheel_wire::{PgError, sqlstate};
 
 use crate::fetch::{self, Fetch};
-use crate::{Home, Homes, Native};
+use crate::{Home, Homes, Native, Visible};
 
 /// How a statement that names a store table is answered.
 #[derive(Debug, Clone)]
@@ -53,8 +53,8 @@ pub struct Target {
 pub struct Planner<'a> {
     /// Which table lives where.
     pub homes: &'a Homes,
-    /// The session's search path, the schemas by name.
-    pub search_path: &'a [String],
+    /// What names mean to the session.
+    pub visible: &'a Visible,
 }
 
 impl Planner<'_> {
@@ -65,7 +65,7 @@ impl Planner<'_> {
             .relations
             .iter()
             .enumerate()
-            .filter_map(|(position, relation)| Some((position, self.homes.resolve(&relation.name, self.search_path)?.clone())))
+            .filter_map(|(position, relation)| Some((position, self.homes.resolve(&relation.name, self.visible)?.clone())))
             .collect();
         if homed.is_empty() {
             return None;
@@ -127,7 +127,9 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)]) -> General {
     }
 }
 
-fn unsupported(home: &Home, what: &str) -> PgError {
+/// 0A000 about a table.
+#[must_use]
+pub fn unsupported(home: &Home, what: &str) -> PgError {
     PgError::error(
         sqlstate::FEATURE_NOT_SUPPORTED,
         format!(

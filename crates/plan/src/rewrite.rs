@@ -4,22 +4,7 @@
 use std::ops::Range;
 
 use flywheel_types::{Row, TableName, text};
-
-/// A string literal of any text. `E'…'`, so that it doesn't depend on `standard_conforming_strings`.
-#[must_use]
-pub fn literal(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    out.push_str("E'");
-    for character in text.chars() {
-        match character {
-            '\'' => out.push_str("''"),
-            '\\' => out.push_str("\\\\"),
-            _ => out.push(character),
-        }
-    }
-    out.push('\'');
-    out
-}
+use flywheel_wire::quote::literal;
 
 /// Rows as the text of an array of the table's row type, which PostgreSQL's own input functions read column by column. Unlike JSON it tells
 /// a jsonb `null` from SQL's NULL and keeps a json document as it was written.

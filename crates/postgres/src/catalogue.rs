@@ -1,8 +1,9 @@
 //! Table definitions, from PostgreSQL's catalogue.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use flywheel_types::{Column, ColumnDefault, Table, TableName, TypeInfo};
+use flywheel_wire::quote::literal;
 
 use crate::{Connection, Rows, ServerError};
 
@@ -55,10 +56,37 @@ JOIN (
   UNION ALL SELECT i.indrelid, 'obstacle', 'the unique index \"' || ic.relname || '\"' FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
             WHERE i.indisunique AND NOT i.indisprimary AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
   UNION ALL SELECT tgrelid, 'obstacle', 'the trigger \"' || tgname || '\"' FROM pg_trigger WHERE NOT tgisinternal
+  UNION ALL SELECT ev_class, 'obstacle', 'the rule \"' || rulename || '\"' FROM pg_rewrite WHERE rulename <> '_RETURN'
+  UNION ALL SELECT inhparent, 'obstacle', 'tables that inherit from it' FROM pg_inherits
+  UNION ALL SELECT inhrelid, 'obstacle', 'a table that it inherits from' FROM pg_inherits
   UNION ALL SELECT oid, 'obstacle', 'row-level security' FROM pg_class WHERE relrowsecurity
   UNION ALL SELECT views.relid, 'view', v.relnamespace::regnamespace::text || '.' || v.relname FROM views JOIN pg_class v ON v.oid = views.view
 ) x ON x.relid = c.oid
 WHERE (n.nspname, c.relname) IN ({names})";
+
+/// What names without a schema mean on this connection now: the schema in which a new table is made, and for each of `names` that is a
+/// relation the schema in which it is found.
+///
+/// # Errors
+/// The connection broke.
+pub async fn visible(connection: &mut Connection, names: &[String]) -> Result<(Option<String>, BTreeMap<String, String>), ServerError> {
+    let list: Vec<_> = names.iter().map(|name| literal(name)).collect();
+    let sql = format!(
+        "SELECT pg_catalog.current_schema(); \
+         SELECT name, s.nspname FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS name \
+         JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(name)) \
+         JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace",
+        list.join(", ")
+    );
+    let results = connection.query(&sql).await?;
+    let current = results.first().map_or("", |rows| rows.text(0, 0));
+    let found = results.get(1);
+    let pair = |rows: &Rows, row| (rows.text(row, 0).to_owned(), rows.text(row, 1).to_owned());
+    Ok((
+        (!current.is_empty()).then(|| current.to_owned()),
+        found.map_or_else(BTreeMap::new, |rows| (0..rows.rows.len()).map(|row| pair(rows, row)).collect()),
+    ))
+}
 
 /// The definitions of those of the named tables that exist.
 ///
@@ -68,7 +96,6 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
     if names.is_empty() {
         return Ok(HashMap::new());
     }
-    let literal = |text: &str| format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"));
     let names: Vec<_> = names
         .iter()
         .map(|name| format!("({}, {})", literal(&name.schema), literal(&name.name)))

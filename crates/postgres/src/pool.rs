@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use flywheel_wire::PgError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{Connection, ServerError, ServerOptions};
 
@@ -16,6 +17,8 @@ pub struct Pool {
     /// bb8 wakes waiters in no order; permits are handed out first come, first served.
     turns: Arc<Semaphore>,
     options: Arc<ServerOptions>,
+    /// Why the last connection could not be made.
+    failures: watch::Sender<Option<PgError>>,
     size: u32,
     acquire_timeout: Duration,
 }
@@ -32,7 +35,9 @@ impl Pool {
     #[must_use]
     pub fn new(options: ServerOptions, size: u32, acquire_timeout: Duration) -> Self {
         let options = Arc::new(options);
+        let failures = watch::Sender::new(None);
         let connections = bb8::Pool::builder()
+            .error_sink(Box::new(Failures(failures.clone())))
             .max_size(size)
             .test_on_check_out(true)
             .connection_timeout(acquire_timeout)
@@ -43,6 +48,7 @@ impl Pool {
             connections,
             turns: Arc::new(Semaphore::new(size as usize)),
             options,
+            failures,
             size,
             acquire_timeout,
         }
@@ -54,26 +60,47 @@ impl Pool {
         &self.options
     }
 
+    /// The error of one that has waited too long.
+    fn timeout(&self) -> ServerError {
+        ServerError::PoolTimeout {
+            waited: self.acquire_timeout,
+            size: self.size,
+        }
+    }
+
     /// Borrows a connection.
     ///
     /// # Errors
     /// None became free in time, or the server can't be reached or refuses the login.
     pub async fn acquire(&self) -> Result<Lease, ServerError> {
-        let timeout = || ServerError::PoolTimeout {
-            waited: self.acquire_timeout,
-            size: self.size,
-        };
+        let timeout = || self.timeout();
         let turn = tokio::time::timeout(self.acquire_timeout, self.turns.clone().acquire_owned())
             .await
             .map_err(|_| timeout())?;
         // The semaphore is never closed.
         let turn = turn.map_err(|_| timeout())?;
+        let mut failures = self.failures.subscribe();
         // Boxed: the compiler can't prove the unboxed future Send for every lifetime (rust-lang/rust#102211).
-        let connection: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.connections.get_owned());
-        match connection.await {
-            Ok(connection) => Ok(Lease { connection, _turn: turn }),
-            Err(bb8::RunError::User(error)) => Err(error),
-            Err(bb8::RunError::TimedOut) => Err(timeout()),
+        let mut connection: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.connections.get_owned());
+        loop {
+            let got = tokio::select! {
+                biased;
+                got = &mut connection => got,
+                // bb8 would have us wait to the end. There is nothing to wait for when there is no connection that could come back.
+                Ok(()) = failures.changed() => {
+                    if self.connections.state().connections == 0
+                        && let Some(error) = failures.borrow_and_update().clone()
+                    {
+                        return Err(error.into());
+                    }
+                    continue;
+                }
+            };
+            return match got {
+                Ok(connection) => Ok(Lease { connection, _turn: turn }),
+                Err(bb8::RunError::User(error)) => Err(error),
+                Err(bb8::RunError::TimedOut) => Err(timeout()),
+            };
         }
     }
 }
@@ -95,6 +122,20 @@ impl DerefMut for Lease {
 #[derive(Debug)]
 struct Manager {
     options: Arc<ServerOptions>,
+}
+
+/// Tells those who wait why no connection can be made.
+#[derive(Debug, Clone)]
+struct Failures(watch::Sender<Option<PgError>>);
+
+impl bb8::ErrorSink<ServerError> for Failures {
+    fn sink(&self, error: ServerError) {
+        self.0.send_replace(Some(error.to_pg()));
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<ServerError>> {
+        Box::new(self.clone())
+    }
 }
 
 impl bb8::ManageConnection for Manager {

@@ -1,5 +1,7 @@
 //! A session's settings, kept by the gateway and replayed on whichever connection serves it.
 
+use flywheel_wire::quote::literal;
+
 use crate::{Connection, ServerError};
 
 /// The SET statements that made a session's settings what they are, one for each setting, in their order.
@@ -17,12 +19,10 @@ impl Settings {
 
     /// Keeps a setting given by name and value, as in a startup packet.
     pub fn set_value(&mut self, name: &str, value: &str) {
-        let quoted_value = format!("E'{}'", value.replace('\\', "\\\\").replace('\'', "''"));
         // A list such as search_path's must not be quoted as one element: set_config takes the value as SHOW prints it.
-        let literal_name = name.replace('\\', "\\\\").replace('\'', "''");
         self.set(
             &name.to_ascii_lowercase(),
-            format!("SELECT pg_catalog.set_config(E'{literal_name}', {quoted_value}, false)"),
+            format!("SELECT pg_catalog.set_config({}, {}, false)", literal(name), literal(value)),
         );
     }
 
@@ -40,6 +40,16 @@ impl Settings {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.statements.is_empty()
+    }
+
+    /// The text that makes a connection's settings these.
+    pub(crate) fn replay(&self) -> String {
+        let mut replay = String::from("RESET ALL");
+        for (_, statement) in &self.statements {
+            replay.push(';');
+            replay.push_str(statement);
+        }
+        replay
     }
 
     /// The statement that sets `name`.
@@ -63,12 +73,7 @@ impl Connection {
         }
         // Until it has succeeded, what the connection holds is unknown.
         self.forget_settings();
-        let mut replay = String::from("RESET ALL");
-        for (_, statement) in &settings.statements {
-            replay.push(';');
-            replay.push_str(statement);
-        }
-        self.query(&replay).await?;
+        self.query(&settings.replay()).await?;
         self.applied = settings.clone();
         Ok(())
     }

@@ -103,6 +103,12 @@ impl Verb {
         }
     }
 
+    /// Whether it makes, changes or removes a table, view or schema, so that names may mean something else.
+    #[must_use]
+    pub fn is_definition(self) -> bool {
+        matches!(self, Self::CreateTable | Self::DropTable | Self::AlterTable | Self::OtherDefinition)
+    }
+
     /// Whether it can start, end or mark a transaction block.
     #[must_use]
     pub fn is_transaction_control(self) -> bool {

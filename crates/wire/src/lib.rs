@@ -5,6 +5,7 @@
 //! - [`frontend`]: what a client sends, read from a frame.
 //! - [`backend`]: what Flywheel answers, written into a buffer.
 //! - [`reply`]: what a server answers, as far as Flywheel looks at it.
+//! - [`quote`]: texts as SQL literals.
 //! - [`PgError`] and [`sqlstate`]: errors as PostgreSQL reports them.
 //!
 //! Layouts are those of <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
@@ -14,6 +15,7 @@ mod error;
 pub mod frame;
 pub mod frontend;
 mod reader;
+pub mod quote;
 pub mod reply;
 pub mod sqlstate;
 pub mod startup;

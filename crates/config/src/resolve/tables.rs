@@ -106,7 +106,7 @@ impl Resolver<'_> {
             layout,
             expires_at: table.expires_at.clone(),
             // SCAN in Redis walks through the keys of everybody.
-            allow_scan: table.allow_scan.unwrap_or(!matches!(store, Store::Redis(_))),
+            allow_scan: table.allow_scan.unwrap_or(!matches!(store, Store::Redis(_) | Store::DynamoDb(_))),
             allow_drop: table.allow_drop.unwrap_or(false),
             consistent_read: table.consistent_read.unwrap_or(store_reads),
         })

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use flywheel_plan::{General, Home, Plan, Planner};
+use flywheel_plan::{General, Home, Plan, Planner, Visible, unsupported};
 use flywheel_postgres::Described;
 use flywheel_sql::lex::TokenKind;
-use flywheel_sql::{Parsed, Role, Verb, parse};
+use flywheel_sql::{Parsed, RelationName, Role, Verb, parse};
 use flywheel_types::TableName;
 use flywheel_wire::reply::Field;
 use flywheel_wire::{PgError, sqlstate};
@@ -65,8 +65,8 @@ impl StoreStatement {
 pub(crate) struct StatementKey {
     text: String,
     types: Vec<u32>,
-    /// What made the search path, which decides what names mean.
-    search_path: Option<String>,
+    /// What decides what names mean: the statement that made the search path.
+    names: Option<String>,
 }
 
 impl Session {
@@ -78,16 +78,16 @@ impl Session {
                 .with_hint("Write backslashes in E'…' strings with standard_conforming_strings on.")
                 .into());
         }
-        // What a pinned session has set otherwise isn't known here.
-        let search_path = if self.is_pinned() {
-            Some(format!("{:?}", self.search_path().await?))
+        // A pinned session may have temporary tables, and settings that aren't known here.
+        let names = if self.is_pinned() {
+            Some(format!("{:?}", self.visible().await?))
         } else {
             self.setting("search_path").map(str::to_owned)
         };
         let key = StatementKey {
             text: analysis.text.clone(),
             types: types.to_vec(),
-            search_path,
+            names,
         };
         if let Some(known) = self.shared.statements.get(&key)
             && known.version == self.shared.catalogue.version()
@@ -103,16 +103,16 @@ impl Session {
         let text = analysis.text.clone();
         // PostgreSQL's word comes first: what is wrong with a statement is told as PostgreSQL tells it.
         let described = self.describe(&text, types).await?;
-        let search_path = self.search_path().await?;
         let shared = self.shared.clone();
         let reloaded = shared.reload_if_incomplete(self.server().await?).await;
         reloaded.map_err(|error| self.server_failed(&error))?;
+        let visible = self.visible().await?;
         let version = self.shared.catalogue.version();
         let known = self.shared.catalogue.known();
         let text = as_query(analysis).unwrap_or(text);
         let maker = Maker {
             known: &known,
-            search_path: &search_path,
+            visible: &visible,
             max_fetch_rows: self.shared.options.max_fetch_rows,
             configured: self.shared.catalogue.configured(),
         };
@@ -132,15 +132,12 @@ impl Session {
         described.map_err(|error| self.server_failed(&error))
     }
 
-    async fn search_path(&mut self) -> Outcome<Vec<String>> {
+    async fn visible(&mut self) -> Outcome<Visible> {
+        let names = self.shared.catalogue.names();
         let lease = self.server().await?;
-        match lease.query("SELECT s FROM unnest(pg_catalog.current_schemas(true)) AS s").await {
-            Ok(results) => Ok(results
-                .first()
-                .map(|rows| (0..rows.rows.len()).map(|row| rows.text(row, 0).to_owned()).collect())
-                .unwrap_or_default()),
-            Err(error) => Err(self.server_failed(&error)),
-        }
+        let visible = flywheel_postgres::catalogue::visible(lease, &names).await;
+        let (current_schema, schemas) = visible.map_err(|error| self.server_failed(&error))?;
+        Ok(Visible { current_schema, schemas })
     }
 
     /// The text to relay in a statement's place: itself, or COPY with rows put in. `None`: Flywheel answers it.
@@ -177,10 +174,14 @@ pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
     Some(format!("COPY (SELECT {columns} FROM {name}) {}", piece(to, tokens.len() - 1)?))
 }
 
+fn is_copy_of_query(analysis: &Analysis) -> bool {
+    analysis.statements[0].tokens.get(1).is_some_and(|token| token.kind == TokenKind::Open)
+}
+
 /// Decides what a statement is.
 pub(crate) struct Maker<'a> {
     pub(crate) known: &'a Known,
-    pub(crate) search_path: &'a [String],
+    pub(crate) visible: &'a Visible,
     pub(crate) max_fetch_rows: usize,
     pub(crate) configured: &'a [TableHome],
 }
@@ -189,6 +190,13 @@ impl Maker<'_> {
     pub(crate) fn kind(&self, verb: Verb, text: &str, analysis: &Analysis) -> Result<Kind, PgError> {
         match verb {
             Verb::Administration => return Ok(Kind::Relayed),
+            // sqlparser doesn't say which tables these name.
+            Verb::Copy if as_query(analysis).is_none() && !is_copy_of_query(analysis) => {
+                return match self.named(analysis) {
+                    Some(home) => Err(unsupported(home, "COPY … FROM")),
+                    None => Ok(Kind::Relayed),
+                };
+            }
             Verb::CreateIndex if !analysis.statements[0].has_keyword(text, "unique") => return Ok(Kind::Relayed),
             Verb::Explain => return self.explain(text, analysis),
             _ => {}
@@ -204,7 +212,7 @@ impl Maker<'_> {
                 let homes = parsed
                     .relations
                     .iter()
-                    .filter_map(|relation| self.known.homes.resolve(&relation.name, self.search_path).cloned())
+                    .filter_map(|relation| self.known.homes.resolve(&relation.name, self.visible).cloned())
                     .collect::<Vec<_>>();
                 Ok(if homes.is_empty() {
                     Kind::Relayed
@@ -229,10 +237,22 @@ impl Maker<'_> {
         }
     }
 
+    /// A store table that is named by the first words after COPY, with or without a schema.
+    fn named(&self, analysis: &Analysis) -> Option<&Arc<Home>> {
+        let (text, tokens) = (&analysis.text, &analysis.statements[0].tokens);
+        let word = |at: usize| tokens.get(at).map(|token| token.identifier(text).into_owned());
+        let dotted = tokens.get(2).is_some_and(|token| text[token.range.clone()] == *".");
+        let name = RelationName {
+            schema: if dotted { word(1) } else { None },
+            name: word(if dotted { 3 } else { 1 })?,
+        };
+        self.known.homes.resolve(&name, self.visible)
+    }
+
     fn planner(&self) -> Planner<'_> {
         Planner {
             homes: &self.known.homes,
-            search_path: self.search_path,
+            visible: self.visible,
         }
     }
 
@@ -276,12 +296,7 @@ impl Maker<'_> {
         let Some(first) = parsed.relations.first().filter(|relation| relation.role == Role::Object) else {
             return Kind::Relayed;
         };
-        let schema = first.name.schema.as_deref().or_else(|| {
-            self.search_path
-                .iter()
-                .map(String::as_str)
-                .find(|schema| !schema.starts_with("pg_"))
-        });
+        let schema = first.name.schema.as_deref().or(self.visible.current_schema.as_deref());
         let name = TableName::new(schema.unwrap_or("public"), &first.name.name);
         match self.configured.iter().find(|table| table.name == name) {
             Some(table) => Kind::CreateTable {
@@ -303,17 +318,9 @@ impl Maker<'_> {
     /// A table or view that the statement names, but that can't be used as it is.
     fn refuse_unusable(&self, parsed: &Parsed) -> Result<(), PgError> {
         for relation in &parsed.relations {
-            let candidates: Vec<TableName> = match &relation.name.schema {
-                Some(schema) => vec![TableName::new(schema, &relation.name.name)],
-                None => self
-                    .search_path
-                    .iter()
-                    .map(|schema| TableName::new(schema, &relation.name.name))
-                    .collect(),
-            };
             // DROP and ALTER are how an unusable table is mended.
             if relation.role != Role::Object
-                && let Some(error) = candidates.iter().find_map(|name| self.known.refused.get(name))
+                && let Some(error) = self.visible.resolve(&relation.name).and_then(|name| self.known.refused.get(&name))
             {
                 return Err(error.clone());
             }

@@ -7,6 +7,7 @@ use flywheel_plan::Home;
 use flywheel_sql::{SessionEffect, Statement, Verb};
 use flywheel_store::{Change, StoreTable};
 use flywheel_wire::backend::{self, TransactionStatus};
+use flywheel_wire::quote::literal;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::relay::Step;
@@ -40,6 +41,7 @@ impl Session {
                 self.note_settings();
             }
             Verb::Release => self.block.release(&savepoint_name(statement, text)),
+            verb if verb.is_definition() => self.shared.catalogue.touch(),
             _ => {}
         }
         self.note_effect(statement, analysis, position);
@@ -205,11 +207,10 @@ impl Session {
         if self.status != TransactionStatus::InTransaction {
             return Ok(());
         }
-        let quote = |text: &str| flywheel_plan::literal(text);
         let raise = format!(
             "DO $flywheel$ BEGIN RAISE EXCEPTION USING ERRCODE = {}, MESSAGE = {}; END $flywheel$",
-            quote(error.code()),
-            quote(&error.message().replace("$flywheel$", ""))
+            literal(error.code()),
+            literal(&error.message().replace("$flywheel$", ""))
         );
         match self.on_server(&raise).await {
             Err(session @ Failure::Session(_)) => Err(session),
