@@ -87,11 +87,15 @@ async fn forms_that_a_store_cannot_follow() {
         "CREATE VIEW phones AS SELECT * FROM sessions",
         "LOCK TABLE sessions",
         "WITH gone AS (DELETE FROM sessions WHERE id = 1 RETURNING *) INSERT INTO users SELECT * FROM gone",
-        "SET standard_conforming_strings = off; SELECT * FROM sessions WHERE device = 'a\\b'",
+        "PREPARE all_of_them AS SELECT * FROM sessions",
+        "COPY (DELETE FROM sessions RETURNING id) TO STDOUT",
     ] {
         Told::of(&client, sql).await.is("0A000", &["sessions"]);
         client.batch_execute("RESET ALL").await.expect("a usable session");
     }
+    let escapes = "SET standard_conforming_strings = off; SELECT * FROM sessions WHERE device = 'a\\b'";
+    Told::of(&client, escapes).await.is("0A000", &["standard_conforming_strings"]);
+    client.batch_execute("RESET ALL").await.expect("RESET");
     // PostgreSQL's own word comes first.
     Told::of(&client, "SELEC * FROM sessions").await.is("42601", &["SELEC"]);
     Told::of(&client, "SELECT nothing FROM sessions").await.is("42703", &["nothing"]);
@@ -192,10 +196,10 @@ async fn definitions_that_a_store_cannot_keep() {
         Told::of(&client, "DROP TABLE sessions")
             .await
             .is("55000", &["public.sessions", "allow_drop"]);
-        client
-            .batch_execute("DELETE FROM sessions WHERE id = 1; DROP TABLE sessions")
-            .await
-            .expect("DROP TABLE");
+        let both = "DELETE FROM sessions WHERE id = 1; DROP TABLE sessions";
+        Told::of(&client, both).await.is("55006", &["public.sessions", "COMMIT"]);
+        client.batch_execute("DELETE FROM sessions WHERE id = 1").await.expect("DELETE");
+        client.batch_execute("DROP TABLE sessions").await.expect("DROP TABLE");
         assert_eq!(column(&client, "SELECT to_regclass('sessions') IS NULL").await, ["t"]);
     }
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
+use flywheel_tests::child::in_time;
 use flywheel_tests::world::{Home, column};
 use flywheel_tests::{Setup, Told, World};
 use futures_util::{SinkExt, StreamExt, TryStreamExt, future};
@@ -283,46 +284,64 @@ async fn a_portal_gives_some_rows_at_a_time() {
     }
 }
 
+async fn copied_in(client: &Client, rows: &[&'static str]) -> Result<u64, tokio_postgres::Error> {
+    let sink = client.copy_in("COPY words FROM STDIN (FORMAT csv)").await?;
+    let mut sink = std::pin::pin!(sink);
+    for row in rows {
+        sink.send(Bytes::from_static(row.as_bytes())).await?;
+    }
+    in_time(sink.finish()).await
+}
+
+async fn copied_out(client: &Client, sql: &str) -> String {
+    let pieces: Vec<Bytes> = client.copy_out(sql).await.expect("COPY").try_collect().await.expect("rows");
+    String::from_utf8(pieces.concat()).expect("text")
+}
+
 #[tokio::test]
-async fn copy_in_and_out() {
+async fn copy_out() {
     let Some(world) = world(Home::Redis).await else { return };
     for client in clients(&world).await {
-        let sink = client.copy_in("COPY words FROM STDIN (FORMAT csv)").await.expect("COPY");
-        let mut sink = std::pin::pin!(sink);
-        for id in 0..1000 {
-            sink.send(Bytes::from(format!("{id},word {id}\n"))).await.expect("a row");
-        }
-        assert_eq!(sink.finish().await.expect("the end"), 1000);
-
-        let copied = |sql: &'static str| {
-            let client = &client;
-            async move {
-                let pieces: Vec<Bytes> = client.copy_out(sql).await.expect("COPY").try_collect().await.expect("rows");
-                String::from_utf8(pieces.concat()).expect("text")
-            }
-        };
-        assert_eq!(
-            copied("COPY (SELECT * FROM words WHERE id < 2 ORDER BY id) TO STDOUT").await,
-            "0\tword 0\n1\tword 1\n"
-        );
-        assert_eq!(copied("COPY words TO STDOUT").await.lines().count(), 1000);
         client
-            .batch_execute("INSERT INTO notes (id, body) VALUES (1, 'a,b'), (2, 'c')")
+            .batch_execute("INSERT INTO words SELECT i, 'word ' || i FROM generate_series(0, 999) i; INSERT INTO notes (id, body) VALUES (1, 'a,b'), (2, 'c')")
             .await
             .expect("rows");
-        let notes = copied("COPY (SELECT id, body FROM notes ORDER BY id) TO STDOUT (FORMAT csv, HEADER)").await;
-        assert_eq!(notes, "id,body\n1,\"a,b\"\n2,c\n");
+        let some = "COPY (SELECT * FROM words WHERE id < 2 ORDER BY id) TO STDOUT";
+        assert_eq!(copied_out(&client, some).await, "0\tword 0\n1\tword 1\n");
+        assert_eq!(copied_out(&client, "COPY words TO STDOUT").await.lines().count(), 1000);
+        let notes = "COPY (SELECT id, body FROM notes ORDER BY id) TO STDOUT (FORMAT csv, HEADER)";
+        assert_eq!(copied_out(&client, notes).await, "id,body\n1,\"a,b\"\n2,c\n");
+        assert_eq!(copied_out(&client, "COPY notes (body) TO STDOUT").await.lines().count(), 2);
+    }
+}
 
-        // One that fails, and one that is given up.
-        let sink = client
-            .copy_in::<_, Bytes>("COPY words FROM STDIN (FORMAT csv)")
-            .await
-            .expect("COPY");
-        let mut sink = std::pin::pin!(sink);
-        sink.send(Bytes::from_static(b"0,again\n")).await.expect("a row");
-        Told::by(sink.finish().await).is("23505", &["words_pkey"]);
+#[tokio::test]
+async fn copy_in() {
+    let Some(world) = world(Home::Redis).await else { return };
+    for client in clients(&world).await {
+        assert_eq!(copied_in(&client, &["1,one\n2,two\n", "3,three\n"]).await.expect("a copy"), 3);
+        Told::by(copied_in(&client, &["4,four\n", "1,again\n"]).await).is("23505", &["words_pkey"]);
+        Told::by(copied_in(&client, &["four\n"]).await).is("22P02", &["integer"]);
+        assert_eq!(column(&client, "SELECT count(*) FROM words").await, ["3"]);
+        // One that is given up.
         drop(client.copy_in::<_, Bytes>("COPY words FROM STDIN").await.expect("COPY"));
-        assert_eq!(column(&client, "SELECT count(*) FROM words").await, ["1000"]);
+        assert_eq!(in_time(column(&client, "SELECT count(*) FROM words")).await, ["3"]);
+    }
+}
+
+#[tokio::test]
+async fn copy_in_of_much() {
+    let Some(world) = world(Home::Redis).await else { return };
+    for mut client in clients(&world).await {
+        let transaction = client.transaction().await.expect("BEGIN");
+        let sink = transaction.copy_in("COPY words FROM STDIN").await.expect("COPY");
+        let mut sink = std::pin::pin!(sink);
+        for id in 0..20_000 {
+            sink.send(Bytes::from(format!("{id}\tword {id}\n"))).await.expect("a row");
+        }
+        assert_eq!(in_time(sink.finish()).await.expect("the end"), 20_000);
+        transaction.commit().await.expect("COMMIT");
+        assert_eq!(column(&client, "SELECT count(*) FROM words").await, ["20000"]);
     }
 }
 

@@ -1,14 +1,13 @@
 //! Programs of others: `psql`, drivers in other languages, the command line itself.
 
-use std::ffi::OsStr;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// Long, since a busy machine isn't what these tests measure: only a program that never ends is meant.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// Long, since a busy machine isn't what these tests measure: only what never ends is meant.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a program has said.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,11 +22,15 @@ pub struct Ran {
 
 impl Ran {
     /// Asserts that it ended well.
-    #[must_use]
     pub fn well(self) -> Self {
         assert!(self.status.success(), "{}\n{}{}", self.status, self.stdout, self.stderr);
         self
     }
+}
+
+/// What comes of something that must not hang.
+pub async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("an end")
 }
 
 /// Runs a program to its end.
@@ -50,8 +53,7 @@ pub async fn run_with_input(command: &mut Command, input: &str) -> Ran {
         // A program that ends before it has read all says so itself.
         let _ = stdin.write_all(input.as_bytes()).await;
     });
-    let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await;
-    let output = ended.expect("the program ends").expect("its output");
+    let output = in_time(child.wait_with_output()).await.expect("its output");
     written.await.expect("its input is written");
     Ran {
         status: output.status,
@@ -60,18 +62,18 @@ pub async fn run_with_input(command: &mut Command, input: &str) -> Ran {
     }
 }
 
-/// `psql` on this database with a script on its standard input, as a person would type it, without the settings of who runs the tests.
+/// `psql` on this database with a script on its standard input, as a person would type it.
 pub async fn psql(url: &str, script: &str) -> Ran {
-    psql_with(url, &[] as &[&str], script).await
+    run_with_input(&mut psql_command(url), script).await
 }
 
-/// [`psql`] with options.
-pub async fn psql_with<A: AsRef<OsStr>>(url: &str, options: &[A], script: &str) -> Ran {
+/// `psql` on this database, without the settings of who runs the tests.
+pub fn psql_command(url: &str) -> Command {
     let mut command = Command::new("psql");
-    command.args(["--no-psqlrc", "--dbname", url]).args(options);
+    command.args(["--no-psqlrc", "--dbname", url]);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
         command.env_remove(name);
     }
-    command.env("LC_ALL", "C").env("PAGER", "cat");
-    run_with_input(&mut command, script).await
+    command.env("LC_ALL", "C").env("PAGER", "cat").kill_on_drop(true);
+    command
 }

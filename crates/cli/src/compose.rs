@@ -103,10 +103,15 @@ impl Parts {
     pub(crate) async fn postgres_problems(&self) -> Vec<(String, Option<String>)> {
         let mut problems = Vec::new();
         for pool in std::iter::once(&self.primary).chain(&self.replicas) {
-            let problem = pool.acquire().await.err().map(|error| error.to_string());
+            let problem = pool.acquire().await.err().map(|error| error.to_pg().message().to_owned());
             problems.push((pool.options().host.to_string(), problem));
         }
         problems
+    }
+
+    /// Where the catalogue store is.
+    pub(crate) fn primary_host(&self) -> String {
+        self.primary.options().host.to_string()
     }
 
     /// The gateway's options.

@@ -53,7 +53,7 @@ fn main() -> ExitCode {
             Some(Command::Check(arguments)) => check::check(&arguments).await,
             Some(Command::Explain(arguments)) => explain::explain(&arguments).await,
             Some(Command::Schema) => {
-                println!("{:#}", flywheel_config::schema());
+                command::say(&format!("{:#}", flywheel_config::schema()));
                 Ok(ExitCode::SUCCESS)
             }
         }

@@ -31,7 +31,7 @@ pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<Config, Report> {
     let name = path.display().to_string();
     match std::fs::read_to_string(path) {
-        Ok(text) => read(&name, &text, path.parent().unwrap_or(Path::new(".")), environment),
+        Ok(text) => read(&name, &text, path.parent().unwrap_or_else(|| Path::new(".")), environment),
         Err(error) => Err(Report::unreadable(&name, &error)),
     }
 }
@@ -48,11 +48,11 @@ fn read(name: &str, text: &str, folder: &Path, environment: Environment<'_>) -> 
     let mut diagnostics = Vec::new();
     let config = tree::parse(text, environment, &mut diagnostics).and_then(|tree| {
         shape::check(&tree, &schema(), &mut diagnostics);
-        if !diagnostics.is_empty() {
-            return None;
-        }
-        match serde_json::from_value::<file::File>(tree.to_json()) {
+        // Mistakes of form don't hide those of meaning: what can be read without them is.
+        let mistaken: Vec<_> = diagnostics.iter().map(|mistake| mistake.span.clone()).collect();
+        match serde_json::from_value::<file::File>(tree.without(&mistaken).to_json()) {
             Ok(file) => resolve::resolve(file, &tree, folder, &mut diagnostics),
+            Err(_) if !mistaken.is_empty() => None,
             Err(error) => {
                 diagnostics.push(Diagnostic::new(0..0, error.to_string(), "`flywheel schema` prints what is allowed"));
                 None

@@ -62,7 +62,11 @@ impl<'a> Checker<'a> {
 
     /// Among tables told apart by `kind`, the one that is named; among plain values, any; among types, the one that fits.
     fn one_of(&mut self, node: &Node, options: &'a [Value], what: &str) {
-        let options: Vec<&Value> = options.iter().map(|option| self.follow(option)).filter(|option| types(option) != ["null"]).collect();
+        let options: Vec<&Value> = options
+            .iter()
+            .map(|option| self.follow(option))
+            .filter(|option| types(option) != ["null"])
+            .collect();
         // An optional value is a choice between it and null, which TOML doesn't have.
         if let [only] = options[..] {
             return self.node(node, only, what);

@@ -130,6 +130,26 @@ impl Reader<'_> {
 }
 
 impl Node {
+    /// The tree without the keys that stand at these places, or whose values do.
+    pub(crate) fn without(&self, places: &[Range<usize>]) -> Self {
+        let kind = match &self.kind {
+            NodeKind::Table(entries) => {
+                let sound = |entry: &&Entry| !places.contains(&entry.key_span) && !places.contains(&entry.value.span);
+                let entries = entries.iter().filter(sound).map(|entry| Entry {
+                    value: entry.value.without(places),
+                    ..entry.clone()
+                });
+                NodeKind::Table(entries.collect())
+            }
+            NodeKind::Array(items) => NodeKind::Array(items.iter().map(|item| item.without(places)).collect()),
+            other => other.clone(),
+        };
+        Self {
+            span: self.span.clone(),
+            kind,
+        }
+    }
+
     /// The value at a path of keys and array positions.
     pub(crate) fn at(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |node, step| match &node.kind {

@@ -15,7 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{RwLock, Semaphore, watch};
 
 use crate::analysis::{Analyses, Analysis};
-use crate::execute::{Kind, Maker, StatementKey, StoreStatement};
+use crate::execute::{Kind, Maker, StatementKey, StoreStatement, column_types};
 use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, receive};
 use crate::homes::{Catalogue, home};
 use crate::options::{Options, Route, StatementKind};
@@ -265,7 +265,9 @@ impl Gateway {
         let visible = flywheel_postgres::catalogue::visible(&mut lease, &names).await;
         let (current_schema, schemas) = visible.map_err(|error| error.to_pg())?;
         let known = self.shared.catalogue.known();
+        let types = column_types(&mut lease, &known, &analysis).await.map_err(|error| error.to_pg())?;
         let maker = Maker {
+            types: &types,
             known: &known,
             visible: &Visible { current_schema, schemas },
             max_fetch_rows: self.shared.options.max_fetch_rows,

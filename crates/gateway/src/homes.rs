@@ -27,6 +27,8 @@ pub(crate) struct Known {
 pub(crate) struct Catalogue {
     configured: Vec<TableHome>,
     known: RwLock<Arc<Known>>,
+    /// Counts definitions made or changed through this gateway.
+    definitions: AtomicU64,
     /// Counts changes, so that plans made before one aren't used after it.
     version: AtomicU64,
 }
@@ -36,6 +38,7 @@ impl Catalogue {
         Self {
             configured,
             known: RwLock::default(),
+            definitions: AtomicU64::new(0),
             version: AtomicU64::new(0),
         }
     }
@@ -55,9 +58,15 @@ impl Catalogue {
         configured.chain(known.refused.keys()).map(|name| name.name.clone()).collect()
     }
 
-    /// Plans are to be made anew: a definition has changed that may hide a table, or no longer.
+    /// A definition has changed: plans, and statements prepared on servers, are to be made anew.
     pub(crate) fn touch(&self) {
+        self.definitions.fetch_add(1, Ordering::AcqRel);
         self.version.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// How many definitions have been made or changed through this gateway.
+    pub(crate) fn definitions(&self) -> u64 {
+        self.definitions.load(Ordering::Acquire)
     }
 
     pub(crate) fn version(&self) -> u64 {
@@ -85,7 +94,7 @@ impl Catalogue {
             }
         }
         *self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(known);
-        self.touch();
+        self.version.fetch_add(1, Ordering::AcqRel);
         Ok(())
     }
 }

@@ -122,7 +122,7 @@ impl Access {
                     let values = key
                         .iter()
                         .zip(&table.primary_key)
-                        .map(|(constant, &column)| parameters.resolve(constant, &table.columns[column].ty));
+                        .map(|(constant, &column)| parameters.resolve_key(constant, &table.columns[column].ty));
                     let values: Vec<Value> = values.collect::<Option<_>>()?;
                     // A comparison with NULL is never true.
                     if !values.iter().any(Value::is_null) {
@@ -134,7 +134,7 @@ impl Access {
             Self::Partitions { values, lower, upper } => {
                 let mut partitions = Vec::with_capacity(values.len());
                 for value in values {
-                    partitions.push(parameters.resolve(value, &table.partition_column().ty)?);
+                    partitions.push(parameters.resolve_key(value, &table.partition_column().ty)?);
                 }
                 Self::ranges(table, partitions, lower.as_ref(), upper.as_ref(), parameters)
             }
@@ -165,7 +165,7 @@ impl Access {
     ) -> Option<ResolvedAccess> {
         let bound = |end: Option<&End>| match (end, table.sort_columns().next()) {
             (Some(end), Some(sort)) => {
-                let value = match parameters.resolve(&end.value, &sort.ty) {
+                let value = match parameters.resolve_key(&end.value, &sort.ty) {
                     Some(value) => value,
                     // PostgreSQL checks the end again: without it, only more rows are read.
                     None if parameters.computed.is_some() => return Some(Bound::Unbounded),

@@ -105,7 +105,7 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
     let rows = match &fetch.access {
         FetchAccess::Direct(Access::All) if !home.table.allow_scan => "Rows: all, which `allow_scan = false` refuses".into(),
         FetchAccess::Direct(access) => access_line(access, home),
-        FetchAccess::Joined(KeySource::Postgres { sql }) => {
+        FetchAccess::Joined(KeySource::Postgres { sql, .. }) => {
             format!("Key: {} from PostgreSQL: {sql}", home.table.table.partition_column().name)
         }
         FetchAccess::Joined(KeySource::Fetched { relation, column }) => {

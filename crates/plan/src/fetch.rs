@@ -2,11 +2,11 @@
 //!
 //! The rows may be a superset: PostgreSQL checks every condition again. What is pushed to a store must only never lose a row.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Relation};
-use flywheel_types::{Key, Scalar, Table, Value};
+use flywheel_types::{Key, Scalar, Table, TypeInfo, Value};
 
 use crate::access::{Access, ResolvedAccess, TableFact, distinct};
 use crate::{Home, Parameters};
@@ -38,6 +38,8 @@ pub enum KeySource {
     Postgres {
         /// The query.
         sql: String,
+        /// The type of its column.
+        ty: TypeInfo,
     },
     /// A column of another store table in the same statement, fetched before.
     Fetched {
@@ -64,8 +66,12 @@ pub fn joined_access(table: &Table, values: Vec<Value>) -> ResolvedAccess {
 }
 
 /// The fetches for all `wanted` places of a statement (place and table), in an order in which each comes after those it takes values from.
-pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)]) -> Vec<Fetch> {
-    let scope = Scope { relations, homes: wanted };
+pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)], types: &ColumnTypes) -> Vec<Fetch> {
+    let scope = Scope {
+        relations,
+        homes: wanted,
+        types,
+    };
     let mut done: Vec<Fetch> = Vec::new();
     let mut open: Vec<(usize, Arc<Home>)> = Vec::new();
     for (relation, home) in wanted {
@@ -98,9 +104,13 @@ pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)]) -> Vec
 /// A column of one place of the statement.
 type Node = (usize, String);
 
+/// Types of columns of the relational tables in a statement, by place and column.
+pub type ColumnTypes = HashMap<Node, TypeInfo>;
+
 struct Scope<'a> {
     relations: &'a [Relation],
     homes: &'a [(usize, Arc<Home>)],
+    types: &'a ColumnTypes,
 }
 
 impl Scope<'_> {
@@ -124,6 +134,25 @@ impl Scope<'_> {
         Some((owner, column.name.clone()))
     }
 
+    fn type_of(&self, node: &Node) -> Option<&TypeInfo> {
+        match self.home(node.0) {
+            Some(home) => {
+                let table = &home.table.table;
+                Some(&table.columns[table.column(&node.1)?].ty)
+            }
+            None => self.types.get(node),
+        }
+    }
+
+    /// Whether equal values of two columns are the same [`Value`]s. `=` between other types isn't transitive (float8 and bigint), or means
+    /// something else than it seems (timestamp and timestamptz, text and char(n)).
+    fn alike(&self, left: &Node, right: &Node) -> bool {
+        let (Some(left), Some(right)) = (self.type_of(left), self.type_of(right)) else {
+            return false;
+        };
+        same_values(left, right)
+    }
+
     /// All columns that equal `start` in every row of `relation` that matters.
     fn equal_columns(&self, relation: usize, start: Node) -> Vec<Node> {
         let mut class = vec![start];
@@ -143,7 +172,7 @@ impl Scope<'_> {
                 } else {
                     continue;
                 };
-                if !class.contains(&other) {
+                if !class.contains(&other) && self.alike(&class[at], &other) {
                     class.push(other);
                 }
             }
@@ -166,10 +195,6 @@ impl Scope<'_> {
             .collect();
         for &position in &table.primary_key {
             let column = &table.columns[position];
-            // Texts of different types compare differently (char(n), citext); numbers, uuids and times don't.
-            if matches!(column.ty.scalar, Scalar::Text | Scalar::Varchar(_)) {
-                continue;
-            }
             for node in self.equal_columns(relation, (relation, column.name.clone())).into_iter().skip(1) {
                 facts.extend(self.constants_of(relation, &node).map(|values| match values {
                     (true, mut values) => TableFact::Compare(position, Comparison::Equal, values.remove(0)),
@@ -200,14 +225,13 @@ impl Scope<'_> {
         let fetched = class.iter().skip(1).find_map(|(other, name)| {
             let table = &done.iter().find(|fetch| fetch.relation == *other)?.home.table.table;
             let column = table.column(name)?;
-            // Values of the other column are used as they are: they must be of the key's own type.
-            let alike = same_values(table.columns[column].ty.scalar, partition.ty.scalar);
-            alike.then_some(KeySource::Fetched { relation: *other, column })
+            Some(KeySource::Fetched { relation: *other, column })
         });
         fetched.or_else(|| {
             let (other, name) = class.iter().skip(1).find(|(other, _)| self.home(*other).is_none())?;
             Some(KeySource::Postgres {
                 sql: self.distinct_values(*other, name),
+                ty: self.types.get(&(*other, name.clone()))?.clone(),
             })
         })
     }
@@ -225,7 +249,7 @@ impl Scope<'_> {
     fn distinct_values(&self, relation: usize, column: &str) -> String {
         let place = &self.relations[relation];
         let own: HashSet<&str> = HashSet::from([place.qualifier()]);
-        let conditions: Vec<&str> = place
+        let conditions: Vec<String> = place
             .conjuncts
             .iter()
             .filter(|conjunct| conjunct.plain && !conjunct.columns.is_empty())
@@ -235,7 +259,7 @@ impl Scope<'_> {
                     .iter()
                     .all(|column| column.qualifier.as_deref().map_or(place.alone, |qualifier| own.contains(qualifier)))
             })
-            .map(|conjunct| conjunct.sql.as_str())
+            .map(|conjunct| format!("({})", conjunct.sql))
             .collect();
         let schema = place
             .name
@@ -247,20 +271,25 @@ impl Scope<'_> {
         } else {
             format!(" WHERE {}", conditions.join(" AND "))
         };
-        let qualifier = quote(place.qualifier());
+        // Without an alias the conditions may name the table with its schema.
+        let alias = place
+            .alias
+            .as_ref()
+            .map_or_else(String::new, |alias| format!(" AS {}", quote(alias)));
         format!(
-            "SELECT DISTINCT {qualifier}.{} FROM {schema}{} AS {qualifier}{filter}",
+            "SELECT DISTINCT {}.{} FROM {schema}{}{alias}{filter}",
+            quote(place.qualifier()),
             quote(column),
             quote(&place.name.name)
         )
     }
 }
 
-/// Whether values of two types are the same [`Value`]s.
-fn same_values(left: Scalar, right: Scalar) -> bool {
+fn same_values(left: &TypeInfo, right: &TypeInfo) -> bool {
     let is_integer = |scalar| matches!(scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8);
     let is_text = |scalar| matches!(scalar, Scalar::Text | Scalar::Varchar(_));
-    left == right || (is_integer(left) && is_integer(right)) || (is_text(left) && is_text(right))
+    let (one, other) = (left.scalar, right.scalar);
+    left.oid == right.oid || (is_integer(one) && is_integer(other)) || (is_text(one) && is_text(other))
 }
 
 fn quote(name: &str) -> String {

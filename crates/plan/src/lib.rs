@@ -20,7 +20,7 @@ mod planner;
 mod rewrite;
 
 pub use access::{Access, ResolvedAccess};
-pub use fetch::{Fetch, FetchAccess, KeySource, joined_access};
+pub use fetch::{ColumnTypes, Fetch, FetchAccess, KeySource, joined_access};
 pub use home::{Home, Homes, Visible};
 pub use native::{Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, ReadOperation};
 pub use parameters::{Computed, Parameters};

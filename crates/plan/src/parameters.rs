@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use flywheel_sql::Constant;
-use flywheel_types::{TypeInfo, Value, binary, cast, oid, text};
+use flywheel_types::{Scalar, TypeInfo, Value, binary, cast, oid, text};
 use flywheel_wire::frontend::format_at;
 
 /// The parameters that a statement is executed with.
@@ -43,6 +43,29 @@ impl Parameters<'_> {
         })
     }
 
+    /// The constant as the value of a key column of type `ty` that it is compared with. `None` also where PostgreSQL compares them as a third
+    /// type, so that several keys, or none, may equal it.
+    #[must_use]
+    pub fn resolve_key(&self, constant: &Constant, ty: &TypeInfo) -> Option<Value> {
+        if self.compares_exactly(constant, ty) {
+            self.resolve(constant, ty)
+        } else {
+            None
+        }
+    }
+
+    /// Whether `column = constant` holds for the one value that the constant's cast to the column's type gives, and no other.
+    #[must_use]
+    pub fn compares_exactly(&self, constant: &Constant, ty: &TypeInfo) -> bool {
+        let own = match constant {
+            // They take the column's type, or every value of theirs is one of its.
+            Constant::Null | Constant::Bool(_) | Constant::String(_) | Constant::Number(_) => return true,
+            Constant::Parameter(position) => self.types.get(*position).map(|&oid| TypeInfo::new(oid, -1, "")),
+            Constant::Cast(_, name) => named_type(name),
+        };
+        own.is_some_and(|own| same_family(&own, ty))
+    }
+
     fn read(&self, constant: &Constant, ty: &TypeInfo) -> Option<Value> {
         match constant {
             Constant::Null => Some(Value::Null),
@@ -77,6 +100,19 @@ impl Parameters<'_> {
             cast(binary::decode(&declared, bytes)?, &declared, ty)
         }
     }
+}
+
+/// Whether a value of type `own` is compared with one of type `key` without either losing anything.
+fn same_family(own: &TypeInfo, key: &TypeInfo) -> bool {
+    let is_exact = |scalar| matches!(scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Numeric(_));
+    let is_float = |scalar| matches!(scalar, Scalar::Float4 | Scalar::Float8);
+    let is_text = |scalar| matches!(scalar, Scalar::Text | Scalar::Varchar(_));
+    let is_time = |ty: &TypeInfo| matches!(ty.oid, oid::DATE | oid::TIMESTAMPTZ);
+    own.oid == key.oid
+        || (is_exact(own.scalar) && is_exact(key.scalar))
+        || ((is_exact(own.scalar) || is_float(own.scalar)) && is_float(key.scalar))
+        || (is_text(own.scalar) && is_text(key.scalar))
+        || (is_time(own) && is_time(key))
 }
 
 /// An integer literal is an integer, any other number a numeric (sql-syntax-lexical, "numeric constants").

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flywheel_sql::{Parsed, Role};
 use flywheel_wire::{PgError, sqlstate};
 
-use crate::fetch::{self, Fetch};
+use crate::fetch::{self, ColumnTypes, Fetch};
 use crate::{Home, Homes, Native, Visible};
 
 /// How a statement that names a store table is answered.
@@ -55,6 +55,8 @@ pub struct Planner<'a> {
     pub homes: &'a Homes,
     /// What names mean to the session.
     pub visible: &'a Visible,
+    /// Types of the relational columns that the statement compares with others.
+    pub types: &'a ColumnTypes,
 }
 
 impl Planner<'_> {
@@ -78,16 +80,16 @@ impl Planner<'_> {
         };
         Some(Plan {
             native,
-            general: general(parsed, &homed),
+            general: general(parsed, &homed, self.types),
         })
     }
 }
 
-fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)]) -> General {
+fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -> General {
     if let Some((_, home)) = homed.iter().find(|(position, _)| parsed.relations[*position].role == Role::Object) {
         return General::Refuse(unsupported(home, "this kind of statement"));
     }
-    let fetches = fetch::plan(&parsed.relations, homed);
+    let fetches = fetch::plan(&parsed.relations, homed, types);
     let (targets, fetches): (Vec<_>, Vec<_>) = fetches
         .into_iter()
         .partition(|fetch| parsed.relations[fetch.relation].role == Role::Target);
@@ -109,6 +111,16 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)]) -> General {
                 ),
             )
             .with_hint("Split it into two statements in one transaction: first read what the second one needs."),
+        ),
+        ([first, rest @ ..], None) if rest.iter().any(|other| other.home.store_name != first.home.store_name) => General::Refuse(
+            PgError::error(
+                sqlstate::FEATURE_NOT_SUPPORTED,
+                format!(
+                    "one statement can't write to \"{}\" and to a table in another store",
+                    first.home.name()
+                ),
+            )
+            .with_hint("Two stores don't commit together: use two statements in two transactions."),
         ),
         ([first, second, ..], None) if first.home.name() == second.home.name() => {
             General::Refuse(unsupported(&first.home, "a statement that writes to it in more than one place"))

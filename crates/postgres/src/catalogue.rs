@@ -24,7 +24,8 @@ pub struct Definition {
 const COLUMNS: &str = "
 SELECT n.nspname, c.relname, c.oid, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        (a.atthasdef OR a.attidentity <> '') AS has_default, a.attgenerated <> '' AS generated,
-       coalesce(l.collname IN ('C', 'POSIX') OR (l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')), true) AS byte_ordered,
+       coalesce(l.collname IN ('C', 'POSIX') OR (l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')
+                AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'), true) AS byte_ordered,
        coalesce(l.collisdeterministic, true) AS deterministic, t.typtype = 'd' AS is_domain,
        coalesce(array_position(p.conkey, a.attnum), 0) AS key_position, coalesce(p.conname, '') AS key_name
 FROM pg_class c
@@ -86,6 +87,43 @@ pub async fn visible(connection: &mut Connection, names: &[String]) -> Result<(O
         (!current.is_empty()).then(|| current.to_owned()),
         found.map_or_else(BTreeMap::new, |rows| (0..rows.rows.len()).map(|row| pair(rows, row)).collect()),
     ))
+}
+
+/// The columns' types of the named relations (as SQL, found as this connection finds them), by the number that comes with each name. Domains are
+/// their base types. Columns whose collation takes different texts for equal are left out.
+///
+/// # Errors
+/// The connection broke.
+pub async fn column_types(
+    connection: &mut Connection,
+    names: &[(usize, String)],
+) -> Result<HashMap<(usize, String), TypeInfo>, ServerError> {
+    if names.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let list: Vec<_> = names
+        .iter()
+        .map(|(number, name)| format!("({number}, {})", literal(name)))
+        .collect();
+    let sql = format!(
+        "SELECT v.number, a.attname, coalesce(nullif(t.typbasetype, 0), t.oid), greatest(a.atttypmod, t.typtypmod), pg_catalog.format_type(t.oid, a.atttypmod) \
+         FROM (VALUES {}) AS v(number, name) JOIN pg_catalog.pg_attribute a ON a.attrelid = pg_catalog.to_regclass(v.name) \
+         JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND coalesce(l.collisdeterministic, true)",
+        list.join(", ")
+    );
+    let rows = connection.query(&sql).await?.pop().unwrap_or_default();
+    let number = |row, column| rows.text(row, column).parse::<i64>().unwrap_or_default();
+    let entry = |row| {
+        let place = usize::try_from(number(row, 0)).unwrap_or_default();
+        let oid = u32::try_from(number(row, 2)).unwrap_or_default();
+        let modifier = i32::try_from(number(row, 3)).unwrap_or(-1);
+        (
+            (place, rows.text(row, 1).to_owned()),
+            TypeInfo::new(oid, modifier, rows.text(row, 4)),
+        )
+    };
+    Ok((0..rows.rows.len()).map(entry).collect())
 }
 
 /// The definitions of those of the named tables that exist.

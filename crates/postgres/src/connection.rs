@@ -37,8 +37,12 @@ pub struct Connection {
     pub(crate) cancel_key: Option<CancelKey>,
     /// Names of the statements that are prepared here.
     prepared: HashSet<String>,
+    /// Statements to be closed before they are prepared again.
+    outdated: HashSet<String>,
     /// The session settings that were replayed here last.
     pub(crate) applied: Settings,
+    /// A Query of Flywheel's own has dropped the unnamed statement.
+    pub(crate) unnamed_lost: bool,
     broken: bool,
 }
 
@@ -55,7 +59,9 @@ impl Connection {
             parameters: HashMap::new(),
             cancel_key: None,
             prepared: HashSet::new(),
+            outdated: HashSet::new(),
             applied: Settings::default(),
+            unnamed_lost: false,
             broken: false,
         }
     }
@@ -117,6 +123,18 @@ impl Connection {
         self.prepared.remove(name);
     }
 
+    /// Notes that a prepared statement isn't what it should be any more: it is to be closed and prepared anew.
+    pub fn outdate_prepared(&mut self, name: &str) {
+        if self.prepared.remove(name) {
+            self.outdated.insert(name.to_owned());
+        }
+    }
+
+    /// Whether a statement of this name must be closed before it is prepared; asked once.
+    pub fn take_outdated(&mut self, name: &str) -> bool {
+        self.outdated.remove(name)
+    }
+
     /// Whether so many statements are prepared here that they should be closed.
     #[must_use]
     pub fn has_too_many_prepared(&self) -> bool {
@@ -126,6 +144,12 @@ impl Connection {
     /// Forgets all statements, after DEALLOCATE ALL or DISCARD ALL.
     pub fn forget_all_prepared(&mut self) {
         self.prepared.clear();
+        self.outdated.clear();
+    }
+
+    /// Whether the unnamed statement has been dropped by a Query of Flywheel's own; asked once.
+    pub fn take_unnamed_lost(&mut self) -> bool {
+        std::mem::take(&mut self.unnamed_lost)
     }
 
     /// Marks the connection as not to be used again.
@@ -219,7 +243,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`Self::next_piece`].
-    pub(crate) async fn next_message(&mut self) -> Result<Frame, ServerError> {
+    pub async fn next_message(&mut self) -> Result<Frame, ServerError> {
         loop {
             match flywheel_wire::frame::take(&mut self.incoming, MAX_MESSAGE) {
                 Ok(Some(frame)) => {

@@ -22,5 +22,5 @@ pub use connection::Connection;
 pub use error::ServerError;
 pub use options::{Host, ServerOptions};
 pub use pool::{Lease, Pool};
-pub use query::{Described, Portal, Rows};
+pub use query::{Described, PORTAL_STEPS, Portal, Rows};
 pub use settings::Settings;

@@ -37,13 +37,15 @@ impl Pool {
         let options = Arc::new(options);
         let failures = watch::Sender::new(None);
         let connections = bb8::Pool::builder()
-            .error_sink(Box::new(Failures(failures.clone())))
             .max_size(size)
             .test_on_check_out(true)
             .connection_timeout(acquire_timeout)
             .retry_connection(false)
             .idle_timeout(None)
-            .build_unchecked(Manager { options: options.clone() });
+            .build_unchecked(Manager {
+                options: options.clone(),
+                failures: failures.clone(),
+            });
         Self {
             connections,
             turns: Arc::new(Semaphore::new(size as usize)),
@@ -122,20 +124,7 @@ impl DerefMut for Lease {
 #[derive(Debug)]
 struct Manager {
     options: Arc<ServerOptions>,
-}
-
-/// Tells those who wait why no connection can be made.
-#[derive(Debug, Clone)]
-struct Failures(watch::Sender<Option<PgError>>);
-
-impl bb8::ErrorSink<ServerError> for Failures {
-    fn sink(&self, error: ServerError) {
-        self.0.send_replace(Some(error.to_pg()));
-    }
-
-    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<ServerError>> {
-        Box::new(self.clone())
-    }
+    failures: watch::Sender<Option<PgError>>,
 }
 
 impl bb8::ManageConnection for Manager {
@@ -143,7 +132,11 @@ impl bb8::ManageConnection for Manager {
     type Error = ServerError;
 
     async fn connect(&self) -> Result<Connection, ServerError> {
-        Connection::connect(&self.options).await
+        let connected = Connection::connect(&self.options).await;
+        if let Err(error) = &connected {
+            self.failures.send_replace(Some(error.to_pg()));
+        }
+        connected
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), ServerError> {

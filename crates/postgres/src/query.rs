@@ -7,6 +7,12 @@ use postgres_protocol::message::frontend;
 
 use crate::{Connection, ServerError};
 
+/// The name of Flywheel's own statement and portal: the unnamed ones are the client's.
+const OWN: &str = "flywheel_own";
+
+/// How many messages [`Connection::put_portal`] sends before Execute.
+pub const PORTAL_STEPS: usize = 4;
+
 /// The rows of one statement.
 #[derive(Debug, Clone, Default)]
 pub struct Rows {
@@ -81,6 +87,7 @@ impl Connection {
     /// The text has a zero byte in it.
     pub fn put_query(&mut self, sql: &str) -> Result<(), ServerError> {
         self.put(|out| frontend::query(sql, out))?;
+        self.unnamed_lost = true;
         self.expect_ready();
         Ok(())
     }
@@ -90,8 +97,9 @@ impl Connection {
     /// # Errors
     /// PostgreSQL refuses the statement, or the connection broke.
     pub async fn describe(&mut self, sql: &str, types: &[u32]) -> Result<Described, ServerError> {
-        self.put(|out| frontend::parse("", sql, types.iter().copied(), out))?;
-        self.put(|out| frontend::describe(b'S', "", out))?;
+        self.put(|out| frontend::close(b'S', OWN, out))?;
+        self.put(|out| frontend::parse(OWN, sql, types.iter().copied(), out))?;
+        self.put(|out| frontend::describe(b'S', OWN, out))?;
         frontend::sync(self.out());
         self.expect_ready();
         self.send().await?;
@@ -134,25 +142,23 @@ impl Connection {
         Ok(tag)
     }
 
-    /// Appends Parse, Bind and Execute of the unnamed statement and portal.
+    /// Appends the messages that run a portal: [`PORTAL_STEPS`] that are answered with one message each, then Execute.
     ///
     /// # Errors
     /// A text has a zero byte in it.
     pub fn put_portal(&mut self, portal: &Portal<'_>) -> Result<(), ServerError> {
-        self.put(|out| frontend::parse("", portal.sql, portal.types.iter().copied(), out))?;
-        self.put_bind("", portal)?;
-        self.put(|out| frontend::execute("", 0, out))
+        self.put(|out| frontend::close(b'P', OWN, out))?;
+        self.put(|out| frontend::close(b'S', OWN, out))?;
+        self.put(|out| frontend::parse(OWN, portal.sql, portal.types.iter().copied(), out))?;
+        self.put_bind(portal)?;
+        self.put(|out| frontend::execute(OWN, 0, out))
     }
 
-    /// Appends Bind of the unnamed portal to a prepared statement.
-    ///
-    /// # Errors
-    /// A name has a zero byte in it, or there are too many parameters.
-    pub fn put_bind(&mut self, statement: &str, portal: &Portal<'_>) -> Result<(), ServerError> {
+    fn put_bind(&mut self, portal: &Portal<'_>) -> Result<(), ServerError> {
         let server = self.server.clone();
         frontend::bind(
-            "",
-            statement,
+            OWN,
+            OWN,
             portal.formats.iter().copied(),
             portal.values,
             |value, out| match value {

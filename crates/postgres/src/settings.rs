@@ -5,7 +5,7 @@ use flywheel_wire::quote::literal;
 use crate::{Connection, ServerError};
 
 /// The SET statements that made a session's settings what they are, one for each setting, in their order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Settings {
     statements: Vec<(String, String)>,
 }

@@ -43,7 +43,13 @@ impl Token {
     pub fn identifier<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let raw = &text[self.range.clone()];
         match self.kind {
-            TokenKind::QuotedWord => Cow::Owned(raw.trim_start_matches("U&").trim_matches('"').replace("\"\"", "\"")),
+            TokenKind::QuotedWord => {
+                let escaped = raw.starts_with(['U', 'u']);
+                let inner = raw.trim_start_matches(['U', 'u', '&']);
+                let inner = inner.strip_prefix('"').unwrap_or(inner);
+                let plain = inner.strip_suffix('"').unwrap_or(inner).replace("\"\"", "\"");
+                Cow::Owned(if escaped { unescape(&plain) } else { plain })
+            }
             TokenKind::Word if raw.bytes().any(|byte| byte.is_ascii_uppercase()) => Cow::Owned(raw.to_ascii_lowercase()),
             _ => Cow::Borrowed(raw),
         }
@@ -54,6 +60,36 @@ impl Token {
     pub fn is_keyword(&self, text: &str, keyword: &str) -> bool {
         self.kind == TokenKind::Word && text[self.range.clone()].eq_ignore_ascii_case(keyword)
     }
+}
+
+/// `U&"…"`: `\XXXX` and `\+XXXXXX` are characters by their code points, `\\` is a backslash. (UESCAPE, which chooses another character, isn't
+/// looked for.)
+fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\\') {
+        out.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let digits = match after.as_bytes().first() {
+            Some(b'\\') => {
+                out.push('\\');
+                rest = &after[1..];
+                continue;
+            }
+            Some(b'+') => after.get(1..7),
+            _ => after.get(..4),
+        };
+        let read = digits.and_then(|digits| Some((digits.len(), char::from_u32(u32::from_str_radix(digits, 16).ok()?)?)));
+        let Some((length, character)) = read else {
+            out.push('\\');
+            rest = after;
+            continue;
+        };
+        out.push(character);
+        rest = &after[length + usize::from(after.starts_with('+'))..];
+    }
+    out.push_str(rest);
+    out
 }
 
 /// All tokens of `text`, without white space and comments. A string or comment that isn't closed reaches to the end.
@@ -262,6 +298,21 @@ mod tests {
             ["\"a\"\"b\"", ".", "U&\"x\"", "1.5e-3", ".5", "é", "=", "ü"]
         );
         assert_eq!(texts("'open ; "), ["'open ; "]);
+    }
+
+    #[test]
+    fn identifiers_are_read_as_postgresql_reads_them() {
+        for (text, identifier) in [
+            ("Sessions", "sessions"),
+            ("\"Größe\"\"x\"", "Größe\"x"),
+            ("u&\"sessions\"", "sessions"),
+            ("U&\"s\\0065ssions\"", "sessions"),
+            ("U&\"s\\+000065ssion\\\\s\"", "session\\s"),
+            ("U&\"\\zz\"", "\\zz"),
+            ("\"Uhr\"", "Uhr"),
+        ] {
+            assert_eq!(lex(text)[0].identifier(text), identifier, "{text}");
+        }
     }
 
     #[test]

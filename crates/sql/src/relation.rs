@@ -22,6 +22,16 @@ pub struct RelationName {
     pub name: String,
 }
 
+impl RelationName {
+    /// The name as SQL, quoted.
+    #[must_use]
+    pub fn to_sql(&self) -> String {
+        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
+        let schema = self.schema.as_deref().map_or_else(String::new, |schema| quoted(schema) + ".");
+        schema + &quoted(&self.name)
+    }
+}
+
 impl fmt::Display for RelationName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(schema) = &self.schema {

@@ -30,6 +30,12 @@ pub enum SessionEffect {
     Pins(&'static str),
 }
 
+/// Why a session that asks for the last value of a sequence keeps its connection.
+pub const LAST_VALUE: &str = "the session's last sequence value";
+
+/// What a procedure or DO block may do to the session, by words in it.
+const HIDDEN_EFFECTS: &[&str] = &["set", "temp", "lock", "listen", "prepare", "deallocate", "discard", "hold", "load"];
+
 /// Functions that leave something in the server connection.
 const PINNING_FUNCTIONS: &[(&str, &str)] = &[
     ("pg_advisory_lock", "a session advisory lock"),
@@ -37,8 +43,8 @@ const PINNING_FUNCTIONS: &[(&str, &str)] = &[
     ("pg_try_advisory_lock", "a session advisory lock"),
     ("pg_try_advisory_lock_shared", "a session advisory lock"),
     ("set_config", "a setting made by set_config()"),
-    ("currval", "the session's last sequence value"),
-    ("lastval", "the session's last sequence value"),
+    ("currval", LAST_VALUE),
+    ("lastval", LAST_VALUE),
     ("setseed", "the session's random seed"),
 ];
 
@@ -61,6 +67,9 @@ impl SessionEffect {
             ("set", "local", name) => Self::SetLocal {
                 name: dotted(text, tokens, 2, name),
             },
+            ("set", ..) if tokens.last().is_some_and(|last| last.is_keyword(text, "default")) || (has("zone") && has("local")) => {
+                Self::default_of(text, tokens)
+            }
             ("set", "session", "characteristics") => Self::Set {
                 name: "transaction characteristics".into(),
             },
@@ -85,6 +94,7 @@ impl SessionEffect {
                 name: Some(dotted(text, tokens, 1, name)),
             },
             ("discard", "all", _) => Self::DiscardAll,
+            ("do" | "call", ..) if has_hidden_effect(text, tokens) => Self::Pins("what a DO block or a procedure may have set"),
             ("listen", ..) => Self::Pins("LISTEN"),
             ("load", ..) => Self::Pins("a loaded library"),
             ("prepare", next, _) if next != "transaction" => Self::Pins("a statement prepared by SQL"),
@@ -100,6 +110,38 @@ impl SessionEffect {
                 .map_or(Self::None, |(_, reason)| Self::Pins(reason)),
         }
     }
+}
+
+impl SessionEffect {
+    /// `SET [SESSION] name TO DEFAULT` is RESET; with LOCAL it ends with the block.
+    fn default_of(text: &str, tokens: &[Token]) -> Self {
+        let word = |position: usize| {
+            tokens
+                .get(position)
+                .map_or(std::borrow::Cow::Borrowed(""), |token| token.identifier(text))
+        };
+        let is_local = word(1) == "local" && word(2) != "time" || word(1) == "local" && word(3) == "zone";
+        let at = if is_local || word(1) == "session" { 2 } else { 1 };
+        let name = match word(at).as_ref() {
+            "time" => "timezone".to_owned(),
+            name => dotted(text, tokens, at, name),
+        };
+        if is_local {
+            Self::SetLocal { name }
+        } else {
+            Self::Reset { name: Some(name) }
+        }
+    }
+}
+
+/// Whether a word of the whole text, strings included, is one that may leave something in the session.
+fn has_hidden_effect(text: &str, tokens: &[Token]) -> bool {
+    let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else {
+        return false;
+    };
+    text[first.range.start..last.range.end]
+        .split(|character: char| !character.is_ascii_alphabetic())
+        .any(|word| HIDDEN_EFFECTS.iter().any(|effect| word.eq_ignore_ascii_case(effect)))
 }
 
 /// A setting's name: `myapp.user_id` is three tokens.

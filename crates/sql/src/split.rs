@@ -146,6 +146,16 @@ mod tests {
                 name: "search_path".into()
             }
         );
+        let reset = |name: &str| SessionEffect::Reset { name: Some(name.into()) };
+        assert_eq!(effect("SET search_path TO DEFAULT"), reset("search_path"));
+        assert_eq!(effect("SET SESSION myapp.user = DEFAULT"), reset("myapp.user"));
+        assert_eq!(effect("SET TIME ZONE LOCAL"), reset("timezone"));
+        assert!(matches!(effect("SET LOCAL work_mem TO DEFAULT"), SessionEffect::SetLocal { .. }));
+        assert!(matches!(
+            effect("DO $$ BEGIN PERFORM set_config('a.b', 'c', false); END $$"),
+            SessionEffect::Pins(_)
+        ));
+        assert_eq!(effect("DO $$ BEGIN RAISE NOTICE 'x'; END $$"), SessionEffect::None);
         assert_eq!(effect("RESET ALL"), SessionEffect::Reset { name: None });
         assert_eq!(effect("LISTEN c"), SessionEffect::Pins("LISTEN"));
         assert_eq!(effect("SELECT pg_advisory_lock(1)"), SessionEffect::Pins("a session advisory lock"));

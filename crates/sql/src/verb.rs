@@ -42,6 +42,10 @@ pub enum Verb {
     Execute,
     /// GRANT, REVOKE, COMMENT, ANALYZE, VACUUM: statements about a table that leave its rows alone.
     Administration,
+    /// LOCK, CLUSTER, REINDEX.
+    Lock,
+    /// DECLARE of a cursor.
+    Declare,
     /// SET, SHOW, LISTEN, …: everything else.
     Other,
 }
@@ -98,6 +102,8 @@ impl Verb {
             ("create" | "alter" | "drop", _) => Self::OtherDefinition,
             ("prepare", _) => Self::Prepare,
             ("execute", _) => Self::Execute,
+            ("lock" | "cluster" | "reindex", _) => Self::Lock,
+            ("declare", _) => Self::Declare,
             ("grant" | "revoke" | "comment" | "analyze" | "analyse" | "vacuum" | "security", _) => Self::Administration,
             _ => Self::Other,
         }

@@ -23,6 +23,8 @@ states! {
     UNIQUE_VIOLATION = "23505";
     /// 23502
     NOT_NULL_VIOLATION = "23502";
+    /// 55006: something uses it.
+    OBJECT_IN_USE = "55006";
     /// 25006: a write in a read-only transaction.
     READ_ONLY_SQL_TRANSACTION = "25006";
     /// 25P02: commands ignored until the end of a failed block.

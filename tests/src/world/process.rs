@@ -82,8 +82,17 @@ impl Process {
 
     /// Asks it to end, as `kill` does, and waits until it has.
     pub async fn terminate(&mut self) -> ExitStatus {
-        let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "kill -TERM");
+        self.end_by("-TERM").await
+    }
+
+    /// Asks it to end, as Ctrl-C does, and waits until it has.
+    pub async fn interrupt(&mut self) -> ExitStatus {
+        self.end_by("-INT").await
+    }
+
+    async fn end_by(&mut self, signal: &str) -> ExitStatus {
+        let asked = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
+        assert!(asked.is_ok_and(|status| status.success()), "kill {signal}");
         let ended = async {
             loop {
                 if let Some(status) = self.child.try_wait().expect("its status") {
@@ -92,7 +101,7 @@ impl Process {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, ended).await.expect("flywheel ends at SIGTERM")
+        tokio::time::timeout(PATIENCE, ended).await.expect("flywheel ends when asked to")
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use flywheel_gateway::Gateway;
 
+use super::say;
 use crate::compose::Parts;
 
 #[derive(Debug, clap::Args)]
@@ -21,13 +22,13 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
-    println!(
+    say(&format!(
         "{}: {} stores, {} tables, {} routes",
         arguments.file.display(),
         config.stores.len(),
         config.tables.len(),
         config.routes.len()
-    );
+    ));
     if !arguments.connect {
         return Ok(ExitCode::SUCCESS);
     }
@@ -36,35 +37,40 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut well = true;
     for (name, store) in parts.stores() {
         match store.ping().await {
-            Ok(()) => println!("store {name}: {} answers", store.kind()),
+            Ok(()) => say(&format!("store {name}: {} answers", store.kind())),
             Err(error) => {
                 well = false;
-                println!("store {name}: {error}");
+                say(&format!("store {name}: {error}"));
             }
         }
     }
-    for (name, problem) in parts.postgres_problems().await {
+    let mut has_catalogue = true;
+    for (host, problem) in parts.postgres_problems().await {
+        let name = &config.primary;
         match problem {
-            None => println!("store {name}: PostgreSQL answers"),
+            None => say(&format!("store {name} ({host}): PostgreSQL answers")),
             Some(problem) => {
                 well = false;
-                println!("store {name}: {problem}");
+                has_catalogue &= host != parts.primary_host();
+                say(&format!("store {name} ({host}): {problem}"));
             }
         }
     }
     match gateway.check().await {
+        // Told above.
+        Err(_) if !has_catalogue => say("the tables can't be compared without PostgreSQL's definitions"),
         Err(error) => {
             well = false;
-            println!("tables can't be compared: {error}");
+            say(&format!("the tables can't be compared: {error}"));
         }
         Ok(reports) => {
             for report in reports {
                 if report.problems.is_empty() {
-                    println!("table {}: fits its home in store {}", report.name, report.store_name);
+                    say(&format!("table {}: fits its home in store {}", report.name, report.store_name));
                 }
                 for problem in &report.problems {
                     well = false;
-                    println!("table {}: {problem}", report.name);
+                    say(&format!("table {}: {problem}", report.name));
                 }
             }
         }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use flywheel_gateway::{Explained, Gateway};
 
+use super::say;
 use crate::compose::Parts;
 
 #[derive(Debug, clap::Args)]
@@ -27,8 +28,8 @@ pub(crate) async fn explain(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     drop(gateway);
     parts.stop().await?;
     match explained {
-        Ok(Explained::Relay) => println!("Relay: PostgreSQL (store \"{}\") answers the statement", config.primary),
-        Ok(Explained::Plan(lines)) => lines.iter().for_each(|line| println!("{line}")),
+        Ok(Explained::Relay) => say(&format!("Relay: PostgreSQL (store \"{}\") answers the statement", config.primary)),
+        Ok(Explained::Plan(lines)) => say(&lines.join("\n")),
         Err(error) => {
             eprintln!("{error}");
             return Ok(ExitCode::FAILURE);

@@ -4,10 +4,16 @@ pub(crate) mod check;
 pub(crate) mod explain;
 pub(crate) mod run;
 
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use flywheel_config::Config;
+
+/// Prints a line. A reader that has seen enough and gone is no error.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
 
 /// The configuration in a file, with secrets from the environment. A file with mistakes is reported, and gives the exit code instead.
 pub(crate) fn load(path: &Path) -> Result<Config, ExitCode> {

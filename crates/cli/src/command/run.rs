@@ -59,7 +59,7 @@ async fn serve(config: &Config, with_data_set: bool) -> anyhow::Result<ExitCode>
         embedded::load_data_set(address, &config.database).await?;
         embedded::print_banner(address, config);
     }
-    println!("flywheel is listening on {address}");
+    super::say(&format!("flywheel is listening on {address}"));
 
     tokio::select! {
         _ = interrupt.recv() => {}

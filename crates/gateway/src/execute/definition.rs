@@ -63,6 +63,17 @@ impl Session {
     /// Drops the definition, then the table in the store. A table with rows needs `allow_drop`.
     pub(super) async fn drop_table(&mut self, statement: &StoreStatement, homes: &[Arc<Home>]) -> Outcome<Answer> {
         for home in homes {
+            // What a ROLLBACK would bring back must not be gone from the store.
+            if self.block.of_table(home.name()).next().is_some() {
+                let message = format!(
+                    "table \"{}\", homed in {}, has been written to in this transaction",
+                    home.name(),
+                    home.store.kind()
+                );
+                return Err(PgError::error(sqlstate::OBJECT_IN_USE, message)
+                    .with_hint("DROP TABLE after COMMIT.")
+                    .into());
+            }
             if !home.table.allow_drop && self.has_rows(home).await? {
                 let message = format!("table \"{}\", homed in {}, isn't empty", home.name(), home.store.kind());
                 return Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
@@ -82,7 +93,7 @@ impl Session {
     }
 
     async fn has_rows(&self, home: &Arc<Home>) -> Outcome<bool> {
-        match self.interruptible(home.store.scan(&home.table, 0)).await? {
+        match self.interruptible(home.store.scan(&home.table, 1)).await? {
             Ok(rows) => Ok(!rows.is_empty()),
             Err(StoreError::TooManyRows { .. }) => Ok(true),
             Err(StoreError::NoSuchTable { .. }) => Ok(false),

@@ -54,7 +54,7 @@ impl Session {
                 let unread: Vec<_> = access
                     .equalities(&table)
                     .into_iter()
-                    .filter(|(constant, ty)| parameters.resolve(constant, ty).is_none())
+                    .filter(|(constant, ty)| parameters.compares_exactly(constant, ty) && parameters.resolve(constant, ty).is_none())
                     .collect();
                 let computed = self.compute(&unread, statement, arguments).await?;
                 let parameters = Parameters {
@@ -72,7 +72,7 @@ impl Session {
                     .collect();
                 Ok(joined_access(&table, values))
             }
-            FetchAccess::Joined(KeySource::Postgres { sql }) => self.semi_join(&fetch.home, sql, statement, arguments).await,
+            FetchAccess::Joined(KeySource::Postgres { sql, ty }) => self.semi_join(&fetch.home, (sql, ty), statement, arguments).await,
         }
     }
 
@@ -104,17 +104,12 @@ impl Session {
     async fn semi_join(
         &mut self,
         home: &Arc<Home>,
-        sql: &str,
+        (sql, source): (&str, &TypeInfo),
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<ResolvedAccess> {
         let limit = self.shared.options.max_fetch_rows;
         let partition = home.table.table.partition_column().ty.clone();
-        let types = self.describe_own(sql, statement).await?;
-        // Values of another type may be equal to a key in ways that its bytes don't show.
-        let Some(source) = types.filter(|source| is_comparable(source.scalar, partition.scalar)) else {
-            return Ok(ResolvedAccess::All);
-        };
         let rows = self
             .run_own(&format!("{sql} LIMIT {}", limit.saturating_add(1)), statement, arguments)
             .await?;
@@ -125,25 +120,14 @@ impl Session {
             .rows
             .iter()
             .filter_map(|row| row.first().cloned().flatten())
-            .map(|bytes| binary::decode(&source, &bytes))
+            .map(|bytes| binary::decode(source, &bytes))
             .collect();
         // An integer outside the key's type equals none of its values.
-        let fits = |value: &Value| flywheel_types::cast(value.clone(), &source, &partition);
+        let fits = |value: &Value| flywheel_types::cast(value.clone(), source, &partition);
         Ok(match values {
             Some(values) => joined_access(&home.table.table, values.iter().filter_map(fits).collect()),
             None => ResolvedAccess::All,
         })
-    }
-
-    /// The type of the one column of a query of Flywheel's own, with the statement's parameters.
-    async fn describe_own(&mut self, sql: &str, statement: &StoreStatement) -> Outcome<Option<TypeInfo>> {
-        let lease = self.server().await?;
-        match lease.describe(sql, statement.parameters()).await {
-            Ok(described) => Ok(described
-                .fields
-                .and_then(|fields| fields.first().map(|field| TypeInfo::new(field.type_oid, field.typmod, "")))),
-            Err(error) => Err(self.server_failed(&error)),
-        }
     }
 
     /// A query of Flywheel's own with the statement's parameters; its rows in binary format.
@@ -176,12 +160,6 @@ fn cast(constant: &Constant, ty: &TypeInfo) -> String {
         "CASE WHEN ({constant})::pg_catalog.numeric BETWEEN {least} AND {most} THEN ({constant})::{} END",
         ty.name
     )
-}
-
-fn is_comparable(source: Scalar, key: Scalar) -> bool {
-    let is_integer = |scalar| matches!(scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8);
-    let is_text = |scalar| matches!(scalar, Scalar::Text | Scalar::Varchar(_));
-    (is_integer(source) && is_integer(key)) || (is_text(source) && is_text(key)) || source == key
 }
 
 /// The positions of the key's columns are the same in every row: keys of rows, for comparing what was with what is.

@@ -74,10 +74,7 @@ pub(super) fn text_with_rows(text: &str, parsed: &Parsed, fetches: &[Fetch], fet
             let relation = &parsed.relations[fetch.relation];
             let table = &fetch.home.table.table;
             let rows = fetched.get(&fetch.relation).map(Vec::as_slice).unwrap_or_default();
-            (
-                relation.range.clone(),
-                record_set(&table.name, rows, relation.alias.is_none()),
-            )
+            (relation.range.clone(), record_set(&table.name, rows, relation.alias.is_none()))
         })
         .collect();
     replacements.sort_by_key(|(range, _)| range.start);

@@ -2,6 +2,7 @@
 
 mod answer;
 mod definition;
+mod effects;
 mod explain;
 mod fetch;
 mod mixed;
@@ -13,7 +14,7 @@ mod staged;
 use bytes::Bytes;
 
 pub(crate) use answer::Answer;
-pub(crate) use prepare::{Kind, Maker, StatementKey, StoreStatement};
+pub(crate) use prepare::{Kind, Maker, StatementKey, StoreStatement, column_types};
 
 use crate::session::{Outcome, Session};
 

@@ -391,7 +391,10 @@ impl Session {
     async fn is_read_only(&mut self) -> Outcome<bool> {
         if !self.block.is_open() {
             // Reported by PostgreSQL 14 and later; a role's or database's default reaches the client as a setting too.
-            return Ok(self.reported.get("default_transaction_read_only").is_some_and(|value| value == "on"));
+            return Ok(self
+                .reported
+                .get("default_transaction_read_only")
+                .is_some_and(|value| value == "on"));
         }
         if self.block.may_write {
             return Ok(false);

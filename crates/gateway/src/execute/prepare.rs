@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use flywheel_plan::{General, Home, Plan, Planner, Visible, unsupported};
-use flywheel_postgres::Described;
+use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, unsupported};
+use flywheel_postgres::{Connection, Described, ServerError};
 use flywheel_sql::lex::TokenKind;
-use flywheel_sql::{Parsed, RelationName, Role, Verb, parse};
+use flywheel_sql::{Fact, Parsed, RelationName, Role, Verb, parse};
 use flywheel_types::TableName;
 use flywheel_wire::reply::Field;
 use flywheel_wire::{PgError, sqlstate};
@@ -28,7 +28,7 @@ pub(crate) enum Kind {
     /// DROP TABLE of these store tables.
     DropTable { homes: Vec<Arc<Home>> },
     /// COPY out of store tables, as COPY of a query: relayed with their rows put in.
-    Copy { parsed: Parsed, general: General },
+    Copy { parsed: Parsed, fetches: Vec<Fetch> },
     /// It only looked like one, or does nothing that concerns the rows: relayed.
     Relayed,
 }
@@ -39,6 +39,8 @@ pub(crate) struct StoreStatement {
     pub(crate) text: String,
     pub(crate) kind: Kind,
     described: Described,
+    /// What decided what its names mean.
+    names: Option<String>,
     /// The catalogue's version that it was planned for.
     version: u64,
 }
@@ -52,6 +54,11 @@ impl StoreStatement {
     /// Result columns, when it returns rows.
     pub(crate) fn fields(&self) -> Option<&[Field]> {
         self.described.fields.as_deref()
+    }
+
+    /// Whether it is COPY out of store tables.
+    pub(crate) fn is_copy(&self) -> bool {
+        matches!(self.kind, Kind::Copy { .. })
     }
 
     /// Whether a server answers it after all, as it stands.
@@ -73,7 +80,7 @@ impl Session {
     /// The statement of `analysis` (a text of one statement), from the cache or made now.
     pub(crate) async fn prepare_store(&mut self, analysis: &Arc<Analysis>, types: &[u32]) -> Outcome<Arc<StoreStatement>> {
         if analysis.text.contains('\\') && self.reported.get("standard_conforming_strings").is_some_and(|value| value == "off") {
-            let message = "a statement on a store table can't be read with standard_conforming_strings off";
+            let message = "a statement on a store table can't be read while standard_conforming_strings is off";
             return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
                 .with_hint("Write backslashes in E'…' strings with standard_conforming_strings on.")
                 .into());
@@ -94,12 +101,19 @@ impl Session {
         {
             return Ok(known);
         }
-        let statement = Arc::new(self.make(analysis, types).await?);
+        let statement = Arc::new(self.make(analysis, types, key.names.clone()).await?);
         self.shared.statements.insert(key, statement.clone());
         Ok(statement)
     }
 
-    async fn make(&mut self, analysis: &Analysis, types: &[u32]) -> Outcome<StoreStatement> {
+    /// Whether the statement's plan still holds for this session.
+    pub(crate) fn is_current(&self, statement: &StoreStatement) -> bool {
+        !self.is_pinned()
+            && statement.version == self.shared.catalogue.version()
+            && self.setting("search_path") == statement.names.as_deref()
+    }
+
+    async fn make(&mut self, analysis: &Analysis, types: &[u32], names: Option<String>) -> Outcome<StoreStatement> {
         let text = analysis.text.clone();
         // PostgreSQL's word comes first: what is wrong with a statement is told as PostgreSQL tells it.
         let described = self.describe(&text, types).await?;
@@ -110,7 +124,10 @@ impl Session {
         let version = self.shared.catalogue.version();
         let known = self.shared.catalogue.known();
         let text = as_query(analysis).unwrap_or(text);
+        let types = column_types(self.server().await?, &known, analysis).await;
+        let types = types.map_err(|error| self.server_failed(&error))?;
         let maker = Maker {
+            types: &types,
             known: &known,
             visible: &visible,
             max_fetch_rows: self.shared.options.max_fetch_rows,
@@ -118,10 +135,22 @@ impl Session {
         };
         let verb = analysis.statements[0].verb;
         let kind = maker.kind(verb, &text, analysis)?;
+        if let Kind::Planned {
+            plan: Plan {
+                general: General::Write { .. },
+                native: None,
+            },
+            ..
+        } = &kind
+        {
+            let checked = super::effects::check(self.server().await?, analysis).await;
+            checked.map_err(|error| self.server_failed(&error))?;
+        }
         Ok(StoreStatement {
             text,
             kind,
             described,
+            names,
             version,
         })
     }
@@ -144,13 +173,36 @@ impl Session {
     pub(crate) async fn relayed_text(&mut self, statement: &StoreStatement, analysis: &Analysis) -> Outcome<Option<String>> {
         match &statement.kind {
             Kind::Relayed => Ok(Some(analysis.text.clone())),
-            Kind::Copy {
-                parsed,
-                general: General::Read { fetches },
-            } => self.mixed_text(statement, parsed, fetches, &Arguments::default()).await.map(Some),
+            Kind::Copy { parsed, fetches } => self.mixed_text(statement, parsed, fetches, &Arguments::default()).await.map(Some),
             _ => Ok(None),
         }
     }
+}
+
+/// The types of columns that a statement compares with others, for the relations that aren't store tables.
+pub(crate) async fn column_types(connection: &mut Connection, known: &Known, analysis: &Analysis) -> Result<ColumnTypes, ServerError> {
+    let compares = |relation: &flywheel_sql::Relation| relation.conjuncts.iter().any(|conjunct| matches!(conjunct.fact, Fact::Same(..)));
+    let Some(statement) = analysis.statements.first() else {
+        return Ok(ColumnTypes::new());
+    };
+    // EXPLAIN's own words aren't sqlparser's.
+    let inner = statement.tokens.iter().find(|token| {
+        ["select", "with", "insert", "update", "delete"]
+            .iter()
+            .any(|verb| token.is_keyword(&analysis.text, verb))
+    });
+    let Some(Ok(parsed)) = inner.map(|token| parse(&analysis.text[token.range.start..])) else {
+        return Ok(ColumnTypes::new());
+    };
+    let is_home = |relation: &flywheel_sql::Relation| known.homes.iter().any(|home| home.name().name == relation.name.name);
+    let names: Vec<(usize, String)> = parsed
+        .relations
+        .iter()
+        .enumerate()
+        .filter(|(_, relation)| compares(relation) && !is_home(relation))
+        .map(|(place, relation)| (place, relation.name.to_sql()))
+        .collect();
+    flywheel_postgres::catalogue::column_types(connection, &names).await
 }
 
 /// `TABLE t` as `SELECT * FROM t`, and `COPY t (columns) TO …` as `COPY (SELECT columns FROM t) TO …`: the same, in a form in which rows can
@@ -174,14 +226,34 @@ pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
     Some(format!("COPY (SELECT {columns} FROM {name}) {}", piece(to, tokens.len() - 1)?))
 }
 
+fn verb_name(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Copy => "COPY … FROM",
+        Verb::Truncate => "TRUNCATE",
+        Verb::AlterTable => "ALTER TABLE",
+        Verb::Merge => "MERGE",
+        _ => "this kind of statement",
+    }
+}
+
+/// CREATE or ALTER of something that would act on a table's rows.
+fn defines_over_tables(analysis: &Analysis) -> bool {
+    let has = |word| analysis.statements[0].has_keyword(&analysis.text, word);
+    !has("drop") && ["trigger", "rule", "policy", "view", "publication"].into_iter().any(has)
+}
+
 fn is_copy_of_query(analysis: &Analysis) -> bool {
-    analysis.statements[0].tokens.get(1).is_some_and(|token| token.kind == TokenKind::Open)
+    analysis.statements[0]
+        .tokens
+        .get(1)
+        .is_some_and(|token| token.kind == TokenKind::Open)
 }
 
 /// Decides what a statement is.
 pub(crate) struct Maker<'a> {
     pub(crate) known: &'a Known,
     pub(crate) visible: &'a Visible,
+    pub(crate) types: &'a ColumnTypes,
     pub(crate) max_fetch_rows: usize,
     pub(crate) configured: &'a [TableHome],
 }
@@ -191,9 +263,20 @@ impl Maker<'_> {
         match verb {
             Verb::Administration => return Ok(Kind::Relayed),
             // sqlparser doesn't say which tables these name.
-            Verb::Copy if as_query(analysis).is_none() && !is_copy_of_query(analysis) => {
-                return match self.named(analysis) {
-                    Some(home) => Err(unsupported(home, "COPY … FROM")),
+            Verb::DropTable => return Ok(self.drop_table(analysis)),
+            Verb::Copy | Verb::Truncate | Verb::AlterTable | Verb::Merge | Verb::Lock
+                if as_query(analysis).is_none() && !is_copy_of_query(analysis) =>
+            {
+                return match self.named(analysis).next() {
+                    Some(home) => Err(unsupported(home, verb_name(verb))),
+                    None => Ok(Kind::Relayed),
+                };
+            }
+            // LISTEN and the like: the word isn't a table.
+            Verb::Other => return Ok(Kind::Relayed),
+            Verb::OtherDefinition if defines_over_tables(analysis) => {
+                return match self.named(analysis).next() {
+                    Some(home) => Err(unsupported(home, "a trigger, rule, policy or view")),
                     None => Ok(Kind::Relayed),
                 };
             }
@@ -207,52 +290,54 @@ impl Maker<'_> {
         };
         self.refuse_unusable(&parsed)?;
         match verb {
-            Verb::CreateTable => Ok(self.create_table(parsed)),
-            Verb::DropTable => {
-                let homes = parsed
-                    .relations
-                    .iter()
-                    .filter_map(|relation| self.known.homes.resolve(&relation.name, self.visible).cloned())
-                    .collect::<Vec<_>>();
-                Ok(if homes.is_empty() {
-                    Kind::Relayed
-                } else {
-                    Kind::DropTable { homes }
-                })
-            }
+            Verb::CreateTable => self.create_table(parsed, analysis),
             _ => match self.planner().plan(&parsed) {
                 None => Ok(Kind::Relayed),
                 Some(Plan {
                     general: General::Refuse(error),
                     native: None,
                 }) => Err(error),
-                Some(plan) if verb == Verb::Copy => Ok(Kind::Copy {
-                    parsed,
-                    general: plan.general,
-                }),
-                // A view's rows would be frozen at what they are now.
-                Some(_) if verb == Verb::OtherDefinition => Err(self.unreadable(analysis, "a definition that reads it")),
+                Some(Plan {
+                    general: General::Read { fetches },
+                    ..
+                }) if verb == Verb::Copy => Ok(Kind::Copy { parsed, fetches }),
+                Some(_) if verb == Verb::Copy => Err(self.unreadable(analysis, "COPY of a statement that writes to it")),
+                // Its rows would be frozen at what they are now.
+                Some(_) if verb == Verb::Prepare => Err(self.unreadable(analysis, "PREPARE; prepare it by the protocol, as drivers do")),
                 Some(plan) => Ok(Kind::Planned { parsed, plan }),
             },
         }
     }
 
-    /// A store table that is named by the first words after COPY, with or without a schema.
-    fn named(&self, analysis: &Analysis) -> Option<&Arc<Home>> {
+    /// The store tables that words of the statement name, with or without a schema.
+    fn named<'s>(&'s self, analysis: &'s Analysis) -> impl Iterator<Item = &'s Arc<Home>> {
         let (text, tokens) = (&analysis.text, &analysis.statements[0].tokens);
-        let word = |at: usize| tokens.get(at).map(|token| token.identifier(text).into_owned());
-        let dotted = tokens.get(2).is_some_and(|token| text[token.range.clone()] == *".");
-        let name = RelationName {
-            schema: if dotted { word(1) } else { None },
-            name: word(if dotted { 3 } else { 1 })?,
-        };
-        self.known.homes.resolve(&name, self.visible)
+        let is_dot = |at: usize| tokens.get(at).is_some_and(|token| text[token.range.clone()] == *".");
+        let word = |at: usize| tokens[at].identifier(text).into_owned();
+        let words = (0..tokens.len()).filter(|&at| matches!(tokens[at].kind, TokenKind::Word | TokenKind::QuotedWord));
+        words.filter_map(move |at| {
+            let name = RelationName {
+                schema: (at >= 2 && is_dot(at - 1)).then(|| word(at - 2)),
+                name: word(at),
+            };
+            self.known.homes.resolve(&name, self.visible)
+        })
+    }
+
+    fn drop_table(&self, analysis: &Analysis) -> Kind {
+        let homes: Vec<_> = self.named(analysis).cloned().collect();
+        if homes.is_empty() {
+            Kind::Relayed
+        } else {
+            Kind::DropTable { homes }
+        }
     }
 
     fn planner(&self) -> Planner<'_> {
         Planner {
             homes: &self.known.homes,
             visible: self.visible,
+            types: self.types,
         }
     }
 
@@ -279,6 +364,17 @@ impl Maker<'_> {
             )
             .with_hint("EXPLAIN without ANALYZE shows the plan."));
         }
+        let format = tokens[..at].iter().position(|token| token.is_keyword(text, "format"));
+        if let Some(format) = format
+            .and_then(|format| tokens.get(format + 1))
+            .filter(|format| !format.is_keyword(text, "text"))
+        {
+            let message = format!(
+                "EXPLAIN (FORMAT {}) isn't supported for a statement on a store table",
+                &text[format.range.clone()]
+            );
+            return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message).with_hint("EXPLAIN gives Flywheel's plan as text."));
+        }
         let Some(inner) = tokens.get(at).map(|token| &text[token.range.start..]) else {
             return Ok(Kind::Relayed);
         };
@@ -292,16 +388,25 @@ impl Maker<'_> {
         })
     }
 
-    fn create_table(&self, parsed: Parsed) -> Kind {
+    fn create_table(&self, parsed: Parsed, analysis: &Analysis) -> Result<Kind, PgError> {
         let Some(first) = parsed.relations.first().filter(|relation| relation.role == Role::Object) else {
-            return Kind::Relayed;
+            return Ok(Kind::Relayed);
         };
         let schema = first.name.schema.as_deref().or(self.visible.current_schema.as_deref());
         let name = TableName::new(schema.unwrap_or("public"), &first.name.name);
-        match self.configured.iter().find(|table| table.name == name) {
+        Ok(match self.configured.iter().find(|table| table.name == name) {
             Some(table) => Kind::CreateTable {
                 table: Box::new(table.clone()),
             },
+            // A child's rows would have to be read with its parent's.
+            None if analysis.statements[0].has_keyword(&analysis.text, "inherits")
+                || analysis.statements[0].has_keyword(&analysis.text, "partition") =>
+            {
+                match self.named(analysis).next() {
+                    Some(home) => return Err(unsupported(home, "inheritance")),
+                    None => Kind::Relayed,
+                }
+            }
             // CREATE TABLE … AS SELECT from a store table, or LIKE one.
             None => match self.planner().plan(&parsed) {
                 Some(
@@ -312,7 +417,7 @@ impl Maker<'_> {
                 ) => Kind::Planned { parsed, plan },
                 _ => Kind::Relayed,
             },
-        }
+        })
     }
 
     /// A table or view that the statement names, but that can't be used as it is.

@@ -4,13 +4,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flywheel_plan::{Fetch, Home, Target, record_set};
 use flywheel_postgres::Rows;
 use flywheel_sql::Parsed;
 use flywheel_store::{Applied, Change, Expect};
-use flywheel_types::{Key, Row, Scalar, Table, Value, binary, text};
+use flywheel_types::{Key, Row, Scalar, Table, Value, binary, ordered, text};
 use flywheel_wire::{PgError, sqlstate};
+use rand::Rng;
 
 use super::fetch::by_key;
 use super::mixed::text_with_rows;
@@ -19,7 +21,11 @@ use crate::error::{conflict, duplicate_key, store_error};
 use crate::session::{Buffered, Failure, Outcome, Session};
 
 /// How often a statement is computed anew because others have changed its rows meanwhile.
-const ATTEMPTS: usize = 10;
+const ATTEMPTS: u32 = 20;
+
+/// The settings under which values are kept that PostgreSQL prints by settings, and in a form that it reads alike under any.
+const STORED_FORM: &str = "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL TimeZone = 'UTC'; \
+                           SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL lc_monetary = 'C'";
 
 /// Rows of one table before and after.
 type Images = HashMap<Key, Row>;
@@ -35,7 +41,13 @@ impl Session {
         for target in targets {
             self.check_writable(&target.home, command(&statement.text)).await?;
         }
-        for _ in 0..ATTEMPTS {
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                // Those who collide come back at different times.
+                let most = 1000_u64 << attempt.min(6);
+                let pause = Duration::from_micros(rand::rng().random_range(0..most));
+                tokio::time::sleep(pause).await;
+            }
             let all: Vec<&Fetch> = targets.iter().filter_map(|target| target.fetch.as_ref()).chain(fetches).collect();
             let mut fetched = self.fetch_all(&all, statement, arguments).await?;
             let text = text_with_rows(&statement.text, parsed, fetches, &fetched);
@@ -93,6 +105,9 @@ impl Session {
         let staged = async {
             self.on_server(&start).await?;
             let answer = self.run_text(text, statement, arguments).await?;
+            if targets.iter().any(|target| prints_by_setting(&target.home.table.table)) {
+                self.on_server(STORED_FORM).await?;
+            }
             let mut after = Vec::with_capacity(targets.len());
             for target in targets {
                 after.push(self.read_staged(&target.home).await?);
@@ -240,6 +255,11 @@ impl Session {
     }
 }
 
+/// Whether a column is read as text, because Flywheel has no form of its own for its type.
+fn prints_by_setting(table: &Table) -> bool {
+    table.columns.iter().any(|column| column.ty.scalar == Scalar::Other)
+}
+
 /// The command as PostgreSQL names it where it refuses one.
 fn command(text: &str) -> &'static str {
     let words = text.trim_start().get(..6).unwrap_or_default().to_ascii_lowercase();
@@ -260,7 +280,9 @@ fn stage(table: &Table, rows: &Images) -> String {
         .map(flywheel_types::Column::to_sql)
         .collect();
     let columns = columns.join(", ");
-    let rows: Vec<Row> = rows.values().cloned().collect();
+    // In one order for everybody: rows staged at the same time wait for each other at the table's key.
+    let mut rows: Vec<Row> = rows.values().cloned().collect();
+    rows.sort_by_cached_key(|row| ordered::encode(table.key_of(row).values()));
     let name = table.name.to_sql();
     format!(
         "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}",

@@ -74,6 +74,11 @@ impl Block {
         self.local.get(name)
     }
 
+    /// All that SET LOCAL has set.
+    pub(crate) fn local_settings(&self) -> &Settings {
+        &self.local
+    }
+
     /// Outside a block SET LOCAL does nothing.
     pub(crate) fn set_local(&mut self, name: &str, statement: &str) {
         if self.is_open() {

@@ -4,14 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flywheel_plan::Home;
-use flywheel_sql::{SessionEffect, Statement, Verb};
+use flywheel_sql::{LAST_VALUE, SessionEffect, Statement, Verb};
 use flywheel_store::{Change, StoreTable};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::quote::literal;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::relay::Step;
-use super::{Failure, Outcome, Session};
+use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
 use crate::error::{conflict, store_error};
 
@@ -20,6 +20,12 @@ impl Session {
     pub(super) async fn note_completed(&mut self, analysis: &Analysis, position: usize, tag: &str) -> Outcome<()> {
         if analysis.is_plain {
             return Ok(());
+        }
+        if tag.starts_with("DEALLOCATE") || tag.starts_with("DISCARD") {
+            // Statements of other clients were among them.
+            if let Some(lease) = self.held_server() {
+                lease.forget_all_prepared();
+            }
         }
         let Some(statement) = analysis.statements.get(position) else {
             return Ok(());
@@ -48,7 +54,11 @@ impl Session {
         Ok(())
     }
 
-    fn note_effect(&mut self, statement: &Statement, analysis: &Analysis, position: usize) {
+    /// Notes what a statement leaves behind in the session, whoever has answered it.
+    pub(crate) fn note_effect(&mut self, statement: &Statement, analysis: &Analysis, position: usize) {
+        if matches!(statement.session, SessionEffect::Set { .. } | SessionEffect::Reset { .. }) && !self.block.is_open() {
+            self.undo.get_or_insert_with(|| self.settings.clone());
+        }
         match &statement.session {
             SessionEffect::None => {}
             SessionEffect::Set { name } if matches!(name.as_str(), "role" | "session authorization" | "transaction characteristics") => {
@@ -76,9 +86,6 @@ impl Session {
                 self.portals.clear();
                 self.unpin();
                 self.forget_server_settings();
-                if let Some(lease) = self.held_server() {
-                    lease.forget_all_prepared();
-                }
             }
             SessionEffect::Pins(reason) => self.pin(reason),
         }
@@ -97,10 +104,72 @@ impl Session {
     }
 
     /// The server's defaults aren't the session's: they are set again before the connection's next statement.
-    pub(super) fn forget_server_settings(&mut self) {
+    fn forget_server_settings(&mut self) {
+        self.must_apply = true;
         if let Some(lease) = &mut self.lease {
             lease.forget_settings();
         }
+    }
+
+    /// The end of a batch: what a failed implicit transaction had set is undone with it, and the server connection gets the settings of the
+    /// session where a RESET has given it the server's.
+    pub(super) async fn settle_settings(&mut self) -> Result<(), End> {
+        if self.status != TransactionStatus::Failed && std::mem::take(&mut self.must_apply) {
+            let settings = self.settings.clone();
+            if let Some(lease) = &mut self.lease {
+                let applied = lease.apply_settings(&settings).await;
+                match applied.map_err(|error| self.server_failed(&error)) {
+                    Err(Failure::Session(end)) => return Err(end),
+                    _ => self.report_settings(),
+                }
+            }
+        }
+        self.undo = None;
+        Ok(())
+    }
+
+    /// An implicit transaction has failed.
+    pub(super) fn undo_settings(&mut self) {
+        if let Some(before) = self.undo.take() {
+            self.settings = before;
+            self.forget_server_settings();
+        }
+    }
+
+    /// What can't be relayed because of what it would do to the session.
+    pub(super) fn check_session_effect(&mut self, analysis: &Analysis) -> Outcome<()> {
+        if analysis.is_plain {
+            return Ok(());
+        }
+        for statement in &analysis.statements {
+            match &statement.session {
+                SessionEffect::Set { name } | SessionEffect::SetLocal { name } if matches!(name.as_str(), "client_encoding" | "names") => {
+                    let last = statement
+                        .tokens
+                        .last()
+                        .map(|token| token.identifier(&analysis.text).to_ascii_lowercase());
+                    let encoding: String = last.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
+                    if !matches!(encoding.as_str(), "utf8" | "unicode") {
+                        let message = "conversion between UTF8 and another client encoding is not supported";
+                        return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+                            .with_hint("Flywheel speaks UTF8 to clients: leave client_encoding at UTF8.")
+                            .into());
+                    }
+                }
+                SessionEffect::Pins(LAST_VALUE) if !self.is_pinned() && self.status == TransactionStatus::Idle => {
+                    // The sequence may have been used on a connection that has gone back to the pool.
+                    self.pin(LAST_VALUE);
+                    let message = "the sequence value of an earlier statement isn't known any more: it was made on a pooled connection";
+                    return Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                        .with_hint(
+                            "Use INSERT … RETURNING, or ask in the same transaction. From now on this session keeps its connection, so that asking works.",
+                        )
+                        .into());
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// Whether a statement that controls the transaction has more to do than the server can: there are writes to store tables.
@@ -127,6 +196,7 @@ impl Session {
             }
             _ => {
                 let tag = self.on_server(analysis.statement_text(position)).await?;
+                self.report_settings();
                 self.note_completed(analysis, position, &tag).await?;
                 Ok(tag)
             }
@@ -136,8 +206,11 @@ impl Session {
     /// COMMIT with writes to a store: PostgreSQL checks all it can still refuse, the store writes atomically on condition that the rows are as
     /// the block found them, PostgreSQL commits.
     pub(super) async fn commit(&mut self, text: &str) -> Outcome<String> {
-        self.on_server("SET CONSTRAINTS ALL IMMEDIATE").await?;
-        if let Err(failure) = self.write_block().await {
+        let ready = match self.on_server("SET CONSTRAINTS ALL IMMEDIATE").await {
+            Ok(_) => self.write_block().await,
+            Err(failure) => Err(failure),
+        };
+        if let Err(failure) = ready {
             // The block ends with its COMMIT, as it does in PostgreSQL when a deferred constraint fails.
             if let Failure::Statement(_) = failure {
                 self.on_server("ROLLBACK").await?;
@@ -147,6 +220,7 @@ impl Session {
             return Err(failure);
         }
         let committed = self.on_server(text).await;
+        self.report_settings();
         self.block.end(committed.is_err(), &mut self.settings);
         self.note_settings();
         committed.map_err(|failure| match failure {
@@ -166,6 +240,10 @@ impl Session {
             .filter_map(|((_, key), buffered)| Some((buffered.home.clone(), buffered.to_change(key)?)))
             .collect();
         let Some((home, _)) = changes.first().cloned() else { return Ok(()) };
+        debug_assert!(
+            changes.iter().all(|(each, _)| each.store_name == home.store_name),
+            "see check_writable"
+        );
         let by_table: Vec<(&StoreTable, Change)> = changes.iter().map(|(home, change)| (&home.table, change.clone())).collect();
         // Not to be interrupted: whether it was carried out must be known.
         match home.store.write_all(&by_table).await {
@@ -181,7 +259,6 @@ impl Session {
         match lease.query(sql).await {
             Ok(results) => {
                 self.follow_server();
-                self.report_settings();
                 Ok(results.into_iter().next_back().map(|rows| rows.tag).unwrap_or_default())
             }
             Err(error) => Err(self.server_failed(&error)),
@@ -194,7 +271,10 @@ impl Session {
         for (name, value) in lease.parameters() {
             if let Some(known) = self.reported.get_mut(name)
                 && known != value
-                && !matches!(name.as_str(), "session_authorization" | "application_name" | "client_encoding" | "is_superuser")
+                && !matches!(
+                    name.as_str(),
+                    "session_authorization" | "application_name" | "client_encoding" | "is_superuser"
+                )
             {
                 backend::parameter_status(&mut self.client.out, name, value);
                 known.clone_from(value);

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use flywheel_postgres::{PORTAL_STEPS, Portal};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::frontend::{Bind, Execute, Parse, Target, tag};
 use flywheel_wire::{Frame, PgError, sqlstate};
@@ -14,8 +15,9 @@ use postgres_protocol::message::frontend as message;
 
 use super::batch::Message;
 use super::relay::Step;
-use super::{BoundPortal, End, Failure, Outcome, PreparedStatement, Session};
-use crate::execute::Arguments;
+use super::{BoundPortal, End, Failure, Outcome, PreparedStatement, Progress, Session};
+use crate::analysis::Analysis;
+use crate::execute::{Answer, Arguments, StoreStatement};
 
 impl Session {
     /// Takes one message of the extended protocol.
@@ -49,6 +51,14 @@ impl Session {
         }
     }
 
+    /// Works off what waits, before a message that isn't of the extended protocol.
+    pub(super) async fn finish_batch(&mut self) -> Result<(), End> {
+        let worked = self.work_off(false).await;
+        self.settle(worked).await?;
+        let synced = self.sync_server(true).await;
+        self.settle_error(synced).await
+    }
+
     async fn sync(&mut self) -> Result<(), End> {
         if self.skipping {
             self.batch.clear();
@@ -77,6 +87,9 @@ impl Session {
     }
 
     async fn settle_error(&mut self, worked: Outcome<()>) -> Result<(), End> {
+        if worked.is_err() || self.skipping {
+            self.undo_settings();
+        }
         match worked {
             Ok(()) => Ok(()),
             Err(Failure::Session(end)) => Err(end),
@@ -170,6 +183,10 @@ impl Session {
             return Err(PgError::error(sqlstate::DUPLICATE_PREPARED_STATEMENT, message).into());
         }
         let analysis = self.shared.analyses.of(&parse.query);
+        if let Err(failure) = self.check_session_effect(&analysis) {
+            self.catch_up(work).await?;
+            return Err(failure);
+        }
         let mut store = None;
         if analysis.concerns_any_store() && analysis.statements.len() == 1 {
             self.catch_up(work).await?;
@@ -177,8 +194,15 @@ impl Session {
             store = Some(self.prepare_store(&analysis, &parse.parameter_types).await?);
         }
         let replica = work.steps.is_empty() && self.wants_replica(&analysis);
-        let statement = Arc::new(PreparedStatement::new(&parse.name, analysis, parse.parameter_types, store));
-        self.statements.insert(parse.name, statement.clone());
+        let context = (&self.settings, self.block.local_settings(), self.shared.catalogue.definitions());
+        let statement = Arc::new(PreparedStatement::new(
+            &parse.name,
+            analysis,
+            parse.parameter_types,
+            store,
+            &context,
+        ));
+        self.statements.insert(parse.name.clone(), statement.clone());
         if statement.is_local() {
             work.local(backend::parse_complete);
             return Ok(());
@@ -195,23 +219,30 @@ impl Session {
             work.local(backend::parse_complete);
             return Ok(());
         }
-        self.put_parse(&statement, true, work).await
+        self.put_parse(&statement, Some(parse.name), work).await
     }
 
     /// Sends Parse of a statement that the server connection doesn't have.
-    async fn put_parse(&mut self, statement: &Arc<PreparedStatement>, show: bool, work: &mut Work) -> Outcome<()> {
+    async fn put_parse(&mut self, statement: &Arc<PreparedStatement>, client_name: Option<String>, work: &mut Work) -> Outcome<()> {
         let server_name = statement.server_name.clone();
+        if !server_name.is_empty() && self.server().await?.take_outdated(&server_name) {
+            self.put(|out| message::close(b'S', &server_name, out)).await?;
+            work.steps.push_back(Step::Hidden);
+        }
         self.put(|out| message::parse(&server_name, &statement.analysis.text, statement.types.iter().copied(), out))
             .await?;
         if server_name.is_empty() {
             self.unnamed_on_server = Some(statement.clone());
         }
-        work.steps.push_back(Step::Parse { server_name, show });
+        work.steps.push_back(Step::Parse { server_name, client_name });
         Ok(())
     }
 
     /// Sees to it that the server connection has the statement under its name.
     async fn ensure_parsed(&mut self, statement: &Arc<PreparedStatement>, work: &mut Work) -> Outcome<()> {
+        if self.server().await?.take_unnamed_lost() {
+            self.unnamed_on_server = None;
+        }
         let lease = self.server().await?;
         let known = match statement.server_name.as_str() {
             "" => self
@@ -223,7 +254,7 @@ impl Session {
         if known {
             Ok(())
         } else {
-            self.put_parse(statement, false, work).await
+            self.put_parse(statement, None, work).await
         }
     }
 
@@ -236,6 +267,7 @@ impl Session {
             self.catch_up(work).await?;
             return Err(PgError::error(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", bind.portal)).into());
         }
+        let statement = self.current(statement, work).await?;
         if statement.is_local() {
             let wanted = statement.store.as_ref().map_or(0, |store| store.parameters().len());
             if bind.parameters.len() != wanted {
@@ -251,17 +283,29 @@ impl Session {
         } else {
             self.ensure_parsed(&statement, work).await?;
             self.put(|out| put_bind(&bind, &statement.server_name, out)).await?;
-            work.steps.push_back(Step::Short);
+            work.steps.push_back(Step::Bind(statement.server_name.clone()));
         }
         let portal = BoundPortal {
             statement,
             formats: bind.parameter_formats,
             values: bind.parameters,
             result_formats: bind.result_formats,
-            answer: None,
+            progress: Progress::New,
         };
         self.portals.insert(bind.portal, portal);
         Ok(())
+    }
+
+    /// The statement, planned anew when the names in it may mean something else than when it was prepared.
+    async fn current(&mut self, statement: Arc<PreparedStatement>, work: &mut Work) -> Outcome<Arc<PreparedStatement>> {
+        match &statement.store {
+            Some(store) if !self.is_current(store) => {
+                self.catch_up(work).await?;
+                let store = self.prepare_store(&statement.analysis, &statement.types).await?;
+                Ok(Arc::new(statement.with_store(store)))
+            }
+            _ => Ok(statement),
+        }
     }
 
     async fn describe_statement(&mut self, name: &str, work: &mut Work) -> Outcome<()> {
@@ -326,6 +370,12 @@ impl Session {
             backend::command_complete(&mut self.client.out, &tag);
         } else if let Some(tag) = self.deallocate(&statement.analysis) {
             work.local(|out| backend::command_complete(out, tag));
+        } else if let Some(store) = statement.store.clone().filter(|store| store.is_copy()) {
+            self.catch_up(work).await?;
+            self.check_not_failed()?;
+            self.put_copy(&store, &statement.analysis).await?;
+            work.steps.extend((0..PORTAL_STEPS).map(|_| Step::Hidden));
+            work.steps.push_back(Step::Execute(statement));
         } else if statement.is_local() {
             self.catch_up(work).await?;
             self.execute_local(execute).await?;
@@ -337,14 +387,36 @@ impl Session {
         Ok(())
     }
 
+    /// Sends COPY with the rows of store tables put in.
+    async fn put_copy(&mut self, store: &StoreStatement, analysis: &Analysis) -> Outcome<()> {
+        let Some(text) = self.relayed_text(store, analysis).await? else {
+            return Ok(());
+        };
+        let lease = self.server().await?;
+        let portal = Portal {
+            sql: &text,
+            ..Portal::default()
+        };
+        let put = lease.put_portal(&portal);
+        put.map_err(|error| self.server_failed(&error))
+    }
+
     /// Runs a portal that Flywheel answers, or goes on with one that a row limit has suspended.
     async fn execute_local(&mut self, execute: &Execute) -> Outcome<()> {
         let Some(mut portal) = self.portals.remove(&execute.portal) else {
             return Ok(());
         };
-        let answer = match (portal.answer.take(), &portal.statement.store) {
-            (Some(rest), _) => Ok(rest),
-            (None, Some(store)) => {
+        let answer = match (std::mem::take(&mut portal.progress), &portal.statement.store) {
+            (Progress::Suspended(rest), _) => Ok(rest),
+            (Progress::Finished, Some(store)) if store.fields().is_some() => {
+                portal.progress = Progress::Finished;
+                Ok(Answer::tagged("SELECT 0"))
+            }
+            (Progress::Finished, _) => {
+                let message = format!("portal \"{}\" cannot be run", execute.portal);
+                Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into())
+            }
+            (Progress::New, Some(store)) => {
                 let store = store.clone();
                 self.check_not_failed()?;
                 let arguments = Arguments {
@@ -352,15 +424,22 @@ impl Session {
                     values: &portal.values,
                     result_formats: &portal.result_formats,
                 };
-                self.answer(&store, &arguments).await
+                let answer = self.answer(&store, &arguments).await;
+                if answer.is_ok() {
+                    let analysis = portal.statement.analysis.clone();
+                    self.note_effect(&analysis.statements[0], &analysis, 0);
+                }
+                answer
             }
-            (None, None) => return Ok(()),
+            (Progress::New, None) => return Ok(()),
         };
         let mut answer = answer?;
         let finished = answer.write_some(&mut self.client.out, usize::try_from(execute.max_rows).unwrap_or(0));
-        if !finished {
-            portal.answer = Some(answer);
-        }
+        portal.progress = if finished {
+            Progress::Finished
+        } else {
+            Progress::Suspended(answer)
+        };
         self.portals.insert(execute.portal.clone(), portal);
         self.client.send_if_much().await?;
         Ok(())

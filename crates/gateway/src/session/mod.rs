@@ -12,12 +12,12 @@ mod simple;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flywheel_postgres::{Lease, Settings};
+use flywheel_postgres::{Lease, ServerError, Settings};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend, sqlstate};
 
 pub(crate) use block::{Block, Buffered};
-pub(crate) use prepared::{BoundPortal, PreparedStatement};
+pub(crate) use prepared::{BoundPortal, PreparedStatement, Progress};
 
 use crate::front::{Client, ClientError, Login, Registered};
 use crate::gateway::Shared;
@@ -51,6 +51,10 @@ pub(crate) struct Session {
     batch_bytes: usize,
     /// An error has ended the batch; what follows is ignored up to Sync.
     skipping: bool,
+    /// The settings to go back to when the implicit transaction that has changed them fails.
+    undo: Option<Settings>,
+    /// The server connection has the server's defaults where the session has settings of its own.
+    must_apply: bool,
 }
 
 /// Why something failed.
@@ -94,6 +98,14 @@ impl From<ClientError> for End {
 /// The outcome of a part of a statement.
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
+/// What a server says without being asked: notifications, notices, settings.
+async fn unasked(lease: &mut Option<Lease>) -> Result<Frame, ServerError> {
+    match lease {
+        Some(lease) => lease.next_message().await,
+        None => std::future::pending().await,
+    }
+}
+
 impl Session {
     /// A session for a client that has proved who it is.
     pub(crate) fn new(shared: Arc<Shared>, client: Client, login: Login, registered: Registered) -> Self {
@@ -116,6 +128,8 @@ impl Session {
             batch: Vec::new(),
             batch_bytes: 0,
             skipping: false,
+            undo: None,
+            must_apply: false,
         }
     }
 
@@ -163,11 +177,20 @@ impl Session {
     async fn serve(&mut self, shutdown: &mut tokio::sync::watch::Receiver<bool>) -> End {
         loop {
             let idle = self.status == TransactionStatus::Idle && self.batch.is_empty();
+            // A session that keeps its connection may be listening.
+            let listens = idle && self.pinned.is_some() && !self.unsynced;
             let frame = tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop), if idle => {
                     return End::Fatal(PgError::fatal(sqlstate::ADMIN_SHUTDOWN, "terminating connection due to administrator command"));
                 }
+                unasked = unasked(&mut self.lease), if listens && self.lease.is_some() => match unasked {
+                    Ok(frame) => {
+                        self.forward(&frame);
+                        continue;
+                    }
+                    Err(error) => return End::Fatal(error.to_pg().into_fatal()),
+                },
                 frame = self.client.next_frame() => frame,
             };
             let done = match frame {
@@ -198,6 +221,7 @@ impl Session {
 
     /// Ends the answer to a simple Query or a Sync.
     async fn ready(&mut self) -> Result<(), End> {
+        self.settle_settings().await?;
         if self.status == TransactionStatus::Idle {
             // Portals end with their transaction.
             self.portals.clear();

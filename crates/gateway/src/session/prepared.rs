@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flywheel_sql::lex::TokenKind;
 
 use crate::analysis::Analysis;
 use crate::execute::{Answer, StoreStatement};
@@ -22,11 +23,20 @@ pub(crate) struct PreparedStatement {
 }
 
 impl PreparedStatement {
-    pub(crate) fn new(name: &str, analysis: Arc<Analysis>, types: Vec<u32>, store: Option<Arc<StoreStatement>>) -> Self {
+    /// `context` is what parsing depends on beside the text: the session's settings, and how often definitions have changed.
+    pub(crate) fn new(
+        name: &str,
+        analysis: Arc<Analysis>,
+        types: Vec<u32>,
+        store: Option<Arc<StoreStatement>>,
+        context: &impl Hash,
+    ) -> Self {
         let server_name = if name.is_empty() {
             String::new()
+        } else if has_moment(&analysis) {
+            content_name(&(rand::random::<u128>(), &analysis.text))
         } else {
-            content_name(&analysis.text, &types)
+            content_name(&(&analysis.text, &types, context))
         };
         Self {
             analysis,
@@ -36,17 +46,38 @@ impl PreparedStatement {
         }
     }
 
+    /// The same with another plan.
+    pub(crate) fn with_store(&self, store: Arc<StoreStatement>) -> Self {
+        Self {
+            analysis: self.analysis.clone(),
+            types: self.types.clone(),
+            server_name: self.server_name.clone(),
+            store: Some(store),
+        }
+    }
+
     /// Whether Flywheel answers it rather than a server.
     pub(crate) fn is_local(&self) -> bool {
         self.store.as_ref().is_some_and(|store| !store.is_relayed())
     }
 }
 
-/// 128 bits of the content: clients that prepare the same text with the same types use the same statement.
-fn content_name(text: &str, types: &[u32]) -> String {
+/// Whether PostgreSQL may read the time of parsing into one of its literals (datatype-datetime, "special values"): then the statement is nobody
+/// else's.
+fn has_moment(analysis: &Analysis) -> bool {
+    const MOMENTS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
+    let strings = analysis.statements.iter().flat_map(|statement| &statement.tokens);
+    strings.filter(|token| token.kind == TokenKind::String).any(|token| {
+        let literal = analysis.text[token.range.clone()].to_ascii_lowercase();
+        MOMENTS.iter().any(|moment| literal.contains(moment))
+    })
+}
+
+/// 128 bits of the content: clients that prepare the same text in the same context use the same statement.
+fn content_name(content: &impl Hash) -> String {
     let half = |seed: u8| {
         let mut hasher = DefaultHasher::new();
-        (seed, text, types).hash(&mut hasher);
+        (seed, content).hash(&mut hasher);
         hasher.finish()
     };
     format!("flywheel_{:016x}{:016x}", half(0), half(1))
@@ -59,6 +90,17 @@ pub(crate) struct BoundPortal {
     pub(crate) formats: Vec<i16>,
     pub(crate) values: Vec<Option<Bytes>>,
     pub(crate) result_formats: Vec<i16>,
-    /// What is left of its answer when a row limit has suspended it.
-    pub(crate) answer: Option<Answer>,
+    /// How far it has come, when Flywheel answers it.
+    pub(crate) progress: Progress,
+}
+
+/// How far a portal has come.
+#[derive(Debug, Default)]
+pub(crate) enum Progress {
+    #[default]
+    New,
+    /// A row limit has suspended it; what is left of its answer.
+    Suspended(Answer),
+    /// All of its answer has been given.
+    Finished,
 }

@@ -19,9 +19,13 @@ use crate::analysis::Analysis;
 pub(super) enum Step {
     /// An answer that Flywheel gives itself, in its turn.
     Local(Bytes),
-    /// Parse of the statement of this name on the server: kept back when Flywheel put it in.
-    Parse { server_name: String, show: bool },
-    /// Bind, Describe of a portal, or Close: one message.
+    /// Parse of the statement of this name on the server, under a name of the client's; its answer is kept back when Flywheel put it in.
+    Parse { server_name: String, client_name: Option<String> },
+    /// Close that Flywheel put in.
+    Hidden,
+    /// Bind of the statement of this name on the server.
+    Bind(String),
+    /// Describe of a portal, or Close: one message.
     Short,
     /// Describe of a statement: ParameterDescription, then RowDescription or NoData.
     DescribeStatement,
@@ -56,14 +60,10 @@ impl Session {
             match step {
                 Step::Local(bytes) => self.client.out.extend_from_slice(&bytes),
                 step => {
-                    if self.drain_step(&step, &mut drained).await? {
-                        continue;
-                    }
-                    // An error: the server ignores what follows up to Sync, and so do we.
-                    self.forget_unprepared(std::iter::once(&step).chain(&steps));
-                    steps.retain(|step| matches!(step, Step::Ready { .. }));
-                    if drained.sync_swallowed {
-                        steps.clear();
+                    if !self.drain_step(&step, &mut drained).await? {
+                        // An error: the server ignores what follows up to Sync, and so do we.
+                        self.forget_unprepared(std::iter::once(&step).chain(&steps));
+                        steps.retain(|step| matches!(step, Step::Ready { .. }));
                     }
                 }
             }
@@ -97,6 +97,7 @@ impl Session {
                 reply::tag::ERROR_RESPONSE => {
                     drained.failed = true;
                     self.forward(&frame);
+                    self.note_error(&frame, step);
                     if !matches!(step, Step::Query { .. } | Step::FunctionCall | Step::Ready { .. }) {
                         return Ok(false);
                     }
@@ -135,8 +136,8 @@ impl Session {
                     return Ok(true);
                 }
                 _ => match step {
-                    Step::Parse { show: false, .. } => return Ok(true),
-                    Step::Short | Step::Parse { .. } => {
+                    Step::Hidden | Step::Parse { client_name: None, .. } => return Ok(true),
+                    Step::Short | Step::Bind(_) | Step::Parse { .. } => {
                         self.forward(&frame);
                         return Ok(true);
                     }
@@ -171,7 +172,7 @@ impl Session {
         }
     }
 
-    fn forward(&mut self, frame: &Frame) {
+    pub(super) fn forward(&mut self, frame: &Frame) {
         self.client.out.extend_from_slice(frame.raw());
     }
 
@@ -182,15 +183,25 @@ impl Session {
         }
     }
 
+    /// A statement that the server doesn't have after all, or whose result has changed with a definition: it is to be prepared anew the next time.
+    fn note_error(&mut self, frame: &Frame, step: &Step) {
+        let error = PgError::read(frame.body());
+        let outdated = error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"));
+        if let (true, Step::Bind(server_name), Some(lease)) = (outdated, step, &mut self.lease) {
+            lease.outdate_prepared(server_name);
+        }
+    }
+
     /// Statements whose Parse has failed, or was ignored after an error, aren't prepared, whatever was noted when it was sent.
     fn forget_unprepared<'s>(&mut self, steps: impl Iterator<Item = &'s Step>) {
         for step in steps {
-            if let Step::Parse { server_name, .. } = step {
+            if let Step::Parse { server_name, client_name } = step {
+                if let Some(name) = client_name {
+                    self.statements.remove(name);
+                }
                 if server_name.is_empty() {
                     self.unnamed_on_server = None;
-                    self.statements.remove("");
                 } else {
-                    self.statements.retain(|_, statement| statement.server_name != *server_name);
                     if let Some(lease) = &mut self.lease {
                         lease.forget_prepared(server_name);
                     }
@@ -223,8 +234,10 @@ impl Session {
             let full = lease.out().len() >= 64 * 1024;
             if tag != frontend::tag::COPY_DATA {
                 if extended {
-                    // The Sync sent together with Execute was read as part of the copy and ignored.
+                    // The Sync sent together with Execute was read as part of the copy and ignored. Without a Flush the server keeps its answer to itself
+                    // until the client's next Sync.
                     drained.sync_swallowed = lease.forget_expected_ready();
+                    postgres_protocol::message::frontend::flush(lease.out());
                 }
                 return self.send_to_server().await;
             }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use flywheel_sql::Verb;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend};
 
@@ -13,9 +14,16 @@ use crate::execute::Arguments;
 
 impl Session {
     pub(super) async fn simple_query(&mut self, frame: &Frame) -> Result<(), End> {
-        // A simple Query takes the place of a batch that had no Sync.
-        self.batch.clear();
-        self.batch_bytes = 0;
+        if self.skipping {
+            // As everything else up to Sync.
+            return Ok(());
+        }
+        if !self.batch.is_empty() {
+            self.finish_batch().await?;
+            if self.skipping {
+                return Ok(());
+            }
+        }
         self.statements.remove("");
         self.portals.remove("");
         let text = match frontend::query(frame) {
@@ -23,6 +31,9 @@ impl Session {
             Err(error) => return self.fail_query(&error).await,
         };
         let analysis = self.shared.analyses.of(text);
+        if let Err(Failure::Statement(error)) = self.check_session_effect(&analysis) {
+            return self.fail_query(&error).await;
+        }
         let done = if let Some(tag) = self.deallocate(&analysis) {
             backend::command_complete(&mut self.client.out, tag);
             Ok(true)
@@ -37,6 +48,7 @@ impl Session {
         match done {
             Ok(true) => self.ready().await,
             Ok(false) => {
+                self.settle_settings().await?;
                 self.release().await;
                 self.client.send_if_much().await?;
                 Ok(())
@@ -71,44 +83,58 @@ impl Session {
             first: 0,
             show_ready: true,
         };
-        let before = (!analysis.is_plain && !self.block.is_open()).then(|| self.settings.clone());
         let drained = self.drain(VecDeque::from([step])).await?;
-        if let Some(before) = before
-            && drained.failed
-            && !self.block.is_open()
-        {
-            // The statements of one text are one transaction: what an earlier one has set is undone with it.
-            self.settings = before;
-            self.forget_server_settings();
+        if drained.failed {
+            self.undo_settings();
         }
         Ok(())
     }
 
     /// Statement by statement, for a text in which one needs Flywheel. Several in one text are one transaction, as in PostgreSQL.
     async fn run_statements(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
-        let controls = analysis.statements.iter().any(|statement| statement.verb.is_transaction_control());
-        let wrap = analysis.statements.len() > 1 && self.status == TransactionStatus::Idle && !controls;
-        if wrap {
-            self.begin_implicit().await?;
-        }
+        // Whether the transaction that is open is the one that the text's statements make by standing together.
+        let mut implicit = false;
         for position in 0..analysis.statements.len() {
-            let failure = match self.run_statement(analysis, position).await {
+            let verb = analysis.statements[position].verb;
+            let done = match verb {
+                Verb::Begin if implicit => {
+                    // The implicit transaction becomes a block.
+                    implicit = false;
+                    backend::command_complete(&mut self.client.out, "BEGIN");
+                    continue;
+                }
+                Verb::Commit | Verb::Rollback if implicit => {
+                    implicit = false;
+                    let tag = if verb == Verb::Commit { "COMMIT" } else { "ROLLBACK" };
+                    let ended = self.end_implicit(verb == Verb::Commit).await;
+                    ended.map(|()| backend::command_complete(&mut self.client.out, tag))
+                }
+                _ => {
+                    if self.status == TransactionStatus::Idle && analysis.statements.len() > 1 && !verb.is_transaction_control() {
+                        self.begin_implicit().await?;
+                        implicit = true;
+                    }
+                    self.run_statement(analysis, position).await
+                }
+            };
+            let failure = match done {
                 Ok(()) => continue,
                 Err(failure) => failure,
             };
             match &failure {
                 Failure::Statement(error) => {
                     backend::error_response(&mut self.client.out, error);
-                    if !wrap {
+                    if !implicit {
                         self.fail_block(error).await?;
                     }
                 }
                 Failure::Told => {}
                 Failure::Session(_) => return Err(failure),
             }
-            return if wrap { self.end_implicit(false).await } else { Ok(()) };
+            self.undo_settings();
+            return if implicit { self.end_implicit(false).await } else { Ok(()) };
         }
-        if wrap { self.end_implicit(true).await } else { Ok(()) }
+        if implicit { self.end_implicit(true).await } else { Ok(()) }
     }
 
     /// Runs one statement and appends its answer.
@@ -129,6 +155,7 @@ impl Session {
             return self.relay_part(analysis, position, &rewritten).await;
         }
         let answer = self.answer(&statement, &Arguments::default()).await?;
+        self.note_effect(&analysis.statements[position], analysis, position);
         if let Some(fields) = statement.fields() {
             backend::row_description(&mut self.client.out, fields, &[]);
         }
