@@ -179,3 +179,17 @@ async fn more_clients_than_allowed_are_told_so() {
     Told::by(try_connect(&world.url()).await.map(drop)).is("53300", &["too many clients", "max_connections"]);
     assert_eq!(column(&first, "SELECT 1").await, ["1"]);
 }
+
+#[tokio::test]
+async fn a_client_that_does_not_get_on_with_its_login_is_let_go() {
+    let setup = with_user().limit("login_timeout = \"300ms\"");
+    let Some(world) = setup.start().await else { return };
+    let startup = Message::startup(&[("user", "app"), ("database", "app")]);
+    for piece in [&b""[..], &startup.bytes()[..6], startup.bytes()] {
+        let mut client = Client::connect(world.process().address()).await.expect("a connection");
+        client.send_bytes(piece).await.expect("sent");
+        let said = client.until_closed().await.expect("an end");
+        assert!(!said.iter().any(|event| matches!(event, Event::Ready(_))), "{said:?}");
+    }
+    try_connect(&world.url_of("app:correct%20horse")).await.expect("a login");
+}

@@ -2,14 +2,18 @@
 
 mod bad_input;
 mod cli;
+mod definitions;
 mod embedded;
 mod explain;
 mod limits;
 mod login;
+mod network;
 mod node;
 mod outage;
+mod pipelines;
 mod pool;
 mod psql;
 mod psycopg;
+mod sessions;
 mod suites;
 mod tokio;

@@ -3,12 +3,14 @@
 //! - `world/`: [`World::start`] makes two fresh databases (one behind Flywheel, one plain, the *oracle*), writes a configuration, starts the
 //!   `flywheel` binary and waits for it.
 //! - `child`: runs `psql` and drivers in other languages.
+//! - `proxy`: a network that a test can cut.
 //! - `raw/`: a small client that keeps every byte of an answer, for comparing two servers and for sending what no driver would.
 //! - `suite/`: runs the files of `tests/suites` on both and tells where the answers differ.
 //!
 //! The servers come from the environment, which `./test` sets. Without it every test says so and returns.
 
 pub mod child;
+pub mod proxy;
 pub mod raw;
 pub mod suite;
 pub mod world;

@@ -37,6 +37,8 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(name: &str, text: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
+        // The first thing that is wrong with a value is its cause.
+        diagnostics.dedup_by(|later, earlier| later.span == earlier.span && !later.span.is_empty());
         diagnostics.dedup();
         Self {
             name: name.to_owned(),

@@ -47,11 +47,23 @@ pub fn parse(name: &str, text: &str, environment: Environment<'_>) -> Result<Con
 fn read(name: &str, text: &str, folder: &Path, environment: Environment<'_>) -> Result<Config, Report> {
     let mut diagnostics = Vec::new();
     let config = tree::parse(text, environment, &mut diagnostics).and_then(|tree| {
+        let read = diagnostics.len();
         shape::check(&tree, &schema(), &mut diagnostics);
         // Mistakes of form don't hide those of meaning: what can be read without them is.
-        let mistaken: Vec<_> = diagnostics.iter().map(|mistake| mistake.span.clone()).collect();
+        let mistaken: Vec<_> = diagnostics[read..].iter().map(|mistake| mistake.span.clone()).collect();
         match serde_json::from_value::<file::File>(tree.without(&mistaken).to_json()) {
-            Ok(file) => resolve::resolve(file, &tree, folder, &mut diagnostics),
+            Ok(file) => {
+                let mut meant = Vec::new();
+                let config = resolve::resolve(file, &tree, folder, &mut meant);
+                // What lacks a key that was left out for its form isn't told twice.
+                let is_own = |mistake: &Diagnostic| {
+                    !mistaken
+                        .iter()
+                        .any(|inner| mistake.span.start < inner.start && inner.end <= mistake.span.end)
+                };
+                diagnostics.extend(meant.into_iter().filter(is_own));
+                config
+            }
             Err(_) if !mistaken.is_empty() => None,
             Err(error) => {
                 diagnostics.push(Diagnostic::new(0..0, error.to_string(), "`flywheel schema` prints what is allowed"));

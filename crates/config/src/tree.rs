@@ -116,11 +116,15 @@ impl Reader<'_> {
             let name = &rest[at + 2..at + end];
             match (self.environment)(name) {
                 Some(value) => out.push_str(&value),
-                None => self.diagnostics.push(Diagnostic::new(
-                    span.clone(),
-                    format!("environment variable {name} isn't set"),
-                    format!("set {name}, or write $${{ for the characters ${{"),
-                )),
+                None => {
+                    self.diagnostics.push(Diagnostic::new(
+                        span.clone(),
+                        format!("environment variable {name} isn't set"),
+                        format!("set {name}, or write $${{ for the characters ${{"),
+                    ));
+                    // A value all the same, so that only this is reported of it.
+                    out.push_str(&rest[at..=at + end]);
+                }
             }
             rest = &rest[at + end + 1..];
         }

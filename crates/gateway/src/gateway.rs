@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use flywheel_plan::Visible;
-use flywheel_postgres::{Connection, Pool, ServerError};
+use flywheel_postgres::{Connection, Pool, ServerError, catalogue};
 use flywheel_sql::split;
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
@@ -21,6 +22,8 @@ use crate::homes::{Catalogue, home};
 use crate::options::{Options, Route, StatementKind};
 use crate::session::Session;
 
+/// How long a definition changed by others may go unnoticed.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 const CACHED_STATEMENTS: usize = 10_000;
 
 /// What all sessions share.
@@ -75,14 +78,28 @@ impl Shared {
         Ok(())
     }
 
-    /// Reads them anew when some configured tables weren't there the last time: they may have been created elsewhere.
-    pub(crate) async fn reload_if_incomplete(&self, connection: &mut Connection) -> Result<(), ServerError> {
-        let known = self.catalogue.known();
-        let is_known = |name: &TableName| known.homes.get(name).is_some() || known.refused.contains_key(name);
-        if self.catalogue.configured().iter().all(|table| is_known(&table.name)) {
-            Ok(())
-        } else {
-            self.reload(connection).await
+    /// What names mean on this connection. Definitions that have changed, here or elsewhere, are read anew.
+    pub(crate) async fn visible(&self, connection: &mut Connection) -> Result<Visible, ServerError> {
+        let names = catalogue::names(connection, &self.catalogue.names()).await?;
+        if self.catalogue.has_changed(&names.digest) {
+            self.reload(connection).await?;
+        }
+        Ok(Visible {
+            current_schema: names.current_schema,
+            schemas: names.schemas,
+        })
+    }
+
+    /// Looks from time to time whether others have changed definitions: plans are kept, and a native plan asks PostgreSQL nothing.
+    async fn watch_definitions(self: Arc<Self>) {
+        loop {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            // A server that can't be reached is told to those who need it.
+            if let Ok(mut lease) = self.options.primary.acquire().await
+                && let Err(error) = self.visible(&mut lease).await
+            {
+                tracing::debug!(%error, "can't look for changed definitions");
+            }
         }
     }
 
@@ -181,6 +198,7 @@ impl Gateway {
     pub async fn serve(&self, listener: TcpListener) {
         let mut shutdown = self.shared.shutdown.subscribe();
         let mut sessions = tokio::task::JoinSet::new();
+        let watch = (!self.shared.catalogue.configured().is_empty()).then(|| tokio::spawn(self.shared.clone().watch_definitions()));
         loop {
             let accepted = tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => break,
@@ -194,11 +212,14 @@ impl Gateway {
                 // Out of file descriptors, most likely: clients that leave make room.
                 Err(error) => {
                     tracing::error!(%error, "can't accept a connection");
-                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
         }
         drop(listener);
+        if let Some(watch) = watch {
+            watch.abort();
+        }
         while sessions.join_next().await.is_some() {}
     }
 
@@ -261,15 +282,13 @@ impl Gateway {
         };
         let mut lease = self.shared.options.primary.acquire().await.map_err(|error| error.to_pg())?;
         lease.describe(sql, &[]).await.map_err(|error| error.to_pg())?;
-        let names = self.shared.catalogue.names();
-        let visible = flywheel_postgres::catalogue::visible(&mut lease, &names).await;
-        let (current_schema, schemas) = visible.map_err(|error| error.to_pg())?;
+        let visible = self.shared.visible(&mut lease).await.map_err(|error| error.to_pg())?;
         let known = self.shared.catalogue.known();
         let types = column_types(&mut lease, &known, &analysis).await.map_err(|error| error.to_pg())?;
         let maker = Maker {
             types: &types,
             known: &known,
-            visible: &Visible { current_schema, schemas },
+            visible: &visible,
             max_fetch_rows: self.shared.options.max_fetch_rows,
             configured: self.shared.catalogue.configured(),
         };

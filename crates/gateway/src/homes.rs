@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use flywheel_plan::{Home, Homes};
 use flywheel_postgres::catalogue::{self, Definition};
@@ -29,6 +29,8 @@ pub(crate) struct Catalogue {
     known: RwLock<Arc<Known>>,
     /// Counts definitions made or changed through this gateway.
     definitions: AtomicU64,
+    /// The digest of the definitions that `known` was made from.
+    digest: Mutex<String>,
     /// Counts changes, so that plans made before one aren't used after it.
     version: AtomicU64,
 }
@@ -39,6 +41,7 @@ impl Catalogue {
             configured,
             known: RwLock::default(),
             definitions: AtomicU64::new(0),
+            digest: Mutex::default(),
             version: AtomicU64::new(0),
         }
     }
@@ -53,9 +56,15 @@ impl Catalogue {
 
     /// The names, without schemas, of the configured tables and of views over them.
     pub(crate) fn names(&self) -> Vec<String> {
-        let known = self.known();
+        self.names_with(&self.known())
+    }
+
+    fn names_with(&self, known: &Known) -> Vec<String> {
         let configured = self.configured.iter().map(|table| &table.name);
-        configured.chain(known.refused.keys()).map(|name| name.name.clone()).collect()
+        let mut names: Vec<_> = configured.chain(known.refused.keys()).map(|name| name.name.clone()).collect();
+        names.sort();
+        names.dedup();
+        names
     }
 
     /// A definition has changed: plans, and statements prepared on servers, are to be made anew.
@@ -71,6 +80,11 @@ impl Catalogue {
 
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+
+    /// Whether this is another digest than that of the known definitions.
+    pub(crate) fn has_changed(&self, digest: &str) -> bool {
+        *self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) != digest
     }
 
     /// Reads the definitions anew.
@@ -93,6 +107,8 @@ impl Catalogue {
                 }
             }
         }
+        let digest = catalogue::names(connection, &self.names_with(&known)).await?.digest;
+        *self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = digest;
         *self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(known);
         self.version.fetch_add(1, Ordering::AcqRel);
         Ok(())

@@ -65,28 +65,51 @@ JOIN (
 ) x ON x.relid = c.oid
 WHERE (n.nspname, c.relname) IN ({names})";
 
-/// What names without a schema mean on this connection now: the schema in which a new table is made, and for each of `names` that is a
-/// relation the schema in which it is found.
+/// What names mean on a connection now.
+#[derive(Debug, Clone, Default)]
+pub struct Names {
+    /// The schema in which a new table is made.
+    pub current_schema: Option<String>,
+    /// For each of the names asked for that is a relation: the schema in which it is found.
+    pub schemas: BTreeMap<String, String>,
+    /// A digest of the definitions of all tables with these names: another one means that a definition has changed.
+    pub digest: String,
+}
+
+const DIGEST: &str = "
+SELECT pg_catalog.md5(pg_catalog.string_agg(definition, ';' ORDER BY definition)) FROM (
+  SELECT pg_catalog.concat_ws(',', n.nspname, c.relname, c.oid, c.relkind, c.relhasrules, c.relhastriggers, c.relrowsecurity, c.relhassubclass,
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(':', a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attcollation), ',' ORDER BY a.attnum)
+     FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+    (SELECT pg_catalog.string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint k WHERE c.oid IN (k.conrelid, k.confrelid))) AS definition
+  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = ANY ({names}) AND c.relpersistence <> 't'
+) AS definitions";
+
+/// What names without a schema mean on this connection now.
 ///
 /// # Errors
 /// The connection broke.
-pub async fn visible(connection: &mut Connection, names: &[String]) -> Result<(Option<String>, BTreeMap<String, String>), ServerError> {
+pub async fn names(connection: &mut Connection, names: &[String]) -> Result<Names, ServerError> {
     let list: Vec<_> = names.iter().map(|name| literal(name)).collect();
+    let list = format!("ARRAY[{}]::pg_catalog.text[]", list.join(", "));
+    let digest = DIGEST.replace("{names}", &list);
     let sql = format!(
         "SELECT pg_catalog.current_schema(); \
-         SELECT name, s.nspname FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS name \
+         SELECT name, s.nspname FROM pg_catalog.unnest({list}) AS name \
          JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(name)) \
-         JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace",
-        list.join(", ")
+         JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace; {digest}"
     );
     let results = connection.query(&sql).await?;
-    let current = results.first().map_or("", |rows| rows.text(0, 0));
-    let found = results.get(1);
+    let text = |at: usize| results.get(at).map_or("", |rows| rows.text(0, 0)).to_owned();
     let pair = |rows: &Rows, row| (rows.text(row, 0).to_owned(), rows.text(row, 1).to_owned());
-    Ok((
-        (!current.is_empty()).then(|| current.to_owned()),
-        found.map_or_else(BTreeMap::new, |rows| (0..rows.rows.len()).map(|row| pair(rows, row)).collect()),
-    ))
+    let schemas = results
+        .get(1)
+        .map_or_else(BTreeMap::new, |rows| (0..rows.rows.len()).map(|row| pair(rows, row)).collect());
+    Ok(Names {
+        current_schema: Some(text(0)).filter(|schema| !schema.is_empty()),
+        schemas,
+        digest: text(2),
+    })
 }
 
 /// The columns' types of the named relations (as SQL, found as this connection finds them), by the number that comes with each name. Domains are

@@ -162,6 +162,9 @@ fn parse_postgres_url(text: &str) -> Result<PostgresUrl, String> {
             .map(std::borrow::Cow::into_owned)
             .map_err(|_| "not a PostgreSQL url: not UTF-8".to_owned())
     };
+    if url.host_str().is_some_and(|host| host.contains(',')) {
+        return Err("a store has one host; replicas are listed in `replicas`".into());
+    }
     let mut host = decode(url.host_str().filter(|host| *host != "socket.invalid").unwrap_or("127.0.0.1"))?;
     let mut port = url.port().unwrap_or(5432);
     for (name, value) in url.query_pairs() {

@@ -45,11 +45,33 @@ impl Resolver<'_> {
                     "no client can log in with it",
                 );
             }
+            if password.as_ref().is_some_and(|password| is_broken_verifier(password.expose())) {
+                self.mistake(
+                    &["users", &at, "password"],
+                    format!("the SCRAM verifier of user \"{}\" is broken", user.name),
+                    "write it as pg_authid has it, SCRAM-SHA-256$iterations:salt$stored:server, or write the password itself",
+                );
+            }
             resolved.push(User {
                 name: user.name.clone(),
                 password,
             });
         }
         resolved
+    }
+}
+
+/// `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>` (catalog-pg-authid), or something that only begins like it.
+fn is_broken_verifier(password: &str) -> bool {
+    let Some(rest) = password.strip_prefix("SCRAM-SHA-256$") else {
+        return false;
+    };
+    let parts: Vec<&str> = rest.split(['$', ':']).collect();
+    let is_base64 = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
+    match &parts[..] {
+        [iterations, keys @ ..] => {
+            keys.len() != 3 || !iterations.parse::<u32>().is_ok_and(|count| count > 0) || !keys.iter().all(is_base64)
+        }
+        [] => true,
     }
 }

@@ -69,14 +69,19 @@ impl Answer {
         let start = self.sent.checked_sub(1).map_or(0, |last| self.ends[last]);
         let end = until.checked_sub(1).map_or(0, |last| self.ends[last]);
         out.put_slice(&self.rows[start..end]);
-        let first = self.sent == 0;
+        let given = until - self.sent;
+        let resumed = self.sent > 0;
         self.sent = until;
         // As PostgreSQL: when the limit is met exactly, it doesn't look whether there is more.
-        if limit != 0 && until.max(1) - usize::from(until == 0) > 0 && (until < self.ends.len() || (first && until == limit)) {
+        if limit != 0 && given == limit {
             backend::portal_suspended(out);
             return false;
         }
-        backend::command_complete(out, &self.tag);
+        match self.tag.rsplit_once(' ') {
+            // The rows of this Execute.
+            Some((verb, _)) if resumed => backend::command_complete(out, &format!("{verb} {given}")),
+            _ => backend::command_complete(out, &self.tag),
+        }
         true
     }
 }

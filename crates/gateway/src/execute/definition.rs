@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flywheel_plan::Home;
 use flywheel_postgres::{Connection, catalogue};
-use flywheel_store::StoreError;
+use flywheel_store::{StoreError, StoreTable};
 use flywheel_types::TableName;
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
@@ -29,19 +29,36 @@ impl Session {
         if own_block {
             self.on_server(if created.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         }
-        let tag = created?;
+        let (tag, home) = created?;
+        if !own_block {
+            self.block.created.push(home);
+        }
         self.reload_catalogue().await?;
         Ok(Answer::tagged(tag))
     }
 
-    async fn create_both(&mut self, sql: &str, configured: &TableHome) -> Outcome<String> {
+    async fn create_both(&mut self, sql: &str, configured: &TableHome) -> Outcome<(String, Home)> {
         let tag = self.on_server(sql).await?;
         let definition = self.definition(&configured.name).await?;
         let home = home(configured, definition)?;
         self.interruptible(home.store.create_table(&home.table))
             .await?
             .map_err(|error| store_error(&error, &home))?;
-        Ok(tag)
+        Ok((tag, home))
+    }
+
+    /// Removes the stores' tables whose definitions have gone with a ROLLBACK, unless they have rows from before.
+    pub(crate) async fn drop_uncreated(&mut self, created: Vec<Home>) {
+        for home in created {
+            let home = Arc::new(home);
+            let gone = match self.has_rows(&home).await {
+                Ok(false) => home.store.drop_table(&home.table).await.map_err(|error| store_error(&error, &home)),
+                _ => continue,
+            };
+            if let Err(error) = gone {
+                tracing::warn!(table = %home.name(), %error, "the table that a rolled back CREATE TABLE has made can't be dropped");
+            }
+        }
     }
 
     async fn definition(&mut self, name: &TableName) -> Outcome<catalogue::Definition> {
@@ -93,7 +110,12 @@ impl Session {
     }
 
     async fn has_rows(&self, home: &Arc<Home>) -> Outcome<bool> {
-        match self.interruptible(home.store.scan(&home.table, 1)).await? {
+        // One row is asked for, whatever may be read by statements.
+        let table = StoreTable {
+            allow_scan: true,
+            ..home.table.clone()
+        };
+        match self.interruptible(home.store.scan(&table, 1)).await? {
             Ok(rows) => Ok(!rows.is_empty()),
             Err(StoreError::TooManyRows { .. }) => Ok(true),
             Err(StoreError::NoSuchTable { .. }) => Ok(false),
@@ -101,7 +123,7 @@ impl Session {
         }
     }
 
-    pub(super) async fn reload_catalogue(&mut self) -> Outcome<()> {
+    pub(crate) async fn reload_catalogue(&mut self) -> Outcome<()> {
         let shared = self.shared.clone();
         let lease: &mut Connection = self.server().await?;
         match shared.reload(lease).await {

@@ -1,6 +1,7 @@
 //! Statements that name a table homed in a store.
 
 mod answer;
+mod classify;
 mod definition;
 mod effects;
 mod explain;
@@ -14,7 +15,8 @@ mod staged;
 use bytes::Bytes;
 
 pub(crate) use answer::Answer;
-pub(crate) use prepare::{Kind, Maker, StatementKey, StoreStatement, column_types};
+pub(crate) use classify::{Kind, Maker, column_types};
+pub(crate) use prepare::{StatementKey, StoreStatement};
 
 use crate::session::{Outcome, Session};
 

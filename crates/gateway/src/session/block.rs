@@ -39,6 +39,8 @@ pub(crate) struct Block {
     /// PostgreSQL has said that the block may write.
     pub(crate) may_write: bool,
     pub(crate) writes: Writes,
+    /// Tables that it has made in their stores.
+    pub(crate) created: Vec<Home>,
 }
 
 impl Block {
@@ -59,7 +61,9 @@ impl Block {
     }
 
     /// The block ends; when it is rolled back, the settings are again what they were at its beginning.
-    pub(crate) fn end(&mut self, rolled_back: bool, settings: &mut Settings) {
+    /// The tables are those that it has made and that are not to be.
+    #[must_use]
+    pub(crate) fn end(&mut self, rolled_back: bool, settings: &mut Settings) -> Vec<Home> {
         if let (Some(start), true) = (self.start.take(), rolled_back) {
             *settings = start.settings;
         }
@@ -67,6 +71,8 @@ impl Block {
         self.local.reset_all();
         self.may_write = false;
         self.writes.clear();
+        let created = std::mem::take(&mut self.created);
+        if rolled_back { created } else { Vec::new() }
     }
 
     /// The SET LOCAL statement on this setting.

@@ -32,11 +32,14 @@ impl Session {
         };
         let text = &analysis.text;
         match statement.verb {
-            Verb::Begin => self.block.begin(&self.settings),
+            Verb::Begin => {
+                self.block.begin(&self.settings);
+                self.implicit = false;
+            }
             // COMMIT of a failed block is answered with ROLLBACK.
             Verb::Commit | Verb::Rollback | Verb::PrepareTransaction => {
-                self.block.end(tag == "ROLLBACK", &mut self.settings);
-                self.note_settings();
+                self.end_block(tag == "ROLLBACK");
+                self.implicit = false;
                 if statement.chains(text) {
                     self.block.begin(&self.settings);
                 }
@@ -111,7 +114,7 @@ impl Session {
         }
     }
 
-    /// The end of a batch: what a failed implicit transaction had set is undone with it, and the server connection gets the settings of the
+    /// The end of a batch, with the server at rest: what a failed implicit transaction had set is undone with it, and the server connection gets the settings of the
     /// session where a RESET has given it the server's.
     pub(super) async fn settle_settings(&mut self) -> Result<(), End> {
         if self.status != TransactionStatus::Failed && std::mem::take(&mut self.must_apply) {
@@ -125,6 +128,13 @@ impl Session {
             }
         }
         self.undo = None;
+        let uncreated = std::mem::take(&mut self.uncreated);
+        if !uncreated.is_empty() {
+            self.drop_uncreated(uncreated).await;
+            if let Err(Failure::Session(end)) = self.reload_catalogue().await {
+                return Err(end);
+            }
+        }
         Ok(())
     }
 
@@ -214,21 +224,26 @@ impl Session {
             // The block ends with its COMMIT, as it does in PostgreSQL when a deferred constraint fails.
             if let Failure::Statement(_) = failure {
                 self.on_server("ROLLBACK").await?;
-                self.block.end(true, &mut self.settings);
-                self.note_settings();
+                self.end_block(true);
             }
             return Err(failure);
         }
         let committed = self.on_server(text).await;
         self.report_settings();
-        self.block.end(committed.is_err(), &mut self.settings);
-        self.note_settings();
+        self.end_block(committed.is_err());
         committed.map_err(|failure| match failure {
             Failure::Statement(error) => {
                 Failure::Statement(error.with_detail("The block's writes to store tables had been made already and stay."))
             }
             other => other,
         })
+    }
+
+    /// The block is over, in PostgreSQL too.
+    pub(super) fn end_block(&mut self, rolled_back: bool) {
+        let uncreated = self.block.end(rolled_back, &mut self.settings);
+        self.uncreated.extend(uncreated);
+        self.note_settings();
     }
 
     /// Carries the block's writes to their store.

@@ -6,18 +6,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::BytesMut;
-use flywheel_postgres::{PORTAL_STEPS, Portal};
+use flywheel_sql::Verb;
+use flywheel_wire::Frame;
 use flywheel_wire::backend::{self, TransactionStatus};
-use flywheel_wire::frontend::{Bind, Execute, Parse, Target, tag};
-use flywheel_wire::{Frame, PgError, sqlstate};
-use postgres_protocol::message::frontend as message;
+use flywheel_wire::frontend::tag;
 
 use super::batch::Message;
-use super::relay::Step;
-use super::{BoundPortal, End, Failure, Outcome, PreparedStatement, Progress, Session};
+use super::work::Work;
+use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
-use crate::execute::{Answer, Arguments, StoreStatement};
 
 impl Session {
     /// Takes one message of the extended protocol.
@@ -66,6 +63,7 @@ impl Session {
             self.skipping = false;
             let synced = self.sync_server(false).await;
             self.settle_error(synced).await?;
+            self.end_flushed(false).await?;
             return self.ready().await;
         }
         let worked = self.work_off(true).await;
@@ -77,8 +75,24 @@ impl Session {
             self.unsynced = true;
             return Ok(());
         }
-        self.skipping = false;
+        let failed = std::mem::take(&mut self.skipping);
+        self.end_flushed(!failed).await?;
         self.ready().await
+    }
+
+    /// Ends the transaction that a flushed batch is by itself.
+    pub(super) async fn end_flushed(&mut self, commit: bool) -> Result<(), End> {
+        if !std::mem::take(&mut self.implicit) {
+            return Ok(());
+        }
+        match self.end_implicit(commit).await {
+            Err(Failure::Session(end)) => Err(end),
+            Err(Failure::Statement(error)) => {
+                backend::error_response(&mut self.client.out, &error);
+                Ok(())
+            }
+            Ok(()) | Err(Failure::Told) => Ok(()),
+        }
     }
 
     /// Tells an error of the batch and ignores what follows up to Sync.
@@ -114,9 +128,12 @@ impl Session {
         self.batch_bytes = 0;
         let mut work = Work { steps: VecDeque::new() };
         let wrap = at_sync && self.must_wrap(&batch);
-        if wrap {
+        // What is carried out before a Flush must still be undone by an error after it, on both sides.
+        let keep_open = !at_sync && self.must_keep_open(&batch);
+        if wrap || keep_open {
             self.begin_implicit().await?;
         }
+        self.implicit |= keep_open;
         let mut worked = Ok(());
         for message in batch {
             worked = self.work_message(message, &mut work).await;
@@ -143,6 +160,33 @@ impl Session {
         self.flush_steps(work).await.map(|()| false)
     }
 
+    /// Whether a batch that ends in Flush carries out reads or writes, where there are store tables that later ones may concern.
+    fn must_keep_open(&self, batch: &[Message]) -> bool {
+        if self.status != TransactionStatus::Idle || self.unsynced || self.shared.catalogue.configured().is_empty() {
+            return false;
+        }
+        let is_plain = |analysis: &Analysis| {
+            let verbs = analysis.statements.iter().map(|statement| statement.verb);
+            verbs.clone().count() > 0
+                && verbs
+                    .into_iter()
+                    .all(|verb| matches!(verb, Verb::Select | Verb::With | Verb::Insert | Verb::Update | Verb::Delete))
+        };
+        batch.iter().any(|message| matches!(message, Message::Execute(_)))
+            && self.analyses_of(batch).iter().all(|analysis| is_plain(analysis))
+    }
+
+    /// What the batch parses, binds and executes.
+    fn analyses_of(&self, batch: &[Message]) -> Vec<Arc<Analysis>> {
+        let analysis = |message: &Message| match message {
+            Message::Parse(parse) => Some(self.shared.analyses.of(&parse.query)),
+            Message::Bind(bind) => self.statements.get(&bind.statement).map(|statement| statement.analysis.clone()),
+            Message::Execute(execute) => self.portals.get(&execute.portal).map(|portal| portal.statement.analysis.clone()),
+            _ => None,
+        };
+        batch.iter().filter_map(analysis).collect()
+    }
+
     /// Whether the batch is several statements of one implicit transaction, of which Flywheel answers one.
     fn must_wrap(&self, batch: &[Message]) -> bool {
         if self.status != TransactionStatus::Idle || self.unsynced {
@@ -152,11 +196,7 @@ impl Session {
         if executes < 2 {
             return false;
         }
-        let analyses = batch.iter().filter_map(|message| match message {
-            Message::Parse(parse) => Some(self.shared.analyses.of(&parse.query)),
-            Message::Bind(bind) => self.statements.get(&bind.statement).map(|statement| statement.analysis.clone()),
-            _ => None,
-        });
+        let analyses = self.analyses_of(batch);
         let (mut store, mut control) = (false, false);
         for analysis in analyses {
             store |= analysis.concerns_any_store();
@@ -164,441 +204,4 @@ impl Session {
         }
         store && !control
     }
-
-    async fn work_message(&mut self, message: Message, work: &mut Work) -> Outcome<()> {
-        match message {
-            Message::Parse(parse) => self.work_parse(parse, work).await,
-            Message::Bind(bind) => self.work_bind(bind, work).await,
-            Message::Describe(Target::Statement, name) => self.describe_statement(&name, work).await,
-            Message::Describe(Target::Portal, name) => self.describe_portal(&name, work).await,
-            Message::Execute(execute) => self.work_execute(&execute, work).await,
-            Message::Close(target, name) => self.work_close(target, &name, work).await,
-        }
-    }
-
-    async fn work_parse(&mut self, parse: Parse, work: &mut Work) -> Outcome<()> {
-        if !parse.name.is_empty() && self.statements.contains_key(&parse.name) {
-            self.catch_up(work).await?;
-            let message = format!("prepared statement \"{}\" already exists", parse.name);
-            return Err(PgError::error(sqlstate::DUPLICATE_PREPARED_STATEMENT, message).into());
-        }
-        let analysis = self.shared.analyses.of(&parse.query);
-        if let Err(failure) = self.check_session_effect(&analysis) {
-            self.catch_up(work).await?;
-            return Err(failure);
-        }
-        let mut store = None;
-        if analysis.concerns_any_store() && analysis.statements.len() == 1 {
-            self.catch_up(work).await?;
-            self.check_not_failed()?;
-            store = Some(self.prepare_store(&analysis, &parse.parameter_types).await?);
-        }
-        let replica = work.steps.is_empty() && self.wants_replica(&analysis);
-        let context = (&self.settings, self.block.local_settings(), self.shared.catalogue.definitions());
-        let statement = Arc::new(PreparedStatement::new(
-            &parse.name,
-            analysis,
-            parse.parameter_types,
-            store,
-            &context,
-        ));
-        self.statements.insert(parse.name.clone(), statement.clone());
-        if statement.is_local() {
-            work.local(backend::parse_complete);
-            return Ok(());
-        }
-        if replica {
-            let pool = self.shared.next_replica();
-            self.server_of(&pool).await?;
-        }
-        let known = !statement.server_name.is_empty() && {
-            let lease = self.server().await?;
-            lease.prepare_once(&statement.server_name)
-        };
-        if known {
-            work.local(backend::parse_complete);
-            return Ok(());
-        }
-        self.put_parse(&statement, Some(parse.name), work).await
-    }
-
-    /// Sends Parse of a statement that the server connection doesn't have.
-    async fn put_parse(&mut self, statement: &Arc<PreparedStatement>, client_name: Option<String>, work: &mut Work) -> Outcome<()> {
-        let server_name = statement.server_name.clone();
-        if !server_name.is_empty() && self.server().await?.take_outdated(&server_name) {
-            self.put(|out| message::close(b'S', &server_name, out)).await?;
-            work.steps.push_back(Step::Hidden);
-        }
-        self.put(|out| message::parse(&server_name, &statement.analysis.text, statement.types.iter().copied(), out))
-            .await?;
-        if server_name.is_empty() {
-            self.unnamed_on_server = Some(statement.clone());
-        }
-        work.steps.push_back(Step::Parse { server_name, client_name });
-        Ok(())
-    }
-
-    /// Sees to it that the server connection has the statement under its name.
-    async fn ensure_parsed(&mut self, statement: &Arc<PreparedStatement>, work: &mut Work) -> Outcome<()> {
-        if self.server().await?.take_unnamed_lost() {
-            self.unnamed_on_server = None;
-        }
-        let lease = self.server().await?;
-        let known = match statement.server_name.as_str() {
-            "" => self
-                .unnamed_on_server
-                .as_ref()
-                .is_some_and(|unnamed| Arc::ptr_eq(unnamed, statement)),
-            name => lease.prepare_once(name),
-        };
-        if known {
-            Ok(())
-        } else {
-            self.put_parse(statement, None, work).await
-        }
-    }
-
-    async fn work_bind(&mut self, bind: Bind, work: &mut Work) -> Outcome<()> {
-        let Some(statement) = self.statements.get(&bind.statement).cloned() else {
-            self.catch_up(work).await?;
-            return Err(no_statement(&bind.statement).into());
-        };
-        if !bind.portal.is_empty() && self.portals.contains_key(&bind.portal) && self.status != TransactionStatus::Idle {
-            self.catch_up(work).await?;
-            return Err(PgError::error(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", bind.portal)).into());
-        }
-        let statement = self.current(statement, work).await?;
-        if statement.is_local() {
-            let wanted = statement.store.as_ref().map_or(0, |store| store.parameters().len());
-            if bind.parameters.len() != wanted {
-                self.catch_up(work).await?;
-                let message = format!(
-                    "bind message supplies {} parameters, but prepared statement \"{}\" requires {wanted}",
-                    bind.parameters.len(),
-                    bind.statement
-                );
-                return Err(PgError::error(sqlstate::PROTOCOL_VIOLATION, message).into());
-            }
-            work.local(backend::bind_complete);
-        } else {
-            self.ensure_parsed(&statement, work).await?;
-            self.put(|out| put_bind(&bind, &statement.server_name, out)).await?;
-            work.steps.push_back(Step::Bind(statement.server_name.clone()));
-        }
-        let portal = BoundPortal {
-            statement,
-            formats: bind.parameter_formats,
-            values: bind.parameters,
-            result_formats: bind.result_formats,
-            progress: Progress::New,
-        };
-        self.portals.insert(bind.portal, portal);
-        Ok(())
-    }
-
-    /// The statement, planned anew when the names in it may mean something else than when it was prepared.
-    async fn current(&mut self, statement: Arc<PreparedStatement>, work: &mut Work) -> Outcome<Arc<PreparedStatement>> {
-        match &statement.store {
-            Some(store) if !self.is_current(store) => {
-                self.catch_up(work).await?;
-                let store = self.prepare_store(&statement.analysis, &statement.types).await?;
-                Ok(Arc::new(statement.with_store(store)))
-            }
-            _ => Ok(statement),
-        }
-    }
-
-    async fn describe_statement(&mut self, name: &str, work: &mut Work) -> Outcome<()> {
-        let Some(statement) = self.statements.get(name).cloned() else {
-            self.catch_up(work).await?;
-            return Err(no_statement(name).into());
-        };
-        match &statement.store {
-            Some(store) if statement.is_local() => work.local(|out| {
-                backend::parameter_description(out, store.parameters());
-                match store.fields() {
-                    Some(fields) => backend::row_description(out, fields, &[]),
-                    None => backend::no_data(out),
-                }
-            }),
-            _ => {
-                self.ensure_parsed(&statement, work).await?;
-                self.put(|out| message::describe(b'S', &statement.server_name, out)).await?;
-                work.steps.push_back(Step::DescribeStatement);
-            }
-        }
-        Ok(())
-    }
-
-    async fn describe_portal(&mut self, name: &str, work: &mut Work) -> Outcome<()> {
-        match self.portals.get(name) {
-            Some(portal) if portal.statement.is_local() => {
-                let fields = portal.statement.store.as_ref().and_then(|store| store.fields());
-                work.local(|out| match fields {
-                    Some(fields) => backend::row_description(out, fields, &portal.result_formats),
-                    None => backend::no_data(out),
-                });
-            }
-            // A portal that isn't known here may be a cursor of the server's.
-            _ => {
-                self.server().await?;
-                self.put(|out| message::describe(b'P', name, out)).await?;
-                work.steps.push_back(Step::Short);
-            }
-        }
-        Ok(())
-    }
-
-    async fn work_execute(&mut self, execute: &Execute, work: &mut Work) -> Outcome<()> {
-        let Some(portal) = self.portals.get(&execute.portal) else {
-            self.catch_up(work).await?;
-            return Err(PgError::error(
-                sqlstate::INVALID_CURSOR_NAME,
-                format!("portal \"{}\" does not exist", execute.portal),
-            )
-            .into());
-        };
-        let statement = portal.statement.clone();
-        let control = statement
-            .analysis
-            .statements
-            .first()
-            .is_some_and(|first| self.must_handle(first.verb));
-        if control {
-            self.catch_up(work).await?;
-            let tag = self.transaction_control(&statement.analysis, 0).await?;
-            backend::command_complete(&mut self.client.out, &tag);
-        } else if let Some(tag) = self.deallocate(&statement.analysis) {
-            work.local(|out| backend::command_complete(out, tag));
-        } else if let Some(store) = statement.store.clone().filter(|store| store.is_copy()) {
-            self.catch_up(work).await?;
-            self.check_not_failed()?;
-            self.put_copy(&store, &statement.analysis).await?;
-            work.steps.extend((0..PORTAL_STEPS).map(|_| Step::Hidden));
-            work.steps.push_back(Step::Execute(statement));
-        } else if statement.is_local() {
-            self.catch_up(work).await?;
-            self.execute_local(execute).await?;
-        } else {
-            self.server().await?;
-            self.put(|out| message::execute(&execute.portal, execute.max_rows, out)).await?;
-            work.steps.push_back(Step::Execute(statement));
-        }
-        Ok(())
-    }
-
-    /// Sends COPY with the rows of store tables put in.
-    async fn put_copy(&mut self, store: &StoreStatement, analysis: &Analysis) -> Outcome<()> {
-        let Some(text) = self.relayed_text(store, analysis).await? else {
-            return Ok(());
-        };
-        let lease = self.server().await?;
-        let portal = Portal {
-            sql: &text,
-            ..Portal::default()
-        };
-        let put = lease.put_portal(&portal);
-        put.map_err(|error| self.server_failed(&error))
-    }
-
-    /// Runs a portal that Flywheel answers, or goes on with one that a row limit has suspended.
-    async fn execute_local(&mut self, execute: &Execute) -> Outcome<()> {
-        let Some(mut portal) = self.portals.remove(&execute.portal) else {
-            return Ok(());
-        };
-        let answer = match (std::mem::take(&mut portal.progress), &portal.statement.store) {
-            (Progress::Suspended(rest), _) => Ok(rest),
-            (Progress::Finished, Some(store)) if store.fields().is_some() => {
-                portal.progress = Progress::Finished;
-                Ok(Answer::tagged("SELECT 0"))
-            }
-            (Progress::Finished, _) => {
-                let message = format!("portal \"{}\" cannot be run", execute.portal);
-                Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into())
-            }
-            (Progress::New, Some(store)) => {
-                let store = store.clone();
-                self.check_not_failed()?;
-                let arguments = Arguments {
-                    formats: &portal.formats,
-                    values: &portal.values,
-                    result_formats: &portal.result_formats,
-                };
-                let answer = self.answer(&store, &arguments).await;
-                if answer.is_ok() {
-                    let analysis = portal.statement.analysis.clone();
-                    self.note_effect(&analysis.statements[0], &analysis, 0);
-                }
-                answer
-            }
-            (Progress::New, None) => return Ok(()),
-        };
-        let mut answer = answer?;
-        let finished = answer.write_some(&mut self.client.out, usize::try_from(execute.max_rows).unwrap_or(0));
-        portal.progress = if finished {
-            Progress::Finished
-        } else {
-            Progress::Suspended(answer)
-        };
-        self.portals.insert(execute.portal.clone(), portal);
-        self.client.send_if_much().await?;
-        Ok(())
-    }
-
-    async fn work_close(&mut self, target: Target, name: &str, work: &mut Work) -> Outcome<()> {
-        match target {
-            // Others may use the statement of the same content: it stays on the server.
-            Target::Statement => {
-                self.statements.remove(name);
-                work.local(backend::close_complete);
-            }
-            Target::Portal => match self.portals.remove(name) {
-                Some(portal) if !portal.statement.is_local() && self.has_server() => {
-                    self.put(|out| message::close(b'P', name, out)).await?;
-                    work.steps.push_back(Step::Short);
-                }
-                _ => work.local(backend::close_complete),
-            },
-        }
-        Ok(())
-    }
-
-    /// Appends a message for the server.
-    async fn put(&mut self, write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>) -> Outcome<()> {
-        let lease = self.server().await?;
-        write(lease.out()).map_err(|error| PgError::error(sqlstate::PROTOCOL_VIOLATION, error.to_string()).into())
-    }
-
-    /// Has the server answer all that was sent, before Flywheel answers something itself. Inside a block a Sync changes nothing; outside one there
-    /// is nothing open that it could end too early (see `must_wrap`).
-    async fn catch_up(&mut self, work: &mut Work) -> Outcome<()> {
-        let steps = std::mem::take(&mut work.steps);
-        if steps.iter().all(|step| matches!(step, Step::Local(_))) {
-            for step in steps {
-                if let Step::Local(bytes) = step {
-                    self.client.out.extend_from_slice(&bytes);
-                }
-            }
-            if self.unsynced {
-                self.sync_server(true).await?;
-            }
-            return Ok(());
-        }
-        self.send_sync();
-        self.send_to_server().await?;
-        let mut steps = steps;
-        steps.push_back(Step::Ready { show: false });
-        let drained = self.drain(steps).await?;
-        self.unsynced = false;
-        if drained.failed {
-            self.skipping = true;
-        }
-        if self.skipping {
-            return Err(Failure::Told);
-        }
-        Ok(())
-    }
-
-    fn send_sync(&mut self) {
-        if let Some(lease) = self.held_server() {
-            message::sync(lease.out());
-            lease.expect_ready();
-        }
-    }
-
-    /// Syncs the server alone, its ReadyForQuery kept back.
-    async fn sync_server(&mut self, only_if_unsynced: bool) -> Outcome<()> {
-        if !self.has_server() || (only_if_unsynced && !self.unsynced) {
-            return Ok(());
-        }
-        self.send_sync();
-        self.send_to_server().await?;
-        self.drain(VecDeque::from([Step::Ready { show: false }])).await?;
-        self.unsynced = false;
-        Ok(())
-    }
-
-    /// The end of a batch at Sync. True when a COPY has swallowed the Sync.
-    async fn finish(&mut self, mut work: Work) -> Outcome<bool> {
-        let only_local = work.steps.iter().all(|step| matches!(step, Step::Local(_)));
-        if !self.has_server() || (only_local && !self.unsynced) {
-            for step in work.steps {
-                if let Step::Local(bytes) = step {
-                    self.client.out.extend_from_slice(&bytes);
-                }
-            }
-            return Ok(false);
-        }
-        self.send_sync();
-        self.send_to_server().await?;
-        work.steps.push_back(Step::Ready { show: false });
-        let drained = self.drain(work.steps).await?;
-        self.unsynced = false;
-        Ok(drained.sync_swallowed)
-    }
-
-    /// The end of a batch at Flush: the server answers, the transaction stays open.
-    async fn flush_steps(&mut self, work: Work) -> Outcome<()> {
-        if work.steps.iter().any(|step| !matches!(step, Step::Local(_))) {
-            if let Some(lease) = self.held_server() {
-                message::flush(lease.out());
-            }
-            self.send_to_server().await?;
-            self.unsynced = true;
-        }
-        let drained = self.drain(work.steps).await?;
-        if drained.failed {
-            self.skipping = true;
-        }
-        Ok(())
-    }
-}
-
-/// What of a batch is under way.
-struct Work {
-    steps: VecDeque<Step>,
-}
-
-impl Work {
-    /// An answer of Flywheel's own, in its turn.
-    fn local(&mut self, write: impl FnOnce(&mut BytesMut)) {
-        let mut out = BytesMut::new();
-        write(&mut out);
-        self.steps.push_back(Step::Local(out.freeze()));
-    }
-}
-
-fn no_statement(name: &str) -> PgError {
-    let which = if name.is_empty() {
-        "unnamed prepared statement does not exist".to_owned()
-    } else {
-        format!("prepared statement \"{name}\" does not exist")
-    };
-    PgError::error(sqlstate::INVALID_STATEMENT_NAME, which)
-}
-
-/// Bind with the statement's name on the server.
-fn put_bind(bind: &Bind, server_name: &str, out: &mut BytesMut) -> std::io::Result<()> {
-    use bytes::BufMut;
-    message::bind(
-        &bind.portal,
-        server_name,
-        bind.parameter_formats.iter().copied(),
-        &bind.parameters,
-        |value, out| {
-            Ok(match value {
-                Some(bytes) => {
-                    out.put_slice(bytes);
-                    postgres_protocol::IsNull::No
-                }
-                None => postgres_protocol::IsNull::Yes,
-            })
-        },
-        bind.result_formats.iter().copied(),
-        out,
-    )
-    .map_err(|error| match error {
-        message::BindError::Conversion(error) => std::io::Error::other(error),
-        message::BindError::Serialization(error) => error,
-    })
 }

@@ -4,14 +4,17 @@ mod batch;
 mod block;
 mod control;
 mod extended;
+mod messages;
 mod prepared;
 mod relay;
 mod server;
 mod simple;
+mod work;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use flywheel_plan::Home;
 use flywheel_postgres::{Lease, ServerError, Settings};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend, sqlstate};
@@ -51,6 +54,10 @@ pub(crate) struct Session {
     batch_bytes: usize,
     /// An error has ended the batch; what follows is ignored up to Sync.
     skipping: bool,
+    /// The open transaction is the one that a batch is by itself; it ends at Sync.
+    implicit: bool,
+    /// Tables made in stores by a block that was rolled back.
+    uncreated: Vec<Home>,
     /// The settings to go back to when the implicit transaction that has changed them fails.
     undo: Option<Settings>,
     /// The server connection has the server's defaults where the session has settings of its own.
@@ -128,6 +135,8 @@ impl Session {
             batch: Vec::new(),
             batch_bytes: 0,
             skipping: false,
+            implicit: false,
+            uncreated: Vec::new(),
             undo: None,
             must_apply: false,
         }

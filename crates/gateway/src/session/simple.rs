@@ -24,6 +24,7 @@ impl Session {
                 return Ok(());
             }
         }
+        self.end_flushed(true).await?;
         self.statements.remove("");
         self.portals.remove("");
         let text = match frontend::query(frame) {
@@ -177,7 +178,7 @@ impl Session {
             self.commit("COMMIT").await?;
         } else {
             self.on_server("ROLLBACK").await?;
-            self.block.end(true, &mut self.settings);
+            self.end_block(true);
         }
         Ok(())
     }

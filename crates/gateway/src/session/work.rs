@@ -1,0 +1,109 @@
+//! A batch under way: what was sent, and having it answered.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+use postgres_protocol::message::frontend as message;
+
+use super::relay::Step;
+use super::{Failure, Outcome, Session};
+
+/// What of a batch is under way.
+pub(super) struct Work {
+    pub(super) steps: VecDeque<Step>,
+}
+
+impl Work {
+    /// An answer of Flywheel's own, in its turn.
+    pub(super) fn local(&mut self, write: impl FnOnce(&mut BytesMut)) {
+        let mut out = BytesMut::new();
+        write(&mut out);
+        self.steps.push_back(Step::Local(out.freeze()));
+    }
+}
+
+impl Session {
+    /// Has the server answer all that was sent, before Flywheel answers something itself. Inside a block a Sync changes nothing; outside one there
+    /// is nothing open that it could end too early (see `must_wrap`).
+    pub(super) async fn catch_up(&mut self, work: &mut Work) -> Outcome<()> {
+        let steps = std::mem::take(&mut work.steps);
+        if steps.iter().all(|step| matches!(step, Step::Local(_))) {
+            for step in steps {
+                if let Step::Local(bytes) = step {
+                    self.client.out.extend_from_slice(&bytes);
+                }
+            }
+            if self.unsynced {
+                self.sync_server(true).await?;
+            }
+            return Ok(());
+        }
+        self.send_sync();
+        self.send_to_server().await?;
+        let mut steps = steps;
+        steps.push_back(Step::Ready { show: false });
+        let drained = self.drain(steps).await?;
+        self.unsynced = false;
+        if drained.failed {
+            self.skipping = true;
+        }
+        if self.skipping {
+            return Err(Failure::Told);
+        }
+        Ok(())
+    }
+
+    fn send_sync(&mut self) {
+        if let Some(lease) = self.held_server() {
+            message::sync(lease.out());
+            lease.expect_ready();
+        }
+    }
+
+    /// Syncs the server alone, its ReadyForQuery kept back.
+    pub(super) async fn sync_server(&mut self, only_if_unsynced: bool) -> Outcome<()> {
+        if !self.has_server() || (only_if_unsynced && !self.unsynced) {
+            return Ok(());
+        }
+        self.send_sync();
+        self.send_to_server().await?;
+        self.drain(VecDeque::from([Step::Ready { show: false }])).await?;
+        self.unsynced = false;
+        Ok(())
+    }
+
+    /// The end of a batch at Sync. True when a COPY has swallowed the Sync.
+    pub(super) async fn finish(&mut self, mut work: Work) -> Outcome<bool> {
+        let only_local = work.steps.iter().all(|step| matches!(step, Step::Local(_)));
+        if !self.has_server() || (only_local && !self.unsynced) {
+            for step in work.steps {
+                if let Step::Local(bytes) = step {
+                    self.client.out.extend_from_slice(&bytes);
+                }
+            }
+            return Ok(false);
+        }
+        self.send_sync();
+        self.send_to_server().await?;
+        work.steps.push_back(Step::Ready { show: false });
+        let drained = self.drain(work.steps).await?;
+        self.unsynced = false;
+        Ok(drained.sync_swallowed)
+    }
+
+    /// The end of a batch at Flush: the server answers, the transaction stays open.
+    pub(super) async fn flush_steps(&mut self, work: Work) -> Outcome<()> {
+        if work.steps.iter().any(|step| !matches!(step, Step::Local(_))) {
+            if let Some(lease) = self.held_server() {
+                message::flush(lease.out());
+            }
+            self.send_to_server().await?;
+            self.unsynced = true;
+        }
+        let drained = self.drain(work.steps).await?;
+        if drained.failed {
+            self.skipping = true;
+        }
+        Ok(())
+    }
+}

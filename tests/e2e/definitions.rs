@@ -1,0 +1,230 @@
+//! Definitions of store tables: made, changed and dropped through Flywheel.
+
+use flywheel_tests::world::{Process, column, connect};
+use flywheel_tests::{Home, Setup, Told, World};
+use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
+
+const HOMES: [Home; 3] = [Home::Redis, Home::Dynoxide, Home::Memory];
+
+async fn world(home: Home, keys: &[&str]) -> Option<(World, Client)> {
+    let world = Setup::default().table_with("public.carts", home, keys).start().await?;
+    if !home.is_available(world.servers()) {
+        return None;
+    }
+    let client = world.gateway().await;
+    client
+        .batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int DEFAULT 1)")
+        .await
+        .expect("a table");
+    Some((world, client))
+}
+
+#[tokio::test]
+async fn an_empty_table_is_dropped() {
+    for home in HOMES {
+        let Some((_world, client)) = world(home, &[]).await else { continue };
+        client
+            .batch_execute("DROP TABLE carts")
+            .await
+            .unwrap_or_else(|error| panic!("{home:?}: {error:?}"));
+        assert_eq!(column(&client, "SELECT to_regclass('carts') IS NULL").await, ["t"]);
+        client
+            .batch_execute("CREATE TABLE carts (id text PRIMARY KEY); INSERT INTO carts VALUES ('a')")
+            .await
+            .expect("another table");
+        assert_eq!(column(&client, "SELECT id FROM carts WHERE id = 'a'").await, ["a"], "{home:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_go_with_their_table() {
+    for home in HOMES {
+        let Some((_world, client)) = world(home, &["allow_drop = true", "allow_scan = true"]).await else {
+            continue;
+        };
+        client.batch_execute("INSERT INTO carts VALUES (1), (2)").await.expect("rows");
+        client
+            .batch_execute("DROP TABLE IF EXISTS carts")
+            .await
+            .unwrap_or_else(|error| panic!("{home:?}: {error:?}"));
+        client
+            .batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int DEFAULT 1)")
+            .await
+            .expect("a table");
+        assert_eq!(
+            column(&client, "SELECT id FROM carts; SELECT id FROM carts WHERE id = 1").await,
+            [""; 0],
+            "{home:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_definition_that_is_rolled_back_was_never_there() {
+    for home in HOMES {
+        let Some(world) = Setup::default().table("public.carts", home).start().await else {
+            continue;
+        };
+        let client = world.gateway().await;
+        client
+            .batch_execute("BEGIN; CREATE TABLE carts (id int PRIMARY KEY)")
+            .await
+            .expect("a table");
+        client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+        Told::of(&client, "SELECT * FROM carts").await.is("42P01", &["carts"]);
+        client
+            .batch_execute("CREATE TABLE carts (name text PRIMARY KEY, n int)")
+            .await
+            .unwrap_or_else(|error| panic!("{home:?}: {error:?}"));
+        client
+            .batch_execute("CREATE TABLE IF NOT EXISTS carts (id int PRIMARY KEY)")
+            .await
+            .expect("nothing to do");
+        client.batch_execute("INSERT INTO carts VALUES ('a', 1)").await.expect("a row");
+        assert_eq!(column(&client, "SELECT n FROM carts WHERE name = 'a'").await, ["1"], "{home:?}");
+        client.batch_execute("BEGIN; SELECT * FROM carts; ROLLBACK").await.expect("a block");
+    }
+}
+
+#[tokio::test]
+async fn what_only_postgresql_could_keep_is_refused_later_too() {
+    let Some((_world, client)) = world(Home::Redis, &["allow_scan = true"]).await else {
+        return;
+    };
+    for sql in [
+        "ALTER TABLE carts ADD UNIQUE (n)",
+        "ALTER TABLE carts ADD CHECK (n > 0), ADD UNIQUE (n)",
+        "ALTER TABLE carts ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE carts DROP CONSTRAINT carts_pkey",
+        "ALTER TABLE carts RENAME TO baskets",
+        "CREATE UNIQUE INDEX ON carts (n)",
+        "CREATE TRIGGER t BEFORE UPDATE ON carts FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()",
+        "CREATE RULE r AS ON INSERT TO carts DO INSTEAD NOTHING",
+        "CREATE POLICY p ON carts",
+        "CREATE TABLE more () INHERITS (carts)",
+        "CREATE MATERIALIZED VIEW seen AS SELECT * FROM carts",
+    ] {
+        Told::of(&client, sql).await.is("0A000", &["public.carts"]);
+        client
+            .batch_execute("INSERT INTO carts VALUES (1) ON CONFLICT (id) DO UPDATE SET n = carts.n + 1")
+            .await
+            .expect(sql);
+    }
+    assert_eq!(column(&client, "SELECT n FROM carts").await, ["11"]);
+}
+
+#[tokio::test]
+async fn a_foreign_key_to_a_store_table() {
+    let Some((world, client)) = world(Home::Redis, &["allow_scan = true"]).await else {
+        return;
+    };
+    client
+        .batch_execute("CREATE TABLE items (id int PRIMARY KEY, cart int)")
+        .await
+        .expect("a table");
+    for sql in [
+        "CREATE TABLE lines (id int PRIMARY KEY, cart int REFERENCES carts)",
+        "CREATE TABLE lines (cart int, FOREIGN KEY (cart) REFERENCES public.carts (id))",
+        "ALTER TABLE items ADD FOREIGN KEY (cart) REFERENCES carts (id)",
+    ] {
+        Told::of(&client, sql).await.is("0A000", &["public.carts", "foreign key"]);
+    }
+    // Whoever starts now can use the table.
+    let again = Process::start(["--config".as_ref(), world.config().as_os_str()]).await;
+    let client = connect(&format!("postgres://postgres@{}/app", again.address())).await;
+    client.batch_execute("INSERT INTO carts VALUES (1)").await.expect("a row");
+}
+
+#[tokio::test]
+async fn another_name_like_a_store_tables_is_another_table() {
+    let Some((_world, client)) = world(Home::Redis, &["allow_scan = true"]).await else {
+        return;
+    };
+    client.batch_execute("INSERT INTO carts VALUES (1, 11)").await.expect("a row");
+    client
+        .batch_execute("CREATE SCHEMA old; CREATE TABLE old.carts (id text); INSERT INTO old.carts VALUES ('old')")
+        .await
+        .expect("a table of that name");
+    assert_eq!(
+        column(&client, "SELECT id FROM old.carts; SELECT id FROM carts").await,
+        ["old", "1"]
+    );
+    client.batch_execute("SET search_path = old, public").await.expect("SET");
+    assert_eq!(
+        column(&client, "SELECT id FROM carts; SELECT id FROM public.carts").await,
+        ["old", "1"]
+    );
+    client.batch_execute("RESET search_path").await.expect("RESET");
+    assert_eq!(column(&client, "SELECT id FROM carts").await, ["1"]);
+    assert_eq!(
+        column(
+            &client,
+            "BEGIN; SET LOCAL search_path = old; SELECT id FROM carts; COMMIT; SELECT id FROM carts"
+        )
+        .await,
+        ["old", "1"]
+    );
+    client
+        .batch_execute("CREATE TEMP TABLE carts (id text); INSERT INTO carts VALUES ('temporary')")
+        .await
+        .expect("a temporary table");
+    assert_eq!(
+        column(&client, "SELECT id FROM carts; SELECT n FROM public.carts").await,
+        ["temporary", "11"]
+    );
+    client.batch_execute("DROP TABLE carts").await.expect("DROP TABLE");
+    assert_eq!(column(&client, "SELECT id FROM carts").await, ["1"]);
+}
+
+#[tokio::test]
+async fn two_gateways_share_tables() {
+    for home in [Home::Redis, Home::Dynoxide] {
+        let Some(world) = Setup::default().table("public.carts", home).start().await else {
+            return;
+        };
+        let second = Process::start(["--config".as_ref(), world.config().as_os_str()]).await;
+        let one = world.gateway().await;
+        let other = connect(&format!("postgres://postgres@{}/app", second.address())).await;
+        Told::of(&other, "SELECT * FROM carts").await.is("42P01", &["carts"]);
+        one.batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int); INSERT INTO carts VALUES (1, 2)")
+            .await
+            .expect("a table");
+        assert_eq!(column(&other, "SELECT n FROM carts WHERE id = 1").await, ["2"], "{home:?}");
+        other
+            .batch_execute("UPDATE carts SET n = n + 1 WHERE id = 1")
+            .await
+            .expect("an update");
+        assert_eq!(column(&one, "SELECT n FROM carts WHERE id = 1").await, ["3"], "{home:?}");
+
+        // Another definition, made by the one, is the other's too.
+        one.batch_execute("DELETE FROM carts WHERE id = 1").await.expect("DELETE");
+        one.batch_execute("DROP TABLE carts").await.expect("DROP TABLE");
+        // The other looks for changes every few seconds. Until then DynamoDB says that its table is gone.
+        while other
+            .execute("SELECT n FROM carts WHERE id = 1", &[])
+            .await
+            .err()
+            .and_then(|error| error.code().cloned())
+            != Some(SqlState::UNDEFINED_TABLE)
+        {
+            ::tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        one.batch_execute("CREATE TABLE carts (name text, id int PRIMARY KEY, n numeric(5, 2))")
+            .await
+            .expect("a table");
+        one.batch_execute("INSERT INTO carts VALUES ('ann', 1, 2.5)").await.expect("a row");
+        let rows = other
+            .query("SELECT * FROM carts WHERE id = 1", &[])
+            .await
+            .unwrap_or_else(|error| panic!("{home:?}: {error:?}"));
+        assert_eq!(
+            (rows[0].get::<_, &str>("name"), rows[0].get::<_, i32>("id")),
+            ("ann", 1),
+            "{home:?}"
+        );
+        assert_eq!(column(&other, "SELECT n FROM carts WHERE id = 1").await, ["2.50"], "{home:?}");
+        other.batch_execute("INSERT INTO carts VALUES ('bob', 2, 1)").await.expect("a row");
+        assert_eq!(column(&one, "SELECT n FROM carts WHERE id = 2").await, ["1.00"], "{home:?}");
+    }
+}
