@@ -178,6 +178,27 @@ UPDATE jobs SET kind = 'c' WHERE id = 2;
 SELECT id, title, done, cost, kind FROM jobs WHERE id = 3;
 -- sorted
 SELECT * FROM jobs WHERE id = ANY('{1,2,3}');
+-- sorted
+-- params: int4[] '{3,2,NULL,2,99}'
+SELECT id, title FROM jobs WHERE id = ANY($1);
+-- sorted
+-- params: int8[] '{3,2,3000000000}'
+SELECT id, title FROM jobs WHERE id = ANY($1);
+-- sorted
+-- params: text '{2,3}'
+SELECT id FROM jobs WHERE id = ANY($1::text::int[]);
+-- params: int4[] NULL
+SELECT id FROM jobs WHERE id = ANY($1);
+-- params: int4[] '{}'
+SELECT id FROM jobs WHERE id = ANY($1);
+SELECT id, title FROM jobs WHERE id = ANY('{3,2}'::int[]) ORDER BY id DESC LIMIT 1;
+SELECT count(*) FROM jobs WHERE id = ANY('{{2,3},{4,5}}');
+UPDATE jobs SET cost = cost + 1 WHERE id = ANY('{2,3}');
+-- sorted
+SELECT name, hits FROM counters WHERE name = ANY('{home,about,"no such",NULL}');
+-- sorted
+-- params: text[] '{home,"with,comma",empty}'
+SELECT name FROM counters WHERE name = ANY($1);
 -- params: int4 2
 SELECT title FROM jobs WHERE id = $1;
 -- params: numeric 2
@@ -193,6 +214,9 @@ INSERT INTO items VALUES (1, 1, 'bread'), (1, 2, 'milk', 3), (2, 1, 'tea');
 INSERT INTO items VALUES (1, 2, 'again');
 SELECT * FROM items WHERE cart = 1 AND line = 2;
 SELECT * FROM items WHERE cart = 1 ORDER BY line;
+-- sorted
+SELECT * FROM items WHERE cart = ANY('{1,2}') AND line = ANY('{1,2}');
+SELECT * FROM items WHERE cart = ANY('{1,2}') ORDER BY cart, line;
 -- sorted
 SELECT * FROM items WHERE (cart, line) IN ((1, 1), (2, 1));
 UPDATE items SET quantity = quantity + 1 WHERE cart = 1 AND line = 1 RETURNING *;

@@ -122,22 +122,32 @@ impl Access {
                     let values = key
                         .iter()
                         .zip(&table.primary_key)
-                        .map(|(constant, &column)| parameters.resolve_key(constant, &table.columns[column].ty));
-                    let values: Vec<Value> = values.collect::<Option<_>>()?;
+                        .map(|(constant, &column)| parameters.resolve_each(constant, &table.columns[column].ty));
+                    let values: Vec<Vec<Value>> = values.collect::<Option<_>>()?;
+                    let alternatives = product(&values)?;
                     // A comparison with NULL is never true.
-                    if !values.iter().any(Value::is_null) {
-                        resolved.push(Key::new(values));
-                    }
+                    let keys = alternatives.into_iter().filter(|values| !values.iter().any(Value::is_null));
+                    resolved.extend(keys.map(Key::new));
                 }
                 Some(ResolvedAccess::Keys(distinct(resolved)))
             }
             Self::Partitions { values, lower, upper } => {
                 let mut partitions = Vec::with_capacity(values.len());
                 for value in values {
-                    partitions.push(parameters.resolve_key(value, &table.partition_column().ty)?);
+                    partitions.extend(parameters.resolve_each(value, &table.partition_column().ty)?);
                 }
                 Self::ranges(table, partitions, lower.as_ref(), upper.as_ref(), parameters)
             }
+        }
+    }
+
+    /// Whether it is one key, or a part of one partition.
+    pub(crate) fn is_single(&self) -> bool {
+        let is_one = |constant: &Constant| !matches!(constant, Constant::Element(_));
+        match self {
+            Self::Keys(keys) => matches!(&keys[..], [key] if key.iter().all(is_one)),
+            Self::Partitions { values, .. } => matches!(&values[..], [value] if is_one(value)),
+            Self::All => false,
         }
     }
 
@@ -226,8 +236,9 @@ fn key_tuples(key: &[usize], fact: &TableFact) -> Option<Vec<Vec<Constant>>> {
     )
 }
 
-fn product(lists: &[Vec<Constant>]) -> Option<Vec<Vec<Constant>>> {
-    let mut keys: Vec<Vec<Constant>> = vec![Vec::new()];
+/// Every choice of one of each list; `None` when there are too many.
+fn product<T: Clone>(lists: &[Vec<T>]) -> Option<Vec<Vec<T>>> {
+    let mut keys: Vec<Vec<T>> = vec![Vec::new()];
     for list in lists {
         if keys.len() * list.len() > MAX_KEYS {
             return None;

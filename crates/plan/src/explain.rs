@@ -97,7 +97,7 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
     let alias = relation.alias.as_ref().map_or(String::new(), |alias| format!(" {alias}"));
     let operation = match &fetch.access {
         FetchAccess::Direct(Access::All) => Operation::Scan,
-        FetchAccess::Direct(Access::Keys(keys)) if keys.len() == 1 => Operation::Get,
+        FetchAccess::Direct(access @ Access::Keys(_)) if access.is_single() => Operation::Get,
         FetchAccess::Direct(Access::Keys(_)) => Operation::GetMany,
         FetchAccess::Joined(_) if home.table.table.primary_key.len() == 1 => Operation::GetMany,
         FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined(_) => Operation::Range,
@@ -176,6 +176,7 @@ pub fn constant(constant: &flywheel_sql::Constant) -> String {
         Constant::Number(digits) => digits.clone(),
         Constant::String(text) => format!("'{}'", text.replace('\'', "''")),
         Constant::Parameter(position) => format!("${}", position + 1),
+        Constant::Element(array) => format!("ANY({})", self::constant(array)),
         Constant::Cast(inner, name) => format!("{}::{name}", self::constant(inner)),
     }
 }

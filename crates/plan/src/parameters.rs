@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use flywheel_sql::Constant;
-use flywheel_types::{Scalar, TypeInfo, Value, binary, cast, oid, text};
+use flywheel_types::{Scalar, TypeInfo, Value, array, binary, cast, oid, text};
 use flywheel_wire::frontend::format_at;
 
 /// The parameters that a statement is executed with.
@@ -54,6 +54,46 @@ impl Parameters<'_> {
         }
     }
 
+    /// The values of type `ty` that a key column must equal one of: the constant's, or those of an array's elements.
+    #[must_use]
+    pub fn resolve_each(&self, constant: &Constant, ty: &TypeInfo) -> Option<Vec<Value>> {
+        match constant {
+            Constant::Element(array) => self.elements(array, ty),
+            one => Some(vec![self.resolve_key(one, ty)?]),
+        }
+    }
+
+    fn elements(&self, array: &Constant, ty: &TypeInfo) -> Option<Vec<Value>> {
+        let own = |element: TypeInfo| same_family(&element, ty).then_some(element);
+        match array {
+            Constant::Null => Some(Vec::new()),
+            // Its type is what the column asks for.
+            Constant::String(text) => text_elements(text, ty, ty),
+            Constant::Cast(inner, name) => {
+                let element = own(named_type(name.strip_suffix("[]")?)?)?;
+                match &**inner {
+                    Constant::String(text) => text_elements(text, &element, ty),
+                    Constant::Parameter(_) => self.elements(inner, ty),
+                    _ => None,
+                }
+            }
+            Constant::Parameter(position) => {
+                let element = own(TypeInfo::new(array::element_type(*self.types.get(*position)?)?, -1, ""))?;
+                let Some(bytes) = self.values.get(*position)? else {
+                    return Some(Vec::new());
+                };
+                if format_at(self.formats, *position) == 0 {
+                    return text_elements(std::str::from_utf8(bytes).ok()?, &element, ty);
+                }
+                let (oid, elements) = array::binary_elements(bytes)?;
+                let read = |bytes: &[u8]| cast(binary::decode(&element, bytes)?, &element, ty);
+                let readable = oid == element.oid && binary::is_canonical(element.scalar);
+                readable.then(|| elements.into_iter().flatten().map(read).collect())?
+            }
+            _ => None,
+        }
+    }
+
     /// Whether `column = constant` holds for the one value that the constant's cast to the column's type gives, and no other.
     #[must_use]
     pub fn compares_exactly(&self, constant: &Constant, ty: &TypeInfo) -> bool {
@@ -62,6 +102,7 @@ impl Parameters<'_> {
             Constant::Null | Constant::Bool(_) | Constant::String(_) | Constant::Number(_) => return true,
             Constant::Parameter(position) => self.types.get(*position).map(|&oid| TypeInfo::new(oid, -1, "")),
             Constant::Cast(_, name) => named_type(name),
+            Constant::Element(_) => None,
         };
         own.is_some_and(|own| same_family(&own, ty))
     }
@@ -73,6 +114,7 @@ impl Parameters<'_> {
             Constant::Number(digits) => number(digits, ty),
             Constant::String(literal) => text::decode(ty, literal),
             Constant::Parameter(position) => self.parameter(*position, ty),
+            Constant::Element(_) => None,
             Constant::Cast(inner, name) => {
                 let middle = named_type(name)?;
                 cast(self.resolve(inner, &middle)?, &middle, ty)
@@ -100,6 +142,12 @@ impl Parameters<'_> {
             cast(binary::decode(&declared, bytes)?, &declared, ty)
         }
     }
+}
+
+/// An array's elements, read as `element` and cast to `ty`. NULL equals nothing.
+fn text_elements(array: &str, element: &TypeInfo, ty: &TypeInfo) -> Option<Vec<Value>> {
+    let read = |written: String| cast(text::decode(element, &written)?, element, ty);
+    array::text_elements(array)?.into_iter().flatten().map(read).collect()
 }
 
 /// Whether a value of type `own` is compared with one of type `key` without either losing anything.

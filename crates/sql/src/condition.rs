@@ -87,7 +87,7 @@ impl Comparison {
 pub enum Fact {
     /// `column op constant`
     Compare(ColumnRef, Comparison, Constant),
-    /// `column IN (constants)`, `column = ANY (ARRAY[constants])`, or with several columns `(a, b) IN ((1, 2), …)`.
+    /// `column IN (constants)`, `column = ANY (ARRAY[constants])`, `column = ANY (array constant)`, or with several columns `(a, b) IN ((1, 2), …)`.
     In(Vec<ColumnRef>, Vec<Vec<Constant>>),
     /// `column = column`
     Same(ColumnRef, ColumnRef),
@@ -194,7 +194,8 @@ fn fact(expr: &Expr) -> Option<Fact> {
                 array = inner;
             }
             let Expr::Array(array) = array else {
-                return None;
+                let array = Constant::of(array)?;
+                return Some(Fact::In(vec![column], vec![vec![Constant::Element(Box::new(array))]]));
             };
             let values: Option<Vec<_>> = array
                 .elem

@@ -17,6 +17,8 @@ pub enum Constant {
     Parameter(usize),
     /// `constant::type`, `CAST(constant AS type)` or `type 'text'`; the type in lower case as written.
     Cast(Box<Self>, String),
+    /// Each element of an array constant in turn: `column = ANY (array)`.
+    Element(Box<Self>),
 }
 
 impl Constant {

@@ -48,7 +48,7 @@ impl Session {
     }
 
     /// Removes the stores' tables whose definitions have gone with a ROLLBACK, unless they have rows from before.
-    pub(crate) async fn drop_uncreated(&mut self, created: Vec<Home>) {
+    pub(crate) async fn drop_uncreated(&self, created: Vec<Home>) {
         for home in created {
             let home = Arc::new(home);
             let gone = match self.has_rows(&home).await {

@@ -81,6 +81,6 @@ impl Columns<'_> {
     /// The access to one row, when a WHERE clause is nothing but its key.
     pub(crate) fn single_key(&self, filter: &[Fact]) -> Option<Access> {
         self.exact_access(filter)
-            .filter(|access| matches!(access, Access::Keys(keys) if keys.len() == 1))
+            .filter(|access| matches!(access, Access::Keys(_)) && access.is_single())
     }
 }

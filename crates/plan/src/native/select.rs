@@ -50,7 +50,7 @@ impl NativeSelect {
             .collect::<Option<Vec<_>>>()?;
         let read = match (&access, home.table.layout) {
             // Rows of several keys come in no order, and a limit would have to choose among them as PostgreSQL does: at random.
-            (Access::Keys(keys), _) if order.is_empty() || keys.len() == 1 => ReadOperation::Keys(access),
+            (Access::Keys(keys), _) if order.is_empty() || access.is_single() => ReadOperation::Keys(access),
             (Access::Partitions { .. } | Access::All, Layout::SortedSet { score }) if is_by_score(&order, score) => {
                 let whole_set = columns.table.primary_key.len() == 1;
                 if whole_set != matches!(access, Access::All) || !is_unbounded(&access) {
@@ -61,7 +61,7 @@ impl NativeSelect {
                     descending: order[0].1.descending,
                 }
             }
-            (Access::Partitions { values, .. }, _) if values.len() == 1 => ReadOperation::Range {
+            (Access::Partitions { .. }, _) if access.is_single() => ReadOperation::Range {
                 access,
                 descending: sort_direction(columns, &order)?,
             },
@@ -78,7 +78,7 @@ impl NativeSelect {
     #[must_use]
     pub fn operation(&self) -> Operation {
         match &self.read {
-            ReadOperation::Keys(Access::Keys(keys)) if keys.len() == 1 => Operation::Get,
+            ReadOperation::Keys(access) if access.is_single() => Operation::Get,
             ReadOperation::Keys(_) => Operation::GetMany,
             ReadOperation::Range { .. } => Operation::Range,
             ReadOperation::ByScore { .. } => Operation::ByScore,
@@ -93,7 +93,7 @@ fn is_by_score(order: &[(usize, &OrderKey)], score: usize) -> bool {
 
 fn is_unbounded(access: &Access) -> bool {
     match access {
-        Access::Partitions { values, lower, upper } => values.len() == 1 && lower.is_none() && upper.is_none(),
+        Access::Partitions { lower, upper, .. } => access.is_single() && lower.is_none() && upper.is_none(),
         _ => true,
     }
 }
