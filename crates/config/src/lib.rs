@@ -1,9 +1,9 @@
 //! The configuration file: one TOML text becomes a [`Config`] in which everything is resolved, or a [`Report`] of every mistake in it.
 //!
-//! The way of a text: [`tree`] (TOML with positions, `${VAR}` replaced) → [`shape`] (checked against the JSON schema of [`file`]) →
-//! [`file::File`] (serde) → [`resolve`] (meaning: names that refer to each other, units, secrets) → [`Config`].
+//! The way of a text: `tree` (TOML with positions, `${VAR}` replaced) → `shape` (checked against the JSON schema of [`mod@file`]) →
+//! [`file::File`] (serde) → `resolve` (meaning: names that refer to each other, units, secrets) → [`Config`].
 //!
-//! The structs of [`file`] are the one definition of the file's shape; [`schema`] is made of them. A new key is a field there, and a line in
+//! The structs of [`mod@file`] are the one definition of the file's shape; [`schema`] is made of them. A new key is a field there, and a line in
 //! `resolve/`.
 
 mod config;

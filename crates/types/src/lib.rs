@@ -9,7 +9,7 @@
 //! - [`text`] and [`binary`]: the two wire formats.
 //! - [`Table`], [`Column`], [`Row`], [`Key`]: a table's definition as PostgreSQL's catalogue gives it,
 //!   and the rows and keys that are made by it.
-//! - [`array`]: arrays cut into their elements.
+//! - [`mod@array`]: arrays cut into their elements.
 //! - [`ordered`]: keys as bytes whose order is PostgreSQL's order.
 //!
 //! No IO and no async here.

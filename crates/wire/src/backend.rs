@@ -193,7 +193,7 @@ pub fn row_description(out: &mut BytesMut, fields: &[Field], formats: &[i16]) {
     });
 }
 
-/// DataRow of `count` columns: `write` puts each with [`column`] or [`null_column`].
+/// DataRow of `count` columns: `write` puts each with [`column()`] or [`null_column`].
 pub fn data_row(out: &mut BytesMut, count: usize, write: impl FnOnce(&mut BytesMut)) {
     message(out, b'D', |out| {
         out.put_u16(u16::try_from(count).unwrap_or(u16::MAX));
