@@ -15,5 +15,6 @@ mod pool;
 mod psql;
 mod psycopg;
 mod sessions;
+mod sharing;
 mod suites;
 mod tokio;

@@ -161,6 +161,11 @@ impl Parts {
             login_timeout: config.limits.login_timeout,
             max_fetch_rows: config.limits.max_fetch_rows,
             primary: self.primary.clone(),
+            shared_connections: match &config.stores[&config.primary] {
+                config::Store::Postgres(postgres) => postgres.shared_connections as usize,
+                // It serves one connection.
+                _ => 0,
+            },
             replicas: self.replicas.clone(),
             routes: config.routes.iter().map(route).collect(),
             tables: config.tables.iter().map(table).collect::<anyhow::Result<_>>()?,

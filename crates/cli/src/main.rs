@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .init();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match arguments.run.runtime() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("flywheel: can't start: {error}");

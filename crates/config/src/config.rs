@@ -126,6 +126,8 @@ pub struct Postgres {
     pub replicas: Vec<PostgresUrl>,
     /// Connections to each server.
     pub pool_size: u32,
+    /// How many of them are shared by clients at the same time.
+    pub shared_connections: u32,
     /// How long to wait for a free connection.
     pub acquire_timeout: Duration,
     /// How long connecting and logging in may take.

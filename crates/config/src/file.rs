@@ -110,6 +110,10 @@ pub enum Store {
         /// How many connections to each server at most. Default: 10.
         #[schemars(range(min = 1, max = 10_000))]
         pool_size: Option<u32>,
+        /// How many of the primary's connections are shared by many clients at the same time, for single queries that change nothing. At least one
+        /// connection is left to transactions. 0: none. Default: 2.
+        #[schemars(range(min = 0, max = 10_000))]
+        shared_connections: Option<u32>,
         /// How long a statement may wait for a free connection, such as "5s". Default: 5s.
         acquire_timeout: Option<String>,
         /// How long a connection and its login may take, such as "5s". Default: 5s.

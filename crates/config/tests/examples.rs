@@ -48,7 +48,7 @@ fn production() {
         main.url.password.as_ref().map(|password| password.expose()),
         Some("PG_PASSWORD-value")
     );
-    assert_eq!((main.replicas.len(), main.pool_size), (1, 20));
+    assert_eq!((main.replicas.len(), main.pool_size, main.shared_connections), (1, 20, 2));
     let passwords: Vec<_> = config
         .users
         .iter()

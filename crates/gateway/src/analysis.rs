@@ -1,7 +1,9 @@
 //! What each distinct text is, found once.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::Duration;
 
 use flywheel_sql::{SessionEffect, Statement, split};
 use flywheel_types::TableName;
@@ -9,6 +11,9 @@ use quick_cache::sync::Cache;
 
 /// Texts longer than this aren't kept: they are bulk loads, not statements that come again.
 const MAX_CACHED_TEXT: usize = 64 * 1024;
+/// What takes longer, or answers more, isn't followed by others on the same connection.
+const QUICK: Duration = Duration::from_millis(5);
+const SMALL: usize = 16 * 1024;
 const CACHED_TEXTS: usize = 10_000;
 
 /// A text and its statements.
@@ -20,6 +25,34 @@ pub(crate) struct Analysis {
     pub(crate) concerns_store: Vec<bool>,
     /// Nothing in it needs the gateway: no store table, no change of the session, no transaction control.
     pub(crate) is_plain: bool,
+    /// It is one query that may be sent again: it can share a server connection with others'.
+    pub(crate) is_repeatable: bool,
+    pub(crate) observed: Arc<Observed>,
+}
+
+/// How long the server has taken for a text, and how much it has answered.
+#[derive(Debug, Default)]
+pub(crate) struct Observed {
+    /// How often it was seen to be quick and small, running.
+    quick: AtomicU8,
+}
+
+impl Observed {
+    /// Others may be sent behind it.
+    pub(crate) fn is_quick(&self) -> bool {
+        self.quick.load(Ordering::Relaxed) > 0
+    }
+
+    pub(crate) fn note(&self, took: Duration, size: usize) {
+        if took <= QUICK && size <= SMALL {
+            // Not written to by everybody all the time.
+            if !self.is_quick() {
+                self.quick.store(1, Ordering::Relaxed);
+            }
+        } else {
+            self.quick.store(0, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Analysis {
@@ -37,6 +70,8 @@ impl Analysis {
 #[derive(Debug)]
 pub(crate) struct Analyses {
     cache: Cache<String, Arc<Analysis>>,
+    /// What was observed of texts that differ in their constants only.
+    observed: Cache<u64, Arc<Observed>>,
     store_tables: RwLock<HashSet<String>>,
 }
 
@@ -44,6 +79,7 @@ impl Analyses {
     pub(crate) fn new() -> Self {
         Self {
             cache: Cache::new(CACHED_TEXTS),
+            observed: Cache::new(CACHED_TEXTS),
             store_tables: RwLock::default(),
         }
     }
@@ -56,6 +92,16 @@ impl Analyses {
             *known = names;
             self.cache.clear();
         }
+    }
+
+    fn observed(&self, text: &str, statement: &Statement) -> Arc<Observed> {
+        let shape = statement.shape(text);
+        if let Some(known) = self.observed.get(&shape) {
+            return known;
+        }
+        let new = Arc::<Observed>::default();
+        self.observed.insert(shape, new.clone());
+        new
     }
 
     pub(crate) fn of(&self, text: &str) -> Arc<Analysis> {
@@ -75,11 +121,19 @@ impl Analyses {
                     && !statement.verb.is_definition()
                     && !statement.has_keyword(text, "deallocate")
             });
+        let is_repeatable = is_plain && matches!(&statements[..], [only] if only.is_repeatable(text));
+        let observed = if is_repeatable {
+            self.observed(text, &statements[0])
+        } else {
+            Arc::default()
+        };
         let analysis = Arc::new(Analysis {
             text: text.to_owned(),
             statements,
             concerns_store,
             is_plain,
+            is_repeatable,
+            observed,
         });
         if text.len() <= MAX_CACHED_TEXT {
             self.cache.insert(text.to_owned(), analysis.clone());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flywheel_plan::Visible;
-use flywheel_postgres::{Connection, Pool, ServerError, catalogue};
+use flywheel_postgres::{Connection, Multiplexer, Pool, ServerError, catalogue};
 use flywheel_sql::split;
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) analyses: Analyses,
     pub(crate) catalogue: Catalogue,
     pub(crate) statements: Cache<StatementKey, Arc<StoreStatement>>,
+    /// Connections of the primary that many clients use at the same time.
+    pub(crate) multiplexer: Option<Multiplexer>,
     pub(crate) shutdown: watch::Sender<bool>,
     authenticator: Authenticator,
     registry: Arc<Registry>,
@@ -178,6 +180,7 @@ impl Gateway {
             analyses: Analyses::new(),
             catalogue: Catalogue::new(options.tables.clone()),
             statements: Cache::new(CACHED_STATEMENTS),
+            multiplexer: Multiplexer::new(options.primary.clone(), options.shared_connections),
             shutdown: watch::channel(false).0,
             authenticator: Authenticator::new(options.authentication, &options.users),
             registry: Arc::default(),

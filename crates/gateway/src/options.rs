@@ -107,6 +107,8 @@ pub struct Options {
     pub max_fetch_rows: usize,
     /// The catalogue store.
     pub primary: Pool,
+    /// How many of its connections are shared by clients at the same time, for single queries; 0: none.
+    pub shared_connections: usize,
     /// Its replicas.
     pub replicas: Vec<Pool>,
     /// Where relational statements go.

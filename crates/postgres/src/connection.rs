@@ -36,7 +36,7 @@ pub struct Connection {
     pub(crate) parameters: HashMap<String, String>,
     pub(crate) cancel_key: Option<CancelKey>,
     /// Names of the statements that are prepared here.
-    prepared: HashSet<String>,
+    pub(crate) prepared: HashSet<String>,
     /// Statements to be closed before they are prepared again.
     outdated: HashSet<String>,
     /// The session settings that were replayed here last.

@@ -2,6 +2,7 @@
 //!
 //! - [`ServerOptions`] says where a server is; [`Connection`] is one login to it, with [`login`](Connection::connect) and the stream of messages.
 //! - [`Pool`] lends connections, bounded and in order; a connection comes back clean or not at all.
+//! - [`Multiplexer`]: connections that many clients share at the same time, for batches that only read.
 //! - [`Settings`] are a session's settings, replayed on whichever connection serves it.
 //! - [`Connection::query`] and its kin in `query.rs` are for Flywheel's own statements; clients' messages are relayed by the gateway through
 //!   [`Connection::send`] and [`Connection::next_piece`].
@@ -12,6 +13,7 @@ pub mod catalogue;
 mod connection;
 mod error;
 mod login;
+mod multiplex;
 mod options;
 mod pool;
 mod query;
@@ -20,6 +22,7 @@ mod settings;
 pub use cancel::{CancelKey, cancel};
 pub use connection::Connection;
 pub use error::ServerError;
+pub use multiplex::{Answer, Multiplexer, Named, Part, Request};
 pub use options::{Host, ServerOptions};
 pub use pool::{Lease, Pool};
 pub use query::{Described, PORTAL_STEPS, Portal, Rows};

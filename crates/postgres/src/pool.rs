@@ -63,11 +63,23 @@ impl Pool {
     }
 
     /// The error of one that has waited too long.
-    fn timeout(&self) -> ServerError {
+    pub(crate) fn timeout(&self) -> ServerError {
         ServerError::PoolTimeout {
             waited: self.acquire_timeout,
             size: self.size,
         }
+    }
+
+    /// How many connections it has at most.
+    #[must_use]
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// How long one waits for a connection.
+    #[must_use]
+    pub fn acquire_timeout(&self) -> Duration {
+        self.acquire_timeout
     }
 
     /// Borrows a connection.

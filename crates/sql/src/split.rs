@@ -1,5 +1,6 @@
 //! Cuts a simple Query's text into its statements.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
 use crate::lex::{Token, TokenKind, lex};
@@ -40,6 +41,40 @@ impl Statement {
         self.has_keyword(text, "chain") && !self.has_keyword(text, "no")
     }
 
+    /// A number that texts share which differ in their constants only.
+    #[must_use]
+    pub fn shape(&self, text: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for token in &self.tokens {
+            match token.kind {
+                TokenKind::String | TokenKind::Number => 0_u8.hash(&mut hasher),
+                _ => text[token.range.clone()].hash(&mut hasher),
+            }
+        }
+        hasher.finish()
+    }
+
+    /// Whether it may be sent again without anybody noticing: a query that locks nothing, makes nothing, and calls only functions that are known
+    /// to act on nothing.
+    #[must_use]
+    pub fn is_repeatable(&self, text: &str) -> bool {
+        const DENIED: &[&str] = &["insert", "update", "delete", "merge", "into", "for", "copy"];
+        matches!(self.verb, Verb::Select | Verb::With)
+            && self.session == SessionEffect::None
+            && !self
+                .tokens
+                .iter()
+                .any(|token| DENIED.iter().any(|word| token.is_keyword(text, word)))
+            && self.tokens.windows(2).all(|pair| {
+                let is_call = pair[1].kind == TokenKind::Open && text[pair[1].range.clone()] == *"(";
+                match pair[0].kind {
+                    TokenKind::Word if is_call => PURE.iter().any(|word| pair[0].is_keyword(text, word)),
+                    TokenKind::QuotedWord => !is_call,
+                    _ => true,
+                }
+            })
+    }
+
     /// Whether a replica may answer it, as far as its words tell: a query that locks, writes or makes nothing.
     #[must_use]
     pub fn is_read(&self, text: &str) -> bool {
@@ -62,6 +97,142 @@ impl Statement {
                 .any(|token| WRITES.iter().any(|word| token.is_keyword(text, word)))
     }
 }
+
+/// Words that may stand before a parenthesis in a repeatable query: keywords, types, and functions of pg_catalog that only compute.
+const PURE: &[&str] = &[
+    "select",
+    "from",
+    "where",
+    "and",
+    "or",
+    "not",
+    "in",
+    "any",
+    "some",
+    "all",
+    "exists",
+    "values",
+    "as",
+    "on",
+    "using",
+    "by",
+    "over",
+    "filter",
+    "then",
+    "else",
+    "when",
+    "case",
+    "like",
+    "ilike",
+    "between",
+    "union",
+    "intersect",
+    "except",
+    "limit",
+    "offset",
+    "lateral",
+    "array",
+    "row",
+    "cast",
+    "numeric",
+    "decimal",
+    "varchar",
+    "char",
+    "character",
+    "varying",
+    "bit",
+    "timestamp",
+    "timestamptz",
+    "time",
+    "interval",
+    "float",
+    "count",
+    "sum",
+    "min",
+    "max",
+    "avg",
+    "coalesce",
+    "nullif",
+    "greatest",
+    "least",
+    "abs",
+    "ceil",
+    "ceiling",
+    "floor",
+    "round",
+    "trunc",
+    "sign",
+    "mod",
+    "power",
+    "sqrt",
+    "length",
+    "char_length",
+    "octet_length",
+    "lower",
+    "upper",
+    "initcap",
+    "trim",
+    "btrim",
+    "ltrim",
+    "rtrim",
+    "substr",
+    "substring",
+    "position",
+    "strpos",
+    "left",
+    "right",
+    "lpad",
+    "rpad",
+    "replace",
+    "concat",
+    "concat_ws",
+    "split_part",
+    "repeat",
+    "reverse",
+    "md5",
+    "to_char",
+    "to_date",
+    "to_number",
+    "date_trunc",
+    "date_part",
+    "extract",
+    "now",
+    "age",
+    "make_date",
+    "row_number",
+    "rank",
+    "dense_rank",
+    "lag",
+    "lead",
+    "first_value",
+    "last_value",
+    "ntile",
+    "array_agg",
+    "string_agg",
+    "json_agg",
+    "jsonb_agg",
+    "bool_and",
+    "bool_or",
+    "json_build_object",
+    "jsonb_build_object",
+    "to_json",
+    "to_jsonb",
+    "row_to_json",
+    "json_object_agg",
+    "jsonb_object_agg",
+    "unnest",
+    "generate_series",
+    "array_length",
+    "cardinality",
+    "array_position",
+    "jsonb_array_elements",
+    "json_array_elements",
+    "string_to_array",
+    "array_to_string",
+    "regexp_replace",
+    "encode",
+    "decode",
+];
 
 /// The statements of `text`, empty ones left out.
 #[must_use]
@@ -130,6 +301,33 @@ mod tests {
         );
         assert_eq!(verbs("(SELECT 1) UNION SELECT 2"), [Verb::Select]);
         assert!(verbs(" /* only */ ").is_empty());
+    }
+
+    #[test]
+    fn what_may_be_sent_again() {
+        let repeatable = |text: &str| split(text)[0].is_repeatable(text);
+        for text in [
+            "SELECT abalance FROM pgbench_accounts WHERE aid = 1",
+            "select count(*), max(a) from t where b in (1, 2) and c = any ($1)",
+            "WITH a AS (SELECT 1) SELECT * FROM a JOIN LATERAL (SELECT 2) b ON (true)",
+            "SELECT a::numeric(10, 2)[1] FROM t",
+        ] {
+            assert!(repeatable(text), "{text}");
+        }
+        for text in [
+            "SELECT nextval('s')",
+            "SELECT my_function(1)",
+            "SELECT \"count\"(1)",
+            "SELECT * FROM t FOR UPDATE",
+            "WITH a AS (DELETE FROM t RETURNING *) SELECT * FROM a",
+            "SELECT 1 INTO t",
+            "SELECT pg_sleep(1)",
+            "SELECT pg_advisory_lock(1)",
+            "UPDATE t SET a = 1",
+            "SHOW timezone",
+        ] {
+            assert!(!repeatable(text), "{text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use anyhow::Context;
 use flywheel_config::Config;
 use flywheel_gateway::Gateway;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::compose::Parts;
@@ -24,6 +25,26 @@ pub(crate) struct Arguments {
     /// Without a configuration: the folder that keeps the data. They are temporary when it is left out.
     #[arg(long, value_name = "DIR", conflicts_with = "config")]
     data: Option<PathBuf>,
+    /// How many threads serve clients: half of the processors, unless told otherwise. The servers behind need the other half.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    workers: Option<u16>,
+}
+
+impl Arguments {
+    /// What everything runs on.
+    pub(crate) fn runtime(&self) -> std::io::Result<Runtime> {
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let mut builder = match self.workers.map_or_else(|| processors.div_ceil(2), usize::from) {
+            // Without other threads to hand work to, nothing has to be woken on them.
+            1 => Builder::new_current_thread(),
+            many => {
+                let mut builder = Builder::new_multi_thread();
+                builder.worker_threads(many);
+                builder
+            }
+        };
+        builder.enable_all().build()
+    }
 }
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {

@@ -45,6 +45,7 @@ impl Resolver<'_> {
                 url,
                 replicas,
                 pool_size,
+                shared_connections,
                 acquire_timeout,
                 connect_timeout,
             } => {
@@ -58,6 +59,7 @@ impl Resolver<'_> {
                     url: self.postgres_url(&path("url"), url)?,
                     replicas: resolved,
                     pool_size: pool_size.unwrap_or(10),
+                    shared_connections: shared_connections.unwrap_or(2),
                     acquire_timeout,
                     connect_timeout,
                 })

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
-use flywheel_postgres::{CancelKey, cancel};
+use flywheel_postgres::{Answer, CancelKey, cancel};
 use rand::Rng;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
@@ -13,6 +13,8 @@ pub(crate) struct SessionHandle {
     /// The server connection that runs the session's statement. Held while a cancel is under way, so that the connection can't
     /// go to another session in between.
     pub(crate) server: AsyncMutex<Option<CancelKey>>,
+    /// The session's batch on a connection that it shares.
+    shared: Mutex<Option<Arc<Answer>>>,
     /// Wakes a session that waits for a store.
     pub(crate) interrupt: Notify,
 }
@@ -33,6 +35,13 @@ pub(crate) struct Registered {
     pub(crate) process_id: i32,
     pub(crate) secret_key: [u8; 4],
     pub(crate) handle: Arc<SessionHandle>,
+}
+
+impl SessionHandle {
+    /// Notes what a cancel is to act on.
+    pub(crate) fn share(&self, answer: Option<Arc<Answer>>) {
+        *self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = answer;
+    }
 }
 
 impl Registry {
@@ -64,6 +73,10 @@ impl Registry {
             .cloned();
         let Some(handle) = handle else { return };
         handle.interrupt.notify_waiters();
+        let shared = handle.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        if let Some(answer) = shared {
+            return answer.cancel().await;
+        }
         let server = handle.server.lock().await;
         if let Some(key) = &*server
             && let Err(error) = cancel(key).await

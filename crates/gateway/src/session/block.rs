@@ -24,7 +24,7 @@ pub(crate) type Writes = IndexMap<(TableName, Key), Buffered>;
 
 #[derive(Debug, Clone)]
 struct State {
-    settings: Settings,
+    settings: Arc<Settings>,
     local: Settings,
     writes: Writes,
 }
@@ -45,7 +45,7 @@ pub(crate) struct Block {
 
 impl Block {
     /// A block begins.
-    pub(crate) fn begin(&mut self, settings: &Settings) {
+    pub(crate) fn begin(&mut self, settings: &Arc<Settings>) {
         if self.start.is_none() {
             self.start = Some(State {
                 settings: settings.clone(),
@@ -63,7 +63,7 @@ impl Block {
     /// The block ends; when it is rolled back, the settings are again what they were at its beginning.
     /// The tables are those that it has made and that are not to be.
     #[must_use]
-    pub(crate) fn end(&mut self, rolled_back: bool, settings: &mut Settings) -> Vec<Home> {
+    pub(crate) fn end(&mut self, rolled_back: bool, settings: &mut Arc<Settings>) -> Vec<Home> {
         if let (Some(start), true) = (self.start.take(), rolled_back) {
             *settings = start.settings;
         }
@@ -100,7 +100,7 @@ impl Block {
         self.may_write = false;
     }
 
-    pub(crate) fn savepoint(&mut self, name: String, settings: &Settings) {
+    pub(crate) fn savepoint(&mut self, name: String, settings: &Arc<Settings>) {
         self.savepoints.push((
             name,
             State {
@@ -112,7 +112,7 @@ impl Block {
     }
 
     /// Back to the latest savepoint of this name, which stays.
-    pub(crate) fn rollback_to(&mut self, name: &str, settings: &mut Settings) {
+    pub(crate) fn rollback_to(&mut self, name: &str, settings: &mut Arc<Settings>) {
         if let Some(at) = self.savepoints.iter().rposition(|(each, _)| each == name) {
             self.savepoints.truncate(at + 1);
             let state = self.savepoints[at].1.clone();

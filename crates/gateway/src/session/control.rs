@@ -70,14 +70,14 @@ impl Session {
             SessionEffect::SetLocal { name } => self.block.set_local(name, analysis.statement_text(position)),
             SessionEffect::Set { name } => {
                 self.block.forget_local(name);
-                self.settings.set(name, analysis.statement_text(position));
+                Arc::make_mut(&mut self.settings).set(name, analysis.statement_text(position));
                 self.note_settings();
             }
             SessionEffect::Reset { name } => {
                 match name {
                     Some(name) => match self.base.get(name) {
-                        Some(statement) => self.settings.set(name, statement.to_owned()),
-                        None => self.settings.reset(name),
+                        Some(statement) => Arc::make_mut(&mut self.settings).set(name, statement.to_owned()),
+                        None => Arc::make_mut(&mut self.settings).reset(name),
                     },
                     None => self.settings = self.base.clone(),
                 }

@@ -30,7 +30,7 @@ impl Session {
             _ if self.skipping => Ok(()),
             _ => match Message::read(frame) {
                 Ok(message) => {
-                    self.batch.push(message);
+                    self.batch.push((frame.clone(), message));
                     self.batch_bytes += frame.raw().len();
                     // A client that never syncs must not fill memory.
                     if self.batch_bytes > self.shared.options.max_message_size {
@@ -65,6 +65,22 @@ impl Session {
             self.settle_error(synced).await?;
             self.end_flushed(false).await?;
             return self.ready().await;
+        }
+        match self.share_batch().await {
+            Ok(true) => {
+                self.portals.clear();
+                self.client.send_if_much().await?;
+                return Ok(());
+            }
+            Ok(false) => {}
+            Err(Failure::Session(end)) => return Err(end),
+            Err(failure) => {
+                self.batch.clear();
+                self.batch_bytes = 0;
+                self.settle_error(Err(failure)).await?;
+                self.skipping = false;
+                return self.ready().await;
+            }
         }
         let worked = self.work_off(true).await;
         let swallowed = matches!(worked, Ok(true));
@@ -124,7 +140,7 @@ impl Session {
 
     /// Works the gathered messages off. True when a COPY has swallowed the Sync.
     async fn work_off(&mut self, at_sync: bool) -> Outcome<bool> {
-        let batch = std::mem::take(&mut self.batch);
+        let batch: Vec<Message> = self.batch.drain(..).map(|(_, message)| message).collect();
         self.batch_bytes = 0;
         let mut work = Work { steps: VecDeque::new() };
         let wrap = at_sync && self.must_wrap(&batch);

@@ -176,7 +176,7 @@ impl Session {
             _ => {
                 self.ensure_parsed(&statement, work).await?;
                 self.put(|out| message::describe(b'S', &statement.server_name, out)).await?;
-                work.steps.push_back(Step::DescribeStatement);
+                work.steps.push_back(Step::DescribeStatement(statement.server_name.clone()));
             }
         }
         Ok(())
@@ -332,7 +332,7 @@ fn no_statement(name: &str) -> PgError {
 }
 
 /// Bind with the statement's name on the server.
-fn put_bind(bind: &Bind, server_name: &str, out: &mut BytesMut) -> std::io::Result<()> {
+pub(super) fn put_bind(bind: &Bind, server_name: &str, out: &mut BytesMut) -> std::io::Result<()> {
     use bytes::BufMut;
     message::bind(
         &bind.portal,

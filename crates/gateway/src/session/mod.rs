@@ -8,6 +8,7 @@ mod messages;
 mod prepared;
 mod relay;
 mod server;
+mod shared;
 mod simple;
 mod work;
 
@@ -38,9 +39,9 @@ pub(crate) struct Session {
     /// A batch has been flushed to the server without its Sync.
     unsynced: bool,
     /// Settings from the startup packet.
-    base: Settings,
+    base: Arc<Settings>,
     /// Settings as they are now.
-    pub(crate) settings: Settings,
+    pub(crate) settings: Arc<Settings>,
     /// Settings that the server reports, as the client knows them.
     pub(crate) reported: HashMap<String, String>,
     pub(crate) status: TransactionStatus,
@@ -50,7 +51,7 @@ pub(crate) struct Session {
     /// Which of the session's statements the server connection's unnamed statement is.
     unnamed_on_server: Option<Arc<PreparedStatement>>,
     /// Messages of the extended protocol that wait for Sync or Flush.
-    batch: Vec<batch::Message>,
+    batch: Vec<(Frame, batch::Message)>,
     batch_bytes: usize,
     /// An error has ended the batch; what follows is ignored up to Sync.
     skipping: bool,
@@ -59,7 +60,7 @@ pub(crate) struct Session {
     /// Tables made in stores by a block that was rolled back.
     uncreated: Vec<Home>,
     /// The settings to go back to when the implicit transaction that has changed them fails.
-    undo: Option<Settings>,
+    undo: Option<Arc<Settings>>,
     /// The server connection has the server's defaults where the session has settings of its own.
     must_apply: bool,
 }
@@ -116,6 +117,7 @@ async fn unasked(lease: &mut Option<Lease>) -> Result<Frame, ServerError> {
 impl Session {
     /// A session for a client that has proved who it is.
     pub(crate) fn new(shared: Arc<Shared>, client: Client, login: Login, registered: Registered) -> Self {
+        let settings = Arc::new(login.settings);
         Self {
             shared,
             client,
@@ -124,8 +126,8 @@ impl Session {
             lease: None,
             pinned: None,
             unsynced: false,
-            settings: login.settings.clone(),
-            base: login.settings,
+            settings: settings.clone(),
+            base: settings,
             reported: HashMap::new(),
             status: TransactionStatus::Idle,
             block: Block::default(),

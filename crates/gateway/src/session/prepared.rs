@@ -3,8 +3,10 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use flywheel_postgres::Named;
 use flywheel_sql::lex::TokenKind;
+use postgres_protocol::message::frontend;
 
 use crate::analysis::Analysis;
 use crate::execute::{Answer, StoreStatement};
@@ -18,6 +20,8 @@ pub(crate) struct PreparedStatement {
     /// The name it has on every server connection that knows it: made of its content, so that clients share it. Empty for the unnamed
     /// statement, which is parsed anew.
     pub(crate) server_name: String,
+    /// The same for connections shared with other clients: name and Parse message.
+    pub(crate) named: Option<Named>,
     /// Its plan, when it names a store table.
     pub(crate) store: Option<Arc<StoreStatement>>,
 }
@@ -38,11 +42,26 @@ impl PreparedStatement {
         } else {
             content_name(&(&analysis.text, &types, context))
         };
+        let named = (store.is_none() && !server_name.is_empty())
+            .then(|| named(&server_name, &analysis, &types))
+            .flatten();
         Self {
             analysis,
             types,
             server_name,
+            named,
             store,
+        }
+    }
+
+    /// The unnamed statement, when PostgreSQL answers it.
+    pub(crate) fn unnamed(analysis: Arc<Analysis>, types: Vec<u32>) -> Self {
+        Self {
+            analysis,
+            types,
+            server_name: String::new(),
+            named: None,
+            store: None,
         }
     }
 
@@ -52,6 +71,7 @@ impl PreparedStatement {
             analysis: self.analysis.clone(),
             types: self.types.clone(),
             server_name: self.server_name.clone(),
+            named: None,
             store: Some(store),
         }
     }
@@ -60,6 +80,16 @@ impl PreparedStatement {
     pub(crate) fn is_local(&self) -> bool {
         self.store.as_ref().is_some_and(|store| !store.is_relayed())
     }
+}
+
+/// `None` for a text that can't be a message.
+fn named(name: &str, analysis: &Analysis, types: &[u32]) -> Option<Named> {
+    let mut parse = BytesMut::new();
+    frontend::parse(name, &analysis.text, types.iter().copied(), &mut parse).ok()?;
+    Some(Named {
+        name: name.into(),
+        parse: parse.freeze(),
+    })
 }
 
 /// Whether PostgreSQL may read the time of parsing into one of its literals (datatype-datetime, "special values"): then the statement is nobody

@@ -27,8 +27,8 @@ pub(super) enum Step {
     Bind(String),
     /// Describe of a portal, or Close: one message.
     Short,
-    /// Describe of a statement: ParameterDescription, then RowDescription or NoData.
-    DescribeStatement,
+    /// Describe of the statement of this name on the server: ParameterDescription, then RowDescription or NoData.
+    DescribeStatement(String),
     /// Execute of this statement: rows, then its end.
     Execute(Arc<PreparedStatement>),
     /// A simple Query, up to ReadyForQuery, which is the client's only when it asked for one.
@@ -141,7 +141,7 @@ impl Session {
                         self.forward(&frame);
                         return Ok(true);
                     }
-                    Step::DescribeStatement => {
+                    Step::DescribeStatement(_) => {
                         self.forward(&frame);
                         if frame.tag() != reply::tag::PARAMETER_DESCRIPTION {
                             return Ok(true);
@@ -187,7 +187,7 @@ impl Session {
     fn note_error(&mut self, frame: &Frame, step: &Step) {
         let error = PgError::read(frame.body());
         let outdated = error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"));
-        if let (true, Step::Bind(server_name), Some(lease)) = (outdated, step, &mut self.lease) {
+        if let (true, Step::Bind(server_name) | Step::DescribeStatement(server_name), Some(lease)) = (outdated, step, &mut self.lease) {
             lease.outdate_prepared(server_name);
         }
     }

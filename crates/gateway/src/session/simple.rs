@@ -44,7 +44,11 @@ impl Session {
         } else if analysis.concerns_any_store() || analysis.statements.iter().any(|statement| self.must_handle(statement.verb)) {
             self.run_statements(&analysis).await.map(|()| true)
         } else {
-            self.relay_query(frame, &analysis).await.map(|()| false)
+            match self.share_query(frame, &analysis).await {
+                Ok(true) => Ok(false),
+                Ok(false) => self.relay_query(frame, &analysis).await.map(|()| false),
+                Err(failure) => Err(failure),
+            }
         };
         match done {
             Ok(true) => self.ready().await,

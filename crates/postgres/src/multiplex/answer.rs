@@ -1,0 +1,164 @@
+//! Where a batch's answer arrives.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use super::channel::Channel;
+use crate::ServerError;
+
+/// An answer that waits for its owner past this many bytes stops its connection.
+pub(super) const FULL: usize = 256 * 1024;
+
+/// The answer to one batch, as it arrives.
+#[derive(Debug, Default)]
+pub struct Answer {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    bytes: BytesMut,
+    end: Option<End>,
+    owner: Option<Waker>,
+    driver: Option<Waker>,
+    abandoned: bool,
+    /// The connection that the batch is on.
+    channel: Option<Arc<Channel>>,
+}
+
+#[derive(Debug, Clone)]
+enum End {
+    Ready { failed: bool, took: Duration, size: usize },
+    Failed(Arc<ServerError>),
+}
+
+/// What [`Answer::next`] has moved into the owner's buffer.
+#[derive(Debug, Clone)]
+pub enum Part {
+    /// Some messages or parts of them; more follow.
+    More,
+    /// All, up to ReadyForQuery.
+    Last {
+        /// There was an ErrorResponse.
+        failed: bool,
+        /// How long the server took for it.
+        took: Duration,
+        /// Its bytes.
+        size: usize,
+    },
+}
+
+impl Answer {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Moves what has arrived to the end of `out`.
+    ///
+    /// # Errors
+    /// The connection broke in a way that could not be mended.
+    pub async fn next(&self, out: &mut BytesMut) -> Result<Part, Arc<ServerError>> {
+        std::future::poll_fn(|cx| self.poll_next(out, cx)).await
+    }
+
+    fn poll_next(&self, out: &mut BytesMut, cx: &Context<'_>) -> Poll<Result<Part, Arc<ServerError>>> {
+        let mut state = self.lock();
+        let arrived = state.bytes.len();
+        if arrived > 0 {
+            if out.is_empty() {
+                std::mem::swap(out, &mut state.bytes);
+            } else {
+                out.extend_from_slice(&state.bytes);
+                state.bytes.clear();
+            }
+            if let Some(driver) = state.driver.take() {
+                driver.wake();
+            }
+        }
+        match &state.end {
+            Some(End::Ready { failed, took, size }) => Poll::Ready(Ok(Part::Last {
+                failed: *failed,
+                took: *took,
+                size: *size,
+            })),
+            Some(End::Failed(error)) => Poll::Ready(Err(error.clone())),
+            None if arrived > 0 => Poll::Ready(Ok(Part::More)),
+            None => {
+                match &mut state.owner {
+                    Some(known) => known.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The owner has gone: what still comes is thrown away.
+    pub fn abandon(&self) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        state.bytes = BytesMut::new();
+        if let Some(driver) = state.driver.take() {
+            driver.wake();
+        }
+    }
+
+    /// Cancels the batch, and it alone.
+    pub async fn cancel(self: &Arc<Self>) {
+        let channel = self.lock().channel.clone();
+        if let Some(channel) = channel {
+            channel.cancel(self).await;
+        }
+    }
+
+    pub(super) fn on(&self, channel: &Arc<Channel>) {
+        self.lock().channel = Some(channel.clone());
+    }
+
+    pub(super) fn deliver(&self, bytes: &[u8]) {
+        let mut state = self.lock();
+        if !state.abandoned {
+            state.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    /// Lets the owner know of what was delivered.
+    pub(super) fn wake(&self) {
+        let owner = self.lock().owner.take();
+        if let Some(owner) = owner {
+            owner.wake();
+        }
+    }
+
+    pub(super) fn finish(&self, failed: bool, took: Duration, size: usize) {
+        let mut state = self.lock();
+        state.channel = None;
+        state.end.get_or_insert(End::Ready { failed, took, size });
+        let owner = state.owner.take();
+        drop(state);
+        if let Some(owner) = owner {
+            owner.wake();
+        }
+    }
+
+    pub(super) fn fail(&self, error: Arc<ServerError>) {
+        let mut state = self.lock();
+        state.channel = None;
+        state.end.get_or_insert(End::Failed(error));
+        drop(state);
+        self.wake();
+    }
+
+    /// Whether so much waits here that the driver has to wait too; it is woken when there is room.
+    pub(super) fn is_full(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.lock();
+        let full = state.bytes.len() >= FULL;
+        if full {
+            state.driver = Some(cx.waker().clone());
+        }
+        full
+    }
+}

@@ -1,0 +1,267 @@
+//! One shared connection: what is to be written to it, and whose answers are awaited from it.
+
+use std::collections::HashSet;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use flywheel_wire::{PgError, sqlstate};
+use postgres_protocol::message::frontend;
+
+use super::driver::Driver;
+use super::{Answer, DEPTH, Request, Shared};
+use crate::{CancelKey, Lease, ServerError, Settings};
+
+/// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
+const MAX_PREPARED: usize = 1000;
+
+#[derive(Debug)]
+pub(super) struct Channel {
+    state: Mutex<State>,
+    cancel_key: Option<CancelKey>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// Messages not yet written.
+    pub(super) outgoing: BytesMut,
+    /// What has been written, in its order. The first is what the server is at.
+    pub(super) awaited: VecDeque<Awaited>,
+    /// The settings that the connection has.
+    pub(super) settings: Arc<Settings>,
+    /// Waits for the connection to take on its settings.
+    pub(super) next: Option<(Request, Arc<Answer>)>,
+    /// Names of the statements that are prepared here.
+    prepared: HashSet<Arc<str>>,
+    /// Nothing is written behind what is under way.
+    pub(super) held: bool,
+    /// A cancel request was sent to this connection's server process: its signal may hit a neighbour.
+    pub(super) cancelled: bool,
+    /// Since when the server can be at the first of `awaited`.
+    pub(super) since: Instant,
+    pub(super) driver: Option<Waker>,
+    pub(super) closed: bool,
+}
+
+/// Something written whose answer hasn't come.
+#[derive(Debug)]
+pub(super) struct Awaited {
+    pub(super) whose: Whose,
+    /// Answers to messages that were put in before the batch: ParseComplete and CloseComplete.
+    pub(super) skip: u8,
+    /// Some of its answer is with the owner, so that it can't be sent again.
+    pub(super) delivered: bool,
+    pub(super) failed: bool,
+    /// Its answer is the neighbours' fault: it is thrown away, and the batch sent again.
+    pub(super) repeat: bool,
+    pub(super) size: usize,
+}
+
+#[derive(Debug)]
+pub(super) enum Whose {
+    /// A client's.
+    Client(Request, Arc<Answer>),
+    /// A client's who cancelled it while the server works on it.
+    Cancelled(Arc<Answer>),
+    /// Nobody's any more.
+    Nobody,
+    /// Flywheel's own: the settings that `State::next` needs.
+    Settings,
+}
+
+impl Channel {
+    /// Shares a connection.
+    pub(super) fn start(mut lease: Lease, shared: Weak<Shared>) -> Arc<Self> {
+        let channel = Arc::new(Self {
+            cancel_key: lease.cancel_key().cloned(),
+            state: Mutex::new(State {
+                outgoing: BytesMut::new(),
+                awaited: VecDeque::new(),
+                settings: Arc::new(std::mem::take(&mut lease.applied)),
+                next: None,
+                prepared: lease.prepared.drain().map(Arc::from).collect(),
+                held: false,
+                cancelled: false,
+                since: Instant::now(),
+                driver: None,
+                closed: false,
+            }),
+        });
+        tokio::spawn(Driver::new(lease, channel.clone(), shared).run());
+        channel
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How busy it is; `None` when it can't take a quick batch with these settings now.
+    pub(super) fn load(&self, settings: &Arc<Settings>) -> Option<usize> {
+        let state = self.lock();
+        if !state.is_open() || state.awaited.len() >= DEPTH {
+            None
+        } else if state.has(settings) {
+            Some(state.awaited.len())
+        } else {
+            // Rather one that needn't be changed, as long as it isn't busy.
+            state.awaited.is_empty().then_some(DEPTH / 2)
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.lock().is_idle()
+    }
+
+    /// Closes it for new batches when it has none.
+    pub(super) fn close_if_idle(&self) -> bool {
+        let mut state = self.lock();
+        let idle = state.is_idle();
+        state.closed |= idle;
+        idle
+    }
+
+    /// Whether what is under way keeps others out.
+    pub(super) fn is_held(&self) -> bool {
+        self.lock().held
+    }
+
+    /// Takes a batch; gives it back when it can't after all.
+    pub(super) fn push(self: &Arc<Self>, request: Request, answer: Arc<Answer>) -> Option<Request> {
+        let mut state = self.lock();
+        let fits = state.is_open()
+            && (state.awaited.is_empty() || (request.is_quick && state.awaited.len() < DEPTH && state.has(&request.settings)));
+        if !fits {
+            return Some(request);
+        }
+        answer.on(self);
+        if state.has(&request.settings) {
+            state.write(request, answer);
+        } else {
+            state.write_settings(&request.settings.clone());
+            state.next = Some((request, answer));
+        }
+        let driver = state.driver.take();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        None
+    }
+
+    /// Cancels this answer's batch: by a cancel request when the server is at it, and by leaving its answer when it has yet to come to it.
+    pub(super) async fn cancel(&self, answer: &Arc<Answer>) {
+        let at_first = {
+            let mut state = self.lock();
+            let is_it = |awaited: &Awaited| matches!(&awaited.whose, Whose::Client(_, each) if Arc::ptr_eq(each, answer));
+            let Some(position) = state.awaited.iter().position(is_it) else {
+                return;
+            };
+            if position > 0 {
+                state.awaited[position].whose = Whose::Nobody;
+            } else {
+                state.awaited[0].whose = Whose::Cancelled(answer.clone());
+                state.cancelled = true;
+            }
+            position == 0
+        };
+        if !at_first {
+            let error = PgError::error(sqlstate::QUERY_CANCELED, "canceling statement due to user request");
+            answer.fail(Arc::new(ServerError::Postgres(error)));
+        } else if let Some(key) = &self.cancel_key
+            && let Err(error) = crate::cancel(key).await
+        {
+            tracing::warn!(%error, "cancel request could not be passed on");
+        }
+    }
+}
+
+impl State {
+    fn is_open(&self) -> bool {
+        !self.closed && !self.held && self.next.is_none()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_open() && self.awaited.is_empty() && self.outgoing.is_empty()
+    }
+
+    /// What the connection has on it, for its next user.
+    pub(super) fn give_back(&mut self, lease: &mut Lease) {
+        lease.applied = (*self.settings).clone();
+        lease.prepared = self.prepared.drain().map(|name| name.to_string()).collect();
+    }
+
+    fn has(&self, settings: &Arc<Settings>) -> bool {
+        Arc::ptr_eq(&self.settings, settings) || self.settings == *settings
+    }
+
+    /// Writes a batch, with its prepared statement when the server doesn't have it.
+    pub(super) fn write(&mut self, request: Request, answer: Arc<Answer>) {
+        let mut skip = 0;
+        if let Some(named) = &request.named
+            && !self.prepared.contains(&named.name)
+        {
+            if self.prepared.len() >= MAX_PREPARED {
+                self.forget_one();
+                skip += 1;
+            }
+            // It may be there in a version that the catalogue has outdated.
+            skip += u8::from(frontend::close(b'S', &named.name, &mut self.outgoing).is_ok());
+            self.outgoing.extend_from_slice(&named.parse);
+            skip += 1;
+            self.prepared.insert(named.name.clone());
+        }
+        self.outgoing.extend_from_slice(&request.messages);
+        self.held |= !request.is_quick;
+        self.await_answer(Whose::Client(request, answer), skip);
+    }
+
+    fn write_settings(&mut self, settings: &Settings) {
+        // A text with a zero byte can't be a setting of a session that sent it as a message.
+        if frontend::query(&settings.replay(), &mut self.outgoing).is_ok() {
+            self.await_answer(Whose::Settings, 0);
+        }
+    }
+
+    fn await_answer(&mut self, whose: Whose, skip: u8) {
+        if self.awaited.is_empty() {
+            self.since = Instant::now();
+        }
+        self.awaited.push_back(Awaited {
+            whose,
+            skip,
+            delivered: false,
+            failed: false,
+            repeat: false,
+            size: 0,
+        });
+    }
+
+    /// Closes some prepared statement.
+    fn forget_one(&mut self) {
+        let Some(name) = self.prepared.iter().next().cloned() else { return };
+        self.prepared.remove(&name);
+        let _ = frontend::close(b'S', &name, &mut self.outgoing);
+    }
+
+    /// The server doesn't have the statement, or not as it should be.
+    pub(super) fn unprepare(&mut self, name: &str) {
+        self.prepared.remove(name);
+    }
+
+    /// Takes away the batches that the server has yet to come to.
+    pub(super) fn evict(&mut self) -> Vec<(Request, Arc<Answer>)> {
+        self.awaited
+            .iter_mut()
+            .skip(1)
+            .filter_map(|awaited| match std::mem::replace(&mut awaited.whose, Whose::Nobody) {
+                Whose::Client(request, answer) => Some((request, answer)),
+                other => {
+                    awaited.whose = other;
+                    None
+                }
+            })
+            .collect()
+    }
+}

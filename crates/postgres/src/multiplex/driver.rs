@@ -1,0 +1,361 @@
+//! The task that moves a shared connection's bytes: what is written for it goes out, and what comes in goes to its owners.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::{Buf, BytesMut};
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::{PgError, frame, reply};
+use tokio::io::AsyncWrite;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::channel::{Channel, State, Whose};
+use super::{Answer, MAX_ATTEMPTS, Request, Shared};
+use crate::{Lease, ServerError};
+
+/// A batch that takes longer than this loses those behind it.
+const PATIENCE: Duration = Duration::from_millis(20);
+/// An answer is handed over whole, but not when it is longer than this.
+const WHOLE: usize = 32 * 1024;
+const READ_SIZE: usize = 32 * 1024;
+
+type Batches = Vec<(Request, Arc<Answer>)>;
+
+pub(super) struct Driver {
+    lease: Lease,
+    channel: Arc<Channel>,
+    shared: Weak<Shared>,
+    incoming: BytesMut,
+    writing: BytesMut,
+    /// Bytes of the current row that are still to come, when its beginning has been handed over.
+    row_left: usize,
+    clock: Interval,
+}
+
+impl Driver {
+    pub(super) fn new(mut lease: Lease, channel: Arc<Channel>, shared: Weak<Shared>) -> Self {
+        let mut clock = tokio::time::interval(PATIENCE);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            incoming: std::mem::take(&mut lease.incoming),
+            lease,
+            channel,
+            shared,
+            writing: BytesMut::new(),
+            row_left: 0,
+            clock,
+        }
+    }
+
+    /// Runs until the connection breaks, or goes back to the pool.
+    pub(super) async fn run(mut self) {
+        let ended = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let Some(shared) = self.shared.upgrade() else { return };
+        match ended {
+            Ok(()) => {
+                self.channel.lock().give_back(&mut self.lease);
+            }
+            Err(error) => {
+                self.lease.poison();
+                let again = self.abandon(&Arc::new(error));
+                shared.closed(&self.channel, again);
+            }
+        }
+    }
+
+    /// Ends when the connection is to go back to the pool, clean.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ServerError>> {
+        loop {
+            let wrote = self.poll_write(cx)?;
+            let read = self.poll_read(cx)?;
+            if wrote || read {
+                continue;
+            }
+            self.watch_the_clock(cx);
+            let mut state = self.channel.lock();
+            if self.writing.is_empty() && !state.outgoing.is_empty() {
+                continue;
+            }
+            match &mut state.driver {
+                Some(known) => known.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+            let idle = state.is_idle() && self.writing.is_empty() && self.incoming.is_empty();
+            drop(state);
+            if idle && self.shared.upgrade().is_none_or(|shared| shared.retire(&self.channel)) {
+                return Poll::Ready(Ok(()));
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Writes what is to be written; whether something was.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, ServerError> {
+        if self.writing.is_empty() {
+            std::mem::swap(&mut self.writing, &mut self.channel.lock().outgoing);
+        }
+        if self.writing.is_empty() {
+            return Ok(false);
+        }
+        match Pin::new(&mut self.lease.stream).poll_write(cx, &self.writing) {
+            Poll::Ready(Ok(0)) => Err(self.broken(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(written)) => {
+                self.writing.advance(written);
+                Ok(true)
+            }
+            Poll::Ready(Err(source)) => Err(self.broken(source)),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Reads and hands out; whether something came.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Result<bool, ServerError> {
+        if self.is_blocked(cx) {
+            return Ok(false);
+        }
+        self.incoming.reserve(READ_SIZE);
+        let read = {
+            let mut read = pin!(tokio::io::AsyncReadExt::read_buf(&mut self.lease.stream, &mut self.incoming));
+            read.as_mut().poll(cx)
+        };
+        match read {
+            Poll::Ready(Ok(0)) => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Ok(_)) => {
+                self.hand_out()?;
+                Ok(true)
+            }
+            Poll::Ready(Err(source)) => Err(self.broken(source)),
+            Poll::Pending => Ok(false),
+        }
+    }
+
+    /// Whether the owner of the answer that is arriving has too much of it unread. Those behind it needn't wait for it.
+    fn is_blocked(&self, cx: &Context<'_>) -> bool {
+        let mut state = self.channel.lock();
+        let answer = match state.awaited.front().map(|awaited| &awaited.whose) {
+            Some(Whose::Client(_, answer) | Whose::Cancelled(answer)) => answer.clone(),
+            _ => return false,
+        };
+        if !answer.is_full(cx) {
+            return false;
+        }
+        state.held = true;
+        let again = state.evict();
+        drop(state);
+        self.send_again(again);
+        true
+    }
+
+    /// Takes those behind a slow batch elsewhere.
+    fn watch_the_clock(&mut self, cx: &mut Context<'_>) {
+        if self.channel.lock().awaited.len() < 2 || self.clock.poll_tick(cx).is_pending() {
+            return;
+        }
+        // Registers for the next tick.
+        let _ = self.clock.poll_tick(cx);
+        let mut state = self.channel.lock();
+        if state.since.elapsed() < PATIENCE {
+            return;
+        }
+        state.held = true;
+        let again = state.evict();
+        drop(state);
+        self.send_again(again);
+    }
+
+    fn send_again(&self, again: Batches) {
+        if let (false, Some(shared)) = (again.is_empty(), self.shared.upgrade()) {
+            shared.room(again);
+        }
+    }
+
+    /// Cuts what has come at ReadyForQuery and gives each owner its own.
+    fn hand_out(&mut self) -> Result<(), ServerError> {
+        let channel = self.channel.clone();
+        let mut state = channel.lock();
+        let mut again = Batches::new();
+        loop {
+            let (mut end, mut ready) = (self.row_left.min(self.incoming.len()), None);
+            // Noted only when what has been looked at is handed over.
+            let mut row_left = self.row_left - end;
+            while row_left == 0 {
+                let here = &self.incoming[end..];
+                let peeked = frame::peek(here, i32::MAX as usize).map_err(|error| ServerError::frame(&self.lease.server, error))?;
+                let Some((tag, len)) = peeked else { break };
+                if here.len() < len {
+                    if tag == reply::tag::DATA_ROW && end + here.len() >= WHOLE {
+                        row_left = len - here.len();
+                        end += here.len();
+                    }
+                    break;
+                }
+                if !is_quiet(tag) {
+                    let message = &here[..len];
+                    match inspect(&mut state, tag, message) {
+                        Inspected::Forward => {}
+                        Inspected::Skip => {
+                            // Before it there is nothing of this batch.
+                            self.incoming.advance(end + len);
+                            end = 0;
+                            continue;
+                        }
+                        Inspected::Ready(status) => {
+                            ready = Some(status);
+                            end += len;
+                            break;
+                        }
+                    }
+                }
+                end += len;
+            }
+            if ready.is_none() && end < WHOLE {
+                break;
+            }
+            self.row_left = row_left;
+            let arrived = self.incoming.split_to(end);
+            deliver(&mut state, &arrived, ready.is_some());
+            let Some(status) = ready else { break };
+            if status != TransactionStatus::Idle {
+                return Err(self.broken(io::Error::other("a read has left a transaction open")));
+            }
+            again.extend(finish(&mut state));
+        }
+        let has_room = state.awaited.len() < super::DEPTH / 2 && !state.held;
+        drop(state);
+        if let Some(shared) = self.shared.upgrade()
+            && (!again.is_empty() || has_room && shared.has_waiting())
+        {
+            shared.room(again);
+        }
+        Ok(())
+    }
+
+    /// What becomes of the batches under way when the connection breaks: those of whose answers nothing was handed over are sent again.
+    fn abandon(&self, error: &Arc<ServerError>) -> Batches {
+        let mut state = self.channel.lock();
+        state.closed = true;
+        let mut again = Batches::new();
+        for awaited in std::mem::take(&mut state.awaited) {
+            match awaited.whose {
+                Whose::Client(mut request, answer) if !awaited.delivered && request.attempts < MAX_ATTEMPTS => {
+                    request.attempts += 1;
+                    again.push((request, answer));
+                }
+                Whose::Client(_, answer) | Whose::Cancelled(answer) => answer.fail(error.clone()),
+                Whose::Nobody | Whose::Settings => {}
+            }
+        }
+        if let Some((_, answer)) = state.next.take() {
+            answer.fail(error.clone());
+        }
+        again
+    }
+
+    fn broken(&self, source: io::Error) -> ServerError {
+        ServerError::Io {
+            server: self.lease.server.clone(),
+            source,
+        }
+    }
+}
+
+/// Messages of which nothing needs to be known.
+fn is_quiet(tag: u8) -> bool {
+    matches!(
+        tag,
+        reply::tag::DATA_ROW | reply::tag::ROW_DESCRIPTION | reply::tag::BIND_COMPLETE | reply::tag::COMMAND_COMPLETE | reply::tag::NO_DATA
+    )
+}
+
+enum Inspected {
+    Forward,
+    Skip,
+    Ready(TransactionStatus),
+}
+
+fn inspect(state: &mut State, tag: u8, message: &[u8]) -> Inspected {
+    let cancelled = state.cancelled;
+    let Some(awaited) = state.awaited.front_mut() else {
+        // A notice or a setting that comes by itself: nobody's.
+        return Inspected::Skip;
+    };
+    match tag {
+        reply::tag::PARSE_COMPLETE | reply::tag::CLOSE_COMPLETE if awaited.skip > 0 => {
+            awaited.skip -= 1;
+            Inspected::Skip
+        }
+        reply::tag::READY_FOR_QUERY => Inspected::Ready(TransactionStatus::from_byte(message.last().copied().unwrap_or_default())),
+        reply::tag::ERROR_RESPONSE => {
+            awaited.failed = true;
+            let parse_failed = awaited.skip > 0;
+            let error = PgError::read(&message[frame::HEADER_LEN..]);
+            let mut outdated = None;
+            if let Whose::Client(request, _) = &awaited.whose {
+                let late_cancel = cancelled && error.code() == "57014" && !error.message().contains("timeout");
+                let named = request.named.as_ref().filter(|_| parse_failed || is_about_statement(&error));
+                outdated = named.map(|named| named.name.clone());
+                let mendable = late_cancel || (outdated.is_some() && !parse_failed);
+                awaited.repeat = mendable && !awaited.delivered && request.attempts < MAX_ATTEMPTS;
+            } else if matches!(awaited.whose, Whose::Settings)
+                && let Some((_, answer)) = state.next.take()
+            {
+                answer.fail(Arc::new(ServerError::Postgres(error)));
+            }
+            if let Some(name) = outdated {
+                state.unprepare(&name);
+            }
+            Inspected::Forward
+        }
+        _ => Inspected::Forward,
+    }
+}
+
+/// Whether a statement that this connection was thought to have is missing, or outdated (`RevalidateCachedQuery`).
+fn is_about_statement(error: &PgError) -> bool {
+    error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"))
+}
+
+fn deliver(state: &mut State, bytes: &[u8], complete: bool) {
+    let Some(awaited) = state.awaited.front_mut() else { return };
+    awaited.size += bytes.len();
+    if awaited.repeat {
+        return;
+    }
+    if let Whose::Client(_, answer) | Whose::Cancelled(answer) = &awaited.whose
+        && !bytes.is_empty()
+    {
+        answer.deliver(bytes);
+        awaited.delivered = true;
+        if !complete {
+            answer.wake();
+        }
+    }
+}
+
+/// The first batch is answered. What is to be sent again.
+fn finish(state: &mut State) -> Option<(Request, Arc<Answer>)> {
+    let awaited = state.awaited.pop_front()?;
+    let took = state.since.elapsed();
+    state.since = Instant::now();
+    if state.awaited.is_empty() {
+        state.held = false;
+    }
+    match awaited.whose {
+        Whose::Client(mut request, answer) if awaited.repeat => {
+            request.attempts += 1;
+            return Some((request, answer));
+        }
+        Whose::Client(_, answer) | Whose::Cancelled(answer) => answer.finish(awaited.failed, took, awaited.size),
+        Whose::Nobody => {}
+        Whose::Settings => {
+            if let Some((request, answer)) = state.next.take() {
+                state.settings = request.settings.clone();
+                state.write(request, answer);
+            }
+        }
+    }
+    None
+}

@@ -1,0 +1,255 @@
+//! Server connections that many clients share at the same time.
+//!
+//! In transaction pooling a server connection is idle for a round trip between two clients. Here the next client's batch is written before the
+//! previous answer is back; the answers, which arrive in order, are cut at ReadyForQuery and handed to their owners.
+//!
+//! - [`Request`]: one batch of messages that ends in Query or Sync, is a transaction of its own, only reads, and can be repeated.
+//! - [`Answer`]: where the batch's answer arrives.
+//! - `channel`: one shared connection: what is written to it, what is awaited from it.
+//! - `driver`: the task that moves a channel's bytes.
+//! - [`Multiplexer`]: chooses the channel, opens and closes channels.
+//!
+//! What keeps one client's statement from another's trouble:
+//!
+//! - Batches are written only behind batches that are known to be quick ([`Request::is_quick`]). Any other has its channel to itself.
+//! - A batch that turns out to be slow, or whose client doesn't read its answer, loses those behind it: they are read-only, and are sent again
+//!   elsewhere.
+//! - A cancel that arrives late and hits a neighbour, or a connection that breaks, makes the neighbours' batches be sent again.
+
+mod answer;
+mod channel;
+mod driver;
+mod request;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+pub use answer::{Answer, Part};
+use channel::Channel;
+pub use request::{Named, Request};
+
+use crate::Pool;
+
+/// How many batches may be under way on one connection.
+const DEPTH: usize = 32;
+/// How often a batch is sent again because of what its neighbours did.
+const MAX_ATTEMPTS: u8 = 4;
+
+/// The shared connections of one pool.
+#[derive(Debug, Clone)]
+pub struct Multiplexer {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    pool: Pool,
+    /// How many connections are kept open, and how many there may be while some of them are taken by slow batches.
+    wanted: usize,
+    most: usize,
+    state: Mutex<State>,
+    /// How many wait, to be looked at without the lock.
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    channels: Vec<Arc<Channel>>,
+    /// Connections that are being opened.
+    opening: usize,
+    /// Batches for which there is no place now, first come, first served.
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    request: Request,
+    answer: Arc<Answer>,
+    since: Instant,
+}
+
+impl Multiplexer {
+    /// Shares connections of this pool: `wanted` of them as a rule. `None` when the pool has no connection to spare: transactions need some.
+    #[must_use]
+    pub fn new(pool: Pool, wanted: usize) -> Option<Self> {
+        let most = (pool.size() as usize).saturating_sub(1);
+        let wanted = wanted.min(most);
+        (wanted > 0).then(|| Self {
+            shared: Arc::new(Shared {
+                pool,
+                wanted,
+                most,
+                state: Mutex::default(),
+                waiting: AtomicUsize::new(0),
+            }),
+        })
+    }
+
+    /// Sends a batch. `None` when no connection can take it soon: one of the pool is to be borrowed instead.
+    #[must_use]
+    pub fn submit(&self, request: Request) -> Option<Arc<Answer>> {
+        let mut state = self.shared.lock();
+        let answer = Arc::new(Answer::default());
+        if !request.is_quick && state.channels.len() + state.opening >= self.shared.wanted {
+            // Nothing is known of it: it must not wait behind others nor others behind it.
+            let channel = state.channels.iter().find(|channel| channel.is_idle())?;
+            return channel.push(request, answer.clone()).is_none().then_some(answer);
+        }
+        self.shared.place(&mut state, request, answer.clone());
+        Some(answer)
+    }
+}
+
+impl State {
+    /// Gives a batch to the least loaded connection that can take it; gives it back when none can.
+    fn give(&self, mut request: Request, answer: &Arc<Answer>) -> Option<Request> {
+        for _ in 0..self.channels.len() {
+            let loads = self
+                .channels
+                .iter()
+                .filter_map(|channel| Some((channel.load(&request.settings)?, channel)));
+            let Some((_, channel)) = loads.min_by_key(|(load, _)| *load) else {
+                break;
+            };
+            request = channel.push(request, answer.clone())?;
+        }
+        Some(request)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives a batch to a connection, or lets it wait for one.
+    fn place(self: &Arc<Self>, state: &mut State, request: Request, answer: Arc<Answer>) {
+        // Those that wait already come first.
+        let refused = if state.waiting.is_empty() {
+            state.give(request, &answer)
+        } else {
+            Some(request)
+        };
+        let Some(request) = refused else { return };
+        self.wait(state, request, answer);
+        self.open_if_needed(state);
+    }
+
+    fn wait(self: &Arc<Self>, state: &mut State, request: Request, answer: Arc<Answer>) {
+        if state.waiting.is_empty() {
+            self.watch_deadlines();
+        }
+        state.waiting.push_back(Waiting {
+            request,
+            answer,
+            since: Instant::now(),
+        });
+        self.waiting.store(state.waiting.len(), Ordering::Relaxed);
+    }
+
+    /// Ends waits that are too long, for as long as there are any.
+    fn watch_deadlines(self: &Arc<Self>) {
+        let shared = Arc::downgrade(self);
+        let patience = self.pool.acquire_timeout();
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(patience / 4).await;
+                let Some(shared) = shared.upgrade() else { return };
+                let mut state = shared.lock();
+                while state.waiting.front().is_some_and(|first| first.since.elapsed() >= patience) {
+                    if let Some(late) = state.waiting.pop_front() {
+                        late.answer.fail(Arc::new(shared.pool.timeout()));
+                    }
+                }
+                shared.waiting.store(state.waiting.len(), Ordering::Relaxed);
+                if state.waiting.is_empty() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Opens a connection for those that wait, unless enough usable ones are there, which will come to them.
+    fn open_if_needed(self: &Arc<Self>, state: &mut State) {
+        let usable = state.channels.iter().filter(|channel| !channel.is_held()).count();
+        let total = state.channels.len() + state.opening;
+        if state.waiting.is_empty() || usable + state.opening >= self.wanted || total >= self.most {
+            return;
+        }
+        state.opening += 1;
+        let shared = self.clone();
+        tokio::spawn(async move {
+            let opened = shared.pool.acquire().await;
+            let mut state = shared.lock();
+            state.opening -= 1;
+            match opened {
+                Ok(lease) => {
+                    let channel = Channel::start(lease, Arc::downgrade(&shared));
+                    state.channels.push(channel);
+                    shared.serve_waiting(&mut state);
+                }
+                Err(error) if state.channels.is_empty() => {
+                    let error = Arc::new(error);
+                    for waiting in state.waiting.drain(..) {
+                        waiting.answer.fail(error.clone());
+                    }
+                }
+                // The others will serve those that wait.
+                Err(error) => tracing::warn!(%error, "can't open another shared server connection"),
+            }
+        });
+    }
+
+    /// Gives out what waits.
+    fn serve_waiting(self: &Arc<Self>, state: &mut State) {
+        while let Some(Waiting { request, answer, since }) = state.waiting.pop_front() {
+            if let Some(request) = state.give(request, &answer) {
+                state.waiting.push_front(Waiting { request, answer, since });
+                break;
+            }
+        }
+        self.waiting.store(state.waiting.len(), Ordering::Relaxed);
+        self.open_if_needed(state);
+    }
+
+    /// A connection has room again, or has lost its batches: `again` are to be sent anew.
+    fn room(self: &Arc<Self>, again: Vec<(Request, Arc<Answer>)>) {
+        let mut state = self.lock();
+        if state.waiting.is_empty() && !again.is_empty() {
+            self.watch_deadlines();
+        }
+        // They were first once.
+        for (request, answer) in again.into_iter().rev() {
+            state.waiting.push_front(Waiting {
+                request,
+                answer,
+                since: Instant::now(),
+            });
+        }
+        if !state.waiting.is_empty() {
+            self.serve_waiting(&mut state);
+        }
+    }
+
+    /// Whether a connection that has nothing to do should go back to the pool: there are more than wanted.
+    fn retire(&self, channel: &Arc<Channel>) -> bool {
+        let mut state = self.lock();
+        if state.channels.len() <= self.wanted || !state.waiting.is_empty() || !channel.close_if_idle() {
+            return false;
+        }
+        state.channels.retain(|each| !Arc::ptr_eq(each, channel));
+        true
+    }
+
+    fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    /// A connection has ended.
+    fn closed(self: &Arc<Self>, channel: &Arc<Channel>, again: Vec<(Request, Arc<Answer>)>) {
+        self.lock().channels.retain(|each| !Arc::ptr_eq(each, channel));
+        self.room(again);
+    }
+}
