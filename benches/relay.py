@@ -22,8 +22,8 @@ DIRECT = os.environ["BENCH_POSTGRES"]
 BOUNCER = os.environ["BENCH_PGBOUNCER"]
 FLYWHEEL = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release/flywheel"
 QUICK = "--quick" in sys.argv
-SECONDS = 2 if QUICK else 5
-ROUNDS = 1 if QUICK else 3
+SECONDS = 2 if QUICK else int(os.environ.get("BENCH_SECONDS", "5"))
+ROUNDS = 1 if QUICK else int(os.environ.get("BENCH_ROUNDS", "3"))
 CLIENTS = [1, 8, 32] if QUICK else [1, 8, 32, 128, 1000]
 THREADS = 2
 

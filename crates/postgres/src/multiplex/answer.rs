@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
+use flywheel_wire::{PgError, sqlstate};
+
 use super::channel::Channel;
 use crate::ServerError;
 
@@ -49,6 +51,12 @@ pub enum Part {
         /// Its bytes.
         size: usize,
     },
+}
+
+/// As PostgreSQL says it.
+pub(super) fn cancelled() -> Arc<ServerError> {
+    let error = PgError::error(sqlstate::QUERY_CANCELED, "canceling statement due to user request");
+    Arc::new(ServerError::Postgres(error))
 }
 
 impl Answer {
@@ -109,8 +117,10 @@ impl Answer {
     /// Cancels the batch, and it alone.
     pub async fn cancel(self: &Arc<Self>) {
         let channel = self.lock().channel.clone();
-        if let Some(channel) = channel {
-            channel.cancel(self).await;
+        match channel {
+            Some(channel) => channel.cancel(self).await,
+            // It waits for a connection still.
+            None => self.fail(cancelled()),
         }
     }
 

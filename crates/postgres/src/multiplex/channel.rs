@@ -7,12 +7,11 @@ use std::task::Waker;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use flywheel_wire::{PgError, sqlstate};
 use postgres_protocol::message::frontend;
 
 use super::driver::Driver;
 use super::{Answer, DEPTH, Request, Shared};
-use crate::{CancelKey, Lease, ServerError, Settings};
+use crate::{CancelKey, Lease, Settings};
 
 /// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
 const MAX_PREPARED: usize = 1000;
@@ -37,6 +36,8 @@ pub(super) struct State {
     prepared: HashSet<Arc<str>>,
     /// Nothing is written behind what is under way.
     pub(super) held: bool,
+    /// Cancel requests that are under way: their signals must not reach another user of the connection.
+    pub(super) cancelling: usize,
     /// A cancel request was sent to this connection's server process: its signal may hit a neighbour.
     pub(super) cancelled: bool,
     /// Since when the server can be at the first of `awaited`.
@@ -83,6 +84,7 @@ impl Channel {
                 next: None,
                 prepared: lease.prepared.drain().map(Arc::from).collect(),
                 held: false,
+                cancelling: 0,
                 cancelled: false,
                 since: Instant::now(),
                 driver: None,
@@ -112,6 +114,12 @@ impl Channel {
 
     pub(super) fn is_idle(&self) -> bool {
         self.lock().is_idle()
+    }
+
+    /// Whether it takes batches with these settings, now or when it has room.
+    pub(super) fn serves(&self, settings: &Arc<Settings>) -> bool {
+        let state = self.lock();
+        !state.closed && (state.has(settings) || state.is_idle())
     }
 
     /// Closes it for new batches when it has none.
@@ -163,16 +171,23 @@ impl Channel {
             } else {
                 state.awaited[0].whose = Whose::Cancelled(answer.clone());
                 state.cancelled = true;
+                state.cancelling += 1;
             }
             position == 0
         };
         if !at_first {
-            let error = PgError::error(sqlstate::QUERY_CANCELED, "canceling statement due to user request");
-            answer.fail(Arc::new(ServerError::Postgres(error)));
-        } else if let Some(key) = &self.cancel_key
+            answer.fail(super::answer::cancelled());
+            return;
+        }
+        if let Some(key) = &self.cancel_key
             && let Err(error) = crate::cancel(key).await
         {
             tracing::warn!(%error, "cancel request could not be passed on");
+        }
+        let mut state = self.lock();
+        state.cancelling -= 1;
+        if let Some(driver) = state.driver.take() {
+            driver.wake();
         }
     }
 }
@@ -183,7 +198,7 @@ impl State {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.is_open() && self.awaited.is_empty() && self.outgoing.is_empty()
+        self.is_open() && self.awaited.is_empty() && self.outgoing.is_empty() && self.cancelling == 0
     }
 
     /// What the connection has on it, for its next user.

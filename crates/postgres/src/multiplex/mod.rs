@@ -61,6 +61,8 @@ struct State {
     opening: usize,
     /// Batches for which there is no place now, first come, first served.
     waiting: VecDeque<Waiting>,
+    /// Somebody looks after those that wait too long.
+    watched: bool,
 }
 
 #[derive(Debug)]
@@ -96,6 +98,11 @@ impl Multiplexer {
             // Nothing is known of it: it must not wait behind others nor others behind it.
             let channel = state.channels.iter().find(|channel| channel.is_idle())?;
             return channel.push(request, answer.clone()).is_none().then_some(answer);
+        }
+        // Where others' settings keep every connection busy, changing one to and fro would cost more than it gives.
+        let is_foreign = |channel: &Arc<Channel>| !channel.serves(&request.settings);
+        if state.channels.len() >= self.shared.wanted && state.channels.iter().all(is_foreign) {
+            return None;
         }
         self.shared.place(&mut state, request, answer.clone());
         Some(answer)
@@ -138,9 +145,7 @@ impl Shared {
     }
 
     fn wait(self: &Arc<Self>, state: &mut State, request: Request, answer: Arc<Answer>) {
-        if state.waiting.is_empty() {
-            self.watch_deadlines();
-        }
+        self.watch_deadlines(state);
         state.waiting.push_back(Waiting {
             request,
             answer,
@@ -150,7 +155,10 @@ impl Shared {
     }
 
     /// Ends waits that are too long, for as long as there are any.
-    fn watch_deadlines(self: &Arc<Self>) {
+    fn watch_deadlines(self: &Arc<Self>, state: &mut State) {
+        if std::mem::replace(&mut state.watched, true) {
+            return;
+        }
         let shared = Arc::downgrade(self);
         let patience = self.pool.acquire_timeout();
         tokio::spawn(async move {
@@ -165,6 +173,7 @@ impl Shared {
                 }
                 shared.waiting.store(state.waiting.len(), Ordering::Relaxed);
                 if state.waiting.is_empty() {
+                    state.watched = false;
                     return;
                 }
             }
@@ -217,8 +226,8 @@ impl Shared {
     /// A connection has room again, or has lost its batches: `again` are to be sent anew.
     fn room(self: &Arc<Self>, again: Vec<(Request, Arc<Answer>)>) {
         let mut state = self.lock();
-        if state.waiting.is_empty() && !again.is_empty() {
-            self.watch_deadlines();
+        if !again.is_empty() {
+            self.watch_deadlines(&mut state);
         }
         // They were first once.
         for (request, answer) in again.into_iter().rev() {
