@@ -136,7 +136,9 @@ def main():
 
         for mode in ["simple", "extended", "prepared"]:
             for clients in CLIENTS:
-                row(f"`pgbench -S -M {mode}`", clients, both if mode == "prepared" else all_three, "--select-only", "--protocol", mode)
+                # PgBouncer 1.18 doesn't come through the logins of a thousand clients at once here.
+                targets = both if mode == "prepared" or clients >= 1000 else all_three
+                row(f"`pgbench -S -M {mode}`", clients, targets, "--select-only", "--protocol", mode)
         for clients in [1, 8]:
             row("10,000 rows of 100 bytes", clients, all_three, "--file", large)
         for clients in [8, 32]:
