@@ -159,7 +159,12 @@ impl Session {
                 }
             }
             End::Fatal(error) => {
-                tracing::info!(user = self.user, %error, "session ended");
+                // A shutdown ends all of them: that is one event, told once.
+                if error.code() == sqlstate::ADMIN_SHUTDOWN.0 {
+                    tracing::debug!(user = self.user, %error, "session ended");
+                } else {
+                    tracing::info!(user = self.user, %error, "session ended");
+                }
                 self.client.close_with(&error).await;
             }
         }
