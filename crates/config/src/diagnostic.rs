@@ -2,8 +2,9 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::string::FromUtf8Error;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceSpan};
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,8 +38,6 @@ pub struct Report {
 impl Report {
     pub(crate) fn new(name: &str, text: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
-        // The first thing that is wrong with a value is its cause.
-        diagnostics.dedup_by(|later, earlier| later.span == earlier.span && !later.span.is_empty());
         diagnostics.dedup();
         Self {
             name: name.to_owned(),
@@ -52,6 +51,12 @@ impl Report {
         Self::new(name, "", vec![Diagnostic::new(0..0, format!("can't read the file: {error}"), help)])
     }
 
+    pub(crate) fn not_utf8(name: &str, error: &FromUtf8Error) -> Self {
+        let at = error.utf8_error().valid_up_to();
+        let mistake = Diagnostic::new(at..at, "these bytes aren't UTF-8", "save the file as UTF-8");
+        Self::new(name, &String::from_utf8_lossy(error.as_bytes()), vec![mistake])
+    }
+
     /// The mistakes.
     #[must_use]
     pub fn diagnostics(&self) -> &[Diagnostic] {
@@ -62,8 +67,7 @@ impl Report {
     #[must_use]
     pub fn position(&self, diagnostic: &Diagnostic) -> (usize, usize) {
         let before = &self.text[..floor_boundary(&self.text, diagnostic.span.start)];
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        (before.matches('\n').count() + 1, characters_in_last_line(before) + 1)
     }
 
     /// The report for a terminal, with colours or without.
@@ -84,9 +88,12 @@ impl Report {
             out.push_str(&format!("{}:{line}:{column}: {}\n", self.name, diagnostic.message));
             let shown = Shown {
                 diagnostic,
-                source: NamedSource::new(&self.name, self.text.clone()),
+                source: Source {
+                    name: &self.name,
+                    text: &self.text,
+                },
             };
-            // The message stands above already; what is wanted is the line with its mark, and the help.
+            // The first line is for editors and grep; this one repeats it above the file's line with its mark, and the help.
             if handler.render_report(&mut out, &shown).is_err() {
                 out.push_str(&format!("  help: {}\n", diagnostic.help));
             }
@@ -111,11 +118,37 @@ fn floor_boundary(text: &str, at: usize) -> usize {
     (0..=at).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0)
 }
 
+fn characters_in_last_line(text: &str) -> usize {
+    text[text.rfind('\n').map_or(0, |newline| newline + 1)..].chars().count()
+}
+
+/// The file as miette reads it. Its own columns are bytes; ours are characters.
+#[derive(Debug)]
+struct Source<'d> {
+    name: &'d str,
+    text: &'d str,
+}
+
+impl SourceCode for Source<'_> {
+    fn read_span<'a>(&'a self, span: &SourceSpan, before: usize, after: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let found = self.text.read_span(span, before, after)?;
+        let column = characters_in_last_line(&self.text[..floor_boundary(self.text, found.span().offset())]);
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.to_owned(),
+            found.data(),
+            *found.span(),
+            found.line(),
+            column,
+            found.line_count(),
+        )))
+    }
+}
+
 /// A diagnostic as miette shows it.
 #[derive(Debug)]
 struct Shown<'d> {
     diagnostic: &'d Diagnostic,
-    source: NamedSource<String>,
+    source: Source<'d>,
 }
 
 impl fmt::Display for Shown<'_> {
@@ -131,8 +164,8 @@ impl miette::Diagnostic for Shown<'_> {
         Some(Box::new(&self.diagnostic.help))
     }
 
-    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        (!self.source.inner().is_empty()).then_some(&self.source)
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        (!self.source.text.is_empty()).then_some(&self.source)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

@@ -1,4 +1,6 @@
 //! The file's shape: what serde reads and what the JSON schema says.
+//!
+//! An entry that has lost a key it needs, since that had a mistake, is `None` to serde. In a file without mistakes there is none.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +12,10 @@ use serde::Deserialize;
 #[serde(deny_unknown_fields)]
 pub struct File {
     /// The address that clients connect to. Default: 127.0.0.1:6432.
+    #[schemars(example = "127.0.0.1:6432")]
     pub listen: Option<String>,
     /// The database's name to clients. Default: the name in the PostgreSQL store's url; `flywheel` for the embedded one.
+    #[schemars(length(min = 1))]
     pub database: Option<String>,
     /// How clients log in. Default: scram-sha-256.
     pub auth: Option<Auth>,
@@ -22,15 +26,19 @@ pub struct File {
     pub limits: Option<Limits>,
     /// Who may log in. Without any, `auth = "trust"` lets everybody in.
     #[serde(default)]
-    pub users: Vec<User>,
+    #[schemars(with = "Vec<User>")]
+    pub users: Vec<Option<User>>,
     /// Where rows live, by a name of your choice. Exactly one is PostgreSQL.
-    pub stores: BTreeMap<String, Store>,
+    #[schemars(with = "BTreeMap<String, Store>")]
+    pub stores: BTreeMap<String, Option<Store>>,
     /// Tables whose rows live outside PostgreSQL.
     #[serde(default)]
-    pub tables: Vec<Table>,
+    #[schemars(with = "Vec<Table>")]
+    pub tables: Vec<Option<Table>>,
     /// Where statements on PostgreSQL's own tables go: the first route that matches decides, the primary is the default.
     #[serde(default)]
-    pub routes: Vec<Route>,
+    #[schemars(with = "Vec<Route>")]
+    pub routes: Vec<Option<Route>>,
 }
 
 /// How clients log in.
@@ -51,9 +59,10 @@ pub struct Limits {
     /// How many rows of one store table a statement may read; past it the statement is refused. Default: 10000.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub max_fetch_rows: Option<u32>,
-    /// The longest message a client may send, such as "64MB" or a number of bytes. Default: 64MB.
+    /// The longest message a client may send, such as "64MB" or a number of bytes: from 10000 to less than 1GB. Default: 64MB.
     pub max_message_size: Option<Size>,
     /// How long a client may take to log in, such as "10s". Default: 10s.
+    #[schemars(example = "10s")]
     pub login_timeout: Option<String>,
 }
 
@@ -82,6 +91,7 @@ pub enum SecretSource {
 #[serde(deny_unknown_fields)]
 pub struct SecretFile {
     /// The file, relative to the configuration file.
+    #[schemars(length(min = 1))]
     pub file: String,
 }
 
@@ -90,6 +100,7 @@ pub struct SecretFile {
 #[serde(deny_unknown_fields)]
 pub struct User {
     /// The user's name.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// The password, or its verifier as PostgreSQL keeps it (SCRAM-SHA-256$…).
     pub password: Option<SecretSource>,
@@ -106,7 +117,8 @@ pub enum Store {
         url: SecretSource,
         /// Replicas to which routes can send reads, by their urls.
         #[serde(default)]
-        replicas: Vec<SecretSource>,
+        #[schemars(with = "Vec<SecretSource>")]
+        replicas: Vec<Option<SecretSource>>,
         /// How many connections to each server at most. Default: 10.
         #[schemars(range(min = 1, max = 10_000))]
         pool_size: Option<u32>,
@@ -115,16 +127,20 @@ pub enum Store {
         #[schemars(range(min = 0, max = 10_000))]
         shared_connections: Option<u32>,
         /// How long a statement may wait for a free connection, such as "5s". Default: 5s.
+        #[schemars(example = "5s")]
         acquire_timeout: Option<String>,
         /// How long a connection and its login may take, such as "5s". Default: 5s.
+        #[schemars(example = "5s")]
         connect_timeout: Option<String>,
     },
     /// Amazon DynamoDB.
     #[serde(rename = "dynamodb")]
     DynamoDb {
         /// The AWS region. Default: what the AWS SDK finds in its environment.
+        #[schemars(length(min = 1))]
         region: Option<String>,
         /// Another endpoint than AWS' own, such as http://127.0.0.1:8000 for DynamoDB Local.
+        #[schemars(example = "http://127.0.0.1:8000")]
         endpoint: Option<String>,
         /// Put before the name of every table in DynamoDB. Default: nothing.
         table_prefix: Option<String>,
@@ -135,6 +151,7 @@ pub enum Store {
         /// Whether reads see every write before them, at twice the price. Default: true.
         consistent_read: Option<bool>,
         /// How long one request may take, retries included, such as "5s". Default: 5s.
+        #[schemars(example = "5s")]
         timeout: Option<String>,
     },
     /// Redis 6.2 or later.
@@ -145,24 +162,28 @@ pub enum Store {
         /// Put before every key. Default: nothing.
         key_prefix: Option<String>,
         /// How long one request may take, such as "1s". Default: 1s.
+        #[schemars(example = "5s")]
         timeout: Option<String>,
     },
     /// A store in Flywheel's own memory, for trying out and for tests.
     #[serde(rename = "memory")]
     Memory {
         /// A file that keeps the rows from one run to the next. Default: none, the rows are gone at the end.
+        #[schemars(length(min = 1))]
         snapshot: Option<String>,
     },
     /// A PostgreSQL inside Flywheel, for trying out. It serves one connection at a time.
     #[serde(rename = "embedded-postgres")]
     EmbeddedPostgres {
         /// The folder of its data. Default: a temporary one.
+        #[schemars(length(min = 1))]
         data: Option<String>,
     },
     /// A DynamoDB-compatible store inside Flywheel, for trying out.
     #[serde(rename = "embedded-dynamodb")]
     EmbeddedDynamoDb {
         /// The folder of its data. Default: memory.
+        #[schemars(length(min = 1))]
         data: Option<String>,
     },
 }
@@ -172,16 +193,21 @@ pub enum Store {
 #[serde(deny_unknown_fields)]
 pub struct Table {
     /// schema.table; the schema is public when left out.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// The store's name.
+    #[schemars(length(min = 1))]
     pub store: String,
-    /// How its rows lie in Redis or memory. Default: hash.
+    /// For Redis and memory: how its rows lie. Default: hash.
     pub layout: Option<LayoutName>,
     /// For layout sorted_set: the column that is the score.
+    #[schemars(length(min = 1))]
     pub score: Option<String>,
-    /// A timestamptz column after which a row is gone.
+    /// A timestamptz column after which a row is gone. Not for layout sorted_set.
+    #[schemars(length(min = 1))]
     pub expires_at: Option<String>,
     /// The table's name in the store. Default: schema.table.
+    #[schemars(length(min = 1))]
     pub physical_name: Option<String>,
     /// Whether a statement without a condition on the key may read the whole table, up to max_fetch_rows. Default: true for the
     /// embedded stores and memory, false for DynamoDB and Redis, which read (and DynamoDB bills) far more than the rows.
@@ -192,7 +218,7 @@ pub struct Table {
     pub consistent_read: Option<bool>,
 }
 
-/// How rows lie in Redis.
+/// How rows lie in Redis and memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LayoutName {
@@ -208,7 +234,7 @@ pub enum LayoutName {
 pub struct Route {
     /// Which statements; all of these must hold.
     pub when: When,
-    /// The PostgreSQL store's name, or that name with .replicas.
+    /// The PostgreSQL store's name, or that name with .replicas. What may write goes to the primary all the same.
     pub to: String,
 }
 
@@ -217,11 +243,13 @@ pub struct Route {
 #[serde(deny_unknown_fields)]
 pub struct When {
     /// Those of this user.
+    #[schemars(length(min = 1))]
     pub user: Option<String>,
     /// Those that only read, or those that may write.
     pub kind: Option<KindName>,
-    /// Those that name no other tables than these.
-    pub tables: Option<Vec<String>>,
+    /// Those that name no other tables than these, which are PostgreSQL's own.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub tables: Option<Vec<Option<String>>>,
 }
 
 /// What a statement does.

@@ -9,10 +9,12 @@
 mod config;
 mod diagnostic;
 pub mod file;
+mod near;
 mod resolve;
 mod shape;
 mod tree;
 
+use std::ops::Range;
 use std::path::Path;
 
 pub use config::{
@@ -30,9 +32,10 @@ pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 /// A report of every mistake in it, or that it can't be read.
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<Config, Report> {
     let name = path.display().to_string();
-    match std::fs::read_to_string(path) {
+    let bytes = std::fs::read(path).map_err(|error| Report::unreadable(&name, &error))?;
+    match String::from_utf8(bytes) {
         Ok(text) => read(&name, &text, path.parent().unwrap_or_else(|| Path::new(".")), environment),
-        Err(error) => Err(Report::unreadable(&name, &error)),
+        Err(error) => Err(Report::not_utf8(&name, &error)),
     }
 }
 
@@ -45,26 +48,22 @@ pub fn parse(name: &str, text: &str, environment: Environment<'_>) -> Result<Con
 }
 
 fn read(name: &str, text: &str, folder: &Path, environment: Environment<'_>) -> Result<Config, Report> {
+    // Editors don't count a byte order mark as a column.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut diagnostics = Vec::new();
     let config = tree::parse(text, environment, &mut diagnostics).and_then(|tree| {
-        let read = diagnostics.len();
-        shape::check(&tree, &schema(), &mut diagnostics);
-        // Mistakes of form don't hide those of meaning: what can be read without them is.
-        let mistaken: Vec<_> = diagnostics[read..].iter().map(|mistake| mistake.span.clone()).collect();
-        match serde_json::from_value::<file::File>(tree.without(&mistaken).to_json()) {
+        // Mistakes of one kind don't hide those of the next: what can be read without them is.
+        let mut found = Vec::new();
+        let mut sound = shape::check(&tree, &schema(), &mut found);
+        sound.entry("stores").or_insert_with(|| serde_json::json!({}));
+        add_own(&mut diagnostics, found, &tree.span);
+        match serde_json::from_value::<file::File>(sound.into()) {
             Ok(file) => {
-                let mut meant = Vec::new();
-                let config = resolve::resolve(file, &tree, folder, &mut meant);
-                // What lacks a key that was left out for its form isn't told twice.
-                let is_own = |mistake: &Diagnostic| {
-                    !mistaken
-                        .iter()
-                        .any(|inner| mistake.span.start < inner.start && inner.end <= mistake.span.end)
-                };
-                diagnostics.extend(meant.into_iter().filter(is_own));
+                let mut found = Vec::new();
+                let config = resolve::resolve(file, &tree, folder, &mut found);
+                add_own(&mut diagnostics, found, &tree.span);
                 config
             }
-            Err(_) if !mistaken.is_empty() => None,
             Err(error) => {
                 diagnostics.push(Diagnostic::new(0..0, error.to_string(), "`flywheel schema` prints what is allowed"));
                 None
@@ -75,6 +74,12 @@ fn read(name: &str, text: &str, folder: &Path, environment: Environment<'_>) -> 
         Some(config) if diagnostics.is_empty() => Ok(config),
         _ => Err(Report::new(name, text, diagnostics)),
     }
+}
+
+/// Adds the mistakes that don't come from another at the same value. The whole file is no such value.
+fn add_own(diagnostics: &mut Vec<Diagnostic>, mut found: Vec<Diagnostic>, whole: &Range<usize>) {
+    found.retain(|mistake| mistake.span == *whole || diagnostics.iter().all(|cause| cause.span != mistake.span));
+    diagnostics.append(&mut found);
 }
 
 /// The JSON schema of the file.

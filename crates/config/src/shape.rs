@@ -3,14 +3,20 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::Diagnostic;
+use crate::near::nearest;
 use crate::tree::{Entry, Node, NodeKind};
 
-/// Adds every mistake of shape to `diagnostics`.
-pub(crate) fn check(tree: &Node, schema: &Value, diagnostics: &mut Vec<Diagnostic>) {
-    Checker { root: schema, diagnostics }.node(tree, schema, "the file");
+/// What is right in a tree, for serde: without keys whose value has a mistake, and with null for such an item of an array or a map.
+/// Every mistake is added to `diagnostics`.
+pub(crate) fn check(tree: &Node, schema: &Value, diagnostics: &mut Vec<Diagnostic>) -> Map<String, Value> {
+    let mut checker = Checker { root: schema, diagnostics };
+    match &tree.kind {
+        NodeKind::Table(entries) => checker.entries(tree, entries, schema, "the file").0,
+        _ => Map::new(),
+    }
 }
 
 struct Checker<'a> {
@@ -19,37 +25,40 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn node(&mut self, node: &Node, schema: &'a Value, what: &str) {
+    /// What is right in a node; `None` when it can't be used at all.
+    fn node(&mut self, node: &Node, schema: &'a Value, what: &str) -> Option<Value> {
         let schema = self.follow(schema);
         if let Some(options) = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
             return self.one_of(node, options, what);
         }
-        if let Some(parts) = schema.get("allOf").and_then(Value::as_array) {
-            parts.iter().for_each(|part| self.node(node, part, what));
-            return;
-        }
         let allowed = types(schema);
         if !allowed.is_empty() && !allowed.iter().any(|name| is_type(node, name)) {
-            let wanted: Vec<_> = allowed.into_iter().filter(|name| *name != "null").map(in_toml).collect();
-            self.add(
-                &node.span,
-                format!("{what} is a {}", node.type_name()),
-                format!("{what} must be a {}", wanted.join(" or a ")),
-            );
-            return;
+            self.wrong_type(node, &[schema], what);
+            return None;
         }
         if let Some(values) = allowed_values(schema) {
-            self.value(node, &values, what);
+            return self.value(node, &values, what);
         }
-        self.number(node, schema, what);
         match &node.kind {
-            NodeKind::Table(entries) => self.table(node, entries, schema, what),
-            NodeKind::Array(items) => {
-                if let Some(schema) = schema.get("items") {
-                    items.iter().for_each(|item| self.node(item, schema, what));
-                }
+            NodeKind::Table(entries) => {
+                let (sound, is_whole) = self.entries(node, entries, schema, what);
+                is_whole.then_some(Value::Object(sound))
             }
-            _ => {}
+            NodeKind::Array(items) => {
+                let item = schema.get("items")?;
+                let what = format!("an entry of {what}");
+                Some(items.iter().map(|node| self.node(node, item, &what).unwrap_or_default()).collect())
+            }
+            NodeKind::Integer(number) => self.number(node, *number, schema, what),
+            NodeKind::String(text) if text.is_empty() && schema.get("minLength").is_some() => {
+                self.add(
+                    &node.span,
+                    format!("{what} is empty"),
+                    such_as("write it, or leave the key out", schema),
+                );
+                None
+            }
+            NodeKind::String(_) | NodeKind::Date(_) | NodeKind::Float(_) | NodeKind::Bool(_) => Some(node.to_json()),
         }
     }
 
@@ -61,7 +70,7 @@ impl<'a> Checker<'a> {
     }
 
     /// Among tables told apart by `kind`, the one that is named; among plain values, any; among types, the one that fits.
-    fn one_of(&mut self, node: &Node, options: &'a [Value], what: &str) {
+    fn one_of(&mut self, node: &Node, options: &'a [Value], what: &str) -> Option<Value> {
         let options: Vec<&Value> = options
             .iter()
             .map(|option| self.follow(option))
@@ -75,106 +84,145 @@ impl<'a> Checker<'a> {
         if constants.len() >= options.len() {
             return self.value(node, &constants, what);
         }
-        let kind_of = |option: &Value| option.pointer("/properties/kind/const").and_then(Value::as_str).map(str::to_owned);
-        let kinds: Vec<String> = options.iter().filter_map(|option| kind_of(option)).collect();
-        if !kinds.is_empty() {
-            let help = format!("`kind` is one of: {}", kinds.join(", "));
-            match node.at(&["kind"]) {
-                None => self.add(&node.span, format!("{what} has no `kind`"), help),
-                Some(Node {
-                    kind: NodeKind::String(kind),
-                    span,
-                }) => match options.iter().find(|option| kind_of(option).as_ref() == Some(kind)) {
-                    Some(option) => self.node(node, option, what),
-                    None => self.add(span, format!("unknown kind \"{kind}\""), help),
-                },
-                Some(other) => self.add(&other.span, "`kind` must be a string", help),
-            }
-            return;
+        if options.iter().any(|option| kind_of(option).is_some()) && matches!(node.kind, NodeKind::Table(_)) {
+            return self.of_kind(node, &options, what);
         }
-        let fits = options.iter().find(|option| types(option).iter().any(|name| is_type(node, name)));
-        match fits {
+        match options.iter().find(|option| types(option).iter().any(|name| is_type(node, name))) {
             Some(option) => self.node(node, option, what),
             None => {
-                let wanted: Vec<_> = options
-                    .iter()
-                    .flat_map(|option| types(option))
-                    .filter(|name| *name != "null")
-                    .map(in_toml)
-                    .collect();
-                self.add(
-                    &node.span,
-                    format!("{what} is a {}", node.type_name()),
-                    format!("{what} must be a {}", wanted.join(" or a ")),
-                );
+                self.wrong_type(node, &options, what);
+                None
             }
         }
     }
 
-    fn value(&mut self, node: &Node, allowed: &[Value], what: &str) {
-        if !allowed.contains(&node.to_json()) {
-            let list: Vec<_> = allowed.iter().map(ToString::to_string).collect();
-            self.add(
-                &node.span,
-                format!("{what} can't be {}", node.to_json()),
-                format!("{what} is one of: {}", list.join(", ")),
-            );
+    /// A table whose `kind` says which of these it is.
+    fn of_kind(&mut self, node: &Node, options: &[&'a Value], what: &str) -> Option<Value> {
+        let kinds: Vec<&str> = options.iter().filter_map(|option| kind_of(option)).collect();
+        let help = format!("`kind` is one of: {}", kinds.join(", "));
+        match node.at(&["kind"]) {
+            None => self.add(&node.span, format!("{what} has no `kind`"), help),
+            Some(Node {
+                kind: NodeKind::String(kind),
+                span,
+            }) => match options.iter().find(|option| kind_of(option) == Some(kind)) {
+                Some(option) => return self.node(node, option, what),
+                None => {
+                    let help = match nearest(kind, kinds.iter().copied()) {
+                        Some(near) => format!("did you mean \"{near}\"? {help}"),
+                        None => help,
+                    };
+                    self.add(span, format!("unknown kind \"{kind}\""), help);
+                }
+            },
+            Some(other) => self.add(&other.span, format!("`kind` is {}", with_article(other.type_name())), help),
         }
+        None
     }
 
-    fn number(&mut self, node: &Node, schema: &Value, what: &str) {
-        let NodeKind::Integer(number) = node.kind else { return };
-        let bound = |name: &str| schema.get(name).and_then(Value::as_f64);
-        let (low, high) = (bound("minimum").unwrap_or(f64::MIN), bound("maximum").unwrap_or(f64::MAX));
-        #[allow(clippy::cast_precision_loss, reason = "limits in the schema are small")]
-        if (number as f64) < low || (number as f64) > high {
-            let help = if high == f64::MAX {
-                format!("{what} is at least {low}")
-            } else {
-                format!("{what} is from {low} to {high}")
-            };
-            self.add(&node.span, format!("{what} can't be {number}"), help);
-        }
+    fn wrong_type(&mut self, node: &Node, options: &[&Value], what: &str) {
+        let mut wanted: Vec<_> = options
+            .iter()
+            .flat_map(|option| types(option))
+            .filter(|name| *name != "null")
+            .collect();
+        wanted.dedup();
+        let list: Vec<_> = wanted.iter().map(|name| with_article(in_toml(name))).collect();
+        let help = format!("{what} must be {}", list.join(" or "));
+        let help = match (&node.kind, what.strip_prefix('`').and_then(|key| key.strip_suffix('`'))) {
+            (NodeKind::Table(_), Some(key)) if wanted == ["array"] => format!("{help}: [[{key}]] for each entry"),
+            (NodeKind::Array(_), Some(key)) if wanted == ["object"] => {
+                format!("{help}: [{key}{}]", if is_map(options[0]) { ".a_name_of_yours" } else { "" })
+            }
+            _ => options.iter().fold(help, |help, option| such_as(&help, option)),
+        };
+        self.add(&node.span, format!("{what} is {}", with_article(node.type_name())), help);
     }
 
-    fn table(&mut self, node: &Node, entries: &[Entry], schema: &'a Value, what: &str) {
-        let empty = serde_json::Map::new();
+    fn value(&mut self, node: &Node, allowed: &[Value], what: &str) -> Option<Value> {
+        let value = node.to_json();
+        if allowed.contains(&value) {
+            return Some(value);
+        }
+        let list: Vec<_> = allowed.iter().map(ToString::to_string).collect();
+        let help = format!("{what} is one of: {}", list.join(", "));
+        match node.kind {
+            NodeKind::String(_) | NodeKind::Integer(_) | NodeKind::Bool(_) => {
+                self.add(&node.span, format!("{what} can't be {value}"), help)
+            }
+            _ => self.add(&node.span, format!("{what} is {}", with_article(node.type_name())), help),
+        }
+        None
+    }
+
+    fn number(&mut self, node: &Node, number: i64, schema: &Value, what: &str) -> Option<Value> {
+        let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
+        let (low, high) = (bound("minimum").unwrap_or(i64::MIN), bound("maximum").unwrap_or(i64::MAX));
+        if (low..=high).contains(&number) {
+            return Some(number.into());
+        }
+        self.add(
+            &node.span,
+            format!("{what} can't be {number}"),
+            format!("{what} is from {low} to {high}"),
+        );
+        None
+    }
+
+    /// The entries of a table that are right, and whether those that must be there are among them.
+    fn entries(&mut self, node: &Node, entries: &[Entry], schema: &'a Value, what: &str) -> (Map<String, Value>, bool) {
         let properties = schema.get("properties").and_then(Value::as_object);
+        let property = |key: &str| properties.and_then(|properties| properties.get(key));
         let others = schema.get("additionalProperties").filter(|others| others.is_object());
+        let mut sound = Map::new();
+        // What unknown keys were probably meant to be.
+        let mut meant = Vec::new();
         for entry in entries {
-            match (properties.and_then(|properties| properties.get(&entry.key)), others) {
-                (Some(schema), _) | (None, Some(schema)) => self.node(&entry.value, schema, &format!("`{}`", entry.key)),
+            let what = format!("`{}`", entry.key);
+            match (property(&entry.key), others) {
+                (Some(schema), _) => {
+                    if let Some(value) = self.node(&entry.value, schema, &what) {
+                        sound.insert(entry.key.clone(), value);
+                    }
+                }
+                (None, Some(schema)) => {
+                    let value = self.node(&entry.value, schema, &what).unwrap_or_default();
+                    sound.insert(entry.key.clone(), value);
+                }
                 (None, None) => {
-                    let names: Vec<&str> = properties.unwrap_or(&empty).keys().map(String::as_str).collect();
-                    self.unknown(entry, &names);
+                    let names: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+                    meant.extend(self.unknown(entry, &names));
                 }
             }
         }
-        for name in schema
-            .get("required")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-        {
-            if !entries.iter().any(|entry| entry.key == name) {
-                self.add(&node.span, format!("{what} has no `{name}`"), format!("add `{name} = …`"));
+        let mut is_whole = true;
+        for name in required(schema) {
+            is_whole &= sound.contains_key(name);
+            if !entries.iter().any(|entry| entry.key == name) && !meant.contains(&name) {
+                let help = match property(name).map(|schema| self.follow(schema)) {
+                    Some(schema) if is_map(schema) => format!("add [{name}.a_name_of_yours]"),
+                    Some(schema) if types(schema) == ["object"] => format!("add `{name} = {{ … }}`"),
+                    _ => format!("add `{name} = …`"),
+                };
+                self.add(&node.span, format!("{what} has no `{name}`"), help);
             }
         }
+        (sound, is_whole)
     }
 
-    fn unknown(&mut self, entry: &Entry, names: &[&str]) {
-        let near = names
-            .iter()
-            .map(|name| (strsim::damerau_levenshtein(name, &entry.key), name))
-            .min()
-            .filter(|(distance, _)| *distance <= 2);
-        let list = names.join(", ");
-        let help = near.map_or_else(
-            || format!("allowed here: {list}"),
-            |(_, name)| format!("did you mean `{name}`? Allowed here: {list}"),
-        );
+    /// Reports an unknown key. Gives the one that was probably meant, if any.
+    fn unknown<'n>(&mut self, entry: &Entry, allowed: &[&'n str]) -> Option<&'n str> {
+        let at_head = self.root.get("properties").and_then(|properties| properties.get(&entry.key));
+        let near = nearest(&entry.key, allowed.iter().copied());
+        let list = allowed.join(", ");
+        let help = match (at_head, near) {
+            (Some(schema), _) if types(schema).contains(&"array") => format!("write [[{}]]. Allowed here: {list}", entry.key),
+            (Some(_), _) => format!("it stands at the head of the file, before the first [table]. Allowed here: {list}"),
+            (None, Some(near)) => format!("did you mean `{near}`? Allowed here: {list}"),
+            (None, None) => format!("allowed here: {list}"),
+        };
         self.add(&entry.key_span, format!("unknown key `{}`", entry.key), help);
+        near
     }
 
     fn add(&mut self, span: &Range<usize>, message: impl Into<String>, help: impl Into<String>) {
@@ -190,11 +238,37 @@ fn types(schema: &Value) -> Vec<&str> {
     }
 }
 
+fn required(schema: &Value) -> impl Iterator<Item = &str> {
+    schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+}
+
+fn kind_of(schema: &Value) -> Option<&str> {
+    schema.pointer("/properties/kind/const").and_then(Value::as_str)
+}
+
+/// Whether its keys are names of the user's choice.
+fn is_map(schema: &Value) -> bool {
+    schema.get("additionalProperties").is_some_and(Value::is_object)
+}
+
 fn allowed_values(schema: &Value) -> Option<Vec<Value>> {
     match (schema.get("const"), schema.get("enum")) {
         (Some(value), _) => Some(vec![value.clone()]),
         (None, Some(Value::Array(values))) => Some(values.clone()),
         _ => None,
+    }
+}
+
+/// A help with the schema's example.
+fn such_as(help: &str, schema: &Value) -> String {
+    match schema.pointer("/examples/0") {
+        Some(example) => format!("{help}, such as {example}"),
+        None => help.to_owned(),
     }
 }
 
@@ -206,6 +280,7 @@ fn is_type(node: &Node, name: &str) -> bool {
         NodeKind::Integer(_) => matches!(name, "integer" | "number"),
         NodeKind::Float(_) => name == "number",
         NodeKind::Bool(_) => name == "boolean",
+        NodeKind::Date(_) => false,
     }
 }
 
@@ -216,4 +291,9 @@ fn in_toml(name: &str) -> &str {
         "number" => "float",
         other => other,
     }
+}
+
+fn with_article(name: &str) -> String {
+    let article = if name.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    format!("{article} {name}")
 }

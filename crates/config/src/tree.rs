@@ -14,7 +14,7 @@ pub(crate) struct Node {
     pub(crate) kind: NodeKind,
 }
 
-/// A TOML value. Dates aren't used by the configuration and count as strings.
+/// A TOML value.
 #[derive(Debug, Clone)]
 pub(crate) enum NodeKind {
     Table(Vec<Entry>),
@@ -23,6 +23,7 @@ pub(crate) enum NodeKind {
     Integer(i64),
     Float(f64),
     Bool(bool),
+    Date(String),
 }
 
 /// A key and its value.
@@ -40,7 +41,7 @@ pub(crate) fn parse(text: &str, environment: Environment<'_>, diagnostics: &mut 
         diagnostics.push(Diagnostic::new(
             error.span().unwrap_or(0..0),
             error.message().trim().to_owned(),
-            "the file is TOML 1.0: https://toml.io",
+            "the file is TOML 1.1: https://toml.io",
         ));
     }
     if !errors.is_empty() {
@@ -86,7 +87,7 @@ impl Reader<'_> {
             },
             DeValue::Float(number) => NodeKind::Float(number.as_str().replace('_', "").parse().unwrap_or(f64::NAN)),
             DeValue::Boolean(flag) => NodeKind::Bool(*flag),
-            DeValue::Datetime(when) => NodeKind::String(when.to_string()),
+            DeValue::Datetime(when) => NodeKind::Date(when.to_string()),
             DeValue::Array(items) => NodeKind::Array(items.iter().map(|item| self.value(item)).collect()),
             DeValue::Table(table) => self.table(table),
         };
@@ -114,9 +115,15 @@ impl Reader<'_> {
                 return out;
             };
             let name = &rest[at + 2..at + end];
+            let is_name = !name.is_empty() && name.bytes().all(|each| each.is_ascii_alphanumeric() || each == b'_');
             match (self.environment)(name) {
-                Some(value) => out.push_str(&value),
-                None => {
+                Some(value) if is_name => out.push_str(&value),
+                _ if !is_name => self.diagnostics.push(Diagnostic::new(
+                    span.clone(),
+                    format!("\"{name}\" isn't the name of an environment variable"),
+                    "write ${NAME} with letters, digits and _, or $${ for the characters ${",
+                )),
+                _ => {
                     self.diagnostics.push(Diagnostic::new(
                         span.clone(),
                         format!("environment variable {name} isn't set"),
@@ -134,26 +141,6 @@ impl Reader<'_> {
 }
 
 impl Node {
-    /// The tree without the keys that stand at these places, or whose values do.
-    pub(crate) fn without(&self, places: &[Range<usize>]) -> Self {
-        let kind = match &self.kind {
-            NodeKind::Table(entries) => {
-                let sound = |entry: &&Entry| !places.contains(&entry.key_span) && !places.contains(&entry.value.span);
-                let entries = entries.iter().filter(sound).map(|entry| Entry {
-                    value: entry.value.without(places),
-                    ..entry.clone()
-                });
-                NodeKind::Table(entries.collect())
-            }
-            NodeKind::Array(items) => NodeKind::Array(items.iter().map(|item| item.without(places)).collect()),
-            other => other.clone(),
-        };
-        Self {
-            span: self.span.clone(),
-            kind,
-        }
-    }
-
     /// The value at a path of keys and array positions.
     pub(crate) fn at(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |node, step| match &node.kind {
@@ -171,6 +158,15 @@ impl Node {
             .map_or(0..0, |node| node.span.clone())
     }
 
+    /// How many entries it has.
+    pub(crate) fn len(&self) -> usize {
+        match &self.kind {
+            NodeKind::Table(entries) => entries.len(),
+            NodeKind::Array(items) => items.len(),
+            _ => 0,
+        }
+    }
+
     /// What TOML calls it.
     pub(crate) fn type_name(&self) -> &'static str {
         match &self.kind {
@@ -180,6 +176,7 @@ impl Node {
             NodeKind::Integer(_) => "integer",
             NodeKind::Float(_) => "float",
             NodeKind::Bool(_) => "boolean",
+            NodeKind::Date(_) => "date",
         }
     }
 
@@ -191,7 +188,7 @@ impl Node {
                 .collect::<serde_json::Map<_, _>>()
                 .into(),
             NodeKind::Array(items) => items.iter().map(Self::to_json).collect::<Vec<_>>().into(),
-            NodeKind::String(text) => text.clone().into(),
+            NodeKind::String(text) | NodeKind::Date(text) => text.clone().into(),
             NodeKind::Integer(number) => (*number).into(),
             NodeKind::Float(number) => (*number).into(),
             NodeKind::Bool(flag) => (*flag).into(),

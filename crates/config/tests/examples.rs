@@ -1,93 +1,177 @@
-//! The files in `config/` are right, and between them name every key there is.
+//! The files in `config/` are right, and between them show every key there is.
 
-use std::collections::BTreeSet;
+mod support;
+
 use std::path::Path;
+use std::time::Duration;
 
-use flywheel_config::{Layout, Store, load, parse, schema};
-use serde_json::Value;
+use flywheel_config::{Authentication, Config, Layout, RouteTarget, StatementKind, Store, load, parse};
+use support::{EMBEDDED, PRODUCTION, uncommented};
 
-const EMBEDDED: &str = include_str!("../../../config/embedded.toml");
-const PRODUCTION: &str = include_str!("../../../config/production.toml");
+/// Loads a production file, with its environment and its secret.
+fn load_production(text: &str) -> Config {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("analyst"), "s3cret\n").expect("a secret");
+    let file = folder.path().join("production.toml");
+    std::fs::write(&file, text.replace("/run/secrets/analyst", "analyst")).expect("a file");
+    load(&file, &|name| Some(format!("{name}-value"))).unwrap_or_else(|report| panic!("{report}"))
+}
 
 #[test]
 fn the_embedded_default() {
-    let config = parse("embedded.toml", EMBEDDED, &|_| None).expect("no mistake");
+    let config = parse("embedded.toml", EMBEDDED, &|_| None).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(config.listen.to_string(), "127.0.0.1:6432");
+    assert_eq!(config.database, "flywheel");
+    assert_eq!(config.authentication, Authentication::Trust);
+    assert_eq!(config.max_connections, 1000);
+    assert_eq!((config.users.len(), config.routes.len()), (0, 0));
+    assert_eq!(
+        (
+            config.limits.max_fetch_rows,
+            config.limits.max_message_size,
+            config.limits.login_timeout
+        ),
+        (10_000, 64 << 20, Duration::from_secs(10))
+    );
     assert_eq!(config.primary, "main");
-    assert!(matches!(config.stores["main"], Store::EmbeddedPostgres(_)));
-    assert!(matches!(config.stores["history"], Store::EmbeddedDynamoDb(_)));
-    assert!(matches!(config.stores["fast"], Store::Memory(_)));
+    assert!(matches!(&config.stores["main"], Store::EmbeddedPostgres(store) if store.data.is_none()));
+    assert!(matches!(&config.stores["history"], Store::EmbeddedDynamoDb(store) if store.data.is_none()));
+    assert!(matches!(&config.stores["fast"], Store::Memory(store) if store.snapshot.is_none()));
     let homes: Vec<_> = config
         .tables
         .iter()
-        .map(|table| (table.name.to_string(), table.store.as_str()))
+        .map(|table| (table.name.to_string(), table.store.as_str(), table.allow_scan, table.allow_drop))
         .collect();
     let expected = [
         ("public.search_history", "history"),
         ("public.sessions", "fast"),
         ("public.leaderboard", "fast"),
     ];
-    assert_eq!(homes, expected.map(|(table, store)| (table.to_owned(), store)));
+    assert_eq!(homes, expected.map(|(table, store)| (table.to_owned(), store, true, false)));
 }
 
 #[test]
 fn production() {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("analyst"), "s3cret\n").expect("a secret");
-    let file = folder.path().join("production.toml");
-    std::fs::write(&file, PRODUCTION.replace("/run/secrets/analyst", "analyst")).expect("a file");
-    let config = load(&file, &|name| Some(format!("{name}-value"))).unwrap_or_else(|report| panic!("{}", report.render(false)));
+    let config = load_production(PRODUCTION);
+    assert_eq!(config.listen.to_string(), "0.0.0.0:6432");
+    assert_eq!((config.database.as_str(), config.max_connections), ("app", 1000));
+    assert_eq!(config.authentication, Authentication::ScramSha256);
+    assert_eq!(
+        (
+            config.limits.max_fetch_rows,
+            config.limits.max_message_size,
+            config.limits.login_timeout
+        ),
+        (10_000, 64 << 20, Duration::from_secs(10))
+    );
+    let users: Vec<_> = config
+        .users
+        .iter()
+        .map(|user| (user.name.as_str(), user.password.as_ref().map(|password| password.expose())))
+        .collect();
+    assert_eq!(users, [("app", Some("APP_PASSWORD-value")), ("analyst", Some("s3cret"))]);
+    assert_eq!(config.routes.len(), 1);
+    let route = &config.routes[0];
+    assert_eq!((route.user.as_deref(), route.kind), (Some("analyst"), Some(StatementKind::Read)));
+    assert_eq!((route.tables.len(), route.to), (0, RouteTarget::Replicas));
+}
+
+#[test]
+fn production_stores() {
+    let config = load_production(PRODUCTION);
+    assert_eq!(config.primary, "main");
     let Store::Postgres(main) = &config.stores["main"] else {
         panic!("{:?}", config.stores)
     };
-    assert_eq!(
-        (main.url.host.as_str(), main.url.port, main.url.database.as_str()),
-        ("db.internal", 5432, "app")
-    );
-    assert_eq!(
-        main.url.password.as_ref().map(|password| password.expose()),
-        Some("PG_PASSWORD-value")
-    );
-    assert_eq!((main.replicas.len(), main.pool_size, main.shared_connections), (1, 20, 2));
-    let passwords: Vec<_> = config
-        .users
-        .iter()
-        .map(|user| user.password.as_ref().map(|password| password.expose()))
+    let servers: Vec<_> = std::iter::once(&main.url)
+        .chain(&main.replicas)
+        .map(|url| {
+            let password = url.password.as_ref().map(|password| password.expose());
+            (url.host.as_str(), url.port, url.user.as_str(), password, url.database.as_str())
+        })
         .collect();
-    assert_eq!(passwords, [Some("APP_PASSWORD-value"), Some("s3cret")]);
-    let board = &config.tables[2];
-    assert!(matches!(&board.layout, Layout::SortedSet { score } if score == "score"));
-    assert_eq!(config.routes.len(), 1);
+    let expected = |host| (host, 5432, "app", Some("PG_PASSWORD-value"), "app");
+    assert_eq!(servers, [expected("db.internal"), expected("replica.internal")]);
+    assert_eq!((main.pool_size, main.shared_connections), (20, 2));
+    assert_eq!(
+        (main.acquire_timeout, main.connect_timeout),
+        (Duration::from_secs(5), Duration::from_secs(5))
+    );
+    let Store::DynamoDb(history) = &config.stores["history"] else {
+        panic!("{:?}", config.stores)
+    };
+    assert_eq!(
+        (history.region.as_deref(), history.endpoint.as_deref()),
+        (Some("eu-central-1"), None)
+    );
+    assert_eq!((history.table_prefix.as_str(), history.credentials.is_some()), ("prod-", false));
+    assert_eq!((history.consistent_read, history.timeout), (true, Duration::from_secs(5)));
+    let Store::Redis(fast) = &config.stores["fast"] else {
+        panic!("{:?}", config.stores)
+    };
+    assert_eq!(fast.url.expose(), "redis://default:REDIS_PASSWORD-value@cache.internal:6379/0");
+    assert_eq!((fast.key_prefix.as_str(), fast.timeout), ("app:", Duration::from_secs(1)));
+}
+
+#[test]
+fn production_tables() {
+    let config = load_production(PRODUCTION);
+    let [history, sessions, leaderboard] = &config.tables[..] else {
+        panic!("{:?}", config.tables)
+    };
+    for (table, name, store) in [
+        (history, "public.search_history", "history"),
+        (sessions, "public.sessions", "fast"),
+        (leaderboard, "public.leaderboard", "fast"),
+    ] {
+        assert_eq!((table.name.to_string().as_str(), table.physical_name.as_str()), (name, name));
+        assert_eq!((table.store.as_str(), table.allow_scan, table.allow_drop), (store, false, false));
+        assert!(table.consistent_read);
+    }
+    assert_eq!(sessions.expires_at.as_deref(), Some("expires_at"));
+    assert_eq!((&history.layout, &sessions.layout), (&Layout::Hash, &Layout::Hash));
+    assert_eq!(leaderboard.layout, Layout::SortedSet { score: "score".into() });
+}
+
+/// What stands in comments is as right as the rest.
+#[test]
+fn commented_keys_are_right() {
+    let embedded = parse("embedded.toml", &uncommented(EMBEDDED), &|_| None).unwrap_or_else(|report| panic!("{report}"));
+    assert!(matches!(&embedded.stores["main"], Store::EmbeddedPostgres(store) if store.data.is_some()));
+    let production = load_production(&uncommented(PRODUCTION));
+    assert!(matches!(&production.stores["history"], Store::DynamoDb(store) if !store.consistent_read && store.credentials.is_some()));
+    assert!(production.tables[0].consistent_read && production.tables[1].allow_drop);
+    assert_eq!(production.tables[0].physical_name, "search-history");
+    assert_eq!(production.routes.len(), 2);
 }
 
 #[test]
 fn a_file_that_is_not_there() {
     let report = load(Path::new("/nowhere/app.toml"), &|_| None).expect_err("a mistake");
-    assert!(report.render(false).contains("/nowhere/app.toml"));
-}
-
-/// Names of all properties in the schema.
-fn keys(schema: &Value, found: &mut BTreeSet<String>) {
-    match schema {
-        Value::Object(members) => {
-            if let Some(properties) = members.get("properties").and_then(Value::as_object) {
-                found.extend(properties.keys().cloned());
-            }
-            members.values().for_each(|member| keys(member, found));
-        }
-        Value::Array(items) => items.iter().for_each(|item| keys(item, found)),
-        _ => {}
-    }
+    let expected = "/nowhere/app.toml:1:1: can't read the file: No such file or directory (os error 2)\n";
+    assert!(report.render(false).starts_with(expected), "{report}");
 }
 
 #[test]
-fn every_key_is_in_an_example() {
-    let mut all = BTreeSet::new();
-    keys(&schema(), &mut all);
-    let words: BTreeSet<&str> = EMBEDDED
-        .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
-        .chain(PRODUCTION.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
-        .collect();
-    let missing: Vec<_> = all.iter().filter(|key| !words.contains(key.as_str())).collect();
-    assert!(missing.is_empty(), "{missing:?} are in neither example");
+fn a_file_that_is_not_text() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("app.toml");
+    std::fs::write(&file, b"auth = \"trust\"\ndatabase = \"caf\xe9\"\n").expect("a file");
+    let report = load(&file, &|_| None).expect_err("a mistake");
+    let places: Vec<_> = report.diagnostics().iter().map(|mistake| report.position(mistake)).collect();
+    assert_eq!(places, [(2, 16)]);
+    assert!(report.render(false).contains("these bytes aren't UTF-8"), "{report}");
+}
+
+/// Relative paths are relative to the file.
+#[test]
+fn paths_are_relative_to_the_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("app.toml");
+    std::fs::write(&file, uncommented(EMBEDDED)).expect("a file");
+    let config = load(&file, &|_| None).unwrap_or_else(|report| panic!("{report}"));
+    let Store::Memory(memory) = &config.stores["fast"] else {
+        panic!("{:?}", config.stores)
+    };
+    assert_eq!(memory.snapshot.as_deref(), Some(folder.path().join("data/memory.jsonl").as_path()));
 }

@@ -1,19 +1,20 @@
 //! From the file's words to their meaning: names that refer to each other, units, secrets, defaults.
 
+mod names;
 mod routes;
 mod stores;
 mod tables;
 mod units;
+mod urls;
 mod users;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use flywheel_types::TableName;
-
 use crate::Diagnostic;
-use crate::config::{Authentication, Config, Limits, Secret, Store};
+use crate::config::{Authentication, Config, Limits, Secret, Store, Table, User};
 use crate::file::{Auth, File, SecretSource};
-use crate::tree::Node;
+use crate::tree::{Node, NodeKind};
 
 /// The configuration; `None` when something can't be resolved at all. Every mistake is added to `diagnostics`.
 pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
@@ -41,7 +42,13 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
     let stores = resolver.stores(&file.stores);
     let primary = resolver.primary(&stores);
     let tables = resolver.tables(&file.tables, &stores);
-    let routes = resolver.routes(&file.routes, primary.as_deref(), &stores);
+    let known = Known {
+        primary: primary.as_deref(),
+        stores: &stores,
+        tables: &tables,
+        users: (authentication == Authentication::ScramSha256 || !users.is_empty()).then_some(&users),
+    };
+    let routes = resolver.routes(&file.routes, &known);
     let primary = primary?;
     let database = file.database.or_else(|| match &stores[&primary] {
         Store::Postgres(postgres) => Some(postgres.url.database.clone()),
@@ -61,6 +68,15 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
     })
 }
 
+/// What routes can refer to.
+struct Known<'a> {
+    primary: Option<&'a str>,
+    stores: &'a BTreeMap<String, Store>,
+    tables: &'a [Table],
+    /// Everybody who can log in; `None`: anybody.
+    users: Option<&'a Vec<User>>,
+}
+
 /// What resolving needs, and where mistakes go.
 pub(super) struct Resolver<'a> {
     tree: &'a Node,
@@ -74,7 +90,24 @@ impl Resolver<'_> {
         self.diagnostics.push(Diagnostic::new(self.tree.span(path), message, help));
     }
 
-    /// A secret's text; `None` when its file can't be read.
+    /// Whether the file has this key. One whose value had a mistake is in the file, but not in what was made of it.
+    fn is_there(&self, path: &[&str]) -> bool {
+        self.tree.at(path).is_some()
+    }
+
+    /// Whether the file has this key with anything but an empty array.
+    fn is_filled(&self, path: &[&str]) -> bool {
+        self.tree
+            .at(path)
+            .is_some_and(|node| !matches!(&node.kind, NodeKind::Array(items) if items.is_empty()))
+    }
+
+    /// How many entries the file has in the table or array there.
+    fn count(&self, path: &[&str]) -> usize {
+        self.tree.at(path).map_or(0, Node::len)
+    }
+
+    /// A secret's text; `None` when its file can't be read, which is reported.
     fn secret(&mut self, path: &[&str], source: &SecretSource) -> Option<Secret> {
         match source {
             SecretSource::Text(text) => Some(Secret::new(text.clone())),
@@ -86,62 +119,13 @@ impl Resolver<'_> {
                 )),
                 Err(error) => {
                     self.mistake(
-                        path,
+                        &[path, &["file"]].concat(),
                         format!("can't read the secret in {}: {error}", source.file),
-                        "the path is relative to the configuration file",
+                        "give the path of a file that this user can read; the path is relative to the configuration file",
                     );
                     None
                 }
             },
         }
-    }
-
-    /// `schema.table` or `table`, parts quoted where they need it; `None` when it is neither.
-    fn table_name(&mut self, path: &[&str], text: &str) -> Option<TableName> {
-        let name = parse_table_name(text);
-        if name.is_none() {
-            self.mistake(
-                path,
-                format!("\"{text}\" isn't a table's name"),
-                "write schema.table, with double quotes around parts that PostgreSQL would fold: public.\"Sessions\"",
-            );
-        }
-        name
-    }
-}
-
-fn parse_table_name(text: &str) -> Option<TableName> {
-    let mut parts = Vec::new();
-    let mut rest = text.trim();
-    loop {
-        let (part, tail) = match rest.strip_prefix('"') {
-            Some(quoted) => {
-                let end = quoted.find('"')?;
-                (quoted[..end].to_owned(), &quoted[end + 1..])
-            }
-            None => {
-                let end = rest.find('.').unwrap_or(rest.len());
-                let part = &rest[..end];
-                let plain = part.starts_with(|first: char| first.is_alphabetic() || first == '_')
-                    && part.chars().all(|each| each.is_alphanumeric() || matches!(each, '_' | '$'));
-                (plain.then(|| part.to_lowercase())?, &rest[end..])
-            }
-        };
-        if part.is_empty() {
-            return None;
-        }
-        parts.push(part);
-        match tail.strip_prefix('.') {
-            Some(tail) => rest = tail,
-            None if tail.is_empty() => break,
-            None => return None,
-        }
-    }
-    match <[String; 2]>::try_from(parts) {
-        Ok([schema, name]) => Some(TableName::new(schema, name)),
-        Err(parts) => match <[String; 1]>::try_from(parts) {
-            Ok([name]) => Some(TableName::new("public", name)),
-            Err(_) => None,
-        },
     }
 }

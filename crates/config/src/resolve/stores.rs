@@ -2,33 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Resolver;
 use crate::config::{DynamoDb, EmbeddedStore, Memory, Postgres, PostgresUrl, Redis, Secret, Store};
-use crate::file::{self, SecretSource};
+use crate::file;
 
 impl Resolver<'_> {
-    pub(super) fn stores(&mut self, stores: &BTreeMap<String, file::Store>) -> BTreeMap<String, Store> {
-        stores
+    pub(super) fn stores(&mut self, stores: &BTreeMap<String, Option<file::Store>>) -> BTreeMap<String, Store> {
+        let stores = stores
             .iter()
-            .filter_map(|(name, store)| Some((name.clone(), self.store(name, store)?)))
-            .collect()
+            .filter_map(|(name, store)| Some((name.clone(), self.store(name, store.as_ref()?))))
+            .collect();
+        self.own_places(&stores);
+        stores
     }
 
     /// The name of the one store that is PostgreSQL.
     pub(super) fn primary(&mut self, stores: &BTreeMap<String, Store>) -> Option<String> {
-        let mut names = stores.iter().filter(|(_, store)| store.is_postgres()).map(|(name, _)| name.clone());
+        let is_postgres = |(_, store): &(&String, &Store)| store.is_postgres();
+        let mut names: Vec<_> = stores.iter().filter(is_postgres).map(|(name, _)| name.clone()).collect();
+        names.sort_by_key(|name| self.tree.span(&["stores", name, "kind"]).start);
+        let mut names = names.into_iter();
         let first = names.next();
-        if let Some(second) = names.next() {
+        for another in names {
             self.mistake(
-                &["stores", &second, "kind"],
+                &["stores", &another, "kind"],
                 "there are two PostgreSQL stores",
                 "exactly one store is the catalogue; others are `replicas` of it",
             );
         }
-        if first.is_none() && self.diagnostics.is_empty() {
+        // A store that is missing here may be it: its kind or its url has a mistake.
+        if first.is_none() && self.is_there(&["stores"]) && stores.len() == self.count(&["stores"]) {
             self.mistake(
                 &["stores"],
                 "no store is PostgreSQL",
@@ -38,9 +43,30 @@ impl Resolver<'_> {
         first
     }
 
-    fn store(&mut self, name: &str, store: &file::Store) -> Option<Store> {
+    /// No two stores keep their data in the same place, where one would write over the other's.
+    fn own_places(&mut self, stores: &BTreeMap<String, Store>) {
+        let mut places = BTreeMap::new();
+        for (name, store) in stores {
+            let (key, place) = match store {
+                Store::Memory(Memory { snapshot: Some(place) }) => ("snapshot", place),
+                Store::EmbeddedPostgres(EmbeddedStore { data: Some(place) })
+                | Store::EmbeddedDynamoDb(EmbeddedStore { data: Some(place) }) => ("data", place),
+                _ => continue,
+            };
+            if let Some(other) = places.insert(place, name) {
+                self.mistake(
+                    &["stores", name, key],
+                    format!("stores \"{other}\" and \"{name}\" keep their data in the same place"),
+                    "give each a place of its own",
+                );
+            }
+        }
+    }
+
+    /// A store. What has a mistake is replaced: the configuration isn't used then.
+    fn store(&mut self, name: &str, store: &file::Store) -> Store {
         let path = |key: &'static str| ["stores", name, key];
-        Some(match store {
+        match store {
             file::Store::Postgres {
                 url,
                 replicas,
@@ -53,12 +79,21 @@ impl Resolver<'_> {
                 let connect_timeout = self.duration(&path("connect_timeout"), connect_timeout.as_deref(), "5s");
                 let mut resolved = Vec::new();
                 for (position, replica) in replicas.iter().enumerate() {
+                    let Some(replica) = replica else { continue };
                     resolved.extend(self.postgres_url(&["stores", name, "replicas", &position.to_string()], replica));
                 }
+                let pool_size = pool_size.unwrap_or(10);
+                if let Some(shared) = shared_connections.filter(|&shared| shared > 0 && shared >= pool_size) {
+                    self.mistake(
+                        &path("shared_connections"),
+                        format!("{shared} of {pool_size} connections shared leave none to transactions"),
+                        format!("`shared_connections` is less than `pool_size`: from 0 to {}", pool_size - 1),
+                    );
+                }
                 Store::Postgres(Postgres {
-                    url: self.postgres_url(&path("url"), url)?,
+                    url: self.postgres_url(&path("url"), url).unwrap_or_else(nowhere),
                     replicas: resolved,
-                    pool_size: pool_size.unwrap_or(10),
+                    pool_size,
                     shared_connections: shared_connections.unwrap_or(2),
                     acquire_timeout,
                     connect_timeout,
@@ -87,15 +122,30 @@ impl Resolver<'_> {
                         .secret(&path("access_key_id"), id)
                         .zip(self.secret(&path("secret_access_key"), key)),
                     (None, None) => None,
-                    _ => {
-                        self.mistake(
-                            &["stores", name],
-                            "one half of the credentials is missing",
-                            "give both access_key_id and secret_access_key, or none for the SDK's credential chain",
-                        );
+                    (id, _) => {
+                        let (given, missing) = match id {
+                            Some(_) => ("access_key_id", "secret_access_key"),
+                            None => ("secret_access_key", "access_key_id"),
+                        };
+                        if !self.is_there(&path(missing)) {
+                            self.mistake(
+                                &path(given),
+                                format!("`{given}` without `{missing}`"),
+                                "give both, or none for the SDK's credential chain",
+                            );
+                        }
                         None
                     }
                 };
+                if let Some(prefix) = table_prefix
+                    && !is_dynamodb_name(prefix)
+                {
+                    self.mistake(
+                        &path("table_prefix"),
+                        format!("\"{prefix}\" can't begin the name of a table in DynamoDB"),
+                        "these names have letters, digits, _, - and .",
+                    );
+                }
                 Store::DynamoDb(DynamoDb {
                     region: region.clone(),
                     endpoint: endpoint.clone(),
@@ -107,14 +157,7 @@ impl Resolver<'_> {
             }
             file::Store::Redis { url, key_prefix, timeout } => {
                 let timeout = self.duration(&path("timeout"), timeout.as_deref(), "1s");
-                let url = self.secret(&path("url"), url)?;
-                if !Url::parse(url.expose()).is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss" | "unix" | "redis+unix")) {
-                    self.mistake(
-                        &path("url"),
-                        "not a Redis url",
-                        "such as redis://127.0.0.1:6379/0, or rediss://… for TLS",
-                    );
-                }
+                let url = self.redis_url(&path("url"), url).unwrap_or_else(|| Secret::new(String::new()));
                 Store::Redis(Redis {
                     url,
                     key_prefix: key_prefix.clone().unwrap_or_default(),
@@ -130,89 +173,22 @@ impl Resolver<'_> {
             file::Store::EmbeddedDynamoDb { data } => Store::EmbeddedDynamoDb(EmbeddedStore {
                 data: data.as_ref().map(|path| self.folder.join(path)),
             }),
-        })
-    }
-
-    fn postgres_url(&mut self, path: &[&str], source: &SecretSource) -> Option<PostgresUrl> {
-        let secret = self.secret(path, source)?;
-        match parse_postgres_url(secret.expose()) {
-            Ok(url) => Some(url),
-            // The url itself may hold a password, and isn't shown.
-            Err(problem) => {
-                self.mistake(
-                    path,
-                    problem,
-                    "write postgres://user:password@host:port/database; for a Unix socket postgres://user@/database?host=/folder",
-                );
-                None
-            }
         }
     }
 }
 
-/// As libpq reads a connection URI (libpq-connect, "connection URIs"), for one host.
-fn parse_postgres_url(text: &str) -> Result<PostgresUrl, String> {
-    // A url without a host isn't one to the `url` crate: libpq allows it.
-    let with_host = text.replacen(":///", "://socket.invalid/", 1).replacen("@/", "@socket.invalid/", 1);
-    let url = Url::parse(&with_host).map_err(|error| format!("not a PostgreSQL url: {error}"))?;
-    if !matches!(url.scheme(), "postgres" | "postgresql") {
-        return Err(format!("not a PostgreSQL url: its scheme is {}", url.scheme()));
-    }
-    let decode = |text: &str| {
-        percent_decode_str(text)
-            .decode_utf8()
-            .map(std::borrow::Cow::into_owned)
-            .map_err(|_| "not a PostgreSQL url: not UTF-8".to_owned())
-    };
-    if url.host_str().is_some_and(|host| host.contains(',')) {
-        return Err("a store has one host; replicas are listed in `replicas`".into());
-    }
-    let mut host = decode(url.host_str().filter(|host| *host != "socket.invalid").unwrap_or("127.0.0.1"))?;
-    let mut port = url.port().unwrap_or(5432);
-    for (name, value) in url.query_pairs() {
-        match name.as_ref() {
-            "host" => host = value.into_owned(),
-            "port" => port = value.parse().map_err(|_| "`port` in the url isn't a number".to_owned())?,
-            "sslmode" if matches!(value.as_ref(), "disable" | "allow" | "prefer") => {}
-            "sslmode" => return Err(format!("sslmode={value}: TLS to PostgreSQL servers isn't supported")),
-            other => return Err(format!("the url's parameter `{other}` isn't known: host, port and sslmode are")),
-        }
-    }
-    let user = decode(url.username())?;
-    if user.is_empty() {
-        return Err("the url names no user".into());
-    }
-    let database = decode(url.path().trim_start_matches('/'))?;
-    Ok(PostgresUrl {
-        host: host.trim_matches(['[', ']']).to_owned(),
-        port,
-        password: url.password().map(&decode).transpose()?.map(Secret::new),
-        database: if database.is_empty() { user.clone() } else { database },
-        user,
-    })
+/// Whether DynamoDB takes these characters in a table's name (DynamoDB developer guide, "Naming rules").
+pub(super) fn is_dynamodb_name(text: &str) -> bool {
+    text.bytes().all(|each| each.is_ascii_alphanumeric() || b"_-.".contains(&each))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_are_read_as_libpq_reads_them() {
-        let url = parse_postgres_url("postgres://app:p%40ss@db.internal:5433/shop").unwrap();
-        assert_eq!(
-            (url.host.as_str(), url.port, url.user.as_str(), url.database.as_str()),
-            ("db.internal", 5433, "app", "shop")
-        );
-        assert_eq!(url.password.unwrap().expose(), "p@ss");
-        let url = parse_postgres_url("postgresql://postgres@/postgres?host=/tmp/sockets").unwrap();
-        assert_eq!((url.host.as_str(), url.port), ("/tmp/sockets", 5432));
-        assert_eq!(parse_postgres_url("postgres://app@[::1]/x").unwrap().host, "::1");
-        assert_eq!(parse_postgres_url("postgres://app@h").unwrap().database, "app");
-        assert!(
-            parse_postgres_url("postgres://app@h/x?sslmode=require")
-                .unwrap_err()
-                .contains("TLS")
-        );
-        assert!(parse_postgres_url("mysql://app@h/x").is_err());
+/// In place of a url that has a mistake.
+fn nowhere() -> PostgresUrl {
+    PostgresUrl {
+        host: String::new(),
+        port: 0,
+        user: String::new(),
+        password: None,
+        database: String::new(),
     }
 }

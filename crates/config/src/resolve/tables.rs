@@ -2,90 +2,89 @@
 
 use std::collections::BTreeMap;
 
+use flywheel_types::TableName;
+
 use super::Resolver;
+use super::stores::is_dynamodb_name;
 use crate::config::{Layout, Store, Table};
 use crate::file::{self, LayoutName};
+use crate::near::nearest;
 
 impl Resolver<'_> {
-    pub(super) fn tables(&mut self, tables: &[file::Table], stores: &BTreeMap<String, Store>) -> Vec<Table> {
+    pub(super) fn tables(&mut self, tables: &[Option<file::Table>], stores: &BTreeMap<String, Store>) -> Vec<Table> {
         let mut resolved: Vec<Table> = Vec::new();
+        let mut names: Vec<TableName> = Vec::new();
         for (position, table) in tables.iter().enumerate() {
+            let Some(table) = table else { continue };
             let at = position.to_string();
-            if let Some(table) = self.table(&at, table, stores) {
-                if resolved.iter().any(|other| other.name == table.name) {
+            let name = self.table_name(&["tables", &at, "name"], &table.name);
+            if let Some(name) = &name {
+                if names.contains(name) {
                     self.mistake(
                         &["tables", &at, "name"],
-                        format!("table \"{}\" is listed twice", table.name),
+                        format!("table \"{name}\" is listed twice"),
                         "a table has one home",
                     );
                 }
-                if let Some(other) = resolved
-                    .iter()
-                    .find(|other| other.store == table.store && other.physical_name == table.physical_name && other.name != table.name)
-                {
-                    let message = format!(
-                        "tables \"{}\" and \"{}\" have the same name in store \"{}\"",
-                        other.name, table.name, table.store
-                    );
-                    self.mistake(&["tables", &at], message, "give each a physical_name of its own");
-                }
-                resolved.push(table);
+                names.push(name.clone());
             }
+            let Some(store) = self.home(&at, &table.store, stores) else {
+                continue;
+            };
+            // Its other keys are checked whatever its name is.
+            let is_named = name.is_some();
+            let table = self.table(&at, table, name.unwrap_or_else(|| TableName::new("", "")), store);
+            if !is_named {
+                continue;
+            }
+            if let Some(other) = resolved
+                .iter()
+                .find(|other| other.store == table.store && other.physical_name == table.physical_name && other.name != table.name)
+            {
+                let message = format!(
+                    "tables \"{}\" and \"{}\" have the same name in store \"{}\"",
+                    other.name, table.name, table.store
+                );
+                self.mistake(&["tables", &at], message, "give each a physical_name of its own");
+            }
+            resolved.push(table);
         }
         resolved
     }
 
-    fn table(&mut self, at: &str, table: &file::Table, stores: &BTreeMap<String, Store>) -> Option<Table> {
-        let name = self.table_name(&["tables", at, "name"], &table.name);
-        let Some(store) = stores.get(&table.store) else {
+    /// The store of this name, if a table can live there.
+    fn home<'s>(&mut self, at: &str, name: &str, stores: &'s BTreeMap<String, Store>) -> Option<&'s Store> {
+        match stores.get(name) {
+            Some(store) if store.is_postgres() => {
+                self.mistake(
+                    &["tables", at, "store"],
+                    format!("store \"{name}\" is PostgreSQL"),
+                    "tables that aren't listed live in PostgreSQL by themselves: leave this entry out",
+                );
+                None
+            }
+            Some(store) => Some(store),
             // A store that has mistakes of its own was reported there.
-            if self.tree.at(&["stores", &table.store]).is_none() {
-                let names: Vec<_> = stores
+            None if self.is_there(&["stores", name]) => None,
+            None => {
+                let homes: Vec<_> = stores
                     .iter()
                     .filter(|(_, store)| !store.is_postgres())
                     .map(|(name, _)| name.as_str())
                     .collect();
-                self.mistake(
-                    &["tables", at, "store"],
-                    format!("there is no store \"{}\"", table.store),
-                    format!("stores that can be home to a table: {}", names.join(", ")),
-                );
+                let help = match nearest(name, homes.iter().copied()) {
+                    _ if homes.is_empty() => format!("add [stores.{name}] with its kind: only PostgreSQL's own tables need none"),
+                    Some(near) => format!("did you mean \"{near}\"? Stores that can be home to a table: {}", homes.join(", ")),
+                    None => format!("stores that can be home to a table: {}", homes.join(", ")),
+                };
+                self.mistake(&["tables", at, "store"], format!("there is no store \"{name}\""), help);
+                None
             }
-            return None;
-        };
-        if store.is_postgres() {
-            let help = "tables that aren't listed live in PostgreSQL by themselves: leave this entry out";
-            self.mistake(&["tables", at, "store"], format!("store \"{}\" is PostgreSQL", table.store), help);
         }
-        let has_layouts = matches!(store, Store::Redis(_) | Store::Memory(_));
-        let layout = match (table.layout, &table.score) {
-            (Some(LayoutName::SortedSet), _) if !has_layouts => {
-                self.mistake(
-                    &["tables", at, "layout"],
-                    format!("a table in a {} store has no layout sorted_set", store.kind()),
-                    "sorted sets are Redis'; leave the key out",
-                );
-                Layout::Hash
-            }
-            (Some(LayoutName::SortedSet), Some(score)) => Layout::SortedSet { score: score.clone() },
-            (Some(LayoutName::SortedSet), None) => {
-                self.mistake(
-                    &["tables", at],
-                    "layout sorted_set without `score`",
-                    "add score = \"column\": the column that orders the set",
-                );
-                Layout::Hash
-            }
-            (_, Some(_)) => {
-                self.mistake(
-                    &["tables", at, "score"],
-                    "`score` without layout = \"sorted_set\"",
-                    "add the layout, or leave the score out",
-                );
-                Layout::Hash
-            }
-            (_, None) => Layout::Hash,
-        };
+    }
+
+    fn table(&mut self, at: &str, table: &file::Table, name: TableName, store: &Store) -> Table {
+        let layout = self.layout(at, table, store);
         let (store_reads, is_dynamodb) = match store {
             Store::DynamoDb(dynamodb) => (dynamodb.consistent_read, true),
             Store::EmbeddedDynamoDb(_) => (true, true),
@@ -98,9 +97,12 @@ impl Resolver<'_> {
                 "it is DynamoDB's; leave it out",
             );
         }
-        let name = name?;
-        Some(Table {
-            physical_name: table.physical_name.clone().unwrap_or_else(|| name.to_string()),
+        let physical_name = table.physical_name.clone().unwrap_or_else(|| name.to_string());
+        if is_dynamodb && !name.name.is_empty() {
+            self.dynamodb_name(at, &physical_name, store);
+        }
+        Table {
+            physical_name,
             name,
             store: table.store.clone(),
             layout,
@@ -109,6 +111,77 @@ impl Resolver<'_> {
             allow_scan: table.allow_scan.unwrap_or(!matches!(store, Store::Redis(_) | Store::DynamoDb(_))),
             allow_drop: table.allow_drop.unwrap_or(false),
             consistent_read: table.consistent_read.unwrap_or(store_reads),
-        })
+        }
+    }
+
+    /// How the rows lie. Only Redis and what stands in for it have a choice.
+    fn layout(&mut self, at: &str, table: &file::Table, store: &Store) -> Layout {
+        let path = |key: &'static str| ["tables", at, key];
+        let sorted_set = "sorted sets are Redis': leave `layout` and `score` out";
+        if !matches!(store, Store::Redis(_) | Store::Memory(_)) {
+            if self.is_there(&path("layout")) {
+                let message = format!("`layout` means nothing in a {} store", store.kind());
+                self.mistake(&path("layout"), message, sorted_set);
+            } else if table.score.is_some() {
+                let message = format!("`score` means nothing in a {} store", store.kind());
+                self.mistake(&path("score"), message, sorted_set);
+            }
+            return Layout::Hash;
+        }
+        match (table.layout, &table.score) {
+            (Some(LayoutName::SortedSet), score) => {
+                if score.is_none() && !self.is_there(&path("score")) {
+                    self.mistake(
+                        &["tables", at],
+                        "layout sorted_set without `score`",
+                        "add score = \"column\": the column that orders the set",
+                    );
+                }
+                if table.expires_at.is_some() {
+                    self.mistake(
+                        &path("expires_at"),
+                        "`expires_at` means nothing with layout = \"sorted_set\"",
+                        "the members of a sorted set don't expire one by one: leave it out, or use layout = \"hash\"",
+                    );
+                }
+                score.clone().map_or(Layout::Hash, |score| Layout::SortedSet { score })
+            }
+            (Some(LayoutName::Hash), Some(_)) => {
+                self.mistake(
+                    &path("score"),
+                    "`score` means nothing with layout = \"hash\"",
+                    "use layout = \"sorted_set\", or leave the score out",
+                );
+                Layout::Hash
+            }
+            (None, Some(_)) if !self.is_there(&path("layout")) => {
+                self.mistake(
+                    &path("score"),
+                    "`score` without layout = \"sorted_set\"",
+                    "add the layout, or leave the score out",
+                );
+                Layout::Hash
+            }
+            (Some(LayoutName::Hash) | None, _) => Layout::Hash,
+        }
+    }
+
+    fn dynamodb_name(&mut self, at: &str, name: &str, store: &Store) {
+        let prefix = match store {
+            Store::DynamoDb(dynamodb) => dynamodb.table_prefix.as_str(),
+            _ => "",
+        };
+        // DynamoDB developer guide, "Naming rules".
+        if !is_dynamodb_name(name) || !(3..=255).contains(&(prefix.len() + name.len())) {
+            let key = match self.is_there(&["tables", at, "physical_name"]) {
+                true => "physical_name",
+                false => "name",
+            };
+            self.mistake(
+                &["tables", at, key],
+                format!("\"{prefix}{name}\" can't be the name of a table in DynamoDB"),
+                "these names have 3 to 255 letters, digits, _, - and .: give another physical_name",
+            );
+        }
     }
 }

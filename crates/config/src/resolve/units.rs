@@ -5,21 +5,28 @@ use std::time::Duration;
 use super::Resolver;
 use crate::file::Size;
 
+/// "1year" of humantime. An `Instant` has no room for the longest that can be written.
+const LONGEST: Duration = Duration::from_secs(31_557_600);
+
 impl Resolver<'_> {
     /// A duration such as "5s" or "1m 30s".
     pub(super) fn duration(&mut self, path: &[&str], text: Option<&str>, default: &str) -> Duration {
         let text = text.unwrap_or(default);
         match humantime::parse_duration(text) {
-            Ok(duration) if !duration.is_zero() => duration,
-            _ => {
-                self.mistake(
-                    path,
-                    format!("\"{text}\" isn't a duration"),
-                    "write a number with its unit, such as 500ms, 5s or 1m",
-                );
-                Duration::from_secs(1)
-            }
+            Ok(duration) if (Duration::from_millis(1)..=LONGEST).contains(&duration) => return duration,
+            Ok(_) => self.mistake(
+                path,
+                format!("\"{text}\" is too short or too long a time"),
+                "write a duration from 1ms to 1year",
+            ),
+            Err(_) => self.mistake(
+                path,
+                format!("\"{text}\" isn't a duration"),
+                "write a number with its unit, such as 500ms, 5s or 1m",
+            ),
         }
+        // Not used: a configuration with a mistake isn't.
+        Duration::from_secs(1)
     }
 
     /// A size in bytes, or with kB, MB, GB.
@@ -35,8 +42,8 @@ impl Resolver<'_> {
             None => {
                 self.mistake(
                     path,
-                    "not a size from 10000 bytes to 1GB",
-                    "write a number of bytes, or one with its unit such as \"64MB\"",
+                    "not a size of at least 10000 bytes and less than 1GB",
+                    "write a number of bytes, or one with its unit such as \"64MB\" (kB, MB or GB)",
                 );
                 default
             }
@@ -45,8 +52,8 @@ impl Resolver<'_> {
 }
 
 fn parse_size(text: &str) -> Option<usize> {
-    let digits = text.trim_end_matches(|each: char| each.is_alphabetic()).trim_end();
-    let unit = match &text[text.trim_end_matches(|each: char| each.is_alphabetic()).len()..] {
+    let (digits, unit) = text.split_at(text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len()));
+    let unit = match unit.trim_start() {
         "" | "B" => 1,
         "kB" | "KB" => 1 << 10,
         "MB" => 1 << 20,
@@ -54,4 +61,30 @@ fn parse_size(text: &str) -> Option<usize> {
         _ => return None,
     };
     digits.parse::<usize>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_size;
+
+    #[test]
+    fn sizes() {
+        let cases = [
+            ("10000", Some(10_000)),
+            ("10000B", Some(10_000)),
+            ("64kB", Some(64 << 10)),
+            ("64 MB", Some(64 << 20)),
+            ("1GB", Some(1 << 30)),
+            ("64mb", None),
+            ("1.5GB", None),
+            ("-1MB", None),
+            ("+1MB", None),
+            ("MB", None),
+            ("", None),
+            ("18446744073709551615GB", None),
+        ];
+        for (text, bytes) in cases {
+            assert_eq!(parse_size(text), bytes, "{text}");
+        }
+    }
 }

@@ -5,17 +5,19 @@ use crate::config::{Authentication, User};
 use crate::file;
 
 impl Resolver<'_> {
-    pub(super) fn users(&mut self, users: &[file::User], authentication: Authentication) -> Vec<User> {
+    pub(super) fn users(&mut self, users: &[Option<file::User>], authentication: Authentication) -> Vec<User> {
         let by_password = authentication == Authentication::ScramSha256;
         if by_password && users.is_empty() {
+            let place = if self.is_there(&["users"]) { "users" } else { "auth" };
             self.mistake(
-                &["auth"],
+                &[place],
                 "nobody can log in: there are no users",
                 "add [[users]] with name and password, or set auth = \"trust\"",
             );
         }
         let mut resolved: Vec<User> = Vec::new();
         for (position, user) in users.iter().enumerate() {
+            let Some(user) = user else { continue };
             let at = position.to_string();
             if resolved.iter().any(|other| other.name == user.name) {
                 self.mistake(
@@ -24,33 +26,17 @@ impl Resolver<'_> {
                     "a user has one entry",
                 );
             }
-            let password = match &user.password {
-                Some(source) => self.secret(&["users", &at, "password"], source),
-                None => {
-                    if by_password {
-                        let message = format!("user \"{}\" has no password", user.name);
-                        self.mistake(
-                            &["users", &at],
-                            message,
-                            "add password = \"${VAR}\" or password = { file = \"…\" }, or set auth = \"trust\"",
-                        );
-                    }
-                    None
-                }
-            };
-            if password.as_ref().is_some_and(|password| password.expose().is_empty()) {
+            let path = ["users", &at, "password"];
+            let password = user.password.as_ref().and_then(|source| self.secret(&path, source));
+            if by_password && !self.is_there(&path) {
                 self.mistake(
-                    &["users", &at, "password"],
-                    format!("user \"{}\" has an empty password", user.name),
-                    "no client can log in with it",
+                    &["users", &at],
+                    format!("user \"{}\" has no password", user.name),
+                    "add password = \"${VAR}\" or password = { file = \"…\" }, or set auth = \"trust\"",
                 );
             }
-            if password.as_ref().is_some_and(|password| is_broken_verifier(password.expose())) {
-                self.mistake(
-                    &["users", &at, "password"],
-                    format!("the SCRAM verifier of user \"{}\" is broken", user.name),
-                    "write it as pg_authid has it, SCRAM-SHA-256$iterations:salt$stored:server, or write the password itself",
-                );
+            if let Some((problem, help)) = password.as_ref().and_then(|password| problem(password.expose())) {
+                self.mistake(&path, format!("the password of user \"{}\" {problem}", user.name), help);
             }
             resolved.push(User {
                 name: user.name.clone(),
@@ -61,17 +47,73 @@ impl Resolver<'_> {
     }
 }
 
-/// `SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>` (catalog-pg-authid), or something that only begins like it.
-fn is_broken_verifier(password: &str) -> bool {
-    let Some(rest) = password.strip_prefix("SCRAM-SHA-256$") else {
+/// Why nobody could log in with this password, or its verifier, and what to write.
+fn problem(password: &str) -> Option<(&'static str, &'static str)> {
+    if password.is_empty() {
+        return Some(("is empty", "no client can log in with it: write the password"));
+    }
+    if let Some(verifier) = password.strip_prefix("SCRAM-SHA-256$") {
+        return (!is_verifier(verifier)).then_some((
+            "is a broken SCRAM verifier",
+            "write it as pg_authid has it, SCRAM-SHA-256$iterations:salt$stored:server, or write the password itself",
+        ));
+    }
+    let is_md5 = password
+        .strip_prefix("md5")
+        .is_some_and(|hash| hash.len() == 32 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    is_md5.then_some((
+        "is an MD5 hash, from which SCRAM can't be answered",
+        "write the password itself, or what pg_authid has after ALTER ROLE … PASSWORD with password_encryption = scram-sha-256",
+    ))
+}
+
+/// What follows `SCRAM-SHA-256$`: `iterations:salt$StoredKey:ServerKey` (pg_authid in PostgreSQL's manual), both keys SHA-256 hashes.
+fn is_verifier(text: &str) -> bool {
+    let Some(((iterations, salt), (stored, server))) = text
+        .split_once('$')
+        .and_then(|(head, keys)| head.split_once(':').zip(keys.split_once(':')))
+    else {
         return false;
     };
-    let parts: Vec<&str> = rest.split(['$', ':']).collect();
-    let is_base64 = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte));
-    match &parts[..] {
-        [iterations, keys @ ..] => {
-            keys.len() != 3 || !iterations.parse::<u32>().is_ok_and(|count| count > 0) || !keys.iter().all(is_base64)
+    let is_hash = |key: &str| decoded_length(key) == Some(32);
+    iterations.parse::<u32>().is_ok_and(|count| count > 0)
+        && decoded_length(salt).is_some_and(|length| length > 0)
+        && is_hash(stored)
+        && is_hash(server)
+}
+
+/// How many bytes this is in base64 (RFC 4648, with padding); `None` when it isn't.
+fn decoded_length(text: &str) -> Option<usize> {
+    let digits = text.trim_end_matches('=');
+    let padding = text.len() - digits.len();
+    let is_base64 = text.len().is_multiple_of(4)
+        && padding <= 2
+        && digits
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
+    is_base64.then(|| text.len() / 4 * 3 - padding)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verifiers() {
+        let key = "+//////////////////////////////////////////=";
+        let cases = [
+            (format!("4096:c2FsdA==${key}:{key}"), true),
+            (format!("0:c2FsdA==${key}:{key}"), false),
+            (format!("many:c2FsdA==${key}:{key}"), false),
+            (format!("4096:${key}:{key}"), false),
+            (format!("4096:c2FsdA${key}:{key}"), false),
+            (format!("4096$c2FsdA==:{key}:{key}"), false),
+            (format!("4096:c2FsdA==${key}"), false),
+            (format!("4096:c2FsdA==${key}:c2hvcnQ="), false),
+            (String::new(), false),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(is_verifier(&text), expected, "{text}");
         }
-        [] => true,
     }
 }

@@ -1,0 +1,186 @@
+//! `[stores.…]`
+
+use super::{WELL, adding, has, replacing};
+
+#[test]
+fn kinds() {
+    let kinds = "`kind` is one of: postgres, dynamodb, redis, memory, embedded-postgres, embedded-dynamodb";
+    let near = format!("did you mean \"redis\"? {kinds}");
+    adding(&[
+        ("[stores.more]\nkind = \"sqlite\"\n", (11, 8, "unknown kind \"sqlite\"", kinds)),
+        ("[stores.more]\nkind = \"redsi\"\n", (11, 8, "unknown kind \"redsi\"", &near)),
+        ("[stores.more]\nkind = 5\n", (11, 8, "`kind` is an integer", kinds)),
+        ("[stores.more]\nurl = \"redis://cache\"\n", (10, 1, "`more` has no `kind`", kinds)),
+        (
+            "[stores]\nmore = \"redis://cache\"\n",
+            (11, 8, "`more` is a string", "`more` must be a table"),
+        ),
+    ]);
+}
+
+#[test]
+fn one_is_postgresql() {
+    has(
+        "auth = \"trust\"\n[stores.fast]\nkind = \"memory\"\n",
+        &[(
+            2,
+            2,
+            "no store is PostgreSQL",
+            "add one with kind = \"postgres\" or kind = \"embedded-postgres\": it holds every table's definition",
+        )],
+    );
+    // Whatever their names are, the first is right.
+    let two = (
+        11,
+        8,
+        "there are two PostgreSQL stores",
+        "exactly one store is the catalogue; others are `replicas` of it",
+    );
+    adding(&[
+        ("[stores.another]\nkind = \"embedded-postgres\"\n", two),
+        ("[stores.other]\nkind = \"postgres\"\nurl = \"postgres://app@db/app\"\n", two),
+    ]);
+}
+
+#[test]
+fn postgres() {
+    let help = "write postgres://user:password@host:port/database, with %2F for / in a password; …";
+    let url = |url: &str, message: &str| has(&WELL.replace("postgres://app@db/app", url), &[(4, 7, message, help)]);
+    url("", "not a PostgreSQL url: relative URL without a base");
+    url("mysql://db/app", "not a PostgreSQL url: its scheme is mysql");
+    url("postgres://app@db:many/app", "not a PostgreSQL url: invalid port number");
+    url("postgres://db/app", "the url names no user");
+    url(
+        "postgres://app@one,two/app",
+        "a store has one host; replicas are listed in `replicas`",
+    );
+    url(
+        "postgres://app@db/app?sslmode=require",
+        "sslmode=require: TLS to PostgreSQL servers isn't supported",
+    );
+    url(
+        "postgres://app@db/app?target=x",
+        "the url's parameter `target` isn't known: host, port and sslmode are",
+    );
+    let postgres = "url = \"postgres://app@db/app\"";
+    replacing(&[
+        (
+            postgres,
+            "url = \"postgres://app@db/app\"\nreplicas = [\"postgres://app@one/app\", \"redis://two\"]",
+            (5, 39, "not a PostgreSQL url: its scheme is redis", help),
+        ),
+        (
+            postgres,
+            "url = \"postgres://app@db/app\"\nreplicas = \"postgres://app@one/app\"",
+            (5, 12, "`replicas` is a string", "`replicas` must be an array"),
+        ),
+        (
+            postgres,
+            "url = \"postgres://app@db/app\"\npool_size = 0",
+            (5, 13, "`pool_size` can't be 0", "`pool_size` is from 1 to 10000"),
+        ),
+        (
+            postgres,
+            "url = \"postgres://app@db/app\"\npool_size = 4\nshared_connections = 4",
+            (
+                6,
+                22,
+                "4 of 4 connections shared leave none to transactions",
+                "`shared_connections` is less than `pool_size`: from 0 to 3",
+            ),
+        ),
+        (
+            postgres,
+            "url = { file = \"nowhere\" }",
+            (
+                4,
+                16,
+                "can't read the secret in nowhere: No such file or directory (os error 2)",
+                "give the path of a file that this user can read; the path is relative to the configuration file",
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn redis() {
+    let help = "write redis://user:password@host:port/number, …";
+    let url = |url: &str, message: &str| has(&WELL.replace("redis://cache", url), &[(7, 7, message, help)]);
+    url("cache:6379", "not a Redis url: its scheme is cache");
+    url("cache", "not a Redis url: relative URL without a base");
+    url("redis:///0", "not a Redis url: it names no host");
+    url(
+        "redis://cache/first",
+        "not a Redis url: what follows the host isn't a database's number",
+    );
+    url("unix://", "not a Redis url: it names no socket");
+}
+
+#[test]
+fn dynamodb() {
+    adding(&[
+        (
+            "endpoint = \"localhost\"\n",
+            (10, 12, "\"localhost\" isn't an http or https url", "such as http://127.0.0.1:8000"),
+        ),
+        (
+            "endpoint = \"dynamodb:8000\"\n",
+            (
+                10,
+                12,
+                "\"dynamodb:8000\" isn't an http or https url",
+                "such as http://127.0.0.1:8000",
+            ),
+        ),
+        (
+            "access_key_id = \"a\"\n",
+            (
+                10,
+                17,
+                "`access_key_id` without `secret_access_key`",
+                "give both, or none for the SDK's credential chain",
+            ),
+        ),
+        (
+            "secret_access_key = \"a\"\n",
+            (
+                10,
+                21,
+                "`secret_access_key` without `access_key_id`",
+                "give both, or none for the SDK's credential chain",
+            ),
+        ),
+        // The other is there: only its own mistake counts.
+        (
+            "access_key_id = 5\nsecret_access_key = \"a\"\n",
+            (
+                10,
+                17,
+                "`access_key_id` is an integer",
+                "`access_key_id` must be a string or a table",
+            ),
+        ),
+        (
+            "table_prefix = \"prod/\"\n",
+            (
+                10,
+                16,
+                "\"prod/\" can't begin the name of a table in DynamoDB",
+                "these names have letters, digits, _, - and .",
+            ),
+        ),
+    ]);
+}
+
+#[test]
+fn two_stores_in_one_place() {
+    adding(&[(
+        "[stores.one]\nkind = \"memory\"\nsnapshot = \"rows\"\n[stores.two]\nkind = \"memory\"\nsnapshot = \"rows\"\n",
+        (
+            15,
+            12,
+            "stores \"one\" and \"two\" keep their data in the same place",
+            "give each a place of its own",
+        ),
+    )]);
+}
