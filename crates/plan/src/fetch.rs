@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Relation};
-use flywheel_types::{Key, Scalar, Table, TypeInfo, Value};
+use flywheel_types::{Key, Scalar, Table, TypeInfo, Value, quote_identifier};
 
 use crate::access::{Access, ResolvedAccess, TableFact, distinct};
 use crate::{Home, Parameters};
@@ -261,11 +261,6 @@ impl Scope<'_> {
             })
             .map(|conjunct| format!("({})", conjunct.sql))
             .collect();
-        let schema = place
-            .name
-            .schema
-            .as_ref()
-            .map_or(String::new(), |schema| format!("{}.", quote(schema)));
         let filter = if conditions.is_empty() {
             String::new()
         } else {
@@ -275,12 +270,12 @@ impl Scope<'_> {
         let alias = place
             .alias
             .as_ref()
-            .map_or_else(String::new, |alias| format!(" AS {}", quote(alias)));
+            .map_or_else(String::new, |alias| format!(" AS {}", quote_identifier(alias)));
         format!(
-            "SELECT DISTINCT {}.{} FROM {schema}{}{alias}{filter}",
-            quote(place.qualifier()),
-            quote(column),
-            quote(&place.name.name)
+            "SELECT DISTINCT {}.{} FROM {}{alias}{filter}",
+            quote_identifier(place.qualifier()),
+            quote_identifier(column),
+            place.name.to_sql()
         )
     }
 }
@@ -290,8 +285,4 @@ fn same_values(left: &TypeInfo, right: &TypeInfo) -> bool {
     let is_text = |scalar| matches!(scalar, Scalar::Text | Scalar::Varchar(_));
     let (one, other) = (left.scalar, right.scalar);
     left.oid == right.oid || (is_integer(one) && is_integer(other)) || (is_text(one) && is_text(other))
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use flywheel_types::{Row, TableName, text};
+use flywheel_types::{Row, TableName, quote_identifier, text};
 use flywheel_wire::quote::literal;
 
 /// Rows as the text of an array of the table's row type, which PostgreSQL's own input functions read column by column. Unlike JSON it tells
@@ -52,7 +52,7 @@ fn quote(text: &[u8], out: &mut Vec<u8>) {
 #[must_use]
 pub fn record_set(table: &TableName, rows: &[Row], needs_alias: bool) -> String {
     let alias = if needs_alias {
-        format!(" AS \"{}\"", table.name.replace('"', "\"\""))
+        format!(" AS {}", quote_identifier(&table.name))
     } else {
         String::new()
     };

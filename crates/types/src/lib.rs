@@ -30,5 +30,5 @@ mod value;
 pub use cast::cast;
 pub use key::{Key, key_type_problem};
 pub use scalar::{Scalar, TypeInfo};
-pub use table::{Column, ColumnDefault, Row, Table, TableName};
+pub use table::{Column, ColumnDefault, Row, Table, TableName, quote_identifier};
 pub use value::Value;

@@ -38,8 +38,9 @@ impl fmt::Display for TableName {
     }
 }
 
-/// `name` as a quoted SQL identifier.
-fn quote_identifier(name: &str) -> String {
+/// An identifier as SQL, quoted (sql-syntax-lexical).
+#[must_use]
+pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
