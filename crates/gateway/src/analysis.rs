@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use flywheel_sql::{SessionEffect, Statement, split};
+use flywheel_sql::{SessionEffect, Statement, Verb, split};
 use flywheel_types::TableName;
 use quick_cache::sync::Cache;
 
@@ -27,20 +27,47 @@ pub(crate) struct Analysis {
     pub(crate) is_plain: bool,
     /// It is one query that may be sent again: it can share a server connection with others'.
     pub(crate) is_repeatable: bool,
+    /// All of its statements are queries that a replica may answer, as far as their words tell.
+    pub(crate) is_read: bool,
+    /// For each route: whether it matches, for users that it is for.
+    pub(crate) routes: OnceLock<Box<[bool]>>,
     pub(crate) observed: Arc<Observed>,
 }
 
-/// How long the server has taken for a text, and how much it has answered.
+/// How long the server has taken for a text, and how much it has answered; and whether replicas answer it.
 #[derive(Debug, Default)]
 pub(crate) struct Observed {
     /// How often it was seen to be quick and small, running.
     quick: AtomicU8,
+    on_replica: AtomicU8,
 }
+
+const ANSWERED: u8 = 1;
+const REFUSED: u8 = 2;
 
 impl Observed {
     /// Others may be sent behind it.
     pub(crate) fn is_quick(&self) -> bool {
         self.quick.load(Ordering::Relaxed) > 0
+    }
+
+    /// A replica has answered it, so that it writes nothing; or has refused it, since it does.
+    pub(crate) fn note_on_replica(&self, answered: bool) {
+        let seen = if answered { ANSWERED } else { REFUSED };
+        // A function may write now and then: once is enough.
+        if !matches!(self.on_replica.load(Ordering::Relaxed), known if known == seen || known == REFUSED) {
+            self.on_replica.store(seen, Ordering::Relaxed);
+        }
+    }
+
+    /// A replica has answered it.
+    pub(crate) fn is_answered_by_replicas(&self) -> bool {
+        self.on_replica.load(Ordering::Relaxed) == ANSWERED
+    }
+
+    /// A replica has refused it as a write.
+    pub(crate) fn is_refused_by_replicas(&self) -> bool {
+        self.on_replica.load(Ordering::Relaxed) == REFUSED
     }
 
     pub(crate) fn note(&self, took: Duration, size: usize) {
@@ -122,10 +149,12 @@ impl Analyses {
                     && !statement.has_keyword(text, "deallocate")
             });
         let is_repeatable = is_plain && matches!(&statements[..], [only] if only.is_repeatable(text));
-        let observed = if is_repeatable {
-            self.observed(text, &statements[0])
-        } else {
-            Arc::default()
+        let is_read = !concerns_store.contains(&true)
+            && !statements.is_empty()
+            && statements.iter().all(|statement| statement.is_read(text) && statement.verb != Verb::Empty);
+        let observed = match &statements[..] {
+            [only] if is_read => self.observed(text, only),
+            _ => Arc::default(),
         };
         let analysis = Arc::new(Analysis {
             text: text.to_owned(),
@@ -133,6 +162,8 @@ impl Analyses {
             concerns_store,
             is_plain,
             is_repeatable,
+            is_read,
+            routes: OnceLock::new(),
             observed,
         });
         if text.len() <= MAX_CACHED_TEXT {

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flywheel_plan::Visible;
-use flywheel_postgres::{Connection, Multiplexer, Pool, ServerError, catalogue};
+use flywheel_postgres::{Connection, ServerError, Servers, catalogue};
 use flywheel_sql::split;
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
@@ -33,15 +33,12 @@ pub(crate) struct Shared {
     pub(crate) analyses: Analyses,
     pub(crate) catalogue: Catalogue,
     pub(crate) statements: Cache<StatementKey, Arc<StoreStatement>>,
-    /// Connections of the primary that many clients use at the same time.
-    pub(crate) multiplexer: Option<Multiplexer>,
     pub(crate) shutdown: watch::Sender<bool>,
     authenticator: Authenticator,
     registry: Arc<Registry>,
     clients: Arc<Semaphore>,
     /// The server's reported settings, from the last look.
     parameters: RwLock<Option<HashMap<String, String>>>,
-    next_replica: AtomicUsize,
     hex_bytea: AtomicBool,
     shortest_floats: AtomicBool,
 }
@@ -52,7 +49,7 @@ impl Shared {
         if let Some(parameters) = &*self.parameters.read().await {
             return Ok(parameters.clone());
         }
-        let mut lease = self.options.primary.acquire().await?;
+        let mut lease = self.options.servers.primary.pool.acquire().await?;
         self.learn(&mut lease).await?;
         Ok(lease.parameters().clone())
     }
@@ -97,7 +94,7 @@ impl Shared {
         loop {
             tokio::time::sleep(WATCH_INTERVAL).await;
             // A server that can't be reached is told to those who need it.
-            if let Ok(mut lease) = self.options.primary.acquire().await
+            if let Ok(mut lease) = self.options.servers.primary.pool.acquire().await
                 && let Err(error) = self.visible(&mut lease).await
             {
                 tracing::debug!(%error, "can't look for changed definitions");
@@ -105,23 +102,34 @@ impl Shared {
         }
     }
 
-    /// Whether the first route that matches leads to a replica.
-    pub(crate) fn route(&self, user: &str, is_read: bool, analysis: &Analysis) -> bool {
-        let kind = if is_read { StatementKind::Read } else { StatementKind::Write };
-        let matches = |route: &&Route| {
-            route.user.as_deref().is_none_or(|wanted| wanted == user)
-                && route.kind.is_none_or(|wanted| wanted == kind)
-                && (route.tables.is_empty() || names_only(analysis, &route.tables))
-        };
-        // A replica can't write, whatever a route says.
-        is_read && self.options.routes.iter().find(matches).is_some_and(|route| route.to_replicas)
+    /// The servers behind.
+    pub(crate) fn servers(&self) -> &Servers {
+        &self.options.servers
     }
 
-    /// The replicas in turn.
-    pub(crate) fn next_replica(&self) -> Pool {
-        let turn = self.next_replica.fetch_add(1, Ordering::Relaxed);
-        let replicas = &self.options.replicas;
-        replicas.get(turn % replicas.len().max(1)).unwrap_or(&self.options.primary).clone()
+    /// Whether a route leads this user's statements to replicas, if they are of the right kind.
+    pub(crate) fn has_replicas_for(&self, user: &str) -> bool {
+        let leads = |route: &Route| route.to_replicas && route.user.as_deref().is_none_or(|wanted| wanted == user);
+        !self.options.servers.replicas.is_empty() && self.options.routes.iter().any(leads)
+    }
+
+    /// Whether the first route that matches leads to a replica.
+    pub(crate) fn routes_to_replica(&self, user: &str, analysis: &Analysis) -> bool {
+        let routes = &self.options.routes;
+        let kind = if analysis.is_read { StatementKind::Read } else { StatementKind::Write };
+        // What doesn't depend on the user is found once for each text.
+        let matching = analysis.routes.get_or_init(|| {
+            let matches = |route: &Route| {
+                route.kind.is_none_or(|wanted| wanted == kind) && (route.tables.is_empty() || names_only(analysis, &route.tables))
+            };
+            routes.iter().map(matches).collect()
+        });
+        let first = routes
+            .iter()
+            .zip(matching)
+            .find(|(route, matches)| **matches && route.user.as_deref().is_none_or(|wanted| wanted == user));
+        // A replica can't write, whatever a route says.
+        analysis.is_read && first.is_some_and(|(route, _)| route.to_replicas)
     }
 
     pub(crate) fn prints_hex(&self) -> bool {
@@ -180,13 +188,11 @@ impl Gateway {
             analyses: Analyses::new(),
             catalogue: Catalogue::new(options.tables.clone()),
             statements: Cache::new(CACHED_STATEMENTS),
-            multiplexer: Multiplexer::new(options.primary.clone(), options.shared_connections),
             shutdown: watch::channel(false).0,
             authenticator: Authenticator::new(options.authentication, &options.users),
             registry: Arc::default(),
             clients: Arc::new(Semaphore::new(options.max_connections)),
             parameters: RwLock::new(None),
-            next_replica: AtomicUsize::new(0),
             hex_bytea: AtomicBool::new(false),
             shortest_floats: AtomicBool::new(false),
             options,
@@ -244,7 +250,7 @@ impl Gateway {
     /// # Errors
     /// PostgreSQL can't be reached.
     pub async fn check(&self) -> Result<Vec<TableReport>, ServerError> {
-        let mut lease = self.shared.options.primary.acquire().await?;
+        let mut lease = self.shared.options.servers.primary.pool.acquire().await?;
         let configured = self.shared.catalogue.configured();
         let names: Vec<_> = configured.iter().map(|table| table.name.clone()).collect();
         let mut definitions = flywheel_postgres::catalogue::load(&mut lease, &names).await?;
@@ -283,7 +289,7 @@ impl Gateway {
         let [statement] = &split(sql)[..] else {
             return Err(PgError::error(sqlstate::SYNTAX_ERROR, "give one statement at a time"));
         };
-        let mut lease = self.shared.options.primary.acquire().await.map_err(|error| error.to_pg())?;
+        let mut lease = self.shared.options.servers.primary.pool.acquire().await.map_err(|error| error.to_pg())?;
         lease.describe(sql, &[]).await.map_err(|error| error.to_pg())?;
         let visible = self.shared.visible(&mut lease).await.map_err(|error| error.to_pg())?;
         let known = self.shared.catalogue.known();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use flywheel_postgres::Pool;
+use flywheel_postgres::Servers;
 use flywheel_store::Store;
 use flywheel_types::TableName;
 
@@ -106,11 +106,7 @@ pub struct Options {
     /// How many rows one statement may read from one store table.
     pub max_fetch_rows: usize,
     /// The catalogue store.
-    pub primary: Pool,
-    /// How many of its connections are shared by clients at the same time, for single queries; 0: none.
-    pub shared_connections: usize,
-    /// Its replicas.
-    pub replicas: Vec<Pool>,
+    pub servers: Servers,
     /// Where relational statements go.
     pub routes: Vec<Route>,
     /// Tables homed elsewhere.

@@ -13,6 +13,7 @@ use flywheel_wire::{Frame, reply};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::topology::Sitting;
 use crate::{CancelKey, ServerError, Settings};
 
 /// The longest message accepted from a server that isn't a row: PostgreSQL's own limit.
@@ -44,6 +45,8 @@ pub struct Connection {
     /// A Query of Flywheel's own has dropped the unnamed statement.
     pub(crate) unnamed_lost: bool,
     broken: bool,
+    /// The place in a cluster that it was made for.
+    pub(crate) sitting: Option<Sitting>,
 }
 
 impl Connection {
@@ -63,6 +66,7 @@ impl Connection {
             applied: Settings::default(),
             unnamed_lost: false,
             broken: false,
+            sitting: None,
         }
     }
 
@@ -150,6 +154,26 @@ impl Connection {
     /// Whether the unnamed statement has been dropped by a Query of Flywheel's own; asked once.
     pub fn take_unnamed_lost(&mut self) -> bool {
         std::mem::take(&mut self.unnamed_lost)
+    }
+
+    /// Whether another server has taken the place of this connection's, such as the primary's.
+    #[must_use]
+    pub(crate) fn is_outdated(&self) -> bool {
+        self.sitting.as_ref().is_some_and(Sitting::is_over)
+    }
+
+    /// Whether it leads to a replica of a cluster.
+    #[must_use]
+    pub fn is_of_replica(&self) -> bool {
+        self.sitting.as_ref().is_some_and(Sitting::is_of_replica)
+    }
+
+    /// Notes an error by which the connection has broken.
+    pub(crate) fn broke(&mut self, error: &ServerError) {
+        self.broken = true;
+        if let Some(sitting) = &self.sitting {
+            sitting.broke(error);
+        }
     }
 
     /// Marks the connection as not to be used again.
@@ -280,11 +304,12 @@ impl Connection {
     }
 
     fn io_error(&mut self, source: io::Error) -> ServerError {
-        self.broken = true;
-        ServerError::Io {
+        let error = ServerError::Io {
             server: self.server.clone(),
             source,
-        }
+        };
+        self.broke(&error);
+        error
     }
 }
 

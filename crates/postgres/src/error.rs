@@ -40,6 +40,20 @@ pub enum ServerError {
         /// How many connections the pool has.
         size: u32,
     },
+    /// No server is the primary now.
+    #[error("{what}")]
+    NoPrimary {
+        /// Why none of the servers is, each with its reason.
+        what: String,
+    },
+    /// The server has ended the session in the middle of a statement.
+    #[error("PostgreSQL server {server} has ended the session: {}", error.message())]
+    Ended {
+        /// Which server.
+        server: String,
+        /// What it said, as a FATAL error.
+        error: PgError,
+    },
     /// The server answered with an error.
     #[error(transparent)]
     Postgres(#[from] PgError),
@@ -60,6 +74,12 @@ impl ServerError {
             Self::Postgres(error) => error.clone(),
             Self::Io { .. } => PgError::error(sqlstate::CONNECTION_FAILURE, self.to_string())
                 .with_hint("Check that the server runs and that the store's `url` in the configuration is right; the statement may or may not have been carried out."),
+            Self::NoPrimary { .. } => PgError::error(sqlstate::CANNOT_CONNECT_NOW, self.to_string())
+                .with_hint("Promote a standby, or check the hosts and `target_session_attrs` in the store's `url`."),
+            Self::Ended { error, .. } => error
+                .clone()
+                .into_error()
+                .with_hint("The server connection is lost; the statement may or may not have been carried out."),
             Self::Protocol { .. } => PgError::error(sqlstate::PROTOCOL_VIOLATION, self.to_string()),
             Self::Login { .. } => {
                 PgError::error(sqlstate::CANNOT_CONNECT, self.to_string()).with_hint("Check user and password in the store's `url` and the server's pg_hba.conf.")

@@ -3,6 +3,7 @@
 //! - [`ServerOptions`] says where a server is; [`Connection`] is one login to it, with [`login`](Connection::connect) and the stream of messages.
 //! - [`Pool`] lends connections, bounded and in order; a connection comes back clean or not at all.
 //! - [`Multiplexer`]: connections that many clients share at the same time, for batches that only read.
+//! - [`Servers`] are the primary and its replicas as one role sees them; [`Cluster`] knows which is which, and who may be read from.
 //! - [`Settings`] are a session's settings, replayed on whichever connection serves it.
 //! - [`Connection::query`] and its kin in `query.rs` are for Flywheel's own statements; clients' messages are relayed by the gateway through
 //!   [`Connection::send`] and [`Connection::next_piece`].
@@ -17,7 +18,9 @@ mod multiplex;
 mod options;
 mod pool;
 mod query;
+mod servers;
 mod settings;
+mod topology;
 
 pub use cancel::{CancelKey, cancel};
 pub use connection::Connection;
@@ -26,4 +29,6 @@ pub use multiplex::{Answer, Multiplexer, Named, Part, Request};
 pub use options::{Host, ServerOptions};
 pub use pool::{Lease, Pool};
 pub use query::{Described, PORTAL_STEPS, Portal, Rows};
+pub use servers::{Server, Servers};
 pub use settings::Settings;
+pub use topology::{Cluster, ClusterOptions, InUse, Look, MaxLag, Seat, SessionAttributes};

@@ -7,10 +7,30 @@ use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, Scr
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UnixStream, lookup_host};
 
 use crate::connection::Stream;
 use crate::{CancelKey, Connection, Host, ServerError, ServerOptions};
+
+/// The addresses of a host, in the resolver's order; never none.
+pub(crate) async fn resolve(host: &Host) -> std::io::Result<Vec<Host>> {
+    let Host::Tcp(name, port) = host else { return Ok(vec![host.clone()]) };
+    let mut addresses = Vec::new();
+    for address in lookup_host((name.as_str(), *port)).await? {
+        let text = match address {
+            std::net::SocketAddr::V6(address) if address.scope_id() != 0 => format!("{}%{}", address.ip(), address.scope_id()),
+            address => address.ip().to_string(),
+        };
+        let address = Host::Tcp(text, *port);
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(std::io::Error::new(std::io::ErrorKind::NotFound, "the name has no address"));
+    }
+    Ok(addresses)
+}
 
 pub(crate) async fn dial(host: &Host) -> std::io::Result<Stream> {
     match host {
@@ -24,34 +44,37 @@ pub(crate) async fn dial(host: &Host) -> std::io::Result<Stream> {
 }
 
 impl Connection {
-    /// Connects and logs in.
+    /// Connects and logs in. Where the host's name has several addresses, they are tried in order until one can be reached, each for as long as
+    /// `connect_timeout`, as libpq does.
     ///
     /// # Errors
     /// The server can't be reached in time, or refuses the login.
     pub async fn connect(options: &ServerOptions) -> Result<Self, ServerError> {
-        let server = options.host.to_string();
-        let connecting = async {
-            let stream = dial(&options.host).await.map_err(|source| ServerError::Io {
-                server: server.clone(),
-                source,
-            })?;
-            let mut connection = Self::new(stream, server.clone());
-            connection.log_in(options).await?;
-            Ok(connection)
+        let failed = |source| ServerError::Io {
+            server: options.host.to_string(),
+            source,
         };
-        tokio::time::timeout(options.connect_timeout, connecting).await.unwrap_or_else(|_| {
-            let source = std::io::Error::new(
-                std::io::ErrorKind::TimedOut,
-                format!("no login within {:?}", options.connect_timeout),
-            );
-            Err(ServerError::Io {
-                server: server.clone(),
-                source,
-            })
-        })
+        let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no login within {:?}", options.connect_timeout));
+        let addresses = tokio::time::timeout(options.connect_timeout, resolve(&options.host)).await;
+        let addresses = addresses.unwrap_or_else(|_| Err(late())).map_err(failed)?;
+        let mut outcome = Err(failed(std::io::ErrorKind::NotFound.into()));
+        for address in addresses {
+            let connecting = async {
+                let stream = dial(&address).await.map_err(failed)?;
+                let mut connection = Self::new(stream, options.host.to_string());
+                connection.log_in(options, &address).await?;
+                Ok(connection)
+            };
+            let connected = tokio::time::timeout(options.connect_timeout, connecting).await;
+            outcome = connected.unwrap_or_else(|_| Err(failed(late())));
+            if !matches!(outcome, Err(ServerError::Io { .. })) {
+                break;
+            }
+        }
+        outcome
     }
 
-    async fn log_in(&mut self, options: &ServerOptions) -> Result<(), ServerError> {
+    async fn log_in(&mut self, options: &ServerOptions, address: &Host) -> Result<(), ServerError> {
         let parameters = [
             ("user", options.user.as_str()),
             ("database", &options.database),
@@ -103,7 +126,7 @@ impl Connection {
                 }
                 Message::BackendKeyData(body) => {
                     self.cancel_key = Some(CancelKey {
-                        host: options.host.clone(),
+                        host: address.clone(),
                         process_id: body.process_id(),
                         secret_key: body.secret_key(),
                     });

@@ -8,6 +8,7 @@ use std::time::Duration;
 use flywheel_wire::PgError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::topology::Seat;
 use crate::{Connection, ServerError, ServerOptions};
 
 /// A pool of connections to one server.
@@ -17,6 +18,7 @@ pub struct Pool {
     /// bb8 wakes waiters in no order; permits are handed out first come, first served.
     turns: Arc<Semaphore>,
     options: Arc<ServerOptions>,
+    seat: Option<Seat>,
     /// Why the last connection could not be made.
     failures: watch::Sender<Option<PgError>>,
     size: u32,
@@ -34,6 +36,17 @@ impl Pool {
     /// A pool of at most `size` connections, each made when first needed. An acquire waits `acquire_timeout` at most.
     #[must_use]
     pub fn new(options: ServerOptions, size: u32, acquire_timeout: Duration) -> Self {
+        Self::build(options, None, size, acquire_timeout)
+    }
+
+    /// A pool whose connections lead to whoever sits in this place of a cluster, rather than to the host in `options`. While nobody is the primary,
+    /// an acquire waits; connections to one that isn't the primary any more are closed when they come back.
+    #[must_use]
+    pub fn following(seat: Seat, options: ServerOptions, size: u32, acquire_timeout: Duration) -> Self {
+        Self::build(options, Some(seat), size, acquire_timeout)
+    }
+
+    fn build(options: ServerOptions, seat: Option<Seat>, size: u32, acquire_timeout: Duration) -> Self {
         let options = Arc::new(options);
         let failures = watch::Sender::new(None);
         let connections = bb8::Pool::builder()
@@ -44,12 +57,15 @@ impl Pool {
             .idle_timeout(None)
             .build_unchecked(Manager {
                 options: options.clone(),
+                seat: seat.clone(),
+                patience: acquire_timeout,
                 failures: failures.clone(),
             });
         Self {
             connections,
             turns: Arc::new(Semaphore::new(size as usize)),
             options,
+            seat,
             failures,
             size,
             acquire_timeout,
@@ -64,10 +80,11 @@ impl Pool {
 
     /// The error of one that has waited too long.
     pub(crate) fn timeout(&self) -> ServerError {
-        ServerError::PoolTimeout {
+        let problem = self.seat.as_ref().and_then(Seat::problem);
+        problem.unwrap_or(ServerError::PoolTimeout {
             waited: self.acquire_timeout,
             size: self.size,
-        }
+        })
     }
 
     /// How many connections it has at most.
@@ -82,13 +99,18 @@ impl Pool {
         self.acquire_timeout
     }
 
+    fn waits_for_primary(&self) -> bool {
+        self.seat.as_ref().is_some_and(Seat::is_primary)
+    }
+
     /// Borrows a connection.
     ///
     /// # Errors
     /// None became free in time, or the server can't be reached or refuses the login.
     pub async fn acquire(&self) -> Result<Lease, ServerError> {
         let timeout = || self.timeout();
-        let turn = tokio::time::timeout(self.acquire_timeout, self.turns.clone().acquire_owned())
+        let deadline = tokio::time::Instant::now() + self.acquire_timeout;
+        let turn = tokio::time::timeout_at(deadline, self.turns.clone().acquire_owned())
             .await
             .map_err(|_| timeout())?;
         // The semaphore is never closed.
@@ -100,11 +122,18 @@ impl Pool {
             let got = tokio::select! {
                 biased;
                 got = &mut connection => got,
+                () = tokio::time::sleep_until(deadline) => Err(bb8::RunError::TimedOut),
                 // bb8 would have us wait to the end. There is nothing to wait for when there is no connection that could come back.
                 Ok(()) = failures.changed() => {
+                    let failure = failures.borrow_and_update().clone();
                     if self.connections.state().connections == 0
-                        && let Some(error) = failures.borrow_and_update().clone()
+                        && let Some(error) = failure
                     {
+                        // An attempt that another began has come to its end; there may be time for one more.
+                        if self.waits_for_primary() && tokio::time::Instant::now() < deadline {
+                            connection = Box::pin(self.connections.get_owned());
+                            continue;
+                        }
                         return Err(error.into());
                     }
                     continue;
@@ -136,6 +165,9 @@ impl DerefMut for Lease {
 #[derive(Debug)]
 struct Manager {
     options: Arc<ServerOptions>,
+    seat: Option<Seat>,
+    /// How long one waits for a primary.
+    patience: Duration,
     failures: watch::Sender<Option<PgError>>,
 }
 
@@ -144,7 +176,10 @@ impl bb8::ManageConnection for Manager {
     type Error = ServerError;
 
     async fn connect(&self) -> Result<Connection, ServerError> {
-        let connected = Connection::connect(&self.options).await;
+        let connected = match &self.seat {
+            Some(seat) => seat.connect(&self.options, self.patience).await,
+            None => Connection::connect(&self.options).await,
+        };
         if let Err(error) = &connected {
             self.failures.send_replace(Some(error.to_pg()));
         }
@@ -152,10 +187,12 @@ impl bb8::ManageConnection for Manager {
     }
 
     async fn is_valid(&self, connection: &mut Connection) -> Result<(), ServerError> {
-        if connection.is_alive() {
-            return Ok(());
-        }
-        let source = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, "the server closed an idle connection");
+        let what = match (connection.is_outdated(), connection.is_alive()) {
+            (false, true) => return Ok(()),
+            (false, false) => "the server closed an idle connection",
+            (true, _) => "another server has taken this one's place",
+        };
+        let source = std::io::Error::new(std::io::ErrorKind::ConnectionAborted, what);
         Err(ServerError::Io {
             server: self.options.host.to_string(),
             source,
@@ -163,6 +200,6 @@ impl bb8::ManageConnection for Manager {
     }
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
-        !connection.is_clean()
+        !connection.is_clean() || connection.is_outdated()
     }
 }

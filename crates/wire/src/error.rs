@@ -101,10 +101,20 @@ impl PgError {
 
     /// The same error as the end of the session.
     #[must_use]
-    pub fn into_fatal(mut self) -> Self {
+    pub fn into_fatal(self) -> Self {
+        self.with_severity(Severity::Fatal)
+    }
+
+    /// The same error as the end of a statement only.
+    #[must_use]
+    pub fn into_error(self) -> Self {
+        self.with_severity(Severity::Error)
+    }
+
+    fn with_severity(mut self, severity: Severity) -> Self {
         for (code, value) in &mut self.fields {
             if matches!(code, b'S' | b'V') {
-                *value = Cow::Borrowed(Severity::Fatal.as_str());
+                *value = Cow::Borrowed(severity.as_str());
             }
         }
         self

@@ -12,7 +12,7 @@ use flywheel_wire::{PgError, frame, reply};
 use tokio::io::AsyncWrite;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::channel::{Channel, State, Whose};
+use super::channel::{Awaited, Channel, State, Whose};
 use super::{Answer, MAX_ATTEMPTS, Request, Shared};
 use crate::{Lease, ServerError};
 
@@ -59,7 +59,7 @@ impl Driver {
                 self.channel.lock().give_back(&mut self.lease);
             }
             Err(error) => {
-                self.lease.poison();
+                self.lease.broke(&error);
                 let again = self.abandon(&Arc::new(error));
                 shared.closed(&self.channel, again);
             }
@@ -68,6 +68,9 @@ impl Driver {
 
     /// Ends when the connection is to go back to the pool, clean.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ServerError>> {
+        if self.lease.is_outdated() && !self.is_delivering() {
+            return Poll::Ready(Err(self.broken(io::Error::other("another server has taken this one's place"))));
+        }
         loop {
             let wrote = self.poll_write(cx)?;
             let read = self.poll_read(cx)?;
@@ -194,7 +197,7 @@ impl Driver {
                 }
                 if !is_quiet(tag) {
                     let message = &here[..len];
-                    match inspect(&mut state, tag, message) {
+                    match inspect(&mut state, tag, message, self.lease.is_of_replica()) {
                         Inspected::Forward => {}
                         Inspected::Skip => {
                             // Before it there is nothing of this batch.
@@ -254,6 +257,11 @@ impl Driver {
         again
     }
 
+    /// Whether some of an answer is with its owner, so that its batch can't be sent again.
+    fn is_delivering(&self) -> bool {
+        self.channel.lock().awaited.front().is_some_and(|awaited| awaited.delivered)
+    }
+
     fn broken(&self, source: io::Error) -> ServerError {
         ServerError::Io {
             server: self.lease.server.clone(),
@@ -276,7 +284,7 @@ enum Inspected {
     Ready(TransactionStatus),
 }
 
-fn inspect(state: &mut State, tag: u8, message: &[u8]) -> Inspected {
+fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bool) -> Inspected {
     let cancelled = state.cancelled;
     let Some(awaited) = state.awaited.front_mut() else {
         // A notice or a setting that comes by itself: nobody's.
@@ -292,6 +300,10 @@ fn inspect(state: &mut State, tag: u8, message: &[u8]) -> Inspected {
             awaited.failed = true;
             let parse_failed = awaited.skip > 0;
             let error = PgError::read(&message[frame::HEADER_LEN..]);
+            if of_replica && matches!(awaited.whose, Whose::Client(..)) && is_replicas_own(&error) {
+                awaited.refuse(error);
+                return Inspected::Forward;
+            }
             let mut outdated = None;
             if let Whose::Client(request, _) = &awaited.whose {
                 let late_cancel = cancelled && error.code() == "57014" && !error.message().contains("timeout");
@@ -311,6 +323,25 @@ fn inspect(state: &mut State, tag: u8, message: &[u8]) -> Inspected {
         }
         _ => Inspected::Forward,
     }
+}
+
+impl Awaited {
+    /// Leaves the batch to its owner, who may send it to another server, unless some of its answer is there already.
+    fn refuse(&mut self, error: PgError) {
+        if self.delivered {
+            return;
+        }
+        match std::mem::replace(&mut self.whose, Whose::Nobody) {
+            Whose::Client(_, answer) => answer.fail(Arc::new(ServerError::Postgres(error))),
+            other => self.whose = other,
+        }
+    }
+}
+
+/// Whether it is an error that the primary wouldn't make, of a statement that only reads: the replica's replay of the log was in the statement's way
+/// (hot-standby, "query conflicts"), or it writes after all.
+fn is_replicas_own(error: &PgError) -> bool {
+    matches!(error.code(), "40001" | "40P01" | "25006")
 }
 
 /// Whether a statement that this connection was thought to have is missing, or outdated (`RevalidateCachedQuery`).

@@ -1,0 +1,74 @@
+//! The servers behind a gateway, as one role sees them in one database.
+
+use std::time::Instant;
+
+use crate::{Cluster, InUse, Multiplexer, Pool, ServerError};
+
+/// One server.
+#[derive(Debug, Clone)]
+pub struct Server {
+    /// Its connections.
+    pub pool: Pool,
+    /// Those of them that many clients use at the same time.
+    pub multiplexer: Option<Multiplexer>,
+}
+
+/// The primary and its replicas.
+#[derive(Debug, Clone)]
+pub struct Servers {
+    /// The primary, whichever server that is.
+    pub primary: Server,
+    /// Its replicas, by their numbers in the cluster.
+    pub replicas: Vec<Server>,
+    /// Who is the primary, and which replicas are usable. `None` where there is one server only, and nothing to choose.
+    pub cluster: Option<Cluster>,
+}
+
+impl Server {
+    /// A server, up to `shared` of whose connections are shared.
+    #[must_use]
+    pub fn new(pool: Pool, shared: usize) -> Self {
+        Self {
+            multiplexer: Multiplexer::new(pool.clone(), shared),
+            pool,
+        }
+    }
+}
+
+impl Servers {
+    /// One server alone.
+    #[must_use]
+    pub fn single(primary: Server) -> Self {
+        Self {
+            primary,
+            replicas: Vec::new(),
+            cluster: None,
+        }
+    }
+
+    /// The replica to read from: see [`Cluster::choose`]. `None`: the primary is to answer.
+    #[must_use]
+    pub fn replica(&self, after: Option<Instant>, tried: &[usize]) -> Option<InUse> {
+        self.cluster.as_ref()?.choose(after, tried)
+    }
+
+    /// A replica that was chosen.
+    #[must_use]
+    pub fn server_of(&self, replica: &InUse) -> &Server {
+        self.replicas.get(replica.replica()).unwrap_or(&self.primary)
+    }
+
+    /// A replica has failed somebody: see [`Cluster::eject`].
+    pub fn eject(&self, replica: usize, reason: &ServerError) {
+        if let Some(cluster) = &self.cluster {
+            cluster.eject(replica, reason);
+        }
+    }
+
+    /// Something has happened that a change of roles may be behind.
+    pub fn suspect(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.suspect();
+        }
+    }
+}

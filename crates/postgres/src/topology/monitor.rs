@@ -1,0 +1,81 @@
+//! The task that looks at a cluster's servers.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::future::{Either, join_all};
+use tokio::sync::watch;
+
+use super::look::Watched;
+use super::{SessionAttributes, Shared};
+use crate::ServerOptions;
+
+/// How often the servers that may be the primary are looked at while none is.
+const IMPATIENT: Duration = Duration::from_millis(100);
+
+/// Whom a look is at.
+#[derive(Debug, Clone, Copy)]
+enum Whom {
+    /// One that may be the primary.
+    Candidate(usize),
+    /// A replica.
+    Replica(usize),
+}
+
+/// Looks at all servers, each at its own pace (one that doesn't answer doesn't delay what is told of the others), until the cluster is gone.
+pub(super) async fn run(cluster: Weak<Shared>) {
+    let Some(shared) = cluster.upgrade() else { return };
+    let candidates = shared.options.primaries.iter().cloned().enumerate();
+    let replicas = shared.options.replicas.iter().cloned().enumerate();
+    let wanted = shared.options.primary_is;
+    let looks: Vec<_> = candidates
+        .map(|(number, login)| (Whom::Candidate(number), login, wanted))
+        .chain(replicas.map(|(number, (login, is))| (Whom::Replica(number), login, is)))
+        .map(|(whom, login, wanted)| (whom, login, wanted, shared.suspicions.subscribe()))
+        .collect();
+    drop(shared);
+    join_all(looks.into_iter().map(|(whom, login, wanted, suspicions)| keep_looking(&cluster, whom, login, wanted, suspicions))).await;
+}
+
+async fn keep_looking(
+    cluster: &Weak<Shared>,
+    whom: Whom,
+    login: ServerOptions,
+    wanted: SessionAttributes,
+    mut suspicions: watch::Receiver<u64>,
+) {
+    let mut server = Watched::new(login);
+    loop {
+        // A suspicion that arises from now on asks for another look.
+        suspicions.mark_unchanged();
+        let gone = std::pin::pin!(gone(suspicions.clone()));
+        let look = std::pin::pin!(server.look(wanted));
+        let looked = match futures_util::future::select(look, gone).await {
+            Either::Left((looked, _)) => looked,
+            Either::Right(_) => return,
+        };
+        let Some(shared) = cluster.upgrade() else { return };
+        shared.state.send_modify(|state| match whom {
+            Whom::Candidate(number) => state.note_candidate(number, looked),
+            Whom::Replica(number) => state.note_replica(number, looked),
+        });
+        let pause = pause(&shared, whom);
+        drop(shared);
+        if let Ok(Err(_)) = tokio::time::timeout(pause, suspicions.changed()).await {
+            return;
+        }
+    }
+}
+
+fn pause(shared: &Arc<Shared>, whom: Whom) -> Duration {
+    let interval = shared.options.check_interval;
+    match whom {
+        Whom::Candidate(_) if !shared.state.borrow().has_primary() => interval.min(IMPATIENT),
+        _ => interval,
+    }
+}
+
+/// Returns when nobody needs the cluster any more.
+async fn gone(mut suspicions: watch::Receiver<u64>) {
+    while suspicions.changed().await.is_ok() {}
+}
