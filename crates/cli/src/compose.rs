@@ -11,7 +11,7 @@ use flywheel_embedded::{EmbeddedDynamo, EmbeddedPostgres};
 use flywheel_gateway::Options;
 use flywheel_gateway::options::{Authentication, LayoutChoice, Route, StatementKind, TableHome, User};
 use flywheel_memory::MemoryStore;
-use flywheel_postgres::{Host, Pool, ServerOptions};
+use flywheel_postgres::{Cluster, ClusterOptions, Host, MaxLag, Pool, Server, ServerOptions, Servers, SessionAttributes};
 use flywheel_redis::RedisStore;
 use flywheel_store::Store;
 
@@ -19,8 +19,7 @@ use flywheel_store::Store;
 pub(crate) struct Parts {
     stores: BTreeMap<String, Arc<dyn Store>>,
     memories: Vec<Arc<MemoryStore>>,
-    primary: Pool,
-    replicas: Vec<Pool>,
+    servers: Servers,
     embedded_postgres: Option<EmbeddedPostgres>,
     embedded_dynamos: Vec<EmbeddedDynamo>,
 }
@@ -30,20 +29,19 @@ impl Parts {
     pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
         let mut stores: BTreeMap<String, Arc<dyn Store>> = BTreeMap::new();
         let (mut memories, mut embedded_dynamos, mut embedded_postgres) = (Vec::new(), Vec::new(), None);
-        let (mut primary, mut replicas) = (None, Vec::new());
+        let mut servers = None;
         for (name, store) in &config.stores {
             match store {
                 config::Store::Postgres(postgres) => {
-                    let pool = |url| Pool::new(server_options(url, postgres), postgres.pool_size, postgres.acquire_timeout);
-                    primary = Some(pool(&postgres.url));
-                    replicas = postgres.replicas.iter().map(pool).collect();
+                    servers = Some(postgres_servers(postgres));
                 }
                 config::Store::EmbeddedPostgres(options) => {
                     let data = options.data.clone();
                     let server = tokio::task::spawn_blocking(move || EmbeddedPostgres::start(data.as_deref()))
                         .await?
                         .context("embedded PostgreSQL")?;
-                    primary = Some(embedded_pool(&server.socket()));
+                    // It serves one connection, which nobody can share.
+                    servers = Some(Servers::single(Server::new(embedded_pool(&server.socket()), 0)));
                     embedded_postgres = Some(server);
                 }
                 config::Store::DynamoDb(options) => {
@@ -83,12 +81,10 @@ impl Parts {
                 }
             }
         }
-        let primary = primary.context("the configuration has no PostgreSQL store")?;
         Ok(Self {
             stores,
             memories,
-            primary,
-            replicas,
+            servers: servers.context("the configuration has no PostgreSQL store")?,
             embedded_postgres,
             embedded_dynamos,
         })
@@ -99,19 +95,38 @@ impl Parts {
         self.stores.iter().map(|(name, store)| (name.as_str(), store))
     }
 
-    /// For each PostgreSQL server, why it can't be used, if so.
-    pub(crate) async fn postgres_problems(&self) -> Vec<(String, Option<String>)> {
-        let mut problems = Vec::new();
-        for pool in std::iter::once(&self.primary).chain(&self.replicas) {
-            let problem = pool.acquire().await.err().map(|error| error.to_pg().message().to_owned());
-            problems.push((pool.options().host.to_string(), problem));
-        }
-        problems
+    /// For each PostgreSQL server, what it is, or why it can't be used.
+    pub(crate) async fn postgres_report(&self) -> Vec<(String, Result<&'static str, String>)> {
+        let Some(cluster) = &self.servers.cluster else {
+            let pool = &self.servers.primary.pool;
+            let reached = pool.acquire().await.map(|_| "PostgreSQL answers");
+            return vec![(
+                pool.options().host.to_string(),
+                reached.map_err(|error| error.to_pg().message().to_owned()),
+            )];
+        };
+        let looks = cluster.report().await.into_iter().map(|(host, looked)| {
+            let role = |in_recovery| {
+                if in_recovery {
+                    "PostgreSQL answers, a standby"
+                } else {
+                    "PostgreSQL answers"
+                }
+            };
+            let looked = looked.map(|look| role(look.in_recovery));
+            (host.to_string(), looked.map_err(|error| error.to_pg().message().to_owned()))
+        });
+        let mut report: Vec<_> = looks.collect();
+        // A host may be listed twice: it may be the primary, and it may be a replica.
+        let mut known = std::collections::HashSet::new();
+        report.retain(|(host, _)| known.insert(host.clone()));
+        report
     }
 
-    /// Where the catalogue store is.
-    pub(crate) fn primary_host(&self) -> String {
-        self.primary.options().host.to_string()
+    /// Why there is no catalogue to compare with, if so.
+    pub(crate) async fn catalogue_problem(&self) -> Option<String> {
+        let error = self.servers.primary.pool.acquire().await.err()?;
+        Some(error.to_pg().message().to_owned())
     }
 
     /// The gateway's options.
@@ -160,13 +175,7 @@ impl Parts {
             max_message_size: config.limits.max_message_size,
             login_timeout: config.limits.login_timeout,
             max_fetch_rows: config.limits.max_fetch_rows,
-            primary: self.primary.clone(),
-            shared_connections: match &config.stores[&config.primary] {
-                config::Store::Postgres(postgres) => postgres.shared_connections as usize,
-                // It serves one connection.
-                _ => 0,
-            },
-            replicas: self.replicas.clone(),
+            servers: self.servers.clone(),
             routes: config.routes.iter().map(route).collect(),
             tables: config.tables.iter().map(table).collect::<anyhow::Result<_>>()?,
         })
@@ -177,12 +186,11 @@ impl Parts {
         let Self {
             stores,
             memories,
-            primary,
-            replicas,
+            servers,
             embedded_postgres,
             embedded_dynamos,
         } = self;
-        drop((stores, primary, replicas));
+        drop((stores, servers));
         tokio::task::spawn_blocking(move || {
             for memory in memories {
                 memory.save().context("keep the memory store's rows")?;
@@ -198,19 +206,77 @@ impl Parts {
     }
 }
 
-fn server_options(url: &config::PostgresUrl, postgres: &config::Postgres) -> ServerOptions {
-    let host = if url.host.starts_with('/') {
-        Host::Unix(Path::new(&url.host).join(format!(".s.PGSQL.{}", url.port)))
+/// The primary, on whichever of its hosts it is, and its replicas.
+fn postgres_servers(postgres: &config::Postgres) -> Servers {
+    let server = |pool| Server::new(pool, postgres.shared_connections as usize);
+    let primaries = server_options(&postgres.url, postgres);
+    let replicas: Vec<_> = postgres
+        .replicas
+        .iter()
+        .flat_map(|url| {
+            let is = attributes(url.session_attributes.unwrap_or(config::SessionAttributes::Standby));
+            server_options(url, postgres).into_iter().map(move |login| (login, is))
+        })
+        .collect();
+    let (size, patience) = (postgres.pool_size, postgres.acquire_timeout);
+    // Nobody takes the place of the only one.
+    let is_only = primaries.len() == 1 && postgres.url.session_attributes.is_none();
+    let first = primaries[0].clone();
+    if is_only && replicas.is_empty() {
+        return Servers::single(server(Pool::new(first, size, patience)));
+    }
+    let unless_said = if is_only {
+        SessionAttributes::Any
     } else {
-        Host::Tcp(url.host.clone(), url.port)
+        SessionAttributes::ReadWrite
     };
-    ServerOptions {
-        host,
+    let cluster = Cluster::watch(ClusterOptions {
+        primaries,
+        primary_is: postgres.url.session_attributes.map_or(unless_said, attributes),
+        replicas: replicas.clone(),
+        check_interval: postgres.check_interval,
+        max_lag: MaxLag {
+            time: Some(postgres.max_replica_lag),
+            bytes: postgres.max_replica_lag_bytes,
+        },
+    });
+    let primary = if is_only {
+        Pool::new(first, size, patience)
+    } else {
+        Pool::following(cluster.primary(), first, size, patience)
+    };
+    let replica = |(number, (login, _))| server(Pool::following(cluster.replica(number), login, size, patience));
+    Servers {
+        primary: server(primary),
+        replicas: replicas.into_iter().enumerate().map(replica).collect(),
+        cluster: Some(cluster),
+    }
+}
+
+fn attributes(attributes: config::SessionAttributes) -> SessionAttributes {
+    match attributes {
+        config::SessionAttributes::Any => SessionAttributes::Any,
+        config::SessionAttributes::ReadWrite => SessionAttributes::ReadWrite,
+        config::SessionAttributes::ReadOnly => SessionAttributes::ReadOnly,
+        config::SessionAttributes::Primary => SessionAttributes::Primary,
+        config::SessionAttributes::Standby | config::SessionAttributes::PreferStandby => SessionAttributes::Standby,
+    }
+}
+
+/// A login for each host of a url.
+fn server_options(url: &config::PostgresUrl, postgres: &config::Postgres) -> Vec<ServerOptions> {
+    let login = |host: &config::PostgresHost| ServerOptions {
+        host: if host.name.starts_with('/') {
+            Host::Unix(Path::new(&host.name).join(format!(".s.PGSQL.{}", host.port)))
+        } else {
+            Host::Tcp(host.name.clone(), host.port)
+        },
         user: url.user.clone(),
         password: url.password.as_ref().map(|password| password.expose().to_owned()),
         database: url.database.clone(),
         connect_timeout: postgres.connect_timeout,
-    }
+    };
+    url.hosts.iter().map(login).collect()
 }
 
 /// It serves one connection at a time, and compiles itself on the first start.

@@ -120,10 +120,16 @@ impl Store {
 /// A PostgreSQL server and its replicas.
 #[derive(Debug, Clone)]
 pub struct Postgres {
-    /// The primary.
+    /// The primary: one of these hosts.
     pub url: PostgresUrl,
-    /// Its replicas.
+    /// Its replicas: each of these hosts.
     pub replicas: Vec<PostgresUrl>,
+    /// How often the servers are looked at, when there are several.
+    pub check_interval: Duration,
+    /// How long a replica may have been without something that the primary has.
+    pub max_replica_lag: Duration,
+    /// How much of the primary's log a replica may have yet to replay, in bytes.
+    pub max_replica_lag_bytes: Option<u64>,
     /// Connections to each server.
     pub pool_size: u32,
     /// How many of them are shared by clients at the same time.
@@ -137,16 +143,37 @@ pub struct Postgres {
 /// A postgres:// url, taken apart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
-    /// A host name or address, or the folder of a Unix socket (it starts with `/`).
-    pub host: String,
-    /// The port.
-    pub port: u16,
+    /// Where the server may be, in the order of the url; never empty.
+    pub hosts: Vec<PostgresHost>,
+    /// What it has to be.
+    pub session_attributes: Option<SessionAttributes>,
     /// The role.
     pub user: String,
     /// Its password.
     pub password: Option<Secret>,
     /// The database.
     pub database: String,
+}
+
+/// One host of a postgres:// url.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresHost {
+    /// A host name or address, or the folder of a Unix socket (it starts with `/`).
+    pub name: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// `target_session_attrs` of a url, as libpq knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is the value of that name")]
+pub enum SessionAttributes {
+    Any,
+    ReadWrite,
+    ReadOnly,
+    Primary,
+    Standby,
+    PreferStandby,
 }
 
 /// Amazon DynamoDB.

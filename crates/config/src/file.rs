@@ -113,16 +113,26 @@ pub enum Store {
     /// A PostgreSQL server: the home of all tables that aren't listed under `tables`, and the catalogue of all.
     #[serde(rename = "postgres")]
     Postgres {
-        /// postgres://user:password@host:port/database
+        /// postgres://user:password@host:port/database. With several hosts (host1:port1,host2:port2) the primary is the one that takes writes, whichever
+        /// that is at the time; ?target_session_attrs=primary or any says otherwise.
         url: SecretSource,
-        /// Replicas to which routes can send reads, by their urls.
+        /// Replicas to which routes can send reads, by their urls. Every host of a url with several is one. A server is used while it is a standby;
+        /// ?target_session_attrs=read-only or any says otherwise.
         #[serde(default)]
         #[schemars(with = "Vec<SecretSource>")]
         replicas: Vec<Option<SecretSource>>,
+        /// How often the servers are looked at, when there are several: which is the primary, how far behind the replicas are. Default: 1s.
+        #[schemars(example = "1s")]
+        check_interval: Option<String>,
+        /// A replica that has been without something of the primary's for longer isn't read from. Default: 10s.
+        #[schemars(example = "10s")]
+        max_replica_lag: Option<String>,
+        /// A replica that has more of the primary's log to replay isn't read from, such as "16MB" or a number of bytes. Default: no limit.
+        max_replica_lag_bytes: Option<Size>,
         /// How many connections to each server at most. Default: 10.
         #[schemars(range(min = 1, max = 10_000))]
         pool_size: Option<u32>,
-        /// How many of the primary's connections are shared by many clients at the same time, for single queries that change nothing. At least one
+        /// How many of the connections to each server are shared by many clients at the same time, for single queries that change nothing. At least one
         /// connection is left to transactions. 0: none. Default: 2.
         #[schemars(range(min = 0, max = 10_000))]
         shared_connections: Option<u32>,

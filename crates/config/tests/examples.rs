@@ -83,15 +83,23 @@ fn production_stores() {
     let Store::Postgres(main) = &config.stores["main"] else {
         panic!("{:?}", config.stores)
     };
-    let servers: Vec<_> = std::iter::once(&main.url)
-        .chain(&main.replicas)
-        .map(|url| {
-            let password = url.password.as_ref().map(|password| password.expose());
-            (url.host.as_str(), url.port, url.user.as_str(), password, url.database.as_str())
-        })
-        .collect();
-    let expected = |host| (host, 5432, "app", Some("PG_PASSWORD-value"), "app");
-    assert_eq!(servers, [expected("db.internal"), expected("replica.internal")]);
+    for (url, hosts) in [
+        (&main.url, ["db1.internal", "db2.internal"]),
+        (&main.replicas[0], ["db1.internal", "db2.internal"]),
+    ] {
+        let password = url.password.as_ref().map(|password| password.expose());
+        assert_eq!(
+            (url.user.as_str(), password, url.database.as_str()),
+            ("app", Some("PG_PASSWORD-value"), "app")
+        );
+        let found: Vec<_> = url.hosts.iter().map(|host| (host.name.as_str(), host.port)).collect();
+        assert_eq!(found, hosts.map(|host| (host, 5432)));
+        assert_eq!(url.session_attributes, None);
+    }
+    assert_eq!(
+        (main.check_interval, main.max_replica_lag, main.max_replica_lag_bytes),
+        (Duration::from_secs(1), Duration::from_secs(10), None)
+    );
     assert_eq!((main.pool_size, main.shared_connections), (20, 2));
     assert_eq!(
         (main.acquire_timeout, main.connect_timeout),

@@ -29,6 +29,8 @@ pub(crate) struct Analysis {
     pub(crate) is_repeatable: bool,
     /// All of its statements are queries that a replica may answer, as far as their words tell.
     pub(crate) is_read: bool,
+    /// None of its statements changes the database.
+    changes_nothing: bool,
     /// For each route: whether it matches, for users that it is for.
     pub(crate) routes: OnceLock<Box<[bool]>>,
     pub(crate) observed: Arc<Observed>,
@@ -87,9 +89,32 @@ impl Analysis {
         self.concerns_store.contains(&true)
     }
 
+    /// Whether it leaves the database as it is, as far as is known.
+    pub(crate) fn changes_nothing(&self) -> bool {
+        self.changes_nothing || (self.is_read && self.observed.is_answered_by_replicas())
+    }
+
     /// The text of a statement.
     pub(crate) fn statement_text(&self, position: usize) -> &str {
         &self.text[self.statements[position].range.clone()]
+    }
+}
+
+/// Whether a statement can't change the database, by its words.
+fn changes_nothing(statement: &Statement, text: &str) -> bool {
+    match statement.verb {
+        Verb::Empty => true,
+        // What COMMIT carries out was noted when it was written, unless another session has.
+        Verb::Begin | Verb::Commit | Verb::Rollback | Verb::RollbackTo | Verb::Savepoint | Verb::Release => {
+            !statement.has_keyword(text, "prepared")
+        }
+        Verb::Other => {
+            matches!(
+                statement.session,
+                SessionEffect::Set { .. } | SessionEffect::SetLocal { .. } | SessionEffect::Reset { .. }
+            ) || statement.tokens.first().is_some_and(|first| first.is_keyword(text, "show"))
+        }
+        _ => statement.is_repeatable(text),
     }
 }
 
@@ -151,9 +176,12 @@ impl Analyses {
         let is_repeatable = is_plain && matches!(&statements[..], [only] if only.is_repeatable(text));
         let is_read = !concerns_store.contains(&true)
             && !statements.is_empty()
-            && statements.iter().all(|statement| statement.is_read(text) && statement.verb != Verb::Empty);
+            && statements
+                .iter()
+                .all(|statement| statement.is_read(text) && statement.verb != Verb::Empty);
+        let changes_nothing = statements.iter().all(|statement| changes_nothing(statement, text));
         let observed = match &statements[..] {
-            [only] if is_read => self.observed(text, only),
+            [only] if is_read || is_repeatable => self.observed(text, only),
             _ => Arc::default(),
         };
         let analysis = Arc::new(Analysis {
@@ -163,6 +191,7 @@ impl Analyses {
             is_plain,
             is_repeatable,
             is_read,
+            changes_nothing,
             routes: OnceLock::new(),
             observed,
         });

@@ -116,7 +116,11 @@ impl Shared {
     /// Whether the first route that matches leads to a replica.
     pub(crate) fn routes_to_replica(&self, user: &str, analysis: &Analysis) -> bool {
         let routes = &self.options.routes;
-        let kind = if analysis.is_read { StatementKind::Read } else { StatementKind::Write };
+        let kind = if analysis.is_read {
+            StatementKind::Read
+        } else {
+            StatementKind::Write
+        };
         // What doesn't depend on the user is found once for each text.
         let matching = analysis.routes.get_or_init(|| {
             let matches = |route: &Route| {
@@ -289,7 +293,15 @@ impl Gateway {
         let [statement] = &split(sql)[..] else {
             return Err(PgError::error(sqlstate::SYNTAX_ERROR, "give one statement at a time"));
         };
-        let mut lease = self.shared.options.servers.primary.pool.acquire().await.map_err(|error| error.to_pg())?;
+        let mut lease = self
+            .shared
+            .options
+            .servers
+            .primary
+            .pool
+            .acquire()
+            .await
+            .map_err(|error| error.to_pg())?;
         lease.describe(sql, &[]).await.map_err(|error| error.to_pg())?;
         let visible = self.shared.visible(&mut lease).await.map_err(|error| error.to_pg())?;
         let known = self.shared.catalogue.known();

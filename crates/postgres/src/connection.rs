@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use bytes::{Buf, BytesMut};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frame::{Cutter, Piece};
-use flywheel_wire::{Frame, reply};
+use flywheel_wire::{Frame, PgError, reply};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -166,6 +166,16 @@ impl Connection {
     #[must_use]
     pub fn is_of_replica(&self) -> bool {
         self.sitting.as_ref().is_some_and(Sitting::is_of_replica)
+    }
+
+    /// Notes that the server has ended the session, saying why.
+    pub fn end(&mut self, error: PgError) -> ServerError {
+        let error = ServerError::Ended {
+            server: self.server.clone(),
+            error,
+        };
+        self.broke(&error);
+        error
     }
 
     /// Notes an error by which the connection has broken.

@@ -14,7 +14,9 @@ use crate::{CancelKey, Connection, Host, ServerError, ServerOptions};
 
 /// The addresses of a host, in the resolver's order; never none.
 pub(crate) async fn resolve(host: &Host) -> std::io::Result<Vec<Host>> {
-    let Host::Tcp(name, port) = host else { return Ok(vec![host.clone()]) };
+    let Host::Tcp(name, port) = host else {
+        return Ok(vec![host.clone()]);
+    };
     let mut addresses = Vec::new();
     for address in lookup_host((name.as_str(), *port)).await? {
         let text = match address {
@@ -54,7 +56,12 @@ impl Connection {
             server: options.host.to_string(),
             source,
         };
-        let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no login within {:?}", options.connect_timeout));
+        let late = || {
+            std::io::Error::new(
+                std::io::ErrorKind::TimedOut,
+                format!("no login within {:?}", options.connect_timeout),
+            )
+        };
         let addresses = tokio::time::timeout(options.connect_timeout, resolve(&options.host)).await;
         let addresses = addresses.unwrap_or_else(|_| Err(late())).map_err(failed)?;
         let mut outcome = Err(failed(std::io::ErrorKind::NotFound.into()));

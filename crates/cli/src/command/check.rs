@@ -44,21 +44,21 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let mut has_catalogue = true;
-    for (host, problem) in parts.postgres_problems().await {
-        let name = &config.primary;
-        match problem {
-            None => say(&format!("store {name} ({host}): PostgreSQL answers")),
-            Some(problem) => {
+    let name = &config.primary;
+    for (host, answer) in parts.postgres_report().await {
+        match answer {
+            Ok(answer) => say(&format!("store {name} ({host}): {answer}")),
+            Err(problem) => {
                 well = false;
-                has_catalogue &= host != parts.primary_host();
                 say(&format!("store {name} ({host}): {problem}"));
             }
         }
     }
     match gateway.check().await {
-        // Told above.
-        Err(_) if !has_catalogue => say("the tables can't be compared without PostgreSQL's definitions"),
+        Err(_) if parts.catalogue_problem().await.is_some() => {
+            well = false;
+            say("the tables can't be compared without PostgreSQL's definitions");
+        }
         Err(error) => {
             well = false;
             say(&format!("the tables can't be compared: {error}"));

@@ -63,6 +63,29 @@ impl Resolver<'_> {
         }
     }
 
+    /// Keys that say how several servers are judged mean nothing where there is one.
+    fn replica_keys(&mut self, name: &str, is_one: bool) {
+        if self.is_filled(&["stores", name, "replicas"]) {
+            return;
+        }
+        for key in ["max_replica_lag", "max_replica_lag_bytes"] {
+            if self.is_there(&["stores", name, key]) {
+                self.mistake(
+                    &["stores", name, key],
+                    format!("`{key}` without `replicas`"),
+                    "leave it out, or list the replicas",
+                );
+            }
+        }
+        if is_one && self.is_there(&["stores", name, "check_interval"]) {
+            self.mistake(
+                &["stores", name, "check_interval"],
+                "`check_interval` where there is one server",
+                "leave it out, or name several hosts in `url`, or `replicas`",
+            );
+        }
+    }
+
     /// A store. What has a mistake is replaced: the configuration isn't used then.
     fn store(&mut self, name: &str, store: &file::Store) -> Store {
         let path = |key: &'static str| ["stores", name, key];
@@ -70,6 +93,9 @@ impl Resolver<'_> {
             file::Store::Postgres {
                 url,
                 replicas,
+                check_interval,
+                max_replica_lag,
+                max_replica_lag_bytes,
                 pool_size,
                 shared_connections,
                 acquire_timeout,
@@ -80,7 +106,7 @@ impl Resolver<'_> {
                 let mut resolved = Vec::new();
                 for (position, replica) in replicas.iter().enumerate() {
                     let Some(replica) = replica else { continue };
-                    resolved.extend(self.postgres_url(&["stores", name, "replicas", &position.to_string()], replica));
+                    resolved.extend(self.replica_url(&["stores", name, "replicas", &position.to_string()], replica));
                 }
                 let pool_size = pool_size.unwrap_or(10);
                 if let Some(shared) = shared_connections.filter(|&shared| shared > 0 && shared >= pool_size) {
@@ -90,9 +116,37 @@ impl Resolver<'_> {
                         format!("`shared_connections` is less than `pool_size`: from 0 to {}", pool_size - 1),
                     );
                 }
+                let url = self.primary_url(&path("url"), url);
+                let mistakes = self.diagnostics.len();
+                let check_interval = self.duration(&path("check_interval"), check_interval.as_deref(), "1s");
+                let max_replica_lag_text = max_replica_lag.as_deref();
+                let max_replica_lag = self.duration(&path("max_replica_lag"), max_replica_lag_text, "10s");
+                // A duration with a mistake isn't to be compared.
+                if max_replica_lag < check_interval && self.diagnostics.len() == mistakes {
+                    let key = if max_replica_lag_text.is_some() {
+                        "max_replica_lag"
+                    } else {
+                        "check_interval"
+                    };
+                    self.mistake(
+                        &path(key),
+                        format!("a lag of {max_replica_lag:?} can't be told by looking every {check_interval:?}"),
+                        "`max_replica_lag` (default 10s) is at least `check_interval` (default 1s)",
+                    );
+                }
+                let max_replica_lag_bytes = max_replica_lag_bytes
+                    .as_ref()
+                    .and_then(|size| self.bytes(&path("max_replica_lag_bytes"), size));
+                let is_one = url
+                    .as_ref()
+                    .is_some_and(|url| url.hosts.len() == 1 && url.session_attributes.is_none());
+                self.replica_keys(name, is_one);
                 Store::Postgres(Postgres {
-                    url: self.postgres_url(&path("url"), url).unwrap_or_else(nowhere),
+                    url: url.unwrap_or_else(nowhere),
                     replicas: resolved,
+                    check_interval,
+                    max_replica_lag,
+                    max_replica_lag_bytes,
                     pool_size,
                     shared_connections: shared_connections.unwrap_or(2),
                     acquire_timeout,
@@ -185,8 +239,8 @@ pub(super) fn is_dynamodb_name(text: &str) -> bool {
 /// In place of a url that has a mistake.
 fn nowhere() -> PostgresUrl {
     PostgresUrl {
-        host: String::new(),
-        port: 0,
+        hosts: Vec::new(),
+        session_attributes: None,
         user: String::new(),
         password: None,
         database: String::new(),

@@ -51,6 +51,25 @@ impl Resolver<'_> {
     }
 }
 
+impl Resolver<'_> {
+    /// An amount of bytes of any size but none.
+    pub(super) fn bytes(&mut self, path: &[&str], size: &Size) -> Option<u64> {
+        let bytes = match size {
+            Size::Bytes(bytes) => u64::try_from(*bytes).ok(),
+            Size::Text(text) => parse_size(text).map(|bytes| bytes as u64),
+        };
+        let bytes = bytes.filter(|bytes| *bytes > 0);
+        if bytes.is_none() {
+            self.mistake(
+                path,
+                "not a size of at least one byte",
+                "write a number of bytes, or one with its unit such as \"16MB\" (kB, MB or GB)",
+            );
+        }
+        bytes
+    }
+}
+
 fn parse_size(text: &str) -> Option<usize> {
     let (digits, unit) = text.split_at(text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len()));
     let unit = match unit.trim_start() {

@@ -4,15 +4,43 @@ use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Resolver;
-use crate::config::{PostgresUrl, Secret};
+use crate::config::{PostgresHost, PostgresUrl, Secret, SessionAttributes};
 use crate::file::SecretSource;
 
 impl Resolver<'_> {
-    /// A PostgreSQL server's url; `None` when it isn't one, which is reported.
-    pub(super) fn postgres_url(&mut self, path: &[&str], source: &SecretSource) -> Option<PostgresUrl> {
+    /// The url of the primary; `None` when it isn't one, which is reported.
+    pub(super) fn primary_url(&mut self, path: &[&str], source: &SecretSource) -> Option<PostgresUrl> {
+        use SessionAttributes::{Any, Primary, ReadWrite};
+        let help = "it is read-write, primary or any here; standbys are listed in `replicas`";
+        self.postgres_url(path, source, &[Any, ReadWrite, Primary], ("the primary isn't that", help))
+    }
+
+    /// The url of replicas; `None` when it isn't one, which is reported.
+    pub(super) fn replica_url(&mut self, path: &[&str], source: &SecretSource) -> Option<PostgresUrl> {
+        use SessionAttributes::{Any, PreferStandby, ReadOnly, Standby};
+        let help = "it is standby, prefer-standby, read-only or any here";
+        self.postgres_url(
+            path,
+            source,
+            &[Any, ReadOnly, Standby, PreferStandby],
+            ("a replica isn't that", help),
+        )
+    }
+
+    fn postgres_url(
+        &mut self,
+        path: &[&str],
+        source: &SecretSource,
+        allowed: &[SessionAttributes],
+        (problem, help): (&str, &str),
+    ) -> Option<PostgresUrl> {
         let secret = self.secret(path, source)?;
         match parse_postgres_url(secret.expose()) {
-            Ok(url) => Some(url),
+            Ok(url) if url.session_attributes.is_none_or(|attributes| allowed.contains(&attributes)) => Some(url),
+            Ok(_) => {
+                self.mistake(path, format!("`target_session_attrs` in the url: {problem}"), help);
+                None
+            }
             // The url itself may hold a password, and isn't shown.
             Err(problem) => {
                 self.mistake(
@@ -62,40 +90,67 @@ fn redis_problem(text: &str) -> Option<String> {
     }
 }
 
-/// As libpq reads a connection URI (libpq-connect, "connection URIs"), for one host.
+/// Where the hosts of a url stand while the `url` crate reads the rest: it knows one host at most, and none with a comma.
+const PLACE: &str = "hosts.invalid";
+
+/// As libpq reads a connection URI (libpq-connect, "connection URIs").
 fn parse_postgres_url(text: &str) -> Result<PostgresUrl, String> {
-    // A url without a host isn't one to the `url` crate: libpq allows it.
-    let with_host = text.replacen(":///", "://socket.invalid/", 1).replacen("@/", "@socket.invalid/", 1);
-    let url = Url::parse(&with_host).map_err(|error| format!("not a PostgreSQL url: {error}"))?;
+    let not_a_url = |what: &str| format!("not a PostgreSQL url: {what}");
+    let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (login, hosts) = authority.rsplit_once('@').map_or(("", authority), |(login, hosts)| (login, hosts));
+    let with_place = match (text.contains("://"), login) {
+        (false, _) => text.to_owned(),
+        (true, "") => format!("{scheme}://{PLACE}{rest}"),
+        (true, login) => format!("{scheme}://{login}@{PLACE}{rest}"),
+    };
+    let url = Url::parse(&with_place).map_err(|error| not_a_url(&error.to_string()))?;
     if !matches!(url.scheme(), "postgres" | "postgresql") {
-        return Err(format!("not a PostgreSQL url: its scheme is {}", url.scheme()));
+        return Err(not_a_url(&format!("its scheme is {}", url.scheme())));
     }
     let decode = |text: &str| {
         percent_decode_str(text)
             .decode_utf8()
             .map(std::borrow::Cow::into_owned)
-            .map_err(|_| "not a PostgreSQL url: not UTF-8".to_owned())
+            .map_err(|_| not_a_url("not UTF-8"))
     };
     if url.fragment().is_some() {
-        return Err("not a PostgreSQL url: # ends it".into());
+        return Err(not_a_url("# ends it"));
     }
-    let mut host = decode(url.host_str().filter(|host| *host != "socket.invalid").unwrap_or("127.0.0.1"))?;
-    let mut port = url.port().unwrap_or(5432);
+    let mut names = Vec::new();
+    let mut ports = Vec::new();
+    for host in hosts.split(',') {
+        // The colons of an IPv6 address stand in brackets.
+        let (name, port) = match host.rsplit_once(':') {
+            Some((name, port)) if !port.contains(']') => (name, port),
+            _ => (host, ""),
+        };
+        names.push(decode(name)?);
+        ports.push(parse_port(port).ok_or_else(|| not_a_url("invalid port number"))?);
+    }
+    let mut session_attributes = None;
     for (name, value) in url.query_pairs() {
         match name.as_ref() {
-            "host" => host = value.into_owned(),
-            "port" => port = value.parse().map_err(|_| "`port` in the url isn't a number".to_owned())?,
+            "host" => names = value.split(',').map(str::to_owned).collect(),
+            "port" => {
+                ports = value
+                    .split(',')
+                    .map(|port| parse_port(port).ok_or_else(|| "`port` in the url isn't a number".to_owned()))
+                    .collect::<Result<_, _>>()?;
+            }
+            "target_session_attrs" => session_attributes = Some(parse_session_attributes(&value)?),
             "sslmode" if matches!(value.as_ref(), "disable" | "allow" | "prefer") => {}
             "sslmode" => return Err(format!("sslmode={value}: TLS to PostgreSQL servers isn't supported")),
             // Not what may be a part of a password.
             other if !other.bytes().all(|each| each.is_ascii_alphanumeric() || each == b'_') => {
-                return Err("not a PostgreSQL url: what follows ? isn't known".into());
+                return Err(not_a_url("what follows ? isn't known"));
             }
-            other => return Err(format!("the url's parameter `{other}` isn't known: host, port and sslmode are")),
+            other => {
+                return Err(format!(
+                    "the url's parameter `{other}` isn't known: host, port, target_session_attrs and sslmode are"
+                ));
+            }
         }
-    }
-    if host.contains(',') {
-        return Err("a store has one host; replicas are listed in `replicas`".into());
     }
     let user = decode(url.username())?;
     if user.is_empty() {
@@ -103,11 +158,50 @@ fn parse_postgres_url(text: &str) -> Result<PostgresUrl, String> {
     }
     let database = decode(url.path().trim_start_matches('/'))?;
     Ok(PostgresUrl {
-        host: host.trim_matches(['[', ']']).to_owned(),
-        port,
+        hosts: pair(names, &ports)?,
+        session_attributes,
         password: url.password().map(&decode).transpose()?.map(Secret::new),
         database: if database.is_empty() { user.clone() } else { database },
         user,
+    })
+}
+
+/// A port; the default when it is empty.
+fn parse_port(text: &str) -> Option<u16> {
+    if text.is_empty() { Some(5432) } else { text.parse().ok() }
+}
+
+/// Hosts with their ports: one for all, or one for each.
+fn pair(names: Vec<String>, ports: &[u16]) -> Result<Vec<PostgresHost>, String> {
+    if ports.len() > 1 && ports.len() != names.len() {
+        return Err(format!("the url has {} hosts and {} ports", names.len(), ports.len()));
+    }
+    let name = |name: String| {
+        if name.is_empty() {
+            "127.0.0.1".to_owned()
+        } else {
+            name.trim_matches(['[', ']']).to_owned()
+        }
+    };
+    let port = |position: usize| *ports.get(position).or(ports.first()).unwrap_or(&5432);
+    let hosts = names.into_iter().enumerate();
+    Ok(hosts
+        .map(|(position, each)| PostgresHost {
+            name: name(each),
+            port: port(position),
+        })
+        .collect())
+}
+
+fn parse_session_attributes(text: &str) -> Result<SessionAttributes, String> {
+    Ok(match text {
+        "any" => SessionAttributes::Any,
+        "read-write" => SessionAttributes::ReadWrite,
+        "read-only" => SessionAttributes::ReadOnly,
+        "primary" => SessionAttributes::Primary,
+        "standby" => SessionAttributes::Standby,
+        "prefer-standby" => SessionAttributes::PreferStandby,
+        _ => return Err("`target_session_attrs` in the url is one of any, read-write, read-only, primary, standby, prefer-standby".into()),
     })
 }
 
@@ -115,17 +209,45 @@ fn parse_postgres_url(text: &str) -> Result<PostgresUrl, String> {
 mod tests {
     use super::*;
 
+    fn hosts(url: &PostgresUrl) -> Vec<(&str, u16)> {
+        url.hosts.iter().map(|host| (host.name.as_str(), host.port)).collect()
+    }
+
+    #[test]
+    fn several_hosts() {
+        let cases: [(&str, &[(&str, u16)]); 6] = [
+            ("postgres://app@one,two/x", &[("one", 5432), ("two", 5432)]),
+            ("postgres://app@one:1,two:2/x", &[("one", 1), ("two", 2)]),
+            ("postgres://app@one,two:2", &[("one", 5432), ("two", 2)]),
+            ("postgres://app:p,q@[::1]:1,[::2]/x", &[("::1", 1), ("::2", 5432)]),
+            ("postgres://app@/x?host=one,two&port=1,2", &[("one", 1), ("two", 2)]),
+            ("postgres://app@/x?host=one,/two&port=1", &[("one", 1), ("/two", 1)]),
+        ];
+        for (url, expected) in cases {
+            assert_eq!(hosts(&parse_postgres_url(url).unwrap()), expected, "{url}");
+        }
+        let url = parse_postgres_url("postgres://app@one,two/x?target_session_attrs=read-write").unwrap();
+        assert_eq!(url.session_attributes, Some(SessionAttributes::ReadWrite));
+        assert_eq!(
+            parse_postgres_url("postgres://app@one,two,three/x?port=1,2"),
+            Err("the url has 3 hosts and 2 ports".to_owned())
+        );
+        assert_eq!(
+            parse_postgres_url("postgres://app@one,two/x?target_session_attrs=master"),
+            Err("`target_session_attrs` in the url is one of any, read-write, read-only, primary, standby, prefer-standby".to_owned())
+        );
+    }
+
     #[test]
     fn urls_are_read_as_libpq_reads_them() {
         let url = parse_postgres_url("postgres://app:p%40ss@db.internal:5433/shop").unwrap();
-        assert_eq!(
-            (url.host.as_str(), url.port, url.user.as_str(), url.database.as_str()),
-            ("db.internal", 5433, "app", "shop")
-        );
+        assert_eq!((url.user.as_str(), url.database.as_str()), ("app", "shop"));
+        assert_eq!(hosts(&url), [("db.internal", 5433)]);
         assert_eq!(url.password.unwrap().expose(), "p@ss");
         let url = parse_postgres_url("postgresql://postgres@/postgres?host=/tmp/sockets").unwrap();
-        assert_eq!((url.host.as_str(), url.port), ("/tmp/sockets", 5432));
-        assert_eq!(parse_postgres_url("postgres://app@[::1]/x").unwrap().host, "::1");
+        assert_eq!(hosts(&url), [("/tmp/sockets", 5432)]);
+        assert_eq!(hosts(&parse_postgres_url("postgres://app@[::1]/x").unwrap()), [("::1", 5432)]);
+        assert_eq!(hosts(&parse_postgres_url("postgres://app@%2Ftmp/x").unwrap()), [("/tmp", 5432)]);
         assert_eq!(parse_postgres_url("postgres://app@h").unwrap().database, "app");
         assert!(
             parse_postgres_url("postgres://app@h/x?sslmode=require")
@@ -140,18 +262,10 @@ mod tests {
         let cases = [
             ("app@db", "not a PostgreSQL url: relative URL without a base"),
             ("postgres://db/app", "the url names no user"),
-            (
-                "postgres://app@one,two/app",
-                "a store has one host; replicas are listed in `replicas`",
-            ),
-            (
-                "postgres://app@/app?host=one,two",
-                "a store has one host; replicas are listed in `replicas`",
-            ),
             ("postgres://app@db/app?port=many", "`port` in the url isn't a number"),
             (
                 "postgres://app@db/app?target=x",
-                "the url's parameter `target` isn't known: host, port and sslmode are",
+                "the url's parameter `target` isn't known: host, port, target_session_attrs and sslmode are",
             ),
             ("postgres://app:12?34@db/app", "not a PostgreSQL url: what follows ? isn't known"),
             ("postgres://app:1/2@db/app", "the url names no user"),

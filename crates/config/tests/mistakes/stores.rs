@@ -50,9 +50,10 @@ fn postgres() {
     url("mysql://db/app", "not a PostgreSQL url: its scheme is mysql");
     url("postgres://app@db:many/app", "not a PostgreSQL url: invalid port number");
     url("postgres://db/app", "the url names no user");
+    url("postgres://app@one,two/app?port=1,2,3", "the url has 2 hosts and 3 ports");
     url(
-        "postgres://app@one,two/app",
-        "a store has one host; replicas are listed in `replicas`",
+        "postgres://app@one,two/app?target_session_attrs=master",
+        "`target_session_attrs` in the url is one of any, read-write, read-only, primary, standby, prefer-standby",
     );
     url(
         "postgres://app@db/app?sslmode=require",
@@ -60,7 +61,7 @@ fn postgres() {
     );
     url(
         "postgres://app@db/app?target=x",
-        "the url's parameter `target` isn't known: host, port and sslmode are",
+        "the url's parameter `target` isn't known: host, port, target_session_attrs and sslmode are",
     );
     let postgres = "url = \"postgres://app@db/app\"";
     replacing(&[
@@ -100,6 +101,84 @@ fn postgres() {
             ),
         ),
     ]);
+}
+
+#[test]
+fn replicas() {
+    let one = "url = \"postgres://app@db/app\"";
+    let two = |keys: &str| format!("{one}\nreplicas = [\"postgres://app@one/app\"]\n{keys}");
+    has(
+        &WELL.replace("postgres://app@db/app", "postgres://app@db/app?target_session_attrs=standby"),
+        &[(
+            4,
+            7,
+            "`target_session_attrs` in the url: the primary isn't that",
+            "it is read-write, primary or any here; standbys are listed in `replicas`",
+        )],
+    );
+    let cases = [
+        (
+            format!("{one}\nreplicas = [\"postgres://app@one/app?target_session_attrs=primary\"]"),
+            (
+                5,
+                13,
+                "`target_session_attrs` in the url: a replica isn't that",
+                "it is standby, prefer-standby, read-only or any here",
+            ),
+        ),
+        (
+            two("max_replica_lag = \"500ms\""),
+            (
+                6,
+                19,
+                "a lag of 500ms can't be told by looking every 1s",
+                "`max_replica_lag` (default 10s) is at least `check_interval` (default 1s)",
+            ),
+        ),
+        (
+            two("check_interval = \"11s\""),
+            (
+                6,
+                18,
+                "a lag of 10s can't be told by looking every 11s",
+                "`max_replica_lag` (default 10s) is at least `check_interval` (default 1s)",
+            ),
+        ),
+        (
+            two("check_interval = \"11s\"\nmax_replica_lag = \"soon\""),
+            (
+                7,
+                19,
+                "\"soon\" isn't a duration",
+                "write a number with its unit, such as 500ms, 5s or 1m",
+            ),
+        ),
+        (
+            two("max_replica_lag_bytes = 0"),
+            (
+                6,
+                25,
+                "not a size of at least one byte",
+                "write a number of bytes, or one with its unit such as \"16MB\" (kB, MB or GB)",
+            ),
+        ),
+        (
+            format!("{one}\nmax_replica_lag = \"5s\""),
+            (5, 19, "`max_replica_lag` without `replicas`", "leave it out, or list the replicas"),
+        ),
+        (
+            format!("{one}\ncheck_interval = \"5s\""),
+            (
+                5,
+                18,
+                "`check_interval` where there is one server",
+                "leave it out, or name several hosts in `url`, or `replicas`",
+            ),
+        ),
+    ];
+    for (with, mistake) in cases {
+        replacing(&[(one, &with, mistake)]);
+    }
 }
 
 #[test]

@@ -52,7 +52,16 @@ pub(crate) struct Client {
     incoming: BytesMut,
     /// Answers not yet sent.
     pub(crate) out: BytesMut,
+    /// How many bytes were sent before those in `out`.
+    sent: u64,
     max_message: usize,
+}
+
+/// A place in what a client is told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mark {
+    sent: u64,
+    waiting: usize,
 }
 
 impl Client {
@@ -62,6 +71,7 @@ impl Client {
             stream,
             incoming: BytesMut::with_capacity(4096),
             out: BytesMut::with_capacity(4096),
+            sent: 0,
             max_message: frame::MAX_LOGIN_MESSAGE,
         }
     }
@@ -112,9 +122,28 @@ impl Client {
     pub(crate) async fn send(&mut self) -> Result<(), ClientError> {
         if !self.out.is_empty() {
             self.stream.write_all(&self.out).await?;
+            self.sent += self.out.len() as u64;
             self.out.clear();
         }
         Ok(())
+    }
+
+    /// The place where what is told from now on begins.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark {
+            sent: self.sent,
+            waiting: self.out.len(),
+        }
+    }
+
+    /// Whether nothing of what was told since then has been sent.
+    pub(crate) fn can_take_back(&self, mark: Mark) -> bool {
+        self.sent == mark.sent
+    }
+
+    /// Takes back what was told since then; [`Self::can_take_back`] must hold.
+    pub(crate) fn take_back(&mut self, mark: Mark) {
+        self.out.truncate(mark.waiting);
     }
 
     /// Sends what waits when it is much: a slow client slows the statement down instead of filling memory.

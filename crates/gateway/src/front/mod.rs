@@ -6,6 +6,6 @@ mod registry;
 mod startup;
 
 pub(crate) use authentication::Authenticator;
-pub(crate) use client::{Client, ClientError};
+pub(crate) use client::{Client, ClientError, Mark};
 pub(crate) use registry::{Registered, Registry};
 pub(crate) use startup::{Login, Purpose, receive};

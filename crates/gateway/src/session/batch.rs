@@ -4,7 +4,7 @@ use flywheel_wire::frontend::{self, Bind, Execute, Parse, Target, tag};
 use flywheel_wire::{Frame, PgError};
 
 /// A message that waits for Sync or Flush.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Message {
     Parse(Parse),
     /// With the message as it came, for the server.

@@ -270,6 +270,7 @@ impl Session {
 
     /// Runs a statement on the server, its answer kept back; its tag.
     pub(crate) async fn on_server(&mut self, sql: &str) -> Outcome<String> {
+        self.replicas.note_write();
         let lease = self.server().await?;
         match lease.query(sql).await {
             Ok(results) => {

@@ -142,6 +142,25 @@ impl Session {
     async fn work_off(&mut self, at_sync: bool) -> Outcome<bool> {
         let batch: Vec<Message> = self.batch.drain(..).map(|(_, message)| message).collect();
         self.batch_bytes = 0;
+        if at_sync && let Some(analyses) = self.batch_for_replica(&batch) {
+            let mut tried = Vec::new();
+            while self.borrow_replica(&mut tried).await {
+                let worked = self.work_off_messages(batch.clone(), at_sync).await;
+                if !self.is_to_be_asked_elsewhere(&worked, &analyses).await {
+                    return worked;
+                }
+                self.undo_batch(&batch);
+            }
+        }
+        self.work_off_messages(batch, at_sync).await
+    }
+
+    async fn work_off_messages(&mut self, batch: Vec<Message>, at_sync: bool) -> Outcome<bool> {
+        if self.replicas.are_read() {
+            for analysis in self.analyses_of(&batch) {
+                self.note_use(&analysis);
+            }
+        }
         let mut work = Work { steps: VecDeque::new() };
         let wrap = at_sync && self.must_wrap(&batch);
         // What is carried out before a Flush must still be undone by an error after it, on both sides.
@@ -193,7 +212,7 @@ impl Session {
     }
 
     /// What the batch parses, binds and executes.
-    fn analyses_of(&self, batch: &[Message]) -> Vec<Arc<Analysis>> {
+    pub(super) fn analyses_of(&self, batch: &[Message]) -> Vec<Arc<Analysis>> {
         let analysis = |message: &Message| match message {
             Message::Parse(parse) => Some(self.shared.analyses.of(&parse.query)),
             Message::Bind(bind) => self.statements.get(&bind.statement).map(|statement| statement.analysis.clone()),

@@ -45,7 +45,6 @@ impl Session {
             self.check_not_failed()?;
             store = Some(self.prepare_store(&analysis, &parse.parameter_types).await?);
         }
-        let replica = work.steps.is_empty() && self.wants_replica(&analysis);
         let context = (&self.settings, self.block.local_settings(), self.shared.catalogue.definitions());
         let statement = Arc::new(PreparedStatement::new(
             &parse.name,
@@ -58,10 +57,6 @@ impl Session {
         if statement.is_local() {
             work.local(backend::parse_complete);
             return Ok(());
-        }
-        if replica {
-            let pool = self.shared.next_replica();
-            self.server_of(&pool).await?;
         }
         let known = !statement.server_name.is_empty() && {
             let lease = self.server().await?;

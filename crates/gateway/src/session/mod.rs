@@ -7,6 +7,7 @@ mod extended;
 mod messages;
 mod prepared;
 mod relay;
+mod replica;
 mod server;
 mod shared;
 mod simple;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use flywheel_plan::Home;
 use flywheel_postgres::{Lease, ServerError, Settings};
 use flywheel_wire::backend::{self, TransactionStatus};
-use flywheel_wire::{Frame, PgError, frontend, sqlstate};
+use flywheel_wire::{Frame, PgError, frontend, reply, sqlstate};
 
 pub(crate) use block::{Block, Buffered};
 pub(crate) use prepared::{BoundPortal, PreparedStatement, Progress};
@@ -61,6 +62,8 @@ pub(crate) struct Session {
     uncreated: Vec<Home>,
     /// The settings to go back to when the implicit transaction that has changed them fails.
     undo: Option<Arc<Settings>>,
+    /// What the session has to do with replicas.
+    replicas: replica::Reading,
     /// The server connection has the server's defaults where the session has settings of its own.
     must_apply: bool,
 }
@@ -118,6 +121,7 @@ impl Session {
     /// A session for a client that has proved who it is.
     pub(crate) fn new(shared: Arc<Shared>, client: Client, login: Login, registered: Registered) -> Self {
         let settings = Arc::new(login.settings);
+        let replicas = replica::Reading::new(shared.has_replicas_for(&login.user));
         Self {
             shared,
             client,
@@ -140,6 +144,7 @@ impl Session {
             implicit: false,
             uncreated: Vec::new(),
             undo: None,
+            replicas,
             must_apply: false,
         }
     }
@@ -201,6 +206,7 @@ impl Session {
                     return End::Fatal(PgError::fatal(sqlstate::ADMIN_SHUTDOWN, "terminating connection due to administrator command"));
                 }
                 unasked = unasked(&mut self.lease), if listens && self.lease.is_some() => match unasked {
+                    Ok(frame) if frame.tag() == reply::tag::ERROR_RESPONSE => return End::Fatal(PgError::read(frame.body())),
                     Ok(frame) => {
                         self.forward(&frame);
                         continue;

@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use flywheel_sql::Verb;
 use flywheel_wire::frame::Piece;
 use flywheel_wire::{Frame, PgError, frontend, reply};
 
@@ -96,8 +95,14 @@ impl Session {
                 reply::tag::PARAMETER_STATUS => self.parameter_status(&frame),
                 reply::tag::ERROR_RESPONSE => {
                     drained.failed = true;
-                    self.forward(&frame);
-                    self.note_error(&frame, step);
+                    let error = PgError::read(frame.body());
+                    if error.is_fatal() {
+                        return Err(self.server_ended(error));
+                    }
+                    if !self.leave_to_others(&error) {
+                        self.forward(&frame);
+                    }
+                    self.note_error(&error, step);
                     if !matches!(step, Step::Query { .. } | Step::FunctionCall | Step::Ready { .. }) {
                         return Ok(false);
                     }
@@ -162,8 +167,8 @@ impl Session {
             Err(error) => {
                 let torn = !lease.is_at_boundary();
                 let failure = self.server_failed(&error);
-                // In the middle of a row no error can be told.
-                if torn {
+                // In the middle of a row no error can be told, unless its beginning can be taken back.
+                if torn && !self.can_be_asked_elsewhere() {
                     Err(Failure::Session(End::Fatal(error.to_pg())))
                 } else {
                     Err(failure)
@@ -184,8 +189,7 @@ impl Session {
     }
 
     /// A statement that the server doesn't have after all, or whose result has changed with a definition: it is to be prepared anew the next time.
-    fn note_error(&mut self, frame: &Frame, step: &Step) {
-        let error = PgError::read(frame.body());
+    fn note_error(&mut self, error: &PgError, step: &Step) {
         let outdated = error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"));
         if let (true, Step::Bind(server_name) | Step::DescribeStatement(server_name), Some(lease)) = (outdated, step, &mut self.lease) {
             lease.outdate_prepared(server_name);
@@ -258,6 +262,7 @@ impl Session {
 
     /// FunctionCall: relayed as it is.
     pub(super) async fn function_call(&mut self, frame: &Frame) -> Result<(), End> {
+        self.replicas.note_write();
         let relayed = async {
             let lease = self.server().await?;
             lease.out().extend_from_slice(frame.raw());
@@ -277,18 +282,5 @@ impl Session {
                 self.ready().await
             }
         }
-    }
-
-    /// Whether a replica may serve this text, by the routes.
-    pub(super) fn wants_replica(&self, analysis: &Analysis) -> bool {
-        let options = &self.shared.options;
-        if options.replicas.is_empty() || self.status != flywheel_wire::backend::TransactionStatus::Idle || self.has_server() {
-            return false;
-        }
-        let is_read = analysis
-            .statements
-            .iter()
-            .all(|statement| statement.is_read(&analysis.text) && statement.verb != Verb::Empty);
-        self.shared.route(&self.user, is_read, analysis)
     }
 }

@@ -11,8 +11,11 @@ use super::{End, Failure, Outcome, Session};
 impl Session {
     /// The server connection, borrowed from the pool of the primary when there is none yet, with the session's settings.
     pub(crate) async fn server(&mut self) -> Outcome<&mut Lease> {
-        let pool = self.shared.options.primary.clone();
-        self.server_of(&pool).await
+        if self.lease.is_none() {
+            let pool = self.shared.servers().primary.pool.clone();
+            return self.server_of(&pool).await;
+        }
+        self.held()
     }
 
     /// The server connection, borrowed from `pool` when there is none yet.
@@ -34,6 +37,10 @@ impl Session {
             self.unnamed_on_server = None;
             self.lease = Some(lease);
         }
+        self.held()
+    }
+
+    fn held(&mut self) -> Outcome<&mut Lease> {
         match &mut self.lease {
             Some(lease) => Ok(lease),
             None => Err(PgError::error(flywheel_wire::sqlstate::INTERNAL_ERROR, "no server connection").into()),
@@ -68,6 +75,7 @@ impl Session {
             // A cancel under way is waited for: it must not reach the connection's next user.
             *self.registered.handle.server.lock().await = None;
             self.lease = None;
+            self.replicas.given_back();
         }
     }
 
@@ -96,10 +104,12 @@ impl Session {
         }
         let had_state = self.status != TransactionStatus::Idle || self.pinned.is_some() || self.unsynced;
         self.lease = None;
+        self.replicas.given_back();
         self.unnamed_on_server = None;
         let told = error.to_pg();
         if had_state {
-            let fatal = PgError::fatal(flywheel_wire::sqlstate::CONNECTION_FAILURE, told.message().to_owned())
+            let fatal = told
+                .into_fatal()
                 .with_hint("The transaction block or session state on that connection is lost: connect again.");
             return Failure::Session(End::Fatal(fatal));
         }
@@ -145,6 +155,7 @@ impl Session {
         } else {
             let parameters = self.server().await.map(|lease| lease.parameters().clone()).map_err(fatal);
             self.release().await;
+            self.replicas.forget_writes();
             parameters?
         };
         parameters.insert("session_authorization".into(), self.user.clone());

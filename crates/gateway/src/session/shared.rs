@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use flywheel_postgres::{Multiplexer, Named, Part, Request};
-use flywheel_wire::Frame;
+use flywheel_postgres::{Answer, Named, Part, Request};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frontend::{Execute, Target};
+use flywheel_wire::{Frame, sqlstate};
 use postgres_protocol::message::frontend as message;
 
 use super::batch::Message;
@@ -36,7 +36,7 @@ impl Session {
 
     /// Answers a batch that ends in Sync over a shared connection, when it is one query. False: it needs one of its own.
     pub(super) async fn share_batch(&mut self) -> Outcome<bool> {
-        if self.batch.len() > 5 || !self.is_free() || self.multiplexer(None).is_none() {
+        if self.batch.len() > 5 || !self.is_free() || self.shared.servers().primary.multiplexer.is_none() {
             return Ok(false);
         }
         let Some(batch) = self.read_shared() else { return Ok(false) };
@@ -58,21 +58,13 @@ impl Session {
     }
 
     /// Nothing ties the session to a connection, or would by what it has sent.
-    fn is_free(&self) -> bool {
+    pub(super) fn is_free(&self) -> bool {
         self.status == TransactionStatus::Idle
             && !self.has_server()
             && !self.is_pinned()
             && !self.unsynced
             && !self.implicit
             && !self.block.is_open()
-    }
-
-    /// The shared connections for a statement, as the routes say.
-    fn multiplexer(&self, analysis: Option<&Analysis>) -> Option<&Multiplexer> {
-        match analysis {
-            Some(analysis) if self.wants_replica(analysis) => None,
-            _ => self.shared.multiplexer.as_ref(),
-        }
     }
 
     /// The gathered messages as a batch for a shared connection: `[Parse ""] Bind "" [Describe] Execute` of one query.
@@ -138,13 +130,30 @@ impl Session {
 
     /// Sends a batch over a shared connection and its answer to the client; whether that was an error. `None`: no shared connection takes it now.
     async fn share(&mut self, messages: Bytes, named: Option<Named>, analysis: &Arc<Analysis>) -> Outcome<Option<bool>> {
-        let Some(multiplexer) = self.multiplexer(Some(analysis)) else {
-            return Ok(None);
-        };
         let request = Request::new(messages, named, self.settings.clone(), analysis.observed.is_quick());
-        let Some(answer) = multiplexer.submit(request) else {
-            return Ok(None);
-        };
+        if self.goes_to_replica(analysis) {
+            let mut tried = Vec::new();
+            while let Some(replica) = self.choose_replica(&mut tried) {
+                let multiplexer = self.shared.servers().server_of(&replica).multiplexer.clone();
+                let Some(answer) = multiplexer.and_then(|multiplexer| multiplexer.submit(request.clone())) else {
+                    return Ok(None);
+                };
+                match self.take(answer, analysis).await {
+                    // Nothing of an answer has come.
+                    Err(Failure::Statement(error)) if error.code() != sqlstate::QUERY_CANCELED.0 => {}
+                    taken => return taken.map(Some),
+                }
+            }
+        }
+        let primary = &self.shared.servers().primary;
+        match primary.multiplexer.as_ref().and_then(|multiplexer| multiplexer.submit(request)) {
+            Some(answer) => self.take(answer, analysis).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Gives the client an answer as it comes; whether it was an error.
+    async fn take(&mut self, answer: Arc<Answer>, analysis: &Analysis) -> Outcome<bool> {
         self.registered.handle.share(Some(answer.clone()));
         let mut begun = false;
         let done = loop {
@@ -158,7 +167,7 @@ impl Session {
                 }
                 Ok(Part::Last { failed, took, size }) => {
                     analysis.observed.note(took, size);
-                    break Ok(Some(failed));
+                    break Ok(failed);
                 }
                 // In the middle of an answer no error can be told.
                 Err(error) if begun => break Err(Failure::Session(End::Fatal(error.to_pg().into_fatal()))),

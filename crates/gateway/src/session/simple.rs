@@ -70,14 +70,23 @@ impl Session {
         self.ready().await
     }
 
-    /// The whole text to the server, its whole answer back.
+    /// The whole text to a server, its whole answer back.
     async fn relay_query(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
-        let lease = if self.wants_replica(analysis) {
-            let pool = self.shared.next_replica();
-            self.server_of(&pool).await?
-        } else {
-            self.server().await?
-        };
+        if self.goes_to_replica(analysis) {
+            let mut tried = Vec::new();
+            while self.borrow_replica(&mut tried).await {
+                let relayed = self.exchange_query(frame, analysis).await;
+                if !self.is_to_be_asked_elsewhere(&relayed, &[analysis]).await {
+                    return relayed;
+                }
+            }
+        }
+        self.exchange_query(frame, analysis).await
+    }
+
+    async fn exchange_query(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
+        self.note_use(analysis);
+        let lease = self.server().await?;
         lease.out().extend_from_slice(frame.raw());
         lease.expect_ready();
         self.unnamed_on_server = None;
@@ -97,6 +106,7 @@ impl Session {
 
     /// Statement by statement, for a text in which one needs Flywheel. Several in one text are one transaction, as in PostgreSQL.
     async fn run_statements(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
+        self.replicas.note_write();
         // Whether the transaction that is open is the one that the text's statements make by standing together.
         let mut implicit = false;
         for position in 0..analysis.statements.len() {

@@ -50,7 +50,11 @@ impl History {
 
     /// Before which moment everything committed is in a server that has replayed up to `position`.
     pub(super) fn complete_until(&self, position: u64) -> Option<Instant> {
-        self.samples.iter().rev().find(|(_, sample)| *sample <= position).map(|(moment, _)| *moment)
+        self.samples
+            .iter()
+            .rev()
+            .find(|(_, sample)| *sample <= position)
+            .map(|(moment, _)| *moment)
     }
 }
 

@@ -139,7 +139,11 @@ fn read(rows: &Rows, address: &Host) -> Look {
         read_only: rows.text(0, 1) == "on",
         timeline: number(2).and_then(|timeline| u32::try_from(timeline).ok()),
         position,
-        since_last_transaction: rows.text(0, 4).parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+        since_last_transaction: rows
+            .text(0, 4)
+            .parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     }
 }
 

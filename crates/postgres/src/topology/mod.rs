@@ -105,7 +105,9 @@ impl Cluster {
     /// A replica has failed somebody: it isn't used until a look at it succeeds.
     pub fn eject(&self, replica: usize, reason: &ServerError) {
         let reason = reason.to_string();
-        self.shared.state.send_if_modified(|state| state.eject(replica, &reason, Instant::now()));
+        self.shared
+            .state
+            .send_if_modified(|state| state.eject(replica, &reason, Instant::now()));
         self.suspect();
     }
 

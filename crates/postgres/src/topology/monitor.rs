@@ -34,7 +34,12 @@ pub(super) async fn run(cluster: Weak<Shared>) {
         .map(|(whom, login, wanted)| (whom, login, wanted, shared.suspicions.subscribe()))
         .collect();
     drop(shared);
-    join_all(looks.into_iter().map(|(whom, login, wanted, suspicions)| keep_looking(&cluster, whom, login, wanted, suspicions))).await;
+    join_all(
+        looks
+            .into_iter()
+            .map(|(whom, login, wanted, suspicions)| keep_looking(&cluster, whom, login, wanted, suspicions)),
+    )
+    .await;
 }
 
 async fn keep_looking(

@@ -117,7 +117,10 @@ impl State {
         self.candidates[number].last = Some(looked.map(|(_, look)| look).map_err(|error| error.to_string()));
         let before = self.primary;
         self.primary = self.best_candidate();
-        let Some((primary, look)) = self.primary.and_then(|primary| Some((primary, self.candidates[primary].look()?.clone()))) else {
+        let Some((primary, look)) = self
+            .primary
+            .and_then(|primary| Some((primary, self.candidates[primary].look()?.clone())))
+        else {
             if before.is_some() {
                 tracing::warn!("{}", self.no_primary());
             }
@@ -177,7 +180,9 @@ impl State {
 
     /// A replica has failed somebody; whether it was in use.
     pub(super) fn eject(&mut self, number: usize, reason: &str, now: Instant) -> bool {
-        let Some(replica) = self.replicas.get_mut(number) else { return false };
+        let Some(replica) = self.replicas.get_mut(number) else {
+            return false;
+        };
         replica.ejected = Some(now);
         let was_used = replica.problem.is_none();
         replica.becomes(Some(reason.to_owned()));
@@ -250,7 +255,10 @@ impl Lag {
     /// Why this is too far behind, if so.
     fn exceeds(&self, most: MaxLag) -> Option<String> {
         if let Some(time) = most.time.filter(|time| self.time > *time) {
-            return Some(format!("it is {:?} behind the primary, and `max_replica_lag` is {time:?}", self.time));
+            return Some(format!(
+                "it is {:?} behind the primary, and `max_replica_lag` is {time:?}",
+                self.time
+            ));
         }
         let bytes = most.bytes.filter(|bytes| self.bytes > *bytes)?;
         Some(format!(
