@@ -2,6 +2,7 @@
 //!
 //! - `world/`: [`World::start`] makes two fresh databases (one behind Flywheel, one plain, the *oracle*), writes a configuration, starts the
 //!   `flywheel` binary and waits for it.
+//! - `cluster/`: a PostgreSQL primary with replicas of its own, which a test can stop and promote.
 //! - `child`: runs `psql` and drivers in other languages.
 //! - `proxy`: a network that a test can cut.
 //! - `raw/`: a small client that keeps every byte of an answer, for comparing two servers and for sending what no driver would.
@@ -10,9 +11,11 @@
 //! The servers come from the environment, which `./test` sets. Without it every test says so and returns.
 
 pub mod child;
+pub mod cluster;
 pub mod proxy;
 pub mod raw;
 pub mod suite;
 pub mod world;
 
+pub use cluster::Cluster;
 pub use world::{Home, Setup, Table, Told, World};

@@ -156,7 +156,8 @@ impl Session {
     }
 
     async fn work_off_messages(&mut self, batch: Vec<Message>, at_sync: bool) -> Outcome<bool> {
-        if self.replicas.are_read() {
+        // What is only prepared changes nothing.
+        if self.replicas.are_read() && batch.iter().any(|message| matches!(message, Message::Execute(_))) {
             for analysis in self.analyses_of(&batch) {
                 self.note_use(&analysis);
             }
