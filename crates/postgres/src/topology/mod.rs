@@ -5,6 +5,7 @@
 //! - `monitor`: the one task that looks at all of them, from time to time and as soon as a connection breaks.
 //! - `state`: what follows from the looks: which server is the primary, which replicas are usable. Does no IO.
 //! - `history`: how far the primary's log was at which time, which tells what a replica has seen. Does no IO.
+//! - `links`: the connections to them, which are cut when their server has gone silent.
 //! - `seat`: connections that follow a role from server to server.
 //!
 //! A cluster has *seats*: one for the primary, one for each configured replica. A pool leads to a seat; who sits there is the monitor's word. When
@@ -12,6 +13,7 @@
 
 mod attributes;
 mod history;
+mod links;
 mod look;
 mod monitor;
 mod seat;
@@ -29,6 +31,7 @@ pub use seat::Seat;
 pub(crate) use seat::Sitting;
 
 use crate::{Host, ServerError, ServerOptions};
+use links::Links;
 use state::State;
 
 /// Servers of a cluster, and how they are judged.
@@ -65,6 +68,7 @@ pub struct Cluster {
 struct Shared {
     options: ClusterOptions,
     state: watch::Sender<State>,
+    links: Links,
     /// Counts the times that a look at once was asked for.
     suspicions: watch::Sender<u64>,
     /// For each replica: how many statements are under way on it.
@@ -87,6 +91,7 @@ impl Cluster {
     pub fn watch(options: ClusterOptions) -> Self {
         let shared = Arc::new(Shared {
             state: watch::Sender::new(State::new(&options)),
+            links: Links::default(),
             suspicions: watch::Sender::new(0),
             busy: options.replicas.iter().map(|_| AtomicUsize::new(0)).collect(),
             turn: AtomicUsize::new(0),

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use super::look::Watched;
 use super::{SessionAttributes, Shared};
-use crate::ServerOptions;
+use crate::{ServerError, ServerOptions};
 
 /// How often the servers that may be the primary are looked at while none is.
 const IMPATIENT: Duration = Duration::from_millis(100);
@@ -60,10 +60,18 @@ async fn keep_looking(
             Either::Right(_) => return,
         };
         let Some(shared) = cluster.upgrade() else { return };
+        let is_silent = matches!(looked, Err(ServerError::Io { .. }));
         shared.state.send_modify(|state| match whom {
             Whom::Candidate(number) => state.note_candidate(number, looked),
             Whom::Replica(number) => state.note_replica(number, looked),
         });
+        match whom {
+            // Whoever waits for one that was the primary, and that doesn't answer, waits in vain.
+            Whom::Candidate(_) => shared.links.cut(0, |address| shared.state.borrow().has_lost(address)),
+            // What is asked of a replica can be asked of another.
+            Whom::Replica(number) if is_silent => shared.links.cut(number + 1, |_| true),
+            Whom::Replica(_) => {}
+        }
         let pause = pause(&shared, whom);
         drop(shared);
         if let Ok(Err(_)) = tokio::time::timeout(pause, suspicions.changed()).await {

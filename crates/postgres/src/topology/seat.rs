@@ -1,5 +1,6 @@
 //! Connections that follow a role from server to server.
 
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use tokio::time::timeout_at;
 
 use super::{Cluster, SessionAttributes, Shared};
+use crate::connection::Stream;
 use crate::{Connection, ServerError, ServerOptions};
 
 /// How long after a failure the next attempt is made, when nothing new is heard of the servers.
@@ -25,6 +27,8 @@ pub(crate) struct Sitting {
     seat: Seat,
     epoch: u64,
     current: Arc<AtomicU64>,
+    /// While it is here, the connection can be cut.
+    _link: Option<Arc<TcpStream>>,
 }
 
 impl Cluster {
@@ -82,11 +86,20 @@ impl Seat {
         let (host, current) = place.ok_or_else(|| self.vacant(login))?;
         // What it is now, before connecting: one that comes meanwhile makes the connection outdated.
         let epoch = current.load(Ordering::Acquire);
-        let mut connection = Connection::connect(&ServerOptions { host, ..login.clone() }).await?;
+        let at = ServerOptions {
+            host: host.clone(),
+            ..login.clone()
+        };
+        let mut connection = Connection::connect(&at).await?;
         if self.number == 0 && !fits(&connection, self.shared.options.primary_is) {
             return Err(self.vacant(login));
         }
+        let link = match &connection.stream {
+            Stream::Tcp(socket) => self.shared.links.add(self.number, &host, socket),
+            Stream::Unix(_) => None,
+        };
         connection.sitting = Some(Sitting {
+            _link: link,
             seat: self.clone(),
             epoch,
             current,

@@ -93,6 +93,12 @@ impl State {
         self.primary.is_some()
     }
 
+    /// Whether another server is the primary now, and none answers at this address.
+    pub(super) fn has_lost(&self, address: &Host) -> bool {
+        let is_there = |look: &Look| look.address == *address;
+        self.primary.is_some() && !self.candidates.iter().filter_map(Candidate::look).any(is_there)
+    }
+
     /// Whether a replica is well, near enough to the primary, and has all that was committed before `after`.
     pub(super) fn is_usable(&self, replica: usize, after: Option<Instant>) -> bool {
         self.replicas.get(replica).is_some_and(|replica| {

@@ -261,3 +261,19 @@ fn the_primary_itself_has_everything() {
     state.note_replica(1, Ok((now, primary("two", 1, 100))));
     assert!(state.is_usable(0, Some(now)) && state.is_usable(1, None) && !state.is_usable(1, Some(now)));
 }
+
+#[test]
+fn a_server_is_lost_when_it_is_silent_and_another_is_the_primary() {
+    let now = Instant::now();
+    let mut state = state(SessionAttributes::ReadWrite, MaxLag::default());
+    let one = Host::Tcp("one".into(), 5432);
+    state.note_candidate(0, Ok((now, primary("one", 1, 10))));
+    state.note_candidate(0, Err(down()));
+    // It may come back.
+    assert!(!state.has_lost(&one));
+    state.note_candidate(1, Ok((now, primary("two", 2, 10))));
+    assert!(state.has_lost(&one));
+    // It is alive: what it does now comes to an end by itself.
+    state.note_candidate(0, Ok((now, primary("one", 1, 10))));
+    assert!(!state.has_lost(&one));
+}
