@@ -5,9 +5,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use flywheel_sql::{SessionEffect, Statement, Verb, split};
+use flywheel_sql::{Literal, SessionEffect, Statement, Template, Verb, split};
 use flywheel_types::TableName;
 use quick_cache::sync::Cache;
+
+use crate::repeated::Repeated;
 
 /// Texts longer than this aren't kept: they are bulk loads, not statements that come again.
 const MAX_CACHED_TEXT: usize = 64 * 1024;
@@ -34,6 +36,7 @@ pub(crate) struct Analysis {
     /// For each route: whether it matches, for users that it is for.
     pub(crate) routes: OnceLock<Box<[bool]>>,
     pub(crate) observed: Arc<Observed>,
+    repeated: Repeated,
 }
 
 /// How long the server has taken for a text, and how much it has answered; and whether replicas answer it.
@@ -94,6 +97,11 @@ impl Analysis {
         self.changes_nothing || (self.is_read && self.observed.is_answered_by_replicas())
     }
 
+    /// What of it is prepared because it comes again and again.
+    pub(crate) fn repeated(&self) -> &Repeated {
+        &self.repeated
+    }
+
     /// The text of a statement.
     pub(crate) fn statement_text(&self, position: usize) -> &str {
         &self.text[self.statements[position].range.clone()]
@@ -116,6 +124,14 @@ fn changes_nothing(statement: &Statement, text: &str) -> bool {
         }
         _ => statement.is_repeatable(text),
     }
+}
+
+/// What the text of a simple Query is.
+pub(crate) struct Query {
+    /// Of the text, or of what it has in common with texts that differ in their constants only.
+    pub(crate) analysis: Arc<Analysis>,
+    /// The constants that make the analysed text this one. `None` where they alone don't.
+    pub(crate) constants: Option<Vec<Literal>>,
 }
 
 /// Analyses by text.
@@ -156,6 +172,29 @@ impl Analyses {
         new
     }
 
+    /// What the text of a simple Query is: where nothing in it needs the gateway, what is known of texts like it is enough.
+    pub(crate) fn of_query(&self, text: &str) -> Query {
+        if let Some(known) = self.cache.get(text) {
+            return Query {
+                analysis: known,
+                constants: Some(Vec::new()),
+            };
+        }
+        if let Some(template) = Template::of(text) {
+            let analysis = self.of(&template.text);
+            if analysis.is_plain && analysis.statements.len() == 1 {
+                return Query {
+                    analysis,
+                    constants: template.is_exact.then_some(template.constants),
+                };
+            }
+        }
+        Query {
+            analysis: self.of(text),
+            constants: Some(Vec::new()),
+        }
+    }
+
     pub(crate) fn of(&self, text: &str) -> Arc<Analysis> {
         if let Some(known) = self.cache.get(text) {
             return known;
@@ -194,6 +233,7 @@ impl Analyses {
             changes_nothing,
             routes: OnceLock::new(),
             observed,
+            repeated: Repeated::default(),
         });
         if text.len() <= MAX_CACHED_TEXT {
             self.cache.insert(text.to_owned(), analysis.clone());

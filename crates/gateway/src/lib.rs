@@ -16,6 +16,7 @@ mod front;
 mod gateway;
 mod homes;
 pub mod options;
+mod repeated;
 mod session;
 
 pub use gateway::{Explained, Gateway, TableReport};

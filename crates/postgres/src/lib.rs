@@ -25,7 +25,7 @@ mod topology;
 pub use cancel::{CancelKey, cancel};
 pub use connection::Connection;
 pub use error::ServerError;
-pub use multiplex::{Answer, Multiplexer, Named, Part, Request};
+pub use multiplex::{Answer, Form, Multiplexer, Named, Part, Request};
 pub use options::{Host, ServerOptions};
 pub use pool::{Lease, Pool};
 pub use query::{Described, PORTAL_STEPS, Portal, Rows};

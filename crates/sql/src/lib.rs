@@ -18,6 +18,7 @@ mod relation;
 mod session;
 mod shape;
 mod split;
+mod template;
 mod verb;
 
 pub use condition::{ColumnRef, Comparison, Conjunct, Fact};
@@ -27,4 +28,5 @@ pub use relation::{Relation, RelationName, Role};
 pub use session::{LAST_VALUE, SessionEffect};
 pub use shape::{ConflictAction, Delete, Insert, InsertValue, OrderKey, Projection, Select, Shape, Update};
 pub use split::{Statement, split};
+pub use template::{Literal, Template};
 pub use verb::Verb;

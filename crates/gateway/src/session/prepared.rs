@@ -54,6 +54,18 @@ impl PreparedStatement {
         }
     }
 
+    /// One that no client has given a name to, for connections shared with other clients. `None` when it can't be anybody else's.
+    pub(crate) fn shared(analysis: Arc<Analysis>, types: Vec<u32>, context: &impl Hash) -> Option<Self> {
+        if has_moment(&analysis) {
+            return None;
+        }
+        let named = named(&content_name(&(&analysis.text, &types, context)), &analysis, &types)?;
+        Some(Self {
+            named: Some(named),
+            ..Self::unnamed(analysis, types)
+        })
+    }
+
     /// The unnamed statement, when PostgreSQL answers it.
     pub(crate) fn unnamed(analysis: Arc<Analysis>, types: Vec<u32>) -> Self {
         Self {

@@ -4,54 +4,126 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use flywheel_postgres::{Answer, Named, Part, Request};
+use flywheel_postgres::{Answer, Form, Named, Part, Request};
 use flywheel_wire::backend::TransactionStatus;
-use flywheel_wire::frontend::{Execute, Target};
+use flywheel_wire::frontend::{Bind, Execute, Target};
 use flywheel_wire::{Frame, sqlstate};
+use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend as message;
 
 use super::batch::Message;
 use super::messages::put_bind;
 use super::{End, Failure, Outcome, PreparedStatement, Session};
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Query};
 
-/// What of a batch goes over a shared connection.
-struct Shared {
+/// What goes over a shared connection.
+struct Batch {
     messages: Bytes,
-    statement: Arc<PreparedStatement>,
     named: Option<Named>,
-    /// The client has parsed its unnamed statement in this batch.
-    parsed: bool,
+    form: Form,
+    analysis: Arc<Analysis>,
+}
+
+/// What has come of it.
+enum Shared {
+    /// The client has its answer, which may be an error.
+    Answered { failed: bool },
+    /// It has to be sent as the client sent it.
+    Refused,
+    /// No shared connection takes it now.
+    Busy,
+}
+
+/// What the client has sent up to Sync, when it is one query.
+struct Gathered<'m> {
+    /// The unnamed statement that it parses.
+    parsed: Option<Arc<PreparedStatement>>,
+    bind: &'m Bind,
+    /// The statement that it binds, when it isn't the one that it parses.
+    bound: Option<Arc<PreparedStatement>>,
+    describes: bool,
 }
 
 impl Session {
     /// Answers a simple Query over a shared connection. False: it needs one of its own.
-    pub(super) async fn share_query(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<bool> {
+    pub(super) async fn share_query(&mut self, frame: &Frame, text: &str, query: &Query) -> Outcome<bool> {
+        let analysis = &query.analysis;
         if !analysis.is_repeatable || !self.is_free() {
             return Ok(false);
         }
-        let shared = self.share(frame.raw().clone(), None, analysis).await?;
-        Ok(shared.is_some())
+        if let Some(batch) = self.prepared_query(text, query) {
+            match self.share(batch).await? {
+                Shared::Answered { .. } => return Ok(true),
+                Shared::Busy => return Ok(false),
+                Shared::Refused => {}
+            }
+        }
+        let batch = Batch {
+            messages: frame.raw().clone(),
+            named: None,
+            form: Form::Verbatim,
+            analysis: analysis.clone(),
+        };
+        Ok(matches!(self.share(batch).await?, Shared::Answered { .. }))
+    }
+
+    /// A simple Query as the prepared statement that it repeats.
+    fn prepared_query(&self, text: &str, query: &Query) -> Option<Batch> {
+        let constants = query.constants.as_ref()?;
+        let types = constants.iter().map(|constant| constant.type_oid);
+        let named = self.repeated(&query.analysis, types)?;
+        let values = constants.iter().map(|constant| &text[constant.range.clone()]);
+        let mut out = BytesMut::with_capacity(text.len() + 128);
+        let put = |value: &str, out: &mut BytesMut| {
+            out.extend_from_slice(value.as_bytes());
+            Ok(IsNull::No)
+        };
+        message::bind("", &named.name, [], values, put, [], &mut out).ok()?;
+        message::describe(b'P', "", &mut out).ok()?;
+        message::execute("", 0, &mut out).ok()?;
+        message::sync(&mut out);
+        Some(Batch {
+            messages: out.freeze(),
+            named: Some(named),
+            form: Form::Query,
+            analysis: query.analysis.clone(),
+        })
+    }
+
+    /// The prepared statement for a text that comes often.
+    fn repeated(&self, analysis: &Arc<Analysis>, types: impl ExactSizeIterator<Item = u32> + Clone) -> Option<Named> {
+        let definitions = self.shared.catalogue.definitions();
+        let statement = analysis.repeated().statement(analysis, types, &self.settings, definitions)?;
+        statement.named.clone()
     }
 
     /// Answers a batch that ends in Sync over a shared connection, when it is one query. False: it needs one of its own.
     pub(super) async fn share_batch(&mut self) -> Outcome<bool> {
-        if self.batch.len() > 5 || !self.is_free() || self.shared.servers().primary.multiplexer.is_none() {
+        if self.batch.len() > 4 || !self.is_free() || self.shared.servers().primary.multiplexer.is_none() {
             return Ok(false);
         }
-        let Some(batch) = self.read_shared() else { return Ok(false) };
-        let analysis = batch.statement.analysis.clone();
-        let Some(failed) = self.share(batch.messages, batch.named, &analysis).await? else {
+        let Some(gathered) = self.gathered() else { return Ok(false) };
+        let parsed = gathered.parsed.clone();
+        let mut shared = Shared::Refused;
+        if let Some(batch) = self.prepared_batch(&gathered) {
+            shared = self.share(batch).await?;
+        }
+        if matches!(shared, Shared::Refused)
+            && let Some(batch) = self.gathered().and_then(|gathered| self.verbatim_batch(&gathered))
+        {
+            shared = self.share(batch).await?;
+        }
+        let Shared::Answered { failed } = shared else {
             return Ok(false);
         };
         self.batch.clear();
         self.batch_bytes = 0;
-        if batch.parsed {
+        if let Some(statement) = parsed {
             self.portals.remove("");
             if failed {
                 self.statements.remove("");
             } else {
-                self.statements.insert(String::new(), batch.statement);
+                self.statements.insert(String::new(), statement);
             }
         }
         Ok(true)
@@ -67,93 +139,104 @@ impl Session {
             && !self.block.is_open()
     }
 
-    /// The gathered messages as a batch for a shared connection: `[Parse ""] Bind "" [Describe] Execute` of one query.
-    fn read_shared(&self) -> Option<Shared> {
+    /// The gathered messages, when they are `[Parse ""] Bind "" [Describe] Execute` of one query.
+    fn gathered(&self) -> Option<Gathered<'_>> {
         let mut messages = &self.batch[..];
-        let mut out = BytesMut::with_capacity(self.batch_bytes + 8);
         let mut parsed = None;
-        if let [(frame, Message::Parse(parse)), rest @ ..] = messages
+        if let [(_, Message::Parse(parse)), rest @ ..] = messages
             && parse.name.is_empty()
         {
             let analysis = self.shared.analyses.of(&parse.query);
-            if !analysis.is_repeatable {
-                return None;
-            }
-            out.extend_from_slice(frame.raw());
             parsed = Some(Arc::new(PreparedStatement::unnamed(analysis, parse.parameter_types.clone())));
             messages = rest;
         }
-        let [(frame, Message::Bind(bind)), rest @ ..] = messages else {
+        let [(_, Message::Bind(bind)), rest @ ..] = messages else {
             return None;
         };
-        if !bind.portal.is_empty() {
+        let (describes, rest) = match rest {
+            [(_, Message::Describe(Target::Portal, name)), rest @ ..] if name.is_empty() => (true, rest),
+            rest => (false, rest),
+        };
+        let [(_, Message::Execute(Execute { portal, max_rows: 0 }))] = rest else {
+            return None;
+        };
+        if !portal.is_empty() || !bind.portal.is_empty() || (parsed.is_some() && !bind.statement.is_empty()) {
             return None;
         }
-        let (statement, named) = match &parsed {
-            Some(statement) if bind.statement.is_empty() => (statement.clone(), None),
-            None if !bind.statement.is_empty() => {
-                let statement = self.statements.get(&bind.statement)?;
-                let named = statement.named.clone()?;
-                (statement.clone(), Some(named))
-            }
-            _ => return None,
+        let bound = match &parsed {
+            Some(_) => None,
+            None => Some(self.statements.get(&bind.statement)?.clone()),
         };
+        let statement = parsed.as_ref().or(bound.as_ref())?;
         if statement.is_local() || !statement.analysis.is_repeatable {
             return None;
         }
-        match &named {
-            None => out.extend_from_slice(frame.raw()),
-            Some(named) => put_bind(bind, &named.name, &mut out).ok()?,
-        }
-        let rest = match rest {
-            [(frame, Message::Describe(Target::Portal, name)), rest @ ..] if name.is_empty() => {
-                out.extend_from_slice(frame.raw());
-                rest
-            }
-            rest => rest,
-        };
-        let [(frame, Message::Execute(Execute { portal, max_rows: 0 }))] = rest else {
-            return None;
-        };
-        if !portal.is_empty() {
-            return None;
-        }
-        out.extend_from_slice(frame.raw());
-        message::sync(&mut out);
-        Some(Shared {
-            messages: out.freeze(),
-            statement,
-            named,
-            parsed: parsed.is_some(),
+        Some(Gathered {
+            parsed,
+            bind,
+            bound,
+            describes,
         })
     }
 
-    /// Sends a batch over a shared connection and its answer to the client; whether that was an error. `None`: no shared connection takes it now.
-    async fn share(&mut self, messages: Bytes, named: Option<Named>, analysis: &Arc<Analysis>) -> Outcome<Option<bool>> {
-        let request = Request::new(messages, named, self.settings.clone(), analysis.observed.is_quick());
+    /// A batch that parses the statement that it binds, without doing so: it comes often, and servers have it.
+    fn prepared_batch(&self, gathered: &Gathered) -> Option<Batch> {
+        let statement = gathered.parsed.as_ref()?;
+        let named = self.repeated(&statement.analysis, statement.types.iter().copied())?;
+        gathered.batch(statement, named, Form::Parsed)
+    }
+
+    /// A batch as the client sent it, but for the name of its statement.
+    fn verbatim_batch(&self, gathered: &Gathered) -> Option<Batch> {
+        if let Some(statement) = &gathered.bound {
+            return gathered.batch(statement, statement.named.clone()?, Form::Verbatim);
+        }
+        let mut messages = BytesMut::with_capacity(self.batch_bytes + 8);
+        for (frame, _) in &self.batch {
+            messages.extend_from_slice(frame.raw());
+        }
+        message::sync(&mut messages);
+        Some(Batch {
+            messages: messages.freeze(),
+            named: None,
+            form: Form::Verbatim,
+            analysis: gathered.parsed.as_ref()?.analysis.clone(),
+        })
+    }
+
+    /// Sends a batch over a shared connection and its answer to the client.
+    async fn share(&mut self, batch: Batch) -> Outcome<Shared> {
+        let Batch {
+            messages,
+            named,
+            form,
+            analysis,
+        } = batch;
+        let analysis = &analysis;
+        let request = Request::new(messages, named, self.settings.clone(), analysis.observed.is_quick()).in_form(form);
         if self.goes_to_replica(analysis) {
             let mut tried = Vec::new();
             while let Some(replica) = self.choose_replica(&mut tried) {
                 let multiplexer = self.shared.servers().server_of(&replica).multiplexer.clone();
                 let Some(answer) = multiplexer.and_then(|multiplexer| multiplexer.submit(request.clone())) else {
-                    return Ok(None);
+                    return Ok(Shared::Busy);
                 };
-                match self.take(answer, analysis).await {
+                match self.take(answer, analysis, form).await {
                     // Nothing of an answer has come.
                     Err(Failure::Statement(error)) if error.code() != sqlstate::QUERY_CANCELED.0 => {}
-                    taken => return taken.map(Some),
+                    taken => return taken,
                 }
             }
         }
         let primary = &self.shared.servers().primary;
         match primary.multiplexer.as_ref().and_then(|multiplexer| multiplexer.submit(request)) {
-            Some(answer) => self.take(answer, analysis).await.map(Some),
-            None => Ok(None),
+            Some(answer) => self.take(answer, analysis, form).await,
+            None => Ok(Shared::Busy),
         }
     }
 
-    /// Gives the client an answer as it comes; whether it was an error.
-    async fn take(&mut self, answer: Arc<Answer>, analysis: &Analysis) -> Outcome<bool> {
+    /// Gives the client an answer as it comes.
+    async fn take(&mut self, answer: Arc<Answer>, analysis: &Analysis, form: Form) -> Outcome<Shared> {
         self.registered.handle.share(Some(answer.clone()));
         let mut begun = false;
         let done = loop {
@@ -167,7 +250,14 @@ impl Session {
                 }
                 Ok(Part::Last { failed, took, size }) => {
                     analysis.observed.note(took, size);
-                    break Ok(failed);
+                    if form != Form::Verbatim {
+                        analysis.repeated().note_answered();
+                    }
+                    break Ok(Shared::Answered { failed });
+                }
+                Ok(Part::Refused) => {
+                    analysis.repeated().note_refused();
+                    break Ok(Shared::Refused);
                 }
                 // In the middle of an answer no error can be told.
                 Err(error) if begun => break Err(Failure::Session(End::Fatal(error.to_pg().into_fatal()))),
@@ -176,5 +266,24 @@ impl Session {
         };
         self.registered.handle.share(None);
         done
+    }
+}
+
+impl Gathered<'_> {
+    /// The batch with a prepared statement's name.
+    fn batch(&self, statement: &PreparedStatement, named: Named, form: Form) -> Option<Batch> {
+        let mut out = BytesMut::with_capacity(128 + self.bind.parameters.iter().flatten().map(|value| value.len() + 4).sum::<usize>());
+        put_bind(self.bind, &named.name, &mut out).ok()?;
+        if self.describes {
+            message::describe(b'P', "", &mut out).ok()?;
+        }
+        message::execute("", 0, &mut out).ok()?;
+        message::sync(&mut out);
+        Some(Batch {
+            messages: out.freeze(),
+            named: Some(named),
+            form,
+            analysis: statement.analysis.clone(),
+        })
     }
 }

@@ -31,7 +31,8 @@ impl Session {
             Ok(text) => text,
             Err(error) => return self.fail_query(&error).await,
         };
-        let analysis = self.shared.analyses.of(text);
+        let query = self.shared.analyses.of_query(text);
+        let analysis = query.analysis.clone();
         if let Err(Failure::Statement(error)) = self.check_session_effect(&analysis) {
             return self.fail_query(&error).await;
         }
@@ -44,7 +45,7 @@ impl Session {
         } else if analysis.concerns_any_store() || analysis.statements.iter().any(|statement| self.must_handle(statement.verb)) {
             self.run_statements(&analysis).await.map(|()| true)
         } else {
-            match self.share_query(frame, &analysis).await {
+            match self.share_query(frame, text, &query).await {
                 Ok(true) => Ok(false),
                 Ok(false) => self.relay_query(frame, &analysis).await.map(|()| false),
                 Err(failure) => Err(failure),

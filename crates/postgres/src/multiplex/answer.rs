@@ -35,6 +35,7 @@ struct State {
 enum End {
     Ready { failed: bool, took: Duration, size: usize },
     Failed(Arc<ServerError>),
+    Refused,
 }
 
 /// What [`Answer::next`] has moved into the owner's buffer.
@@ -51,6 +52,8 @@ pub enum Part {
         /// Its bytes.
         size: usize,
     },
+    /// Nothing: the batch failed in a form that the client hasn't sent ([`super::Form`]).
+    Refused,
 }
 
 /// As PostgreSQL says it.
@@ -93,6 +96,7 @@ impl Answer {
                 size: *size,
             })),
             Some(End::Failed(error)) => Poll::Ready(Err(error.clone())),
+            Some(End::Refused) => Poll::Ready(Ok(Part::Refused)),
             None if arrived > 0 => Poll::Ready(Ok(Part::More)),
             None => {
                 match &mut state.owner {
@@ -144,22 +148,26 @@ impl Answer {
     }
 
     pub(super) fn finish(&self, failed: bool, took: Duration, size: usize) {
+        self.end(End::Ready { failed, took, size });
+    }
+
+    pub(super) fn fail(&self, error: Arc<ServerError>) {
+        self.end(End::Failed(error));
+    }
+
+    pub(super) fn refuse(&self) {
+        self.end(End::Refused);
+    }
+
+    fn end(&self, end: End) {
         let mut state = self.lock();
         state.channel = None;
-        state.end.get_or_insert(End::Ready { failed, took, size });
+        state.end.get_or_insert(end);
         let owner = state.owner.take();
         drop(state);
         if let Some(owner) = owner {
             owner.wake();
         }
-    }
-
-    pub(super) fn fail(&self, error: Arc<ServerError>) {
-        let mut state = self.lock();
-        state.channel = None;
-        state.end.get_or_insert(End::Failed(error));
-        drop(state);
-        self.wake();
     }
 
     /// Whether so much waits here that the driver has to wait too; it is woken when there is room.

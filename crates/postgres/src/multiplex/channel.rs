@@ -1,20 +1,22 @@
 //! One shared connection: what is to be written to it, and whose answers are awaited from it.
 
-use std::collections::HashSet;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use super::driver::Driver;
-use super::{Answer, DEPTH, Request, Shared};
+use super::{Answer, DEPTH, Form, Named, Request, Shared};
 use crate::{CancelKey, Lease, Settings};
 
 /// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
 const MAX_PREPARED: usize = 1000;
+
+/// What changing the settings of a connection is taken to cost.
+const CHANGE: Duration = Duration::from_micros(500);
 
 #[derive(Debug)]
 pub(super) struct Channel {
@@ -32,8 +34,8 @@ pub(super) struct State {
     pub(super) settings: Arc<Settings>,
     /// Waits for the connection to take on its settings.
     pub(super) next: Option<(Request, Arc<Answer>)>,
-    /// Names of the statements that are prepared here.
-    prepared: HashSet<Arc<str>>,
+    /// The statements that are prepared here, by their names, and since when.
+    prepared: HashMap<Arc<str>, Instant>,
     /// Nothing is written behind what is under way.
     pub(super) held: bool,
     /// Cancel requests that are under way: their signals must not reach another user of the connection.
@@ -42,6 +44,10 @@ pub(super) struct State {
     pub(super) cancelled: bool,
     /// Since when the server can be at the first of `awaited`.
     pub(super) since: Instant,
+    /// The first of `awaited` has waited behind another.
+    pub(super) is_backlog: bool,
+    /// How long the server takes for a batch that has waited behind another, on average.
+    pub(super) pace: Duration,
     pub(super) driver: Option<Waker>,
     pub(super) closed: bool,
 }
@@ -52,6 +58,8 @@ pub(super) struct Awaited {
     pub(super) whose: Whose,
     /// Answers to messages that were put in before the batch: ParseComplete and CloseComplete.
     pub(super) skip: u8,
+    /// What the batch stands for.
+    pub(super) form: Form,
     /// Some of its answer is with the owner, so that it can't be sent again.
     pub(super) delivered: bool,
     pub(super) failed: bool,
@@ -82,11 +90,13 @@ impl Channel {
                 awaited: VecDeque::new(),
                 settings: Arc::new(std::mem::take(&mut lease.applied)),
                 next: None,
-                prepared: lease.prepared.drain().map(Arc::from).collect(),
+                prepared: lease.prepared.drain().map(|name| (Arc::from(name), Instant::now())).collect(),
                 held: false,
                 cancelling: 0,
                 cancelled: false,
                 since: Instant::now(),
+                is_backlog: false,
+                pace: Duration::from_micros(100),
                 driver: None,
                 closed: false,
             }),
@@ -99,16 +109,16 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How busy it is; `None` when it can't take a quick batch with these settings now.
-    pub(super) fn load(&self, settings: &Arc<Settings>) -> Option<usize> {
+    /// How long a quick batch with these settings would wait here for those before it, about; `None` when it can't be taken now.
+    pub(super) fn wait(&self, settings: &Arc<Settings>) -> Option<Duration> {
         let state = self.lock();
         if !state.is_open() || state.awaited.len() >= DEPTH {
             None
         } else if state.has(settings) {
-            Some(state.awaited.len())
+            Some(state.pace * state.awaited.len() as u32)
         } else {
             // Rather one that needn't be changed, as long as it isn't busy.
-            state.awaited.is_empty().then_some(DEPTH / 2)
+            state.awaited.is_empty().then_some(CHANGE)
         }
     }
 
@@ -204,7 +214,7 @@ impl State {
     /// What the connection has on it, for its next user.
     pub(super) fn give_back(&mut self, lease: &mut Lease) {
         lease.applied = (*self.settings).clone();
-        lease.prepared = self.prepared.drain().map(|name| name.to_string()).collect();
+        lease.prepared = self.prepared.drain().map(|(name, _)| name.to_string()).collect();
     }
 
     fn has(&self, settings: &Arc<Settings>) -> bool {
@@ -214,9 +224,12 @@ impl State {
     /// Writes a batch, with its prepared statement when the server doesn't have it.
     pub(super) fn write(&mut self, request: Request, answer: Arc<Answer>) {
         let mut skip = 0;
-        if let Some(named) = &request.named
-            && !self.prepared.contains(&named.name)
-        {
+        let now = Instant::now();
+        let is_prepared = |named: &Named| {
+            let since = self.prepared.get(&named.name);
+            since.is_some_and(|since| now.duration_since(*since) <= request.form.max_age())
+        };
+        if let Some(named) = request.named.as_ref().filter(|named| !is_prepared(named)) {
             if self.prepared.len() >= MAX_PREPARED {
                 self.forget_one();
                 skip += 1;
@@ -225,7 +238,7 @@ impl State {
             skip += u8::from(frontend::close(b'S', &named.name, &mut self.outgoing).is_ok());
             self.outgoing.extend_from_slice(&named.parse);
             skip += 1;
-            self.prepared.insert(named.name.clone());
+            self.prepared.insert(named.name.clone(), now);
         }
         self.outgoing.extend_from_slice(&request.messages);
         self.held |= !request.is_quick;
@@ -240,12 +253,17 @@ impl State {
     }
 
     fn await_answer(&mut self, whose: Whose, skip: u8) {
+        let form = match &whose {
+            Whose::Client(request, _) => request.form,
+            _ => Form::Verbatim,
+        };
         if self.awaited.is_empty() {
             self.since = Instant::now();
         }
         self.awaited.push_back(Awaited {
             whose,
             skip,
+            form,
             delivered: false,
             failed: false,
             repeat: false,
@@ -255,7 +273,7 @@ impl State {
 
     /// Closes some prepared statement.
     fn forget_one(&mut self) {
-        let Some(name) = self.prepared.iter().next().cloned() else { return };
+        let Some(name) = self.prepared.keys().next().cloned() else { return };
         self.prepared.remove(&name);
         let _ = frontend::close(b'S', &name, &mut self.outgoing);
     }

@@ -13,7 +13,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::channel::{Awaited, Channel, State, Whose};
-use super::{Answer, MAX_ATTEMPTS, Request, Shared};
+use super::{Answer, Form, MAX_ATTEMPTS, Request, Shared};
 use crate::{Lease, ServerError};
 
 /// A batch that takes longer than this loses those behind it.
@@ -21,6 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(20);
 /// An answer is handed over whole, but not when it is longer than this.
 const WHOLE: usize = 32 * 1024;
 const READ_SIZE: usize = 32 * 1024;
+const PARSE_COMPLETE: [u8; 5] = [reply::tag::PARSE_COMPLETE, 0, 0, 0, 4];
 
 type Batches = Vec<(Request, Arc<Answer>)>;
 
@@ -200,8 +201,10 @@ impl Driver {
                     match inspect(&mut state, tag, message, self.lease.is_of_replica()) {
                         Inspected::Forward => {}
                         Inspected::Skip => {
-                            // Before it there is nothing of this batch.
-                            self.incoming.advance(end + len);
+                            // Before it there can be notices.
+                            let before = self.incoming.split_to(end);
+                            deliver(&mut state, &before, false);
+                            self.incoming.advance(len);
                             end = 0;
                             continue;
                         }
@@ -274,7 +277,7 @@ impl Driver {
 fn is_quiet(tag: u8) -> bool {
     matches!(
         tag,
-        reply::tag::DATA_ROW | reply::tag::ROW_DESCRIPTION | reply::tag::BIND_COMPLETE | reply::tag::COMMAND_COMPLETE | reply::tag::NO_DATA
+        reply::tag::DATA_ROW | reply::tag::ROW_DESCRIPTION | reply::tag::COMMAND_COMPLETE | reply::tag::NO_DATA
     )
 }
 
@@ -295,6 +298,7 @@ fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bool) -> Insp
             awaited.skip -= 1;
             Inspected::Skip
         }
+        reply::tag::BIND_COMPLETE if awaited.form == Form::Query => Inspected::Skip,
         reply::tag::READY_FOR_QUERY => Inspected::Ready(TransactionStatus::from_byte(message.last().copied().unwrap_or_default())),
         reply::tag::ERROR_RESPONSE => {
             awaited.failed = true;
@@ -311,6 +315,9 @@ fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bool) -> Insp
                 outdated = named.map(|named| named.name.clone());
                 let mendable = late_cancel || (outdated.is_some() && !parse_failed);
                 awaited.repeat = mendable && !awaited.delivered && request.attempts < MAX_ATTEMPTS;
+                if awaited.form != Form::Verbatim && !awaited.repeat && is_about_form(&error) {
+                    awaited.leave();
+                }
             } else if matches!(awaited.whose, Whose::Settings)
                 && let Some((_, answer)) = state.next.take()
             {
@@ -326,6 +333,17 @@ fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bool) -> Insp
 }
 
 impl Awaited {
+    /// Leaves the batch to its owner, to be sent as the client sent it, unless some of its answer is there already.
+    fn leave(&mut self) {
+        if self.delivered {
+            return;
+        }
+        if let Whose::Client(_, answer) = &self.whose {
+            answer.refuse();
+            self.whose = Whose::Nobody;
+        }
+    }
+
     /// Leaves the batch to its owner, who may send it to another server, unless some of its answer is there already.
     fn refuse(&mut self, error: PgError) {
         if self.delivered {
@@ -344,6 +362,12 @@ fn is_replicas_own(error: &PgError) -> bool {
     matches!(error.code(), "40001" | "40P01" | "25006")
 }
 
+/// Whether an error may be another, or none, when the statement is sent as the client wrote it: one of its values, its types, or the statement itself
+/// (classes 08, 0A, 22, 26 and 42).
+fn is_about_form(error: &PgError) -> bool {
+    ["08", "0A", "22", "26", "42"].iter().any(|class| error.code().starts_with(class))
+}
+
 /// Whether a statement that this connection was thought to have is missing, or outdated (`RevalidateCachedQuery`).
 fn is_about_statement(error: &PgError) -> bool {
     error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"))
@@ -358,6 +382,9 @@ fn deliver(state: &mut State, bytes: &[u8], complete: bool) {
     if let Whose::Client(_, answer) | Whose::Cancelled(answer) = &awaited.whose
         && !bytes.is_empty()
     {
+        if awaited.form == Form::Parsed && !awaited.delivered && awaited.skip == 0 {
+            answer.deliver(&PARSE_COMPLETE);
+        }
         answer.deliver(bytes);
         awaited.delivered = true;
         if !complete {
@@ -369,8 +396,12 @@ fn deliver(state: &mut State, bytes: &[u8], complete: bool) {
 /// The first batch is answered. What is to be sent again.
 fn finish(state: &mut State) -> Option<(Request, Arc<Answer>)> {
     let awaited = state.awaited.pop_front()?;
-    let took = state.since.elapsed();
-    state.since = Instant::now();
+    let now = Instant::now();
+    let took = now - state.since;
+    if std::mem::replace(&mut state.is_backlog, !state.awaited.is_empty()) {
+        state.pace = (state.pace * 15 + took) / 16;
+    }
+    state.since = now;
     if state.awaited.is_empty() {
         state.held = false;
     }

@@ -14,6 +14,7 @@
 //! - Batches are written only behind batches that are known to be quick ([`Request::is_quick`]). Any other has its channel to itself.
 //! - A batch that turns out to be slow, or whose client doesn't read its answer, loses those behind it: they are read-only, and are sent again
 //!   elsewhere.
+//! - A batch that stands for something else that the client has sent ([`Form`]) and fails is given back, to be sent as the client sent it.
 //! - A cancel that arrives late and hits a neighbour, or a connection that breaks, makes the neighbours' batches be sent again.
 
 mod answer;
@@ -24,16 +25,18 @@ mod request;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Part};
 use channel::Channel;
-pub use request::{Named, Request};
+pub use request::{Form, Named, Request};
 
 use crate::Pool;
 
 /// How many batches may be under way on one connection.
 const DEPTH: usize = 32;
+/// A wait on one connection for which no other is woken.
+const SHORT: Duration = Duration::from_micros(1000);
 /// How often a batch is sent again because of what its neighbours did.
 const MAX_ATTEMPTS: u8 = 4;
 
@@ -110,14 +113,17 @@ impl Multiplexer {
 }
 
 impl State {
-    /// Gives a batch to the least loaded connection that can take it; gives it back when none can.
+    /// Gives a batch to a connection that can take it; gives it back when none can.
+    ///
+    /// It is the first of them whose wait is short, or else the one with the shortest: one server process that is kept busy answers more than several
+    /// that fall asleep between any two statements.
     fn give(&self, mut request: Request, answer: &Arc<Answer>) -> Option<Request> {
         for _ in 0..self.channels.len() {
-            let loads = self
+            let waits = self
                 .channels
                 .iter()
-                .filter_map(|channel| Some((channel.load(&request.settings)?, channel)));
-            let Some((_, channel)) = loads.min_by_key(|(load, _)| *load) else {
+                .filter_map(|channel| Some((channel.wait(&request.settings)?, channel)));
+            let Some((_, channel)) = waits.min_by_key(|(wait, _)| (*wait).max(SHORT)) else {
                 break;
             };
             request = channel.push(request, answer.clone())?;
