@@ -14,6 +14,7 @@ mod outage;
 mod pipelines;
 mod pool;
 mod psql;
+mod repeated;
 mod replicas;
 mod sessions;
 mod sharing;

@@ -112,7 +112,9 @@ fn is_compared(text: &str, before: &[Token], after: Option<&Token>) -> bool {
     }
     let ends = after.is_none_or(|after| match after.kind {
         TokenKind::Close | TokenKind::Semicolon => true,
-        TokenKind::Word => ["and", "or", "order", "group", "limit"].iter().any(|word| after.is_keyword(text, word)),
+        TokenKind::Word => ["and", "or", "order", "group", "limit"]
+            .iter()
+            .any(|word| after.is_keyword(text, word)),
         _ => false,
     });
     ends && OPERATORS.contains(&&text[operator])
@@ -125,7 +127,10 @@ mod tests {
     fn exact(text: &str) -> (String, Vec<(String, u32)>) {
         let template = Template::of(text).expect("a template");
         assert!(template.is_exact, "{text}");
-        let constants = template.constants.iter().map(|each| (text[each.range.clone()].to_owned(), each.type_oid));
+        let constants = template
+            .constants
+            .iter()
+            .map(|each| (text[each.range.clone()].to_owned(), each.type_oid));
         (template.text.clone(), constants.collect())
     }
 

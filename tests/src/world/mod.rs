@@ -131,6 +131,13 @@ impl World {
             .await
             .expect("PostgreSQL's login")
     }
+
+    /// A raw client of the database behind the gateway, past it.
+    pub async fn raw_behind(&self) -> raw::Client {
+        raw::Client::login(self.primary.address(), "postgres", self.primary.name())
+            .await
+            .expect("PostgreSQL's login")
+    }
 }
 
 /// A connected client.

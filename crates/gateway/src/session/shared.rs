@@ -27,7 +27,7 @@ struct Batch {
 /// What has come of it.
 enum Shared {
     /// The client has its answer, which may be an error.
-    Answered { failed: bool },
+    Answered { parsed: bool },
     /// It has to be sent as the client sent it.
     Refused,
     /// No shared connection takes it now.
@@ -103,7 +103,7 @@ impl Session {
             return Ok(false);
         }
         let Some(gathered) = self.gathered() else { return Ok(false) };
-        let parsed = gathered.parsed.clone();
+        let statement = gathered.parsed.clone();
         let mut shared = Shared::Refused;
         if let Some(batch) = self.prepared_batch(&gathered) {
             shared = self.share(batch).await?;
@@ -113,17 +113,17 @@ impl Session {
         {
             shared = self.share(batch).await?;
         }
-        let Shared::Answered { failed } = shared else {
+        let Shared::Answered { parsed } = shared else {
             return Ok(false);
         };
         self.batch.clear();
         self.batch_bytes = 0;
-        if let Some(statement) = parsed {
+        if let Some(statement) = statement {
             self.portals.remove("");
-            if failed {
-                self.statements.remove("");
-            } else {
+            if parsed {
                 self.statements.insert(String::new(), statement);
+            } else {
+                self.statements.remove("");
             }
         }
         Ok(true)
@@ -248,12 +248,12 @@ impl Session {
                         break Err(error.into());
                     }
                 }
-                Ok(Part::Last { failed, took, size }) => {
+                Ok(Part::Last { parsed, took, size }) => {
                     analysis.observed.note(took, size);
                     if form != Form::Verbatim {
                         analysis.repeated().note_answered();
                     }
-                    break Ok(Shared::Answered { failed });
+                    break Ok(Shared::Answered { parsed });
                 }
                 Ok(Part::Refused) => {
                     analysis.repeated().note_refused();

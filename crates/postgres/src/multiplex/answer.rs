@@ -33,7 +33,7 @@ struct State {
 
 #[derive(Debug, Clone)]
 enum End {
-    Ready { failed: bool, took: Duration, size: usize },
+    Ready { parsed: bool, took: Duration, size: usize },
     Failed(Arc<ServerError>),
     Refused,
 }
@@ -45,8 +45,8 @@ pub enum Part {
     More,
     /// All, up to ReadyForQuery.
     Last {
-        /// There was an ErrorResponse.
-        failed: bool,
+        /// Its Parse, if it has one, has succeeded.
+        parsed: bool,
         /// How long the server took for it.
         took: Duration,
         /// Its bytes.
@@ -90,8 +90,8 @@ impl Answer {
             }
         }
         match &state.end {
-            Some(End::Ready { failed, took, size }) => Poll::Ready(Ok(Part::Last {
-                failed: *failed,
+            Some(End::Ready { parsed, took, size }) => Poll::Ready(Ok(Part::Last {
+                parsed: *parsed,
                 took: *took,
                 size: *size,
             })),
@@ -147,8 +147,8 @@ impl Answer {
         }
     }
 
-    pub(super) fn finish(&self, failed: bool, took: Duration, size: usize) {
-        self.end(End::Ready { failed, took, size });
+    pub(super) fn finish(&self, parsed: bool, took: Duration, size: usize) {
+        self.end(End::Ready { parsed, took, size });
     }
 
     pub(super) fn fail(&self, error: Arc<ServerError>) {

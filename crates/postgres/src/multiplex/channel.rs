@@ -62,7 +62,10 @@ pub(super) struct Awaited {
     pub(super) form: Form,
     /// Some of its answer is with the owner, so that it can't be sent again.
     pub(super) delivered: bool,
-    pub(super) failed: bool,
+    /// ParseComplete has come.
+    pub(super) parsed: bool,
+    /// An ErrorResponse has come instead.
+    pub(super) unparsed: bool,
     /// Its answer is the neighbours' fault: it is thrown away, and the batch sent again.
     pub(super) repeat: bool,
     pub(super) size: usize,
@@ -265,7 +268,8 @@ impl State {
             skip,
             form,
             delivered: false,
-            failed: false,
+            unparsed: false,
+            parsed: false,
             repeat: false,
             size: 0,
         });

@@ -298,10 +298,14 @@ fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bool) -> Insp
             awaited.skip -= 1;
             Inspected::Skip
         }
+        reply::tag::PARSE_COMPLETE => {
+            awaited.parsed = true;
+            Inspected::Forward
+        }
         reply::tag::BIND_COMPLETE if awaited.form == Form::Query => Inspected::Skip,
         reply::tag::READY_FOR_QUERY => Inspected::Ready(TransactionStatus::from_byte(message.last().copied().unwrap_or_default())),
         reply::tag::ERROR_RESPONSE => {
-            awaited.failed = true;
+            awaited.unparsed = !awaited.is_parsed();
             let parse_failed = awaited.skip > 0;
             let error = PgError::read(&message[frame::HEADER_LEN..]);
             if of_replica && matches!(awaited.whose, Whose::Client(..)) && is_replicas_own(&error) {
@@ -333,6 +337,11 @@ fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bool) -> Insp
 }
 
 impl Awaited {
+    /// Whether the client's Parse, or the one that stands for it, has succeeded.
+    fn is_parsed(&self) -> bool {
+        self.parsed || (self.form == Form::Parsed && self.skip == 0)
+    }
+
     /// Leaves the batch to its owner, to be sent as the client sent it, unless some of its answer is there already.
     fn leave(&mut self) {
         if self.delivered {
@@ -382,7 +391,7 @@ fn deliver(state: &mut State, bytes: &[u8], complete: bool) {
     if let Whose::Client(_, answer) | Whose::Cancelled(answer) = &awaited.whose
         && !bytes.is_empty()
     {
-        if awaited.form == Form::Parsed && !awaited.delivered && awaited.skip == 0 {
+        if awaited.form == Form::Parsed && !awaited.delivered && awaited.is_parsed() {
             answer.deliver(&PARSE_COMPLETE);
         }
         answer.deliver(bytes);
@@ -410,7 +419,7 @@ fn finish(state: &mut State) -> Option<(Request, Arc<Answer>)> {
             request.attempts += 1;
             return Some((request, answer));
         }
-        Whose::Client(_, answer) | Whose::Cancelled(answer) => answer.finish(awaited.failed, took, awaited.size),
+        Whose::Client(_, answer) | Whose::Cancelled(answer) => answer.finish(!awaited.unparsed, took, awaited.size),
         Whose::Nobody => {}
         Whose::Settings => {
             if let Some((request, answer)) = state.next.take() {
