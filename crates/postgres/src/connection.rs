@@ -16,6 +16,8 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::topology::Sitting;
 use crate::{CancelKey, ServerError, Settings};
 
+/// How much is read at once of rows.
+const BULK_READ: usize = 64 * 1024;
 /// The longest message accepted from a server that isn't a row: PostgreSQL's own limit.
 const MAX_MESSAGE: usize = 0x3fff_ffff;
 /// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
@@ -259,6 +261,8 @@ impl Connection {
                     return Ok(Piece::Message(frame));
                 }
                 Ok(Some(piece)) => return Ok(piece),
+                // In the middle of rows there are more.
+                Ok(None) if !self.cutter.at_boundary() => self.incoming.reserve(BULK_READ),
                 Ok(None) => {}
                 Err(error) => {
                     self.broken = true;

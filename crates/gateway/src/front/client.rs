@@ -1,6 +1,6 @@
 //! A client's socket with its buffers.
 
-use bytes::BytesMut;
+use bytes::{Buf, Bytes, BytesMut};
 use flywheel_wire::startup::{self, StartupError, StartupPacket};
 use flywheel_wire::{Frame, FrameError, PgError, backend, frame, sqlstate};
 use thiserror::Error;
@@ -8,7 +8,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Past this much, an answer is sent before more of it is made.
-const SEND_THRESHOLD: usize = 32 * 1024;
+const SEND_THRESHOLD: usize = 64 * 1024;
+/// How much room there is for what a client sends next.
+const READ: usize = 1024;
+/// A buffer longer than this isn't kept by a client that has nothing to do.
+const KEPT: usize = 16 * 1024;
 
 /// Why a client's stream ends.
 #[derive(Debug, Error)]
@@ -88,7 +92,16 @@ impl Client {
                 return Ok(frame);
             }
             self.send().await?;
+            self.forget_long_buffers();
             self.read().await?;
+        }
+    }
+
+    fn forget_long_buffers(&mut self) {
+        for buffer in [&mut self.out, &mut self.incoming] {
+            if buffer.is_empty() && buffer.capacity() > KEPT {
+                *buffer = BytesMut::new();
+            }
         }
     }
 
@@ -112,6 +125,7 @@ impl Client {
     }
 
     async fn read(&mut self) -> Result<(), ClientError> {
+        self.incoming.reserve(READ);
         match self.stream.read_buf(&mut self.incoming).await? {
             0 => Err(ClientError::Gone),
             _ => Ok(()),
@@ -125,6 +139,25 @@ impl Client {
             self.sent += self.out.len() as u64;
             self.out.clear();
         }
+        Ok(())
+    }
+
+    /// Adds to what waits, and sends it when it is much: long pieces without copying them.
+    pub(crate) async fn send_bulk(&mut self, mut bytes: Bytes) -> Result<(), ClientError> {
+        if self.out.len() + bytes.len() < SEND_THRESHOLD {
+            self.out.extend_from_slice(&bytes);
+            return Ok(());
+        }
+        let length = self.out.len() + bytes.len();
+        let mut both = std::mem::take(&mut self.out).chain(&mut bytes);
+        while both.has_remaining() {
+            if self.stream.write_buf(&mut both).await? == 0 {
+                return Err(ClientError::Gone);
+            }
+        }
+        self.out = both.into_inner().0;
+        self.sent += length as u64;
+        self.out.clear();
         Ok(())
     }
 

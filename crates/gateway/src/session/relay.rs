@@ -84,8 +84,7 @@ impl Session {
         loop {
             let frame = match self.next_piece().await? {
                 Piece::Bulk(bytes) => {
-                    self.client.out.extend_from_slice(&bytes);
-                    self.client.send_if_much().await?;
+                    self.client.send_bulk(bytes).await?;
                     continue;
                 }
                 Piece::Message(frame) => frame,

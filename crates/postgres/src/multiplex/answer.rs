@@ -14,6 +14,9 @@ use crate::ServerError;
 /// An answer that waits for its owner past this many bytes stops its connection.
 pub(super) const FULL: usize = 256 * 1024;
 
+/// A piece of this size is passed on as it is; shorter ones are copied, so that the buffer that they came in can be used again.
+const LONG: usize = 16 * 1024;
+
 /// The answer to one batch, as it arrives.
 #[derive(Debug, Default)]
 pub struct Answer {
@@ -132,10 +135,15 @@ impl Answer {
         self.lock().channel = Some(channel.clone());
     }
 
-    pub(super) fn deliver(&self, bytes: &[u8]) {
+    pub(super) fn deliver(&self, bytes: BytesMut) {
         let mut state = self.lock();
-        if !state.abandoned {
-            state.bytes.extend_from_slice(bytes);
+        if state.abandoned {
+            return;
+        }
+        if state.bytes.is_empty() && bytes.len() >= LONG {
+            state.bytes = bytes;
+        } else {
+            state.bytes.extend_from_slice(&bytes);
         }
     }
 

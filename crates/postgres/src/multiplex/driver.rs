@@ -19,8 +19,8 @@ use crate::{Lease, ServerError};
 /// A batch that takes longer than this loses those behind it.
 const PATIENCE: Duration = Duration::from_millis(20);
 /// An answer is handed over whole, but not when it is longer than this.
-const WHOLE: usize = 32 * 1024;
-const READ_SIZE: usize = 32 * 1024;
+const WHOLE: usize = 64 * 1024;
+const READ_SIZE: usize = 64 * 1024;
 const PARSE_COMPLETE: [u8; 5] = [reply::tag::PARSE_COMPLETE, 0, 0, 0, 4];
 
 type Batches = Vec<(Request, Arc<Answer>)>;
@@ -203,7 +203,7 @@ impl Driver {
                         Inspected::Skip => {
                             // Before it there can be notices.
                             let before = self.incoming.split_to(end);
-                            deliver(&mut state, &before, false);
+                            deliver(&mut state, before, false);
                             self.incoming.advance(len);
                             end = 0;
                             continue;
@@ -222,7 +222,7 @@ impl Driver {
             }
             self.row_left = row_left;
             let arrived = self.incoming.split_to(end);
-            deliver(&mut state, &arrived, ready.is_some());
+            deliver(&mut state, arrived, ready.is_some());
             let Some(status) = ready else { break };
             if status != TransactionStatus::Idle {
                 return Err(self.broken(io::Error::other("a read has left a transaction open")));
@@ -382,7 +382,7 @@ fn is_about_statement(error: &PgError) -> bool {
     error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"))
 }
 
-fn deliver(state: &mut State, bytes: &[u8], complete: bool) {
+fn deliver(state: &mut State, bytes: BytesMut, complete: bool) {
     let Some(awaited) = state.awaited.front_mut() else { return };
     awaited.size += bytes.len();
     if awaited.repeat {
@@ -392,7 +392,7 @@ fn deliver(state: &mut State, bytes: &[u8], complete: bool) {
         && !bytes.is_empty()
     {
         if awaited.form == Form::Parsed && !awaited.delivered && awaited.is_parsed() {
-            answer.deliver(&PARSE_COMPLETE);
+            answer.deliver(BytesMut::from(&PARSE_COMPLETE[..]));
         }
         answer.deliver(bytes);
         awaited.delivered = true;
