@@ -88,13 +88,23 @@ impl Client {
     /// The next message. Answers that wait are sent first when it isn't there yet.
     pub(crate) async fn next_frame(&mut self) -> Result<Frame, ClientError> {
         loop {
-            if let Some(frame) = frame::take(&mut self.incoming, self.max_message)? {
+            if let Some(frame) = self.buffered_frame()? {
                 return Ok(frame);
             }
-            self.send().await?;
-            self.forget_long_buffers();
-            self.read().await?;
+            self.read_more().await?;
         }
+    }
+
+    /// The next message, when it has been read.
+    pub(crate) fn buffered_frame(&mut self) -> Result<Option<Frame>, ClientError> {
+        Ok(frame::take(&mut self.incoming, self.max_message)?)
+    }
+
+    /// Sends what waits, and reads.
+    pub(crate) async fn read_more(&mut self) -> Result<(), ClientError> {
+        self.send().await?;
+        self.forget_long_buffers();
+        self.read().await
     }
 
     fn forget_long_buffers(&mut self) {
@@ -132,12 +142,13 @@ impl Client {
         }
     }
 
-    /// Sends what waits.
+    /// Sends what waits. Where this is given up halfway, the rest still waits.
     pub(crate) async fn send(&mut self) -> Result<(), ClientError> {
-        if !self.out.is_empty() {
-            self.stream.write_all(&self.out).await?;
-            self.sent += self.out.len() as u64;
-            self.out.clear();
+        while !self.out.is_empty() {
+            match self.stream.write_buf(&mut self.out).await? {
+                0 => return Err(ClientError::Gone),
+                written => self.sent += written as u64,
+            }
         }
         Ok(())
     }

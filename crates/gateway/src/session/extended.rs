@@ -18,7 +18,7 @@ use crate::analysis::Analysis;
 
 impl Session {
     /// Takes one message of the extended protocol.
-    pub(super) async fn extended(&mut self, frame: &Frame) -> Result<(), End> {
+    pub(super) async fn extended(&mut self, frame: Frame) -> Result<(), End> {
         match frame.tag() {
             tag::SYNC => self.sync().await,
             tag::FLUSH => {
@@ -28,10 +28,10 @@ impl Session {
                 Ok(())
             }
             _ if self.skipping => Ok(()),
-            _ => match Message::read(frame) {
+            _ => match Message::read(&frame) {
                 Ok(message) => {
-                    self.batch.push((frame.clone(), message));
                     self.batch_bytes += frame.raw().len();
+                    self.batch.push((frame, message));
                     // A client that never syncs must not fill memory.
                     if self.batch_bytes > self.shared.options.max_message_size {
                         let worked = self.work_off(false).await;

@@ -197,10 +197,20 @@ impl Session {
 
     async fn serve(&mut self, shutdown: &mut tokio::sync::watch::Receiver<bool>) -> End {
         loop {
+            match self.client.buffered_frame() {
+                Ok(Some(frame)) => {
+                    if let Err(end) = self.message(frame).await {
+                        return end;
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => return End::Client(error),
+            }
             let idle = self.status == TransactionStatus::Idle && self.batch.is_empty();
             // A session that keeps its connection may be listening.
             let listens = idle && self.pinned.is_some() && !self.unsynced;
-            let frame = tokio::select! {
+            let read = tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop), if idle => {
                     return End::Fatal(PgError::fatal(sqlstate::ADMIN_SHUTDOWN, "terminating connection due to administrator command"));
@@ -213,15 +223,10 @@ impl Session {
                     }
                     Err(error) => return End::Fatal(error.to_pg().into_fatal()),
                 },
-                frame = self.client.next_frame() => frame,
+                read = self.client.read_more() => read,
             };
-            let done = match frame {
-                Ok(frame) if frame.tag() == frontend::tag::TERMINATE => return End::Client(ClientError::Gone),
-                Ok(frame) => self.message(frame).await,
-                Err(error) => return End::Client(error),
-            };
-            if let Err(end) = done {
-                return end;
+            if let Err(error) = read {
+                return End::Client(error);
             }
         }
     }
@@ -229,9 +234,10 @@ impl Session {
     async fn message(&mut self, frame: Frame) -> Result<(), End> {
         use frontend::tag;
         match frame.tag() {
+            tag::TERMINATE => Err(End::Client(ClientError::Gone)),
             tag::QUERY => self.simple_query(&frame).await,
             tag::FUNCTION_CALL => self.function_call(&frame).await,
-            tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE | tag::FLUSH | tag::SYNC => self.extended(&frame).await,
+            tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE | tag::FLUSH | tag::SYNC => self.extended(frame).await,
             // What a client still sends of a COPY that has failed is ignored, as PostgreSQL ignores it.
             tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => Ok(()),
             other => Err(End::Fatal(PgError::fatal(
