@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -10,6 +10,7 @@ use bytes::{Buf, BytesMut};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frame::{Cutter, Piece};
 use flywheel_wire::{Frame, PgError, reply};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
@@ -199,19 +200,16 @@ impl Connection {
         !self.broken && self.awaited == 0 && self.outgoing.is_empty() && self.cutter.at_boundary() && self.status == TransactionStatus::Idle
     }
 
-    /// Whether the peer has not gone while the connection was idle. Asks the operating system only.
+    /// Whether the peer has not gone while the connection was idle. Asks the operating system itself: the runtime may not have heard of it yet.
     pub(crate) fn is_alive(&mut self) -> bool {
-        let mut context = Context::from_waker(std::task::Waker::noop());
         let mut space = [0; 1024];
-        let mut buffer = ReadBuf::new(&mut space);
-        match Pin::new(&mut self.stream).poll_read(&mut context, &mut buffer) {
-            Poll::Pending => true,
-            // Something came unasked: a changed setting, or the farewell of a server that shuts down, whose end of stream follows.
-            Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                self.incoming.extend_from_slice(buffer.filled());
-                self.is_alive()
+        loop {
+            match (&*self.stream.socket()).read(&mut space) {
+                Ok(0) => return false,
+                // Something came unasked: a changed setting, or the farewell of a server that shuts down, whose end of stream follows.
+                Ok(length) => self.incoming.extend_from_slice(&space[..length]),
+                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
             }
-            Poll::Ready(_) => false,
         }
     }
 
@@ -332,6 +330,16 @@ impl Connection {
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+}
+
+impl Stream {
+    /// The socket as the operating system knows it.
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(stream) => SockRef::from(stream),
+            Self::Unix(stream) => SockRef::from(stream),
+        }
+    }
 }
 
 impl AsyncRead for Stream {
