@@ -1,7 +1,7 @@
 //! What each distinct text is, found once.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -27,8 +27,8 @@ pub(crate) struct Analysis {
     pub(crate) concerns_store: Vec<bool>,
     /// Nothing in it needs the gateway: no store table, no change of the session, no transaction control.
     pub(crate) is_plain: bool,
-    /// It is one query that may be sent again: it can share a server connection with others'.
-    pub(crate) is_repeatable: bool,
+    /// It is one query that may be sent again, by its words.
+    is_repeatable: bool,
     /// All of its statements are queries that a replica may answer, as far as their words tell.
     pub(crate) is_read: bool,
     /// None of its statements changes the database.
@@ -45,6 +45,8 @@ pub(crate) struct Observed {
     /// How often it was seen to be quick and small, running.
     quick: AtomicU8,
     on_replica: AtomicU8,
+    /// A connection that is read only has refused it.
+    writes: AtomicBool,
 }
 
 const ANSWERED: u8 = 1;
@@ -68,6 +70,15 @@ impl Observed {
     /// A replica has answered it.
     pub(crate) fn is_answered_by_replicas(&self) -> bool {
         self.on_replica.load(Ordering::Relaxed) == ANSWERED
+    }
+
+    /// It has tried to write, in a function behind a view for instance.
+    pub(crate) fn note_writes(&self) {
+        self.writes.store(true, Ordering::Relaxed);
+    }
+
+    fn writes(&self) -> bool {
+        self.writes.load(Ordering::Relaxed)
     }
 
     /// A replica has refused it as a write.
@@ -95,6 +106,11 @@ impl Analysis {
     /// Whether it leaves the database as it is, as far as is known.
     pub(crate) fn changes_nothing(&self) -> bool {
         self.changes_nothing || (self.is_read && self.observed.is_answered_by_replicas())
+    }
+
+    /// Whether it is one query that may be sent again, as far as is known: it can share a server connection with others'.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        self.is_repeatable && !self.observed.writes()
     }
 
     /// What of it is prepared because it comes again and again.

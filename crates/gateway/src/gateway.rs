@@ -41,6 +41,7 @@ pub(crate) struct Shared {
     parameters: RwLock<Option<HashMap<String, String>>>,
     hex_bytea: AtomicBool,
     shortest_floats: AtomicBool,
+    serializable: AtomicBool,
 }
 
 impl Shared {
@@ -57,12 +58,13 @@ impl Shared {
     /// What must be known of the server before the first statement.
     async fn learn(&self, connection: &mut Connection) -> Result<(), ServerError> {
         let settings = connection
-            .query("SELECT current_setting('bytea_output'), current_setting('extra_float_digits')")
+            .query("SELECT current_setting('bytea_output'), current_setting('extra_float_digits'), current_setting('default_transaction_isolation')")
             .await?;
         let text = |column| settings.first().map_or("", |rows| rows.text(0, column)).to_owned();
         self.hex_bytea.store(text(0) == "hex", Ordering::Relaxed);
         self.shortest_floats
             .store(text(1).parse().is_ok_and(|digits: i32| digits >= 1), Ordering::Relaxed);
+        self.serializable.store(text(2) == "serializable", Ordering::Relaxed);
         self.reload(connection).await?;
         *self.parameters.write().await = Some(connection.parameters().clone());
         Ok(())
@@ -136,6 +138,11 @@ impl Shared {
         analysis.is_read && first.is_some_and(|(route, _)| route.to_replicas)
     }
 
+    /// Whether transactions are SERIALIZABLE unless they say otherwise.
+    pub(crate) fn is_serializable(&self) -> bool {
+        self.serializable.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn prints_hex(&self) -> bool {
         self.hex_bytea.load(Ordering::Relaxed)
     }
@@ -199,6 +206,8 @@ impl Gateway {
             parameters: RwLock::new(None),
             hex_bytea: AtomicBool::new(false),
             shortest_floats: AtomicBool::new(false),
+            // Until it is known.
+            serializable: AtomicBool::new(true),
             options,
         };
         shared

@@ -42,6 +42,18 @@ impl Settings {
         self.statements.is_empty()
     }
 
+    /// Those of a connection of which nothing is known.
+    pub(crate) fn unknown() -> Self {
+        let mut unknown = Self::default();
+        unknown.set("flywheel.unknown", "");
+        unknown
+    }
+
+    /// The text that makes a connection's settings these, and the connection one that refuses to write.
+    pub(crate) fn replay_read_only(&self) -> String {
+        self.replay() + ";SET default_transaction_read_only TO on"
+    }
+
     /// The text that makes a connection's settings these.
     pub(crate) fn replay(&self) -> String {
         let mut replay = String::from("RESET ALL");
@@ -80,8 +92,7 @@ impl Connection {
 
     /// Notes that the connection's settings aren't known any more.
     pub fn forget_settings(&mut self) {
-        self.applied = Settings::default();
-        self.applied.set("flywheel.unknown", "");
+        self.applied = Settings::unknown();
     }
 
     /// Notes that a relayed SET or RESET has changed the connection's settings to these.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use flywheel_postgres::{Answer, Form, Named, Part, Request};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frontend::{Bind, Execute, Target};
@@ -18,9 +18,7 @@ use crate::analysis::{Analysis, Query};
 
 /// What goes over a shared connection.
 struct Batch {
-    messages: Bytes,
-    named: Option<Named>,
-    form: Form,
+    request: Request,
     analysis: Arc<Analysis>,
 }
 
@@ -48,7 +46,7 @@ impl Session {
     /// Answers a simple Query over a shared connection. False: it needs one of its own.
     pub(super) async fn share_query(&mut self, frame: &Frame, text: &str, query: &Query) -> Outcome<bool> {
         let analysis = &query.analysis;
-        if !analysis.is_repeatable || !self.is_free() {
+        if !analysis.is_repeatable() || !self.is_free() {
             return Ok(false);
         }
         if let Some(batch) = self.prepared_query(text, query) {
@@ -59,9 +57,7 @@ impl Session {
             }
         }
         let batch = Batch {
-            messages: frame.raw().clone(),
-            named: None,
-            form: Form::Verbatim,
+            request: Request::query(frame.raw().clone(), self.settings.clone()),
             analysis: analysis.clone(),
         };
         Ok(matches!(self.share(batch).await?, Shared::Answered { .. }))
@@ -81,11 +77,8 @@ impl Session {
         message::bind("", &named.name, [], values, put, [], &mut out).ok()?;
         message::describe(b'P', "", &mut out).ok()?;
         message::execute("", 0, &mut out).ok()?;
-        message::sync(&mut out);
         Some(Batch {
-            messages: out.freeze(),
-            named: Some(named),
-            form: Form::Query,
+            request: Request::batch(out.freeze(), Some(named), Form::Query, self.settings.clone()),
             analysis: query.analysis.clone(),
         })
     }
@@ -168,7 +161,7 @@ impl Session {
             None => Some(self.statements.get(&bind.statement)?.clone()),
         };
         let statement = parsed.as_ref().or(bound.as_ref())?;
-        if statement.is_local() || !statement.analysis.is_repeatable {
+        if statement.is_local() || !statement.analysis.is_repeatable() {
             return None;
         }
         Some(Gathered {
@@ -183,37 +176,45 @@ impl Session {
     fn prepared_batch(&self, gathered: &Gathered) -> Option<Batch> {
         let statement = gathered.parsed.as_ref()?;
         let named = self.repeated(&statement.analysis, statement.types.iter().copied())?;
-        gathered.batch(statement, named, Form::Parsed)
+        self.named_batch(gathered, statement, named, Form::Parsed)
     }
 
     /// A batch as the client sent it, but for the name of its statement.
     fn verbatim_batch(&self, gathered: &Gathered) -> Option<Batch> {
         if let Some(statement) = &gathered.bound {
-            return gathered.batch(statement, statement.named.clone()?, Form::Verbatim);
+            return self.named_batch(gathered, statement, statement.named.clone()?, Form::Verbatim);
         }
         let mut messages = BytesMut::with_capacity(self.batch_bytes + 8);
         for (frame, _) in &self.batch {
             messages.extend_from_slice(frame.raw());
         }
-        message::sync(&mut messages);
         Some(Batch {
-            messages: messages.freeze(),
-            named: None,
-            form: Form::Verbatim,
+            request: Request::batch(messages.freeze(), None, Form::Verbatim, self.settings.clone()),
             analysis: gathered.parsed.as_ref()?.analysis.clone(),
+        })
+    }
+
+    /// A batch with a prepared statement's name.
+    fn named_batch(&self, gathered: &Gathered, statement: &PreparedStatement, named: Named, form: Form) -> Option<Batch> {
+        let bind = gathered.bind;
+        let mut out = BytesMut::with_capacity(128 + bind.parameters.iter().flatten().map(|value| value.len() + 4).sum::<usize>());
+        put_bind(bind, &named.name, &mut out).ok()?;
+        if gathered.describes {
+            message::describe(b'P', "", &mut out).ok()?;
+        }
+        message::execute("", 0, &mut out).ok()?;
+        Some(Batch {
+            request: Request::batch(out.freeze(), Some(named), form, self.settings.clone()),
+            analysis: statement.analysis.clone(),
         })
     }
 
     /// Sends a batch over a shared connection and its answer to the client.
     async fn share(&mut self, batch: Batch) -> Outcome<Shared> {
-        let Batch {
-            messages,
-            named,
-            form,
-            analysis,
-        } = batch;
-        let analysis = &analysis;
-        let request = Request::new(messages, named, self.settings.clone(), analysis.observed.is_quick()).in_form(form);
+        let Batch { mut request, analysis } = batch;
+        let (analysis, form) = (&analysis, request.form);
+        request.is_quick = analysis.observed.is_quick();
+        request.joins = !self.shared.is_serializable() && self.settings.get("default_transaction_isolation").is_none();
         if self.goes_to_replica(analysis) {
             let mut tried = Vec::new();
             while let Some(replica) = self.choose_replica(&mut tried) {
@@ -256,7 +257,11 @@ impl Session {
                     break Ok(Shared::Answered { parsed });
                 }
                 Ok(Part::Refused) => {
-                    analysis.repeated().note_refused();
+                    match form {
+                        // It writes, which these connections don't.
+                        Form::Verbatim => analysis.observed.note_writes(),
+                        Form::Parsed | Form::Query => analysis.repeated().note_refused(),
+                    }
                     break Ok(Shared::Refused);
                 }
                 // In the middle of an answer no error can be told.
@@ -266,24 +271,5 @@ impl Session {
         };
         self.registered.handle.share(None);
         done
-    }
-}
-
-impl Gathered<'_> {
-    /// The batch with a prepared statement's name.
-    fn batch(&self, statement: &PreparedStatement, named: Named, form: Form) -> Option<Batch> {
-        let mut out = BytesMut::with_capacity(128 + self.bind.parameters.iter().flatten().map(|value| value.len() + 4).sum::<usize>());
-        put_bind(self.bind, &named.name, &mut out).ok()?;
-        if self.describes {
-            message::describe(b'P', "", &mut out).ok()?;
-        }
-        message::execute("", 0, &mut out).ok()?;
-        message::sync(&mut out);
-        Some(Batch {
-            messages: out.freeze(),
-            named: Some(named),
-            form,
-            analysis: statement.analysis.clone(),
-        })
     }
 }

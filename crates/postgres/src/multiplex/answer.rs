@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 
 use flywheel_wire::{PgError, sqlstate};
 
@@ -135,16 +135,21 @@ impl Answer {
         self.lock().channel = Some(channel.clone());
     }
 
-    pub(super) fn deliver(&self, bytes: BytesMut) {
+    /// Takes the first bytes of what has come in, between `prefix` and `suffix`.
+    pub(super) fn deliver(&self, prefix: &[u8], incoming: &mut BytesMut, length: usize, suffix: &[u8]) {
         let mut state = self.lock();
         if state.abandoned {
-            return;
+            return incoming.advance(length);
         }
-        if state.bytes.is_empty() && bytes.len() >= LONG {
-            state.bytes = bytes;
+        let bytes = &mut state.bytes;
+        bytes.extend_from_slice(prefix);
+        if bytes.is_empty() && length >= LONG {
+            *bytes = incoming.split_to(length);
         } else {
-            state.bytes.extend_from_slice(&bytes);
+            bytes.extend_from_slice(&incoming[..length]);
+            incoming.advance(length);
         }
+        bytes.extend_from_slice(suffix);
     }
 
     /// Lets the owner know of what was delivered.

@@ -9,7 +9,8 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 
 use super::driver::Driver;
-use super::{Answer, DEPTH, Form, Named, Request, Shared};
+use super::request::Ending;
+use super::{Answer, DEPTH, Form, MAX_WAVES, Named, Request, Shared};
 use crate::{CancelKey, Lease, Settings};
 
 /// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
@@ -28,6 +29,12 @@ pub(super) struct Channel {
 pub(super) struct State {
     /// Messages not yet written.
     pub(super) outgoing: BytesMut,
+    /// The statement of the group at their end, which others may still join.
+    group: Option<Arc<str>>,
+    /// An error has ended a group: what is left of it, up to its Sync, wasn't carried out.
+    pub(super) group_failed: bool,
+    /// Writes of which answers are still awaited.
+    pub(super) waves: usize,
     /// What has been written, in its order. The first is what the server is at.
     pub(super) awaited: VecDeque<Awaited>,
     /// The settings that the connection has.
@@ -62,6 +69,10 @@ pub(super) struct Awaited {
     pub(super) form: Form,
     /// Some of its answer is with the owner, so that it can't be sent again.
     pub(super) delivered: bool,
+    /// A Sync follows it: it is alone, or the last of its group.
+    pub(super) ends_group: bool,
+    /// It is the last of what was written at once.
+    pub(super) ends_wave: bool,
     /// ParseComplete has come.
     pub(super) parsed: bool,
     /// An ErrorResponse has come instead.
@@ -90,8 +101,11 @@ impl Channel {
             cancel_key: lease.cancel_key().cloned(),
             state: Mutex::new(State {
                 outgoing: BytesMut::new(),
+                group: None,
+                group_failed: false,
+                waves: 0,
                 awaited: VecDeque::new(),
-                settings: Arc::new(std::mem::take(&mut lease.applied)),
+                settings: Arc::new(Settings::unknown()),
                 next: None,
                 prepared: lease.prepared.drain().map(|name| (Arc::from(name), Instant::now())).collect(),
                 held: false,
@@ -216,7 +230,8 @@ impl State {
 
     /// What the connection has on it, for its next user.
     pub(super) fn give_back(&mut self, lease: &mut Lease) {
-        lease.applied = (*self.settings).clone();
+        // It is set to read only.
+        lease.forget_settings();
         lease.prepared = self.prepared.drain().map(|(name, _)| name.to_string()).collect();
     }
 
@@ -226,6 +241,10 @@ impl State {
 
     /// Writes a batch, with its prepared statement when the server doesn't have it.
     pub(super) fn write(&mut self, request: Request, answer: Arc<Answer>) {
+        let name = request.named.as_ref().map(|named| &named.name);
+        if !(request.can_join() && self.group.as_ref() == name) {
+            self.close_group();
+        }
         let mut skip = 0;
         let now = Instant::now();
         let is_prepared = |named: &Named| {
@@ -245,12 +264,46 @@ impl State {
         }
         self.outgoing.extend_from_slice(&request.messages);
         self.held |= !request.is_quick;
+        match request.ending {
+            Ending::Query => {}
+            Ending::Sync if request.can_join() => self.group = name.cloned(),
+            Ending::Sync => frontend::sync(&mut self.outgoing),
+        }
         self.await_answer(Whose::Client(request, answer), skip);
     }
 
+    /// Ends the group at the end of what is to be written: nobody joins it any more.
+    fn close_group(&mut self) {
+        if self.group.take().is_some() {
+            frontend::sync(&mut self.outgoing);
+            if let Some(last) = self.awaited.back_mut() {
+                last.ends_group = true;
+            }
+        }
+    }
+
+    /// What is to be written now. Nothing while enough is under way: what comes meanwhile goes together.
+    pub(super) fn take_outgoing(&mut self, writing: &mut BytesMut) {
+        if !self.has_to_write() {
+            return;
+        }
+        self.close_group();
+        std::mem::swap(writing, &mut self.outgoing);
+        if let Some(last) = self.awaited.back_mut() {
+            last.ends_wave = true;
+            self.waves += 1;
+        }
+    }
+
+    /// Whether there is something to be written now.
+    pub(super) fn has_to_write(&self) -> bool {
+        !self.outgoing.is_empty() && self.waves < MAX_WAVES
+    }
+
     fn write_settings(&mut self, settings: &Settings) {
+        self.close_group();
         // A text with a zero byte can't be a setting of a session that sent it as a message.
-        if frontend::query(&settings.replay(), &mut self.outgoing).is_ok() {
+        if frontend::query(&settings.replay_read_only(), &mut self.outgoing).is_ok() {
             self.await_answer(Whose::Settings, 0);
         }
     }
@@ -268,11 +321,20 @@ impl State {
             skip,
             form,
             delivered: false,
+            ends_group: self.group.is_none(),
+            ends_wave: false,
             unparsed: false,
             parsed: false,
             repeat: false,
             size: 0,
         });
+    }
+
+    /// Lets the first one's owner know of what has come of its answer.
+    pub(super) fn wake_first(&self) {
+        if let Some(Whose::Client(_, answer) | Whose::Cancelled(answer)) = self.awaited.front().map(|awaited| &awaited.whose) {
+            answer.wake();
+        }
     }
 
     /// Closes some prepared statement.

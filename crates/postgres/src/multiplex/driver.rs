@@ -4,7 +4,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use flywheel_wire::backend::TransactionStatus;
@@ -13,6 +13,7 @@ use tokio::io::AsyncWrite;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use super::channel::{Awaited, Channel, State, Whose};
+use super::group::READY;
 use super::{Answer, Form, MAX_ATTEMPTS, Request, Shared};
 use crate::{Lease, ServerError};
 
@@ -80,7 +81,7 @@ impl Driver {
             }
             self.watch_the_clock(cx);
             let mut state = self.channel.lock();
-            if self.writing.is_empty() && !state.outgoing.is_empty() {
+            if self.writing.is_empty() && state.has_to_write() {
                 continue;
             }
             match &mut state.driver {
@@ -99,7 +100,7 @@ impl Driver {
     /// Writes what is to be written; whether something was.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, ServerError> {
         if self.writing.is_empty() {
-            std::mem::swap(&mut self.writing, &mut self.channel.lock().outgoing);
+            self.channel.lock().take_outgoing(&mut self.writing);
         }
         if self.writing.is_empty() {
             return Ok(false);
@@ -182,7 +183,8 @@ impl Driver {
         let mut state = channel.lock();
         let mut again = Batches::new();
         loop {
-            let (mut end, mut ready) = (self.row_left.min(self.incoming.len()), None);
+            let (mut end, mut ending) = (self.row_left.min(self.incoming.len()), None);
+            let in_group = state.is_in_group();
             // Noted only when what has been looked at is handed over.
             let mut row_left = self.row_left - end;
             while row_left == 0 {
@@ -196,20 +198,29 @@ impl Driver {
                     }
                     break;
                 }
+                if in_group && ends_member(tag) {
+                    if tag == reply::tag::ERROR_RESPONSE {
+                        inspect(&mut state, tag, &here[..len], self.lease.is_of_replica());
+                        state.group_failed = true;
+                    }
+                    ending = Some(Ending::Member);
+                    end += len;
+                    break;
+                }
                 if !is_quiet(tag) {
                     let message = &here[..len];
                     match inspect(&mut state, tag, message, self.lease.is_of_replica()) {
                         Inspected::Forward => {}
                         Inspected::Skip => {
                             // Before it there can be notices.
-                            let before = self.incoming.split_to(end);
-                            deliver(&mut state, before, false);
+                            deliver(&mut state, &mut self.incoming, end, &[]);
+                            state.wake_first();
                             self.incoming.advance(len);
                             end = 0;
                             continue;
                         }
                         Inspected::Ready(status) => {
-                            ready = Some(status);
+                            ending = Some(Ending::Ready(status));
                             end += len;
                             break;
                         }
@@ -217,15 +228,26 @@ impl Driver {
                 }
                 end += len;
             }
-            if ready.is_none() && end < WHOLE {
+            if ending.is_none() && end < WHOLE {
                 break;
             }
             self.row_left = row_left;
-            let arrived = self.incoming.split_to(end);
-            deliver(&mut state, arrived, ready.is_some());
-            let Some(status) = ready else { break };
-            if status != TransactionStatus::Idle {
-                return Err(self.broken(io::Error::other("a read has left a transaction open")));
+            match ending {
+                Some(Ending::Ready(status)) if status != TransactionStatus::Idle => {
+                    return Err(self.broken(io::Error::other("a read has left a transaction open")));
+                }
+                Some(Ending::Ready(_)) if state.group_failed => {
+                    self.incoming.advance(end);
+                    again.extend(state.end_failed_group());
+                    continue;
+                }
+                _ => {}
+            }
+            let suffix: &[u8] = if matches!(ending, Some(Ending::Member)) { &READY } else { &[] };
+            deliver(&mut state, &mut self.incoming, end, suffix);
+            if ending.is_none() {
+                state.wake_first();
+                break;
             }
             again.extend(finish(&mut state));
         }
@@ -271,6 +293,22 @@ impl Driver {
             source,
         }
     }
+}
+
+/// What ends an answer.
+enum Ending {
+    /// ReadyForQuery.
+    Ready(TransactionStatus),
+    /// The last message for one of a group that others follow in.
+    Member,
+}
+
+/// Messages that end the answer to an Execute.
+fn ends_member(tag: u8) -> bool {
+    matches!(
+        tag,
+        reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE | reply::tag::ERROR_RESPONSE
+    )
 }
 
 /// Messages of which nothing needs to be known.
@@ -319,7 +357,7 @@ fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bool) -> Insp
                 outdated = named.map(|named| named.name.clone());
                 let mendable = late_cancel || (outdated.is_some() && !parse_failed);
                 awaited.repeat = mendable && !awaited.delivered && request.attempts < MAX_ATTEMPTS;
-                if awaited.form != Form::Verbatim && !awaited.repeat && is_about_form(&error) {
+                if !awaited.repeat && (writes(&error) || (awaited.form != Form::Verbatim && is_about_form(&error))) {
                     awaited.leave();
                 }
             } else if matches!(awaited.whose, Whose::Settings)
@@ -371,6 +409,11 @@ fn is_replicas_own(error: &PgError) -> bool {
     matches!(error.code(), "40001" | "40P01" | "25006")
 }
 
+/// Whether a statement has tried to write after all, which shared connections refuse.
+fn writes(error: &PgError) -> bool {
+    error.code() == "25006"
+}
+
 /// Whether an error may be another, or none, when the statement is sent as the client wrote it: one of its values, its types, or the statement itself
 /// (classes 08, 0A, 22, 26 and 42).
 fn is_about_form(error: &PgError) -> bool {
@@ -382,35 +425,35 @@ fn is_about_statement(error: &PgError) -> bool {
     error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"))
 }
 
-fn deliver(state: &mut State, bytes: BytesMut, complete: bool) {
-    let Some(awaited) = state.awaited.front_mut() else { return };
-    awaited.size += bytes.len();
-    if awaited.repeat {
-        return;
-    }
-    if let Whose::Client(_, answer) | Whose::Cancelled(answer) = &awaited.whose
-        && !bytes.is_empty()
-    {
-        if awaited.form == Form::Parsed && !awaited.delivered && awaited.is_parsed() {
-            answer.deliver(BytesMut::from(&PARSE_COMPLETE[..]));
+/// Moves the first bytes of what has come to the answer that they are of, with `suffix` behind them.
+fn deliver(state: &mut State, incoming: &mut BytesMut, length: usize, suffix: &[u8]) {
+    let Some(awaited) = state.awaited.front_mut() else {
+        return incoming.advance(length);
+    };
+    awaited.size += length;
+    match &awaited.whose {
+        Whose::Client(_, answer) | Whose::Cancelled(answer) if !awaited.repeat && length > 0 => {
+            let first = awaited.form == Form::Parsed && !awaited.delivered && awaited.is_parsed();
+            let prefix: &[u8] = if first { &PARSE_COMPLETE } else { &[] };
+            answer.deliver(prefix, incoming, length, suffix);
+            awaited.delivered = true;
         }
-        answer.deliver(bytes);
-        awaited.delivered = true;
-        if !complete {
-            answer.wake();
-        }
+        _ => incoming.advance(length),
     }
 }
 
 /// The first batch is answered. What is to be sent again.
 fn finish(state: &mut State) -> Option<(Request, Arc<Answer>)> {
+    // The answers of a group come together.
+    let took = state.since.elapsed() / state.left_of_group();
     let awaited = state.awaited.pop_front()?;
-    let now = Instant::now();
-    let took = now - state.since;
     if std::mem::replace(&mut state.is_backlog, !state.awaited.is_empty()) {
         state.pace = (state.pace * 15 + took) / 16;
     }
-    state.since = now;
+    state.since += took;
+    if awaited.ends_wave {
+        state.waves -= 1;
+    }
     if state.awaited.is_empty() {
         state.held = false;
     }

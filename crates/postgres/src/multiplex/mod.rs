@@ -6,6 +6,7 @@
 //! - [`Request`]: one batch of messages that ends in Query or Sync, is a transaction of its own, only reads, and can be repeated.
 //! - [`Answer`]: where the batch's answer arrives.
 //! - `channel`: one shared connection: what is written to it, what is awaited from it.
+//! - `group`: several batches in one transaction.
 //! - `driver`: the task that moves a channel's bytes.
 //! - [`Multiplexer`]: chooses the channel, opens and closes channels.
 //!
@@ -20,6 +21,7 @@
 mod answer;
 mod channel;
 mod driver;
+mod group;
 mod request;
 
 use std::collections::VecDeque;
@@ -35,6 +37,8 @@ use crate::Pool;
 
 /// How many batches may be under way on one connection.
 const DEPTH: usize = 32;
+/// How many writes may be under way on one connection.
+const MAX_WAVES: usize = 2;
 /// A wait on one connection for which no other is woken.
 const SHORT: Duration = Duration::from_micros(1000);
 /// How often a batch is sent again because of what its neighbours did.

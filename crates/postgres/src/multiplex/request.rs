@@ -38,12 +38,23 @@ impl Form {
     }
 }
 
-/// A batch: messages that end in one Query or Sync. It is a transaction of its own, changes nothing in the database or the session, and
-/// may be sent again.
+/// What ends a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// The Query that it is.
+    Query,
+    /// A Sync, which is put behind it when it is written.
+    Sync,
+}
+
+/// A batch: one Query, or messages that a Sync is to end. It is a transaction of its own, changes nothing in the database or the session, and may be
+/// sent again.
 #[derive(Debug, Clone)]
 pub struct Request {
-    /// The messages.
+    /// The messages, without a Sync.
     pub messages: Bytes,
+    /// What ends them.
+    pub ending: Ending,
     /// The prepared statement that they use.
     pub named: Option<Named>,
     /// The settings of the session.
@@ -52,26 +63,35 @@ pub struct Request {
     pub is_quick: bool,
     /// What it stands for.
     pub form: Form,
+    /// It may be in one transaction with other clients' executions of the same statement (`group`).
+    pub joins: bool,
     pub(super) attempts: u8,
 }
 
 impl Request {
-    /// A batch that hasn't been sent.
+    /// A Query as the client has sent it.
     #[must_use]
-    pub fn new(messages: Bytes, named: Option<Named>, settings: Arc<Settings>, is_quick: bool) -> Self {
+    pub fn query(messages: Bytes, settings: Arc<Settings>) -> Self {
         Self {
             messages,
-            named,
+            ending: Ending::Query,
+            named: None,
             settings,
-            is_quick,
+            is_quick: false,
             form: Form::Verbatim,
+            joins: false,
             attempts: 0,
         }
     }
 
-    /// The same, standing for something else that the client has sent.
+    /// Messages of the extended protocol, without their Sync.
     #[must_use]
-    pub fn in_form(self, form: Form) -> Self {
-        Self { form, ..self }
+    pub fn batch(messages: Bytes, named: Option<Named>, form: Form, settings: Arc<Settings>) -> Self {
+        Self {
+            ending: Ending::Sync,
+            named,
+            form,
+            ..Self::query(messages, settings)
+        }
     }
 }
