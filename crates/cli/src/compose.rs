@@ -174,6 +174,7 @@ impl Parts {
             max_connections: config.max_connections,
             max_message_size: config.limits.max_message_size,
             login_timeout: config.limits.login_timeout,
+            busy_poll: config.limits.busy_poll,
             max_fetch_rows: config.limits.max_fetch_rows,
             servers: self.servers.clone(),
             routes: config.routes.iter().map(route).collect(),

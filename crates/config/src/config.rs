@@ -73,6 +73,8 @@ pub struct Limits {
     pub max_message_size: usize,
     /// How long a client may take to log in.
     pub login_timeout: Duration,
+    /// How long something that is due is looked for before the thread sleeps; zero: not at all.
+    pub busy_poll: Duration,
 }
 
 /// A user.

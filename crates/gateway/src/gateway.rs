@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{RwLock, Semaphore, watch};
 
 use crate::analysis::{Analyses, Analysis};
+use crate::busy_poll::BusyPoll;
 use crate::execute::{Kind, Maker, StatementKey, StoreStatement, column_types};
 use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, receive};
 use crate::homes::{Catalogue, home};
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Catalogue,
     pub(crate) statements: Cache<StatementKey, Arc<StoreStatement>>,
     pub(crate) shutdown: watch::Sender<bool>,
+    pub(crate) busy_poll: BusyPoll,
     authenticator: Authenticator,
     registry: Arc<Registry>,
     clients: Arc<Semaphore>,
@@ -200,6 +202,7 @@ impl Gateway {
             catalogue: Catalogue::new(options.tables.clone()),
             statements: Cache::new(CACHED_STATEMENTS),
             shutdown: watch::channel(false).0,
+            busy_poll: BusyPoll::new(options.busy_poll),
             authenticator: Authenticator::new(options.authentication, &options.users),
             registry: Arc::default(),
             clients: Arc::new(Semaphore::new(options.max_connections)),
@@ -220,6 +223,10 @@ impl Gateway {
     pub async fn serve(&self, listener: TcpListener) {
         let mut shutdown = self.shared.shutdown.subscribe();
         let mut sessions = tokio::task::JoinSet::new();
+        let polling = tokio::spawn({
+            let shared = self.shared.clone();
+            async move { shared.busy_poll.run().await }
+        });
         let watch = (!self.shared.catalogue.configured().is_empty()).then(|| tokio::spawn(self.shared.clone().watch_definitions()));
         loop {
             let accepted = tokio::select! {
@@ -239,6 +246,7 @@ impl Gateway {
             }
         }
         drop(listener);
+        polling.abort();
         if let Some(watch) = watch {
             watch.abort();
         }

@@ -10,6 +10,7 @@
 //! `session/block.rs` keeps what a transaction block has done: settings and store writes, with savepoints.
 
 mod analysis;
+mod busy_poll;
 mod error;
 mod execute;
 mod front;

@@ -103,6 +103,8 @@ pub struct Options {
     pub max_message_size: usize,
     /// How long a client may take to log in.
     pub login_timeout: Duration,
+    /// How long something that is due is looked for before the thread sleeps, while one client alone is served.
+    pub busy_poll: Duration,
     /// How many rows one statement may read from one store table.
     pub max_fetch_rows: usize,
     /// The catalogue store.

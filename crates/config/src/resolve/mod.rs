@@ -33,6 +33,7 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         max_fetch_rows: limits.max_fetch_rows.unwrap_or(10_000) as usize,
         max_message_size: resolver.size(&["limits", "max_message_size"], limits.max_message_size.as_ref(), 64 << 20),
         login_timeout: resolver.duration(&["limits", "login_timeout"], limits.login_timeout.as_deref(), "10s"),
+        busy_poll: resolver.moment(&["limits", "busy_poll"], limits.busy_poll.as_deref(), "50us"),
     };
     let authentication = match file.auth {
         Some(Auth::Trust) => Authentication::Trust,

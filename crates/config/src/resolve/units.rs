@@ -29,6 +29,21 @@ impl Resolver<'_> {
         Duration::from_secs(1)
     }
 
+    /// A duration of at most a millisecond, or none.
+    pub(super) fn moment(&mut self, path: &[&str], text: Option<&str>, default: &str) -> Duration {
+        let text = text.unwrap_or(default);
+        match humantime::parse_duration(text) {
+            Ok(duration) if duration <= Duration::from_millis(1) => return duration,
+            Ok(_) => self.mistake(path, format!("\"{text}\" is too long a time"), "write a duration from 0s to 1ms"),
+            Err(_) => self.mistake(
+                path,
+                format!("\"{text}\" isn't a duration"),
+                "write a number with its unit, such as 50us, or 0s",
+            ),
+        }
+        Duration::ZERO
+    }
+
     /// A size in bytes, or with kB, MB, GB.
     pub(super) fn size(&mut self, path: &[&str], size: Option<&Size>, default: usize) -> usize {
         let bytes = match size {

@@ -107,6 +107,11 @@ impl Client {
         self.read().await
     }
 
+    /// Whether an answer waits to be sent.
+    pub(crate) fn has_to_send(&self) -> bool {
+        !self.out.is_empty()
+    }
+
     fn forget_long_buffers(&mut self) {
         for buffer in [&mut self.out, &mut self.incoming] {
             if buffer.is_empty() && buffer.capacity() > KEPT {

@@ -207,6 +207,9 @@ impl Session {
                 Ok(None) => {}
                 Err(error) => return End::Client(error),
             }
+            if self.client.has_to_send() {
+                self.expect_soon();
+            }
             let idle = self.status == TransactionStatus::Idle && self.batch.is_empty();
             // A session that keeps its connection may be listening.
             let listens = idle && self.pinned.is_some() && !self.unsynced;
@@ -245,6 +248,11 @@ impl Session {
                 format!("invalid frontend message type {other}"),
             ))),
         }
+    }
+
+    /// The client's next message, or a server's answer, is expected soon.
+    fn expect_soon(&self) {
+        self.shared.busy_poll.note(self.registered.process_id);
     }
 
     /// Ends the answer to a simple Query or a Sync.

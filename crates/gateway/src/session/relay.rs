@@ -252,6 +252,7 @@ impl Session {
 
     /// Sends what is buffered for the server.
     pub(super) async fn send_to_server(&mut self) -> Outcome<()> {
+        self.expect_soon();
         let Some(lease) = self.held_server() else { return Ok(()) };
         match lease.send().await {
             Ok(()) => Ok(()),

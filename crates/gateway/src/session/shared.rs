@@ -239,6 +239,7 @@ impl Session {
     /// Gives the client an answer as it comes.
     async fn take(&mut self, answer: Arc<Answer>, analysis: &Analysis, form: Form) -> Outcome<Shared> {
         self.registered.handle.share(Some(answer.clone()));
+        self.expect_soon();
         let mut begun = false;
         let done = loop {
             match answer.next(&mut self.client.out).await {
