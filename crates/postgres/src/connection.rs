@@ -14,6 +14,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::prepared::Version;
 use crate::topology::Sitting;
 use crate::{CancelKey, ServerError, Settings};
 
@@ -21,8 +22,6 @@ use crate::{CancelKey, ServerError, Settings};
 const BULK_READ: usize = 64 * 1024;
 /// The longest message accepted from a server that isn't a row: PostgreSQL's own limit.
 const MAX_MESSAGE: usize = 0x3fff_ffff;
-/// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
-const MAX_PREPARED: usize = 1000;
 
 /// A logged-in connection to a server.
 #[derive(Debug)]
@@ -39,10 +38,10 @@ pub struct Connection {
     /// Values of the settings that the server reports.
     pub(crate) parameters: HashMap<String, String>,
     pub(crate) cancel_key: Option<CancelKey>,
-    /// Names of the statements that are prepared here.
-    pub(crate) prepared: HashSet<String>,
+    /// The statements that are prepared here, by their names.
+    pub(crate) prepared: HashMap<String, Version>,
     /// Statements to be closed before they are prepared again.
-    outdated: HashSet<String>,
+    pub(crate) outdated: HashSet<String>,
     /// The session settings that were replayed here last.
     pub(crate) applied: Settings,
     /// A Query of Flywheel's own has dropped the unnamed statement.
@@ -64,7 +63,7 @@ impl Connection {
             awaited: 0,
             parameters: HashMap::new(),
             cancel_key: None,
-            prepared: HashSet::new(),
+            prepared: HashMap::new(),
             outdated: HashSet::new(),
             applied: Settings::default(),
             unnamed_lost: false,
@@ -118,40 +117,6 @@ impl Connection {
     #[must_use]
     pub fn cancel_key(&self) -> Option<&CancelKey> {
         self.cancel_key.as_ref()
-    }
-
-    /// Whether a statement of this name is prepared here; when it isn't, it counts as prepared from now on.
-    pub fn prepare_once(&mut self, name: &str) -> bool {
-        self.prepared.contains(name) || !self.prepared.insert(name.to_owned())
-    }
-
-    /// Forgets a statement (its preparation failed, or it was closed).
-    pub fn forget_prepared(&mut self, name: &str) {
-        self.prepared.remove(name);
-    }
-
-    /// Notes that a prepared statement isn't what it should be any more: it is to be closed and prepared anew.
-    pub fn outdate_prepared(&mut self, name: &str) {
-        if self.prepared.remove(name) {
-            self.outdated.insert(name.to_owned());
-        }
-    }
-
-    /// Whether a statement of this name must be closed before it is prepared; asked once.
-    pub fn take_outdated(&mut self, name: &str) -> bool {
-        self.outdated.remove(name)
-    }
-
-    /// Whether so many statements are prepared here that they should be closed.
-    #[must_use]
-    pub fn has_too_many_prepared(&self) -> bool {
-        self.prepared.len() >= MAX_PREPARED
-    }
-
-    /// Forgets all statements, after DEALLOCATE ALL or DISCARD ALL.
-    pub fn forget_all_prepared(&mut self) {
-        self.prepared.clear();
-        self.outdated.clear();
     }
 
     /// Whether the unnamed statement has been dropped by a Query of Flywheel's own; asked once.

@@ -1,5 +1,7 @@
 //! What a server answers, as far as Flywheel looks at it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use bytes::Bytes;
 
 use crate::Frame;
@@ -68,6 +70,21 @@ pub fn row_description(frame: &Frame) -> Option<Vec<Field>> {
             })
         })
         .collect()
+}
+
+/// A digest of what a RowDescription's columns are: names, types and modifiers, which are what PostgreSQL compares of a prepared statement whose
+/// definitions have changed (`RevalidateCachedQuery`).
+#[must_use]
+pub fn columns_digest(body: &[u8]) -> Option<u64> {
+    let mut reader = Reader::new(body);
+    let mut hasher = DefaultHasher::new();
+    for _ in 0..reader.count(19)? {
+        let name = reader.cstr()?;
+        let (_table, _column, type_oid, _len, typmod) = (reader.u32()?, reader.i16()?, reader.u32()?, reader.i16()?, reader.i32()?);
+        reader.i16()?;
+        (name, type_oid, typmod).hash(&mut hasher);
+    }
+    Some(hasher.finish())
 }
 
 /// Reads a ParameterDescription.

@@ -3,7 +3,6 @@
 //! What is the server's is sent in one write and its answers are read along [`Step`]s. Where Flywheel answers a statement itself, what was
 //! sent before is answered first.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flywheel_sql::Verb;
@@ -140,29 +139,29 @@ impl Session {
 
     /// Works the gathered messages off. True when a COPY has swallowed the Sync.
     async fn work_off(&mut self, at_sync: bool) -> Outcome<bool> {
-        let batch: Vec<Message> = self.batch.drain(..).map(|(_, message)| message).collect();
+        let (frames, batch): (Vec<Frame>, Vec<Message>) = self.batch.drain(..).unzip();
         self.batch_bytes = 0;
         if at_sync && let Some(analyses) = self.batch_for_replica(&batch) {
             let mut tried = Vec::new();
             while self.borrow_replica(&mut tried).await {
-                let worked = self.work_off_messages(batch.clone(), at_sync).await;
+                let worked = self.work_off_renewed(batch.clone(), &frames, at_sync).await;
                 if !self.is_to_be_asked_elsewhere(&worked, &analyses).await {
                     return worked;
                 }
                 self.undo_batch(&batch);
             }
         }
-        self.work_off_messages(batch, at_sync).await
+        self.work_off_renewed(batch, &frames, at_sync).await
     }
 
-    async fn work_off_messages(&mut self, batch: Vec<Message>, at_sync: bool) -> Outcome<bool> {
+    pub(super) async fn work_off_messages(&mut self, batch: Vec<Message>, at_sync: bool) -> Outcome<bool> {
         // What is only prepared changes nothing.
         if self.replicas.are_read() && batch.iter().any(|message| matches!(message, Message::Execute(_))) {
             for analysis in self.analyses_of(&batch) {
                 self.note_use(&analysis);
             }
         }
-        let mut work = Work { steps: VecDeque::new() };
+        let mut work = Work::default();
         let wrap = at_sync && self.must_wrap(&batch);
         // What is carried out before a Flush must still be undone by an error after it, on both sides.
         let keep_open = !at_sync && self.must_keep_open(&batch);
@@ -171,8 +170,9 @@ impl Session {
         }
         self.implicit |= keep_open;
         let mut worked = Ok(());
-        for message in batch {
-            worked = self.work_message(message, &mut work).await;
+        let mut messages = batch.into_iter();
+        while let Some(message) = messages.next() {
+            worked = self.work_message(message, messages.as_slice(), &mut work).await;
             if worked.is_err() || self.skipping {
                 break;
             }
@@ -197,7 +197,7 @@ impl Session {
     }
 
     /// Whether a batch that ends in Flush carries out reads or writes, where there are store tables that later ones may concern.
-    fn must_keep_open(&self, batch: &[Message]) -> bool {
+    pub(super) fn must_keep_open(&self, batch: &[Message]) -> bool {
         if self.status != TransactionStatus::Idle || self.unsynced || self.shared.catalogue.configured().is_empty() {
             return false;
         }

@@ -11,16 +11,18 @@ use postgres_protocol::message::frontend as message;
 
 use super::batch::Message;
 use super::relay::Step;
+use super::renewal::tells_columns;
 use super::work::Work;
 use super::{BoundPortal, Outcome, PreparedStatement, Progress, Session};
 use crate::analysis::Analysis;
 use crate::execute::{Answer, Arguments, StoreStatement};
 
 impl Session {
-    pub(super) async fn work_message(&mut self, message: Message, work: &mut Work) -> Outcome<()> {
+    /// `following` is what the batch has behind the message.
+    pub(super) async fn work_message(&mut self, message: Message, following: &[Message], work: &mut Work) -> Outcome<()> {
         match message {
             Message::Parse(parse) => self.work_parse(parse, work).await,
-            Message::Bind(bind) => self.work_bind(bind, work).await,
+            Message::Bind(bind) => self.work_bind(bind, following, work).await,
             Message::Describe(Target::Statement, name) => self.describe_statement(&name, work).await,
             Message::Describe(Target::Portal, name) => self.describe_portal(&name, work).await,
             Message::Execute(execute) => self.work_execute(&execute, work).await,
@@ -59,7 +61,9 @@ impl Session {
             return Ok(());
         }
         let known = !statement.server_name.is_empty() && {
+            let strictly = self.status == TransactionStatus::InTransaction;
             let lease = self.server().await?;
+            lease.renew_prepared(&statement.server_name, statement.known().since, strictly);
             lease.prepare_once(&statement.server_name)
         };
         if known {
@@ -90,13 +94,17 @@ impl Session {
         if self.server().await?.take_unnamed_lost() {
             self.unnamed_on_server = None;
         }
+        let strictly = self.status == TransactionStatus::InTransaction;
         let lease = self.server().await?;
         let known = match statement.server_name.as_str() {
             "" => self
                 .unnamed_on_server
                 .as_ref()
                 .is_some_and(|unnamed| Arc::ptr_eq(unnamed, statement)),
-            name => lease.prepare_once(name),
+            name => {
+                lease.renew_prepared(name, statement.known().since, strictly);
+                lease.prepare_once(name)
+            }
         };
         if known {
             Ok(())
@@ -105,7 +113,7 @@ impl Session {
         }
     }
 
-    async fn work_bind(&mut self, bind: Bind, work: &mut Work) -> Outcome<()> {
+    async fn work_bind(&mut self, bind: Bind, following: &[Message], work: &mut Work) -> Outcome<()> {
         let Some(statement) = self.statements.get(&bind.statement).cloned() else {
             self.catch_up(work).await?;
             return Err(no_statement(&bind.statement).into());
@@ -129,8 +137,14 @@ impl Session {
             work.local(backend::bind_complete);
         } else {
             self.ensure_parsed(&statement, work).await?;
+            if !tells_columns(&bind.portal, following)
+                && let Err(failure) = self.check_columns(&statement, work).await
+            {
+                self.catch_up(work).await?;
+                return Err(failure);
+            }
             self.put(|out| put_bind(&bind, &statement.server_name, out)).await?;
-            work.steps.push_back(Step::Bind(statement.server_name.clone()));
+            work.steps.push_back(Step::Bind(statement.clone()));
         }
         let portal = BoundPortal {
             statement,
@@ -170,10 +184,17 @@ impl Session {
             }),
             _ => {
                 self.ensure_parsed(&statement, work).await?;
-                self.put(|out| message::describe(b'S', &statement.server_name, out)).await?;
-                work.steps.push_back(Step::DescribeStatement(statement.server_name.clone()));
+                self.put_describe(&statement, true, work).await?;
             }
         }
+        Ok(())
+    }
+
+    /// Sends Describe of a statement that the server connection has.
+    pub(super) async fn put_describe(&mut self, statement: &Arc<PreparedStatement>, show: bool, work: &mut Work) -> Outcome<()> {
+        self.put(|out| message::describe(b'S', &statement.server_name, out)).await?;
+        let statement = statement.clone();
+        work.steps.push_back(Step::DescribeStatement { statement, show });
         Ok(())
     }
 
@@ -187,10 +208,11 @@ impl Session {
                 });
             }
             // A portal that isn't known here may be a cursor of the server's.
-            _ => {
+            portal => {
+                let step = portal.map_or(Step::Short, |portal| Step::DescribePortal(portal.statement.clone()));
                 self.server().await?;
                 self.put(|out| message::describe(b'P', name, out)).await?;
-                work.steps.push_back(Step::Short);
+                work.steps.push_back(step);
             }
         }
         Ok(())
@@ -211,6 +233,9 @@ impl Session {
             .statements
             .first()
             .is_some_and(|first| self.must_handle(first.verb));
+        if control || statement.is_local() {
+            self.note_execution();
+        }
         if control {
             self.catch_up(work).await?;
             let tag = self.transaction_control(&statement.analysis, 0).await?;

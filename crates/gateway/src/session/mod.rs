@@ -7,6 +7,7 @@ mod extended;
 mod messages;
 mod prepared;
 mod relay;
+mod renewal;
 mod replica;
 mod server;
 mod shared;
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     uncreated: Vec<Home>,
     /// The settings to go back to when the implicit transaction that has changed them fails.
     undo: Option<Arc<Settings>>,
+    /// The batch that is under way, when it can be worked off once more.
+    renewal: Option<renewal::Renewal>,
     /// What the session has to do with replicas.
     replicas: replica::Reading,
     /// The server connection has the server's defaults where the session has settings of its own.
@@ -144,6 +147,7 @@ impl Session {
             implicit: false,
             uncreated: Vec::new(),
             undo: None,
+            renewal: None,
             replicas,
             must_apply: false,
         }

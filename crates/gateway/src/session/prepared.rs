@@ -2,9 +2,11 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use flywheel_postgres::Named;
+use flywheel_postgres::{Known, Named};
 use flywheel_sql::lex::TokenKind;
 use postgres_protocol::message::frontend;
 
@@ -24,6 +26,10 @@ pub(crate) struct PreparedStatement {
     pub(crate) named: Option<Named>,
     /// Its plan, when it names a store table.
     pub(crate) store: Option<Arc<StoreStatement>>,
+    /// When the client has parsed it.
+    since: Instant,
+    /// The digest of the result columns that the client was told of it; 0: none.
+    told: AtomicU64,
 }
 
 impl PreparedStatement {
@@ -51,6 +57,8 @@ impl PreparedStatement {
             server_name,
             named,
             store,
+            since: Instant::now(),
+            told: AtomicU64::new(0),
         }
     }
 
@@ -74,6 +82,8 @@ impl PreparedStatement {
             server_name: String::new(),
             named: None,
             store: None,
+            since: Instant::now(),
+            told: AtomicU64::new(0),
         }
     }
 
@@ -85,6 +95,22 @@ impl PreparedStatement {
             server_name: self.server_name.clone(),
             named: None,
             store: Some(store),
+            since: self.since,
+            told: AtomicU64::new(self.told.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Notes the result columns that the client was told.
+    pub(crate) fn note_told(&self, columns: Option<u64>) {
+        self.told.store(columns.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// What the client knows of it.
+    pub(crate) fn known(&self) -> Known {
+        let told = self.told.load(Ordering::Relaxed);
+        Known {
+            since: self.since,
+            columns: (told != 0).then_some(told),
         }
     }
 

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use flywheel_postgres::is_about_statement;
 use flywheel_wire::frame::Piece;
 use flywheel_wire::{Frame, PgError, frontend, reply};
 
@@ -22,12 +23,14 @@ pub(super) enum Step {
     Parse { server_name: String, client_name: Option<String> },
     /// Close that Flywheel put in.
     Hidden,
-    /// Bind of the statement of this name on the server.
-    Bind(String),
-    /// Describe of a portal, or Close: one message.
+    /// Bind of this statement.
+    Bind(Arc<PreparedStatement>),
+    /// Describe of a portal with this statement.
+    DescribePortal(Arc<PreparedStatement>),
+    /// Describe of a cursor, or Close: one message.
     Short,
-    /// Describe of the statement of this name on the server: ParameterDescription, then RowDescription or NoData.
-    DescribeStatement(String),
+    /// Describe of this statement: ParameterDescription, then RowDescription or NoData; kept back when Flywheel put it in.
+    DescribeStatement { statement: Arc<PreparedStatement>, show: bool },
     /// Execute of this statement: rows, then its end.
     Execute(Arc<PreparedStatement>),
     /// A simple Query, up to ReadyForQuery, which is the client's only when it asked for one.
@@ -59,6 +62,9 @@ impl Session {
             match step {
                 Step::Local(bytes) => self.client.out.extend_from_slice(&bytes),
                 step => {
+                    if matches!(step, Step::Execute(_)) {
+                        self.note_execution();
+                    }
                     if !self.drain_step(&step, &mut drained).await? {
                         // An error: the server ignores what follows up to Sync, and so do we.
                         self.forget_unprepared(std::iter::once(&step).chain(&steps));
@@ -98,7 +104,7 @@ impl Session {
                     if error.is_fatal() {
                         return Err(self.server_ended(error));
                     }
-                    if !self.leave_to_others(&error) {
+                    if !self.is_for_renewal(&error, step) && !self.leave_to_others(&error) {
                         self.forward(&frame);
                     }
                     self.note_error(&error, step);
@@ -145,9 +151,17 @@ impl Session {
                         self.forward(&frame);
                         return Ok(true);
                     }
-                    Step::DescribeStatement(_) => {
+                    Step::DescribePortal(statement) => {
                         self.forward(&frame);
+                        self.note_columns(&frame, statement, true);
+                        return Ok(true);
+                    }
+                    Step::DescribeStatement { statement, show } => {
+                        if *show {
+                            self.forward(&frame);
+                        }
                         if frame.tag() != reply::tag::PARAMETER_DESCRIPTION {
+                            self.note_columns(&frame, statement, *show);
                             return Ok(true);
                         }
                     }
@@ -189,9 +203,24 @@ impl Session {
 
     /// A statement that the server doesn't have after all, or whose result has changed with a definition: it is to be prepared anew the next time.
     fn note_error(&mut self, error: &PgError, step: &Step) {
-        let outdated = error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"));
-        if let (true, Step::Bind(server_name) | Step::DescribeStatement(server_name), Some(lease)) = (outdated, step, &mut self.lease) {
-            lease.outdate_prepared(server_name);
+        if let (true, Step::Bind(statement) | Step::DescribeStatement { statement, .. }, Some(lease)) =
+            (is_about_statement(error), step, &mut self.lease)
+        {
+            lease.outdate_prepared(&statement.server_name);
+        }
+    }
+
+    /// Notes which columns a statement has on the server connection, and that the client knows them.
+    fn note_columns(&mut self, frame: &Frame, statement: &PreparedStatement, told: bool) {
+        if statement.server_name.is_empty() {
+            return;
+        }
+        let columns = reply::columns_digest(frame.body());
+        if told {
+            statement.note_told(columns);
+        }
+        if let Some(lease) = &mut self.lease {
+            lease.note_columns(&statement.server_name, columns);
         }
     }
 

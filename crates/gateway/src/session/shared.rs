@@ -20,6 +20,8 @@ use crate::analysis::{Analysis, Query};
 struct Batch {
     request: Request,
     analysis: Arc<Analysis>,
+    /// The statement that its client has prepared, and whether the answer tells its columns.
+    bound: Option<(Arc<PreparedStatement>, bool)>,
 }
 
 /// What has come of it.
@@ -59,6 +61,7 @@ impl Session {
         let batch = Batch {
             request: Request::query(frame.raw().clone(), self.settings.clone()),
             analysis: analysis.clone(),
+            bound: None,
         };
         Ok(matches!(self.share(batch).await?, Shared::Answered { .. }))
     }
@@ -80,6 +83,7 @@ impl Session {
         Some(Batch {
             request: Request::batch(out.freeze(), Some(named), Form::Query, self.settings.clone()),
             analysis: query.analysis.clone(),
+            bound: None,
         })
     }
 
@@ -182,7 +186,10 @@ impl Session {
     /// A batch as the client sent it, but for the name of its statement.
     fn verbatim_batch(&self, gathered: &Gathered) -> Option<Batch> {
         if let Some(statement) = &gathered.bound {
-            return self.named_batch(gathered, statement, statement.named.clone()?, Form::Verbatim);
+            return Some(Batch {
+                bound: Some((statement.clone(), gathered.describes)),
+                ..self.named_batch(gathered, statement, statement.named.clone()?, Form::Verbatim)?
+            });
         }
         let mut messages = BytesMut::with_capacity(self.batch_bytes + 8);
         for (frame, _) in &self.batch {
@@ -191,6 +198,7 @@ impl Session {
         Some(Batch {
             request: Request::batch(messages.freeze(), None, Form::Verbatim, self.settings.clone()),
             analysis: gathered.parsed.as_ref()?.analysis.clone(),
+            bound: None,
         })
     }
 
@@ -206,15 +214,32 @@ impl Session {
         Some(Batch {
             request: Request::batch(out.freeze(), Some(named), form, self.settings.clone()),
             analysis: statement.analysis.clone(),
+            bound: None,
         })
     }
 
     /// Sends a batch over a shared connection and its answer to the client.
     async fn share(&mut self, batch: Batch) -> Outcome<Shared> {
-        let Batch { mut request, analysis } = batch;
+        let Batch {
+            mut request,
+            analysis,
+            bound,
+        } = batch;
         let (analysis, form) = (&analysis, request.form);
         request.is_quick = analysis.observed.is_quick();
         request.joins = !self.shared.is_serializable() && self.settings.get("default_transaction_isolation").is_none();
+        // To whom the columns of the answer are to be noted.
+        let mut teller = None;
+        if let Some((statement, describes)) = bound {
+            let mut known = statement.known();
+            if describes {
+                teller = known.columns.is_none().then_some(statement);
+                known.columns = None;
+            }
+            request.known = Some(known);
+            request.tells_columns = teller.is_some();
+        }
+        let teller = teller.as_deref();
         if self.goes_to_replica(analysis) {
             let mut tried = Vec::new();
             while let Some(replica) = self.choose_replica(&mut tried) {
@@ -222,7 +247,7 @@ impl Session {
                 let Some(answer) = multiplexer.and_then(|multiplexer| multiplexer.submit(request.clone())) else {
                     return Ok(Shared::Busy);
                 };
-                match self.take(answer, analysis, form).await {
+                match self.take(answer, analysis, form, teller).await {
                     // Nothing of an answer has come.
                     Err(Failure::Statement(error)) if error.code() != sqlstate::QUERY_CANCELED.0 => {}
                     taken => return taken,
@@ -231,13 +256,13 @@ impl Session {
         }
         let primary = &self.shared.servers().primary;
         match primary.multiplexer.as_ref().and_then(|multiplexer| multiplexer.submit(request)) {
-            Some(answer) => self.take(answer, analysis, form).await,
+            Some(answer) => self.take(answer, analysis, form, teller).await,
             None => Ok(Shared::Busy),
         }
     }
 
     /// Gives the client an answer as it comes.
-    async fn take(&mut self, answer: Arc<Answer>, analysis: &Analysis, form: Form) -> Outcome<Shared> {
+    async fn take(&mut self, answer: Arc<Answer>, analysis: &Analysis, form: Form, teller: Option<&PreparedStatement>) -> Outcome<Shared> {
         self.registered.handle.share(Some(answer.clone()));
         self.expect_soon();
         let mut begun = false;
@@ -250,13 +275,22 @@ impl Session {
                         break Err(error.into());
                     }
                 }
-                Ok(Part::Last { parsed, took, size }) => {
+                Ok(Part::Last {
+                    parsed,
+                    took,
+                    size,
+                    columns,
+                }) => {
+                    if let (Some(statement), Some(_)) = (teller, columns) {
+                        statement.note_told(columns);
+                    }
                     analysis.observed.note(took, size);
                     if form != Form::Verbatim {
                         analysis.repeated().note_answered();
                     }
                     break Ok(Shared::Answered { parsed });
                 }
+                Ok(Part::Outdated) => break Ok(Shared::Refused),
                 Ok(Part::Refused) => {
                     match form {
                         // It writes, which these connections don't.

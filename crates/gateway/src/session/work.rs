@@ -9,6 +9,7 @@ use super::relay::Step;
 use super::{Failure, Outcome, Session};
 
 /// What of a batch is under way.
+#[derive(Default)]
 pub(super) struct Work {
     pub(super) steps: VecDeque<Step>,
 }

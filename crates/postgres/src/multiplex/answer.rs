@@ -36,9 +36,15 @@ struct State {
 
 #[derive(Debug, Clone)]
 enum End {
-    Ready { parsed: bool, took: Duration, size: usize },
+    Ready {
+        parsed: bool,
+        took: Duration,
+        size: usize,
+        columns: Option<u64>,
+    },
     Failed(Arc<ServerError>),
     Refused,
+    Outdated,
 }
 
 /// What [`Answer::next`] has moved into the owner's buffer.
@@ -54,9 +60,13 @@ pub enum Part {
         took: Duration,
         /// Its bytes.
         size: usize,
+        /// The digest of the columns that it tells, where they were asked for.
+        columns: Option<u64>,
     },
     /// Nothing: the batch failed in a form that the client hasn't sent ([`super::Form`]).
     Refused,
+    /// Nothing: the rows of its prepared statement have other columns than the client knows.
+    Outdated,
 }
 
 /// As PostgreSQL says it.
@@ -93,13 +103,20 @@ impl Answer {
             }
         }
         match &state.end {
-            Some(End::Ready { parsed, took, size }) => Poll::Ready(Ok(Part::Last {
+            Some(End::Ready {
+                parsed,
+                took,
+                size,
+                columns,
+            }) => Poll::Ready(Ok(Part::Last {
                 parsed: *parsed,
                 took: *took,
                 size: *size,
+                columns: *columns,
             })),
             Some(End::Failed(error)) => Poll::Ready(Err(error.clone())),
             Some(End::Refused) => Poll::Ready(Ok(Part::Refused)),
+            Some(End::Outdated) => Poll::Ready(Ok(Part::Outdated)),
             None if arrived > 0 => Poll::Ready(Ok(Part::More)),
             None => {
                 match &mut state.owner {
@@ -160,8 +177,13 @@ impl Answer {
         }
     }
 
-    pub(super) fn finish(&self, parsed: bool, took: Duration, size: usize) {
-        self.end(End::Ready { parsed, took, size });
+    pub(super) fn finish(&self, parsed: bool, took: Duration, size: usize, columns: Option<u64>) {
+        self.end(End::Ready {
+            parsed,
+            took,
+            size,
+            columns,
+        });
     }
 
     pub(super) fn fail(&self, error: Arc<ServerError>) {
@@ -170,6 +192,10 @@ impl Answer {
 
     pub(super) fn refuse(&self) {
         self.end(End::Refused);
+    }
+
+    pub(super) fn outdate(&self) {
+        self.end(End::Outdated);
     }
 
     fn end(&self, end: End) {

@@ -11,10 +11,8 @@ use postgres_protocol::message::frontend;
 use super::driver::Driver;
 use super::request::Ending;
 use super::{Answer, DEPTH, Form, MAX_WAVES, Named, Request, Shared};
+use crate::prepared::{MAX_PREPARED, Version};
 use crate::{CancelKey, Lease, Settings};
-
-/// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
-const MAX_PREPARED: usize = 1000;
 
 /// What changing the settings of a connection is taken to cost.
 const CHANGE: Duration = Duration::from_micros(500);
@@ -41,8 +39,8 @@ pub(super) struct State {
     pub(super) settings: Arc<Settings>,
     /// Waits for the connection to take on its settings.
     pub(super) next: Option<(Request, Arc<Answer>)>,
-    /// The statements that are prepared here, by their names, and since when.
-    prepared: HashMap<Arc<str>, Instant>,
+    /// The statements that are prepared here, by their names.
+    prepared: HashMap<Arc<str>, Version>,
     /// Nothing is written behind what is under way.
     pub(super) held: bool,
     /// Cancel requests that are under way: their signals must not reach another user of the connection.
@@ -79,7 +77,21 @@ pub(super) struct Awaited {
     pub(super) unparsed: bool,
     /// Its answer is the neighbours' fault: it is thrown away, and the batch sent again.
     pub(super) repeat: bool,
+    pub(super) learns: Learns,
+    /// The columns that its answer tells, when they were to be learnt.
+    pub(super) columns: Option<u64>,
     pub(super) size: usize,
+}
+
+/// What a RowDescription in an answer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Learns {
+    /// For the client alone.
+    Nothing,
+    /// For us, who have asked for it in front of the batch: whether the statement's columns are still those that the client knows.
+    Hidden,
+    /// For both.
+    Told,
 }
 
 #[derive(Debug)]
@@ -107,7 +119,7 @@ impl Channel {
                 awaited: VecDeque::new(),
                 settings: Arc::new(Settings::unknown()),
                 next: None,
-                prepared: lease.prepared.drain().map(|name| (Arc::from(name), Instant::now())).collect(),
+                prepared: lease.prepared.drain().map(|(name, version)| (Arc::from(name), version)).collect(),
                 held: false,
                 cancelling: 0,
                 cancelled: false,
@@ -232,7 +244,7 @@ impl State {
     pub(super) fn give_back(&mut self, lease: &mut Lease) {
         // It is set to read only.
         lease.forget_settings();
-        lease.prepared = self.prepared.drain().map(|(name, _)| name.to_string()).collect();
+        lease.prepared = self.prepared.drain().map(|(name, version)| (name.to_string(), version)).collect();
     }
 
     fn has(&self, settings: &Arc<Settings>) -> bool {
@@ -247,9 +259,14 @@ impl State {
         }
         let mut skip = 0;
         let now = Instant::now();
-        let is_prepared = |named: &Named| {
-            let since = self.prepared.get(&named.name);
-            since.is_some_and(|since| now.duration_since(*since) <= request.form.max_age())
+        let known_columns = request.known.and_then(|known| known.columns);
+        let is_prepared = |named: &&Named| {
+            let version = self.prepared.get(&named.name);
+            version.is_some_and(|version| {
+                now.duration_since(version.since) <= request.form.max_age()
+                    && request.known.is_none_or(|known| !version.is_old_for(known.since))
+                    && (known_columns.is_none() || version.columns.is_none() || version.columns == known_columns)
+            })
         };
         if let Some(named) = request.named.as_ref().filter(|named| !is_prepared(named)) {
             if self.prepared.len() >= MAX_PREPARED {
@@ -260,7 +277,17 @@ impl State {
             skip += u8::from(frontend::close(b'S', &named.name, &mut self.outgoing).is_ok());
             self.outgoing.extend_from_slice(&named.parse);
             skip += 1;
-            self.prepared.insert(named.name.clone(), now);
+            self.prepared.insert(named.name.clone(), Version::new());
+        }
+        let mut learns = if request.tells_columns { Learns::Told } else { Learns::Nothing };
+        if let Some(named) = request.named.as_ref().filter(|_| known_columns.is_some())
+            && self
+                .prepared
+                .get(&named.name)
+                .is_none_or(|version| version.columns != known_columns)
+            && frontend::describe(b'S', &named.name, &mut self.outgoing).is_ok()
+        {
+            learns = Learns::Hidden;
         }
         self.outgoing.extend_from_slice(&request.messages);
         self.held |= !request.is_quick;
@@ -269,7 +296,7 @@ impl State {
             Ending::Sync if request.can_join() => self.group = name.cloned(),
             Ending::Sync => frontend::sync(&mut self.outgoing),
         }
-        self.await_answer(Whose::Client(request, answer), skip);
+        self.await_answer(Whose::Client(request, answer), skip, learns);
     }
 
     /// Ends the group at the end of what is to be written: nobody joins it any more.
@@ -304,11 +331,11 @@ impl State {
         self.close_group();
         // A text with a zero byte can't be a setting of a session that sent it as a message.
         if frontend::query(&settings.replay_read_only(), &mut self.outgoing).is_ok() {
-            self.await_answer(Whose::Settings, 0);
+            self.await_answer(Whose::Settings, 0, Learns::Nothing);
         }
     }
 
-    fn await_answer(&mut self, whose: Whose, skip: u8) {
+    fn await_answer(&mut self, whose: Whose, skip: u8, learns: Learns) {
         let form = match &whose {
             Whose::Client(request, _) => request.form,
             _ => Form::Verbatim,
@@ -326,6 +353,8 @@ impl State {
             unparsed: false,
             parsed: false,
             repeat: false,
+            learns,
+            columns: None,
             size: 0,
         });
     }
@@ -342,6 +371,18 @@ impl State {
         let Some(name) = self.prepared.keys().next().cloned() else { return };
         self.prepared.remove(&name);
         let _ = frontend::close(b'S', &name, &mut self.outgoing);
+    }
+
+    /// The columns of the first batch's statement have come. False: they aren't those that its client knows.
+    pub(super) fn learn(&mut self, columns: Option<u64>) -> bool {
+        let Some(awaited) = self.awaited.front_mut() else { return true };
+        let learnt = std::mem::replace(&mut awaited.learns, Learns::Nothing);
+        awaited.columns = columns;
+        let Whose::Client(request, _) = &awaited.whose else { return true };
+        if let Some(version) = request.named.as_ref().and_then(|named| self.prepared.get_mut(&named.name)) {
+            version.columns = columns;
+        }
+        learnt != Learns::Hidden || request.known.is_none_or(|known| known.columns == columns)
     }
 
     /// The server doesn't have the statement, or not as it should be.

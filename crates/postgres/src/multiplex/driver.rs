@@ -12,10 +12,10 @@ use flywheel_wire::{PgError, frame, reply};
 use tokio::io::AsyncWrite;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::channel::{Awaited, Channel, State, Whose};
+use super::channel::{Awaited, Channel, Learns, State, Whose};
 use super::group::READY;
 use super::{Answer, Form, MAX_ATTEMPTS, Request, Shared};
-use crate::{Lease, ServerError};
+use crate::{Lease, ServerError, is_about_statement};
 
 /// A batch that takes longer than this loses those behind it.
 const PATIENCE: Duration = Duration::from_millis(20);
@@ -207,7 +207,7 @@ impl Driver {
                     end += len;
                     break;
                 }
-                if !is_quiet(tag) {
+                if !is_quiet(tag) || (is_columns(tag) && learns(&state)) {
                     let message = &here[..len];
                     match inspect(&mut state, tag, message, self.lease.is_of_replica()) {
                         Inspected::Forward => {}
@@ -319,6 +319,15 @@ fn is_quiet(tag: u8) -> bool {
     )
 }
 
+/// What Describe is answered with.
+fn is_columns(tag: u8) -> bool {
+    matches!(tag, reply::tag::ROW_DESCRIPTION | reply::tag::NO_DATA)
+}
+
+fn learns(state: &State) -> bool {
+    state.awaited.front().is_some_and(|awaited| awaited.learns != Learns::Nothing)
+}
+
 enum Inspected {
     Forward,
     Skip,
@@ -339,6 +348,18 @@ fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bool) -> Insp
         reply::tag::PARSE_COMPLETE => {
             awaited.parsed = true;
             Inspected::Forward
+        }
+        reply::tag::PARAMETER_DESCRIPTION if awaited.learns == Learns::Hidden => Inspected::Skip,
+        _ if is_columns(tag) && awaited.learns != Learns::Nothing => {
+            let hidden = awaited.learns == Learns::Hidden;
+            let columns = reply::columns_digest(&message[frame::HEADER_LEN..]);
+            if !state.learn(columns)
+                && let Some(awaited) = state.awaited.front_mut()
+            {
+                // Its owner is to find out what is to be told.
+                awaited.outdate();
+            }
+            if hidden { Inspected::Skip } else { Inspected::Forward }
         }
         reply::tag::BIND_COMPLETE if awaited.form == Form::Query => Inspected::Skip,
         reply::tag::READY_FOR_QUERY => Inspected::Ready(TransactionStatus::from_byte(message.last().copied().unwrap_or_default())),
@@ -391,6 +412,14 @@ impl Awaited {
         }
     }
 
+    /// Leaves the batch to its owner, since its rows would be misread. Nothing of its answer is there yet: what Flywheel has asked comes first.
+    fn outdate(&mut self) {
+        if let Whose::Client(_, answer) = &self.whose {
+            answer.outdate();
+            self.whose = Whose::Nobody;
+        }
+    }
+
     /// Leaves the batch to its owner, who may send it to another server, unless some of its answer is there already.
     fn refuse(&mut self, error: PgError) {
         if self.delivered {
@@ -418,11 +447,6 @@ fn writes(error: &PgError) -> bool {
 /// (classes 08, 0A, 22, 26 and 42).
 fn is_about_form(error: &PgError) -> bool {
     ["08", "0A", "22", "26", "42"].iter().any(|class| error.code().starts_with(class))
-}
-
-/// Whether a statement that this connection was thought to have is missing, or outdated (`RevalidateCachedQuery`).
-fn is_about_statement(error: &PgError) -> bool {
-    error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"))
 }
 
 /// Moves the first bytes of what has come to the answer that they are of, with `suffix` behind them.
@@ -462,7 +486,7 @@ fn finish(state: &mut State) -> Option<(Request, Arc<Answer>)> {
             request.attempts += 1;
             return Some((request, answer));
         }
-        Whose::Client(_, answer) | Whose::Cancelled(answer) => answer.finish(!awaited.unparsed, took, awaited.size),
+        Whose::Client(_, answer) | Whose::Cancelled(answer) => answer.finish(!awaited.unparsed, took, awaited.size, awaited.columns),
         Whose::Nobody => {}
         Whose::Settings => {
             if let Some((request, answer)) = state.next.take() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::Settings;
+use crate::{Known, Settings};
 
 /// A prepared statement that a batch binds, by the name it has on servers.
 #[derive(Debug, Clone)]
@@ -65,6 +65,10 @@ pub struct Request {
     pub form: Form,
     /// It may be in one transaction with other clients' executions of the same statement (`group`).
     pub joins: bool,
+    /// What its client knows of the prepared statement, where it has prepared it.
+    pub known: Option<Known>,
+    /// Its answer has the statement's columns in it: they are to be told to its sender ([`super::Part::Last`]).
+    pub tells_columns: bool,
     pub(super) attempts: u8,
 }
 
@@ -80,6 +84,8 @@ impl Request {
             is_quick: false,
             form: Form::Verbatim,
             joins: false,
+            known: None,
+            tells_columns: false,
             attempts: 0,
         }
     }

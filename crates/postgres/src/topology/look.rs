@@ -123,7 +123,8 @@ async fn ask(connection: &mut Connection, address: &Host, patience: Duration) ->
             source,
         })
     })?;
-    Ok((asked, read(rows.first().unwrap_or(&Rows::default()), address)))
+    let none = Rows::default();
+    Ok((asked, read(rows.first().unwrap_or(&none), address)))
 }
 
 fn read(rows: &Rows, address: &Host) -> Look {

@@ -1,0 +1,110 @@
+//! Statements that are prepared on a connection, each in the version that its definitions had at the time.
+
+use std::time::{Duration, Instant};
+
+use flywheel_wire::PgError;
+
+use crate::Connection;
+
+/// Prepared statements kept on one connection; past that they are all closed and prepared again on demand.
+pub(crate) const MAX_PREPARED: usize = 1000;
+
+/// A statement may be this much older on a connection than its client's Parse of it: definitions that were changed past the gateway are noticed later
+/// by errors only, and not at all when they change the types of parameters.
+const TOLERANCE: Duration = Duration::from_secs(1);
+
+/// A statement as it is prepared on a connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Version {
+    /// When it was prepared.
+    pub(crate) since: Instant,
+    /// The digest of its result columns, when they are known ([`flywheel_wire::reply::columns_digest`]).
+    pub(crate) columns: Option<u64>,
+}
+
+/// What a client knows of a statement that it has prepared.
+#[derive(Debug, Clone, Copy)]
+pub struct Known {
+    /// When it sent its Parse.
+    pub since: Instant,
+    /// The digest of the result columns that it takes the rows to have, when it was told them and isn't told again.
+    pub columns: Option<u64>,
+}
+
+impl Version {
+    pub(crate) fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            columns: None,
+        }
+    }
+
+    /// Whether it was prepared long before a client has sent its Parse.
+    pub(crate) fn is_old_for(&self, asked: Instant) -> bool {
+        asked.saturating_duration_since(self.since) > TOLERANCE
+    }
+}
+
+/// Whether an error says that a statement which the connection was thought to have is missing, or outdated: its result has changed with a definition.
+#[must_use]
+pub fn is_about_statement(error: &PgError) -> bool {
+    error.code() == "26000" || (error.code() == "0A000" && error.field(b'R') == Some("RevalidateCachedQuery"))
+}
+
+impl Connection {
+    /// Whether a statement of this name is prepared here; when it isn't, it counts as prepared from now on.
+    pub fn prepare_once(&mut self, name: &str) -> bool {
+        self.prepared.contains_key(name) || self.prepared.insert(name.to_owned(), Version::new()).is_some()
+    }
+
+    /// The digest of the result columns of a statement that is prepared here, when they are known.
+    #[must_use]
+    pub fn columns_of(&self, name: &str) -> Option<u64> {
+        self.prepared.get(name)?.columns
+    }
+
+    /// Notes the result columns of a statement.
+    pub fn note_columns(&mut self, name: &str, columns: Option<u64>) {
+        if let Some(version) = self.prepared.get_mut(name) {
+            version.columns = columns;
+        }
+    }
+
+    /// Has a statement prepared anew that a client has parsed since then. In a transaction block (`strictly`) nothing can be repeated, so that its
+    /// version must be the client's or a later one.
+    pub fn renew_prepared(&mut self, name: &str, asked: Instant, strictly: bool) {
+        let is_old = |version: &Version| version.is_old_for(asked) || (strictly && version.since < asked);
+        if self.prepared.get(name).is_some_and(is_old) {
+            self.outdate_prepared(name);
+        }
+    }
+
+    /// Forgets a statement (its preparation failed, or it was closed).
+    pub fn forget_prepared(&mut self, name: &str) {
+        self.prepared.remove(name);
+    }
+
+    /// Notes that a prepared statement isn't what it should be any more: it is to be closed and prepared anew.
+    pub fn outdate_prepared(&mut self, name: &str) {
+        if self.prepared.remove(name).is_some() {
+            self.outdated.insert(name.to_owned());
+        }
+    }
+
+    /// Whether a statement of this name must be closed before it is prepared; asked once.
+    pub fn take_outdated(&mut self, name: &str) -> bool {
+        self.outdated.remove(name)
+    }
+
+    /// Whether so many statements are prepared here that they should be closed.
+    #[must_use]
+    pub fn has_too_many_prepared(&self) -> bool {
+        self.prepared.len() >= MAX_PREPARED
+    }
+
+    /// Forgets all statements, after DEALLOCATE ALL or DISCARD ALL.
+    pub fn forget_all_prepared(&mut self) {
+        self.prepared.clear();
+        self.outdated.clear();
+    }
+}
