@@ -14,6 +14,7 @@ mod network;
 mod outage;
 mod pipelines;
 mod pool;
+mod protocol;
 mod psql;
 mod repeated;
 mod replicas;

@@ -380,7 +380,7 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
         return client.close_with(&error).await;
     };
     tracing::debug!(%peer, user = login.user, "session begins");
-    let registered = shared.registry.register();
+    let registered = shared.registry.register(login.minor);
     let values = login.values.clone();
     Session::new(shared, client, login, registered).run(&values).await;
 }

@@ -84,10 +84,12 @@ pub fn authentication_sasl_final(out: &mut BytesMut, data: &[u8]) {
     });
 }
 
-/// NegotiateProtocolVersion: the newest minor version spoken and the `_pq_.` options not known.
-pub fn negotiate_protocol_version(out: &mut BytesMut, newest_minor: i32, unknown_options: &[&str]) {
+/// NegotiateProtocolVersion: the minor version of protocol 3 that will be spoken and the `_pq_.` options not known. PostgreSQL sends the whole version, and
+/// libpq wants it so.
+pub fn negotiate_protocol_version(out: &mut BytesMut, minor: u16, unknown_options: &[&str]) {
     message(out, b'v', |out| {
-        out.put_i32(newest_minor);
+        out.put_u16(3);
+        out.put_u16(minor);
         out.put_i32(i32::try_from(unknown_options.len()).unwrap_or(i32::MAX));
         unknown_options.iter().for_each(|option| put_cstr(out, option));
     });

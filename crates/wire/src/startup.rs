@@ -8,6 +8,9 @@ use crate::reader::Reader;
 /// The longest startup packet, as PostgreSQL's `MAX_STARTUP_PACKET_LENGTH`.
 pub const MAX_STARTUP_PACKET: usize = 10_000;
 
+/// The newest minor version of protocol 3 that is spoken, as PostgreSQL 18's `PG_PROTOCOL_LATEST`: cancel keys may be longer than 4 bytes.
+pub const NEWEST_MINOR: u16 = 2;
+
 const CANCEL_REQUEST: i32 = 80_877_102;
 const SSL_REQUEST: i32 = 80_877_103;
 const GSSENC_REQUEST: i32 = 80_877_104;
@@ -23,7 +26,7 @@ pub enum StartupPacket {
     Cancel {
         /// The process id from BackendKeyData.
         process_id: i32,
-        /// The secret key from BackendKeyData: 4 bytes in protocol 3.0, up to 256 in 3.2.
+        /// The secret key from BackendKeyData, of whatever length the client has made it: 4 bytes in protocol 3.0, up to 256 in 3.2.
         secret_key: Vec<u8>,
     },
     /// StartupMessage.
@@ -83,13 +86,10 @@ fn parse(packet: &[u8]) -> Result<StartupPacket, StartupError> {
         SSL_REQUEST => Ok(StartupPacket::Ssl),
         GSSENC_REQUEST => Ok(StartupPacket::GssEnc),
         CANCEL_REQUEST => {
-            let process_id = reader.i32().ok_or(StartupError::Layout)?;
-            let secret_key = packet[8..].to_vec();
-            if secret_key.is_empty() || secret_key.len() > 256 {
-                Err(StartupError::Layout)
-            } else {
-                Ok(StartupPacket::Cancel { process_id, secret_key })
-            }
+            // One that is too short names no session; PostgreSQL doesn't answer it either.
+            let process_id = reader.i32().unwrap_or_default();
+            let secret_key = packet.get(8..).unwrap_or_default().to_vec();
+            Ok(StartupPacket::Cancel { process_id, secret_key })
         }
         _ => {
             let (major, minor) = ((code.cast_unsigned() >> 16) as u16, (code & 0xffff) as u16);
@@ -146,6 +146,23 @@ mod tests {
         );
         assert_eq!(take(&mut packet(b"\x00\x03\x00\x00user\0app\0")), Err(StartupError::Layout));
         assert_eq!(take(&mut packet(b"\x00\x03\x00\x00user\0app\0\0x")), Err(StartupError::Layout));
+    }
+
+    #[test]
+    fn a_cancel_request_has_a_key_of_any_length() {
+        let code = CANCEL_REQUEST.to_be_bytes();
+        for length in [0, 4, 32, 256, 300] {
+            let body = [&code[..], &7_i32.to_be_bytes(), &vec![1; length]].concat();
+            let expected = StartupPacket::Cancel {
+                process_id: 7,
+                secret_key: vec![1; length],
+            };
+            assert_eq!(take(&mut packet(&body)), Ok(Some(expected)));
+        }
+        assert!(matches!(
+            take(&mut packet(&code)),
+            Ok(Some(StartupPacket::Cancel { process_id: 0, .. }))
+        ));
     }
 
     proptest! {

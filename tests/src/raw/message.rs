@@ -39,7 +39,12 @@ impl Message {
 
     /// The startup packet.
     pub fn startup(parameters: &[(&str, &str)]) -> Self {
-        let mut body = 196_608_i32.to_be_bytes().to_vec();
+        Self::startup_of(0, parameters)
+    }
+
+    /// The startup packet for a minor version of protocol 3.
+    pub fn startup_of(minor: u16, parameters: &[(&str, &str)]) -> Self {
+        let mut body = (196_608 + i32::from(minor)).to_be_bytes().to_vec();
         for (name, value) in parameters {
             string(&mut body, name);
             string(&mut body, value);
@@ -48,6 +53,12 @@ impl Message {
         let mut bytes = length(body.len() + 4).to_be_bytes().to_vec();
         bytes.extend_from_slice(&body);
         Self(bytes)
+    }
+
+    /// CancelRequest.
+    pub fn cancel(process_id: i32, key: &[u8]) -> Self {
+        let body = [&80_877_102_i32.to_be_bytes()[..], &process_id.to_be_bytes(), key].concat();
+        Self([&length(body.len() + 4).to_be_bytes()[..], &body].concat())
     }
 
     /// Query.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use flywheel_postgres::{Answer, CancelKey, cancel};
-use rand::Rng;
+use rand::{Rng, RngCore};
+use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex as AsyncMutex, Notify};
 
 /// What a cancel request acts on.
@@ -19,8 +20,13 @@ pub(crate) struct SessionHandle {
     pub(crate) interrupt: Notify,
 }
 
-/// By process id and secret key, as BackendKeyData gives them.
-type Sessions = HashMap<(i32, [u8; 4]), Arc<SessionHandle>>;
+/// By process id, with the secret key, as BackendKeyData gives them.
+type Sessions = HashMap<i32, (Arc<[u8]>, Arc<SessionHandle>)>;
+
+/// How long a cancel key is, by the minor version of the protocol: as PostgreSQL 18 makes them.
+fn key_length(minor: u16) -> usize {
+    if minor >= 2 { 32 } else { 4 }
+}
 
 /// All sessions.
 #[derive(Debug, Default)]
@@ -33,7 +39,7 @@ pub(crate) struct Registry {
 pub(crate) struct Registered {
     registry: Arc<Registry>,
     pub(crate) process_id: i32,
-    pub(crate) secret_key: [u8; 4],
+    pub(crate) secret_key: Arc<[u8]>,
     pub(crate) handle: Arc<SessionHandle>,
 }
 
@@ -45,17 +51,21 @@ impl SessionHandle {
 }
 
 impl Registry {
-    pub(crate) fn register(self: &Arc<Self>) -> Registered {
+    /// A place for a session that speaks this minor version of the protocol.
+    pub(crate) fn register(self: &Arc<Self>, minor: u16) -> Registered {
         let handle = Arc::new(SessionHandle::default());
+        let mut key = vec![0; key_length(minor)];
+        rand::rng().fill_bytes(&mut key);
+        let secret_key: Arc<[u8]> = key.into();
         let mut sessions = self.sessions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         loop {
-            let key = (rand::rng().random_range(1..=i32::MAX), rand::rng().random());
-            if let std::collections::hash_map::Entry::Vacant(place) = sessions.entry(key) {
-                place.insert(handle.clone());
+            let process_id = rand::rng().random_range(1..=i32::MAX);
+            if let std::collections::hash_map::Entry::Vacant(place) = sessions.entry(process_id) {
+                place.insert((secret_key.clone(), handle.clone()));
                 return Registered {
                     registry: self.clone(),
-                    process_id: key.0,
-                    secret_key: key.1,
+                    process_id,
+                    secret_key,
                     handle,
                 };
             }
@@ -64,14 +74,17 @@ impl Registry {
 
     /// Cancels what the session does now. An unknown key is ignored, as PostgreSQL ignores it.
     pub(crate) async fn cancel(&self, process_id: i32, secret_key: &[u8]) {
-        let Ok(secret) = <[u8; 4]>::try_from(secret_key) else { return };
-        let handle = self
+        let session = self
             .sessions
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(&(process_id, secret))
+            .get(&process_id)
             .cloned();
-        let Some(handle) = handle else { return };
+        let Some((known, handle)) = session else { return };
+        // In constant time: how much of a guess is right must not be told by how long it takes. Another length is another key.
+        if !bool::from(known.ct_eq(secret_key)) {
+            return;
+        }
         handle.interrupt.notify_waiters();
         let shared = handle.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
         if let Some(answer) = shared {
@@ -92,6 +105,6 @@ impl Drop for Registered {
             .sessions
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&(self.process_id, self.secret_key));
+            .remove(&self.process_id);
     }
 }

@@ -1,7 +1,7 @@
 //! From the first byte to the StartupMessage.
 
 use flywheel_postgres::Settings;
-use flywheel_wire::startup::StartupPacket;
+use flywheel_wire::startup::{NEWEST_MINOR, StartupPacket};
 use flywheel_wire::{PgError, backend, sqlstate};
 
 use super::{Client, ClientError};
@@ -11,6 +11,8 @@ use super::{Client, ClientError};
 pub(crate) struct Login {
     pub(crate) user: String,
     pub(crate) database: String,
+    /// The minor version of protocol 3 that is spoken.
+    pub(crate) minor: u16,
     /// Settings of the session, from parameters and `options`.
     pub(crate) settings: Settings,
     /// The same by name and value, for those that are reported back.
@@ -38,16 +40,18 @@ pub(crate) async fn receive(client: &mut Client) -> Result<Result<Purpose, PgErr
                     .map(|(name, _)| name.as_str())
                     .filter(|name| name.starts_with("_pq_."))
                     .collect();
-                if minor > 0 || !unknown.is_empty() {
-                    backend::negotiate_protocol_version(&mut client.out, 0, &unknown);
+                // As PostgreSQL 18 does it (ProcessStartupPacket): 3.1, which was never released, is taken as it is.
+                let spoken = minor.min(NEWEST_MINOR);
+                if minor > spoken || !unknown.is_empty() {
+                    backend::negotiate_protocol_version(&mut client.out, spoken, &unknown);
                 }
-                return Ok(login(parameters).map(Purpose::Login));
+                return Ok(login(spoken, parameters).map(Purpose::Login));
             }
         }
     }
 }
 
-fn login(parameters: Vec<(String, String)>) -> Result<Login, PgError> {
+fn login(minor: u16, parameters: Vec<(String, String)>) -> Result<Login, PgError> {
     let (mut user, mut database, mut values) = (None, None, Vec::new());
     for (name, value) in parameters {
         match name.as_str() {
@@ -88,6 +92,7 @@ fn login(parameters: Vec<(String, String)>) -> Result<Login, PgError> {
     Ok(Login {
         database: database.unwrap_or_else(|| user.clone()),
         user,
+        minor,
         settings,
         values,
     })
