@@ -107,18 +107,6 @@ async fn a_login_names_a_user_and_the_database() {
     let said = client.until_closed().await.expect("an answer");
     assert!(matches!(&said[..], [Event::Error(error)] if error.state() == "28000"), "{said:?}");
 
-    let mut client = Client::connect(world.process().address()).await.expect("a connection");
-    client
-        .send(&[Message::startup(&[
-            ("user", "postgres"),
-            ("database", "app"),
-            ("replication", "database"),
-        ])])
-        .await
-        .expect("sent");
-    let said = client.until_closed().await.expect("an answer");
-    assert!(matches!(&said[..], [Event::Error(error)] if error.state() == "0A000"), "{said:?}");
-
     let elsewhere = world.url().replace("/app", "/elsewhere");
     Told::by(try_connect(&elsewhere).await.map(drop)).is("3D000", &["database \"elsewhere\" does not exist", "app"]);
 }

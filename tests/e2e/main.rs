@@ -18,6 +18,7 @@ mod protocol;
 mod psql;
 mod repeated;
 mod replicas;
+mod replication;
 mod sessions;
 mod sharing;
 mod suites;

@@ -163,6 +163,7 @@ impl Parts {
         let user = |user: &config::User| User {
             name: user.name.clone(),
             password: user.password.as_ref().map(|password| password.expose().to_owned()),
+            replication: user.replication,
         };
         Ok(Options {
             database: config.database.clone(),

@@ -84,6 +84,8 @@ pub struct User {
     pub name: String,
     /// The password or its verifier; always there unless authentication is trust.
     pub password: Option<Secret>,
+    /// Whether it may open replication connections.
+    pub replication: bool,
 }
 
 /// A store.

@@ -108,6 +108,9 @@ pub struct User {
     pub name: String,
     /// The password, or its verifier as PostgreSQL keeps it (SCRAM-SHA-256$…).
     pub password: Option<SecretSource>,
+    /// Whether the user may open replication connections to the primary, under the role of the store's url. Default: false.
+    #[serde(default)]
+    pub replication: bool,
 }
 
 /// A store.

@@ -18,7 +18,7 @@ use tokio::sync::{RwLock, Semaphore, watch};
 use crate::analysis::{Analyses, Analysis};
 use crate::busy_poll::BusyPoll;
 use crate::execute::{Kind, Maker, StatementKey, StoreStatement, column_types};
-use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, receive};
+use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, check_replication, receive, replicate};
 use crate::homes::{Catalogue, home};
 use crate::options::{Options, Route, StatementKind};
 use crate::session::Session;
@@ -381,6 +381,9 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
     };
     tracing::debug!(%peer, user = login.user, "session begins");
     let registered = shared.registry.register(login.minor);
+    if let Some(mode) = login.replication.clone() {
+        return replicate(&shared, &mut client, login, mode, &registered).await;
+    }
     let values = login.values.clone();
     Session::new(shared, client, login, registered).run(&values).await;
 }
@@ -399,7 +402,14 @@ async fn admit(shared: &Shared, client: &mut Client) -> Result<Option<Login>, Cl
         }
     };
     let admitted = match shared.authenticator.authenticate(client, &login.user).await? {
-        Ok(()) if login.database == shared.options.database => Ok(()),
+        // Physical replication is of no database.
+        Ok(()) if login.replication.as_deref().is_some_and(|mode| mode != "database") => {
+            check_replication(&shared.options.users, &login.user)
+        }
+        Ok(()) if login.database == shared.options.database => match login.replication {
+            Some(_) => check_replication(&shared.options.users, &login.user),
+            None => Ok(()),
+        },
         Ok(()) => Err(PgError::fatal(
             sqlstate::INVALID_CATALOG_NAME,
             format!("database \"{}\" does not exist", login.database),

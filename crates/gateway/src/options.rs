@@ -23,6 +23,8 @@ pub struct User {
     pub name: String,
     /// The password, or its verifier in PostgreSQL's form `SCRAM-SHA-256$iterations:salt$stored:server`.
     pub password: Option<String>,
+    /// Whether it may open replication connections.
+    pub replication: bool,
 }
 
 impl std::fmt::Debug for User {

@@ -11,7 +11,7 @@ use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frame::{Cutter, Piece};
 use flywheel_wire::{Frame, PgError, reply};
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 use crate::prepared::Version;
@@ -263,6 +263,16 @@ impl Connection {
                 Err(source) => return Err(self.io_error(source)),
             }
         }
+    }
+
+    /// Passes bytes between the server and another stream until both have ended. `pending` has come from there already.
+    ///
+    /// # Errors
+    /// One of the two broke.
+    pub async fn pass_through(mut self, other: &mut (impl AsyncRead + AsyncWrite + Unpin), pending: BytesMut) -> io::Result<()> {
+        self.stream.write_all(&pending).await?;
+        other.write_all(&self.incoming).await?;
+        tokio::io::copy_bidirectional(other, &mut self.stream).await.map(drop)
     }
 
     fn observe(&mut self, frame: &Frame) {

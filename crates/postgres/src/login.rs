@@ -52,6 +52,11 @@ impl Connection {
     /// # Errors
     /// The server can't be reached in time, or refuses the login.
     pub async fn connect(options: &ServerOptions) -> Result<Self, ServerError> {
+        Self::connect_with(options, &[]).await
+    }
+
+    /// The same, with further parameters in the startup packet.
+    pub(crate) async fn connect_with(options: &ServerOptions, further: &[(String, String)]) -> Result<Self, ServerError> {
         let failed = |source| ServerError::Io {
             server: options.host.to_string(),
             source,
@@ -69,7 +74,7 @@ impl Connection {
             let connecting = async {
                 let stream = dial(&address).await.map_err(failed)?;
                 let mut connection = Self::new(stream, options.host.to_string());
-                connection.log_in(options, &address).await?;
+                connection.log_in(options, further, &address).await?;
                 Ok(connection)
             };
             let connected = tokio::time::timeout(options.connect_timeout, connecting).await;
@@ -81,13 +86,17 @@ impl Connection {
         outcome
     }
 
-    async fn log_in(&mut self, options: &ServerOptions, address: &Host) -> Result<(), ServerError> {
+    async fn log_in(&mut self, options: &ServerOptions, further: &[(String, String)], address: &Host) -> Result<(), ServerError> {
         let parameters = [
             ("user", options.user.as_str()),
             ("database", &options.database),
             ("client_encoding", "UTF8"),
             ("application_name", "flywheel"),
         ];
+        let is_further = |name: &str| further.iter().any(|(each, _)| each == name);
+        let own = parameters.into_iter().filter(|(name, _)| !is_further(name));
+        let further = further.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let parameters = own.chain(further);
         self.put(|out| frontend::startup_message(parameters, out))?;
         self.send().await?;
         let mut scram = None;

@@ -103,6 +103,17 @@ impl Pool {
         self.seat.as_ref().is_some_and(Seat::is_primary)
     }
 
+    /// A connection of its own to the same server, past the pool, with further parameters in the startup packet.
+    ///
+    /// # Errors
+    /// The server can't be reached, or refuses the login.
+    pub async fn connect_apart(&self, further: &[(String, String)]) -> Result<Connection, ServerError> {
+        match &self.seat {
+            Some(seat) => seat.connect(&self.options, further, self.acquire_timeout).await,
+            None => Connection::connect_with(&self.options, further).await,
+        }
+    }
+
     /// Borrows a connection.
     ///
     /// # Errors
@@ -177,7 +188,7 @@ impl bb8::ManageConnection for Manager {
 
     async fn connect(&self) -> Result<Connection, ServerError> {
         let connected = match &self.seat {
-            Some(seat) => seat.connect(&self.options, self.patience).await,
+            Some(seat) => seat.connect(&self.options, &[], self.patience).await,
             None => Connection::connect(&self.options).await,
         };
         if let Err(error) = &connected {

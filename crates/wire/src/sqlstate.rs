@@ -65,6 +65,8 @@ states! {
     SYSTEM_ERROR = "58000";
     /// 58030
     IO_ERROR = "58030";
+    /// 42501
+    INSUFFICIENT_PRIVILEGE = "42501";
     /// 22023: a parameter value that isn't usable.
     INVALID_PARAMETER_VALUE = "22023";
     /// 22P03: a binary value of a parameter that its type can't have.

@@ -183,7 +183,7 @@ fn pair(names: Vec<String>, ports: &[u16]) -> Result<Vec<PostgresHost>, String> 
             name.trim_matches(['[', ']']).to_owned()
         }
     };
-    let port = |position: usize| *ports.get(position).or(ports.first()).unwrap_or(&5432);
+    let port = |position: usize| *ports.get(position).or_else(|| ports.first()).unwrap_or(&5432);
     let hosts = names.into_iter().enumerate();
     Ok(hosts
         .map(|(position, each)| PostgresHost {

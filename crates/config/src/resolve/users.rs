@@ -41,6 +41,7 @@ impl Resolver<'_> {
             resolved.push(User {
                 name: user.name.clone(),
                 password,
+                replication: user.replication,
             });
         }
         resolved

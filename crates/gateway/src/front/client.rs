@@ -1,6 +1,7 @@
 //! A client's socket with its buffers.
 
 use bytes::{Buf, Bytes, BytesMut};
+use flywheel_postgres::Connection;
 use flywheel_wire::startup::{self, StartupError, StartupPacket};
 use flywheel_wire::{Frame, FrameError, PgError, backend, frame, sqlstate};
 use thiserror::Error;
@@ -175,6 +176,13 @@ impl Client {
         self.sent += length as u64;
         self.out.clear();
         Ok(())
+    }
+
+    /// Passes its bytes to a server of its own and back, until one of them has ended.
+    pub(crate) async fn pass_through(&mut self, server: Connection) -> Result<(), ClientError> {
+        self.send().await?;
+        let pending = std::mem::take(&mut self.incoming);
+        Ok(server.pass_through(&mut self.stream, pending).await?)
     }
 
     /// The place where what is told from now on begins.

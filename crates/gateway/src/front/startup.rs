@@ -13,6 +13,8 @@ pub(crate) struct Login {
     pub(crate) database: String,
     /// The minor version of protocol 3 that is spoken.
     pub(crate) minor: u16,
+    /// It is to be a replication connection: what the parameter `replication` says.
+    pub(crate) replication: Option<String>,
     /// Settings of the session, from parameters and `options`.
     pub(crate) settings: Settings,
     /// The same by name and value, for those that are reported back.
@@ -52,18 +54,12 @@ pub(crate) async fn receive(client: &mut Client) -> Result<Result<Purpose, PgErr
 }
 
 fn login(minor: u16, parameters: Vec<(String, String)>) -> Result<Login, PgError> {
-    let (mut user, mut database, mut values) = (None, None, Vec::new());
+    let (mut user, mut database, mut replication, mut values) = (None, None, None, Vec::new());
     for (name, value) in parameters {
         match name.as_str() {
             "user" => user = Some(value),
             "database" => database = Some(value),
-            "replication" if !matches!(value.as_str(), "false" | "off" | "no" | "0") => {
-                return Err(
-                    PgError::fatal(sqlstate::FEATURE_NOT_SUPPORTED, "replication connections aren't supported")
-                        .with_hint("Connect to the PostgreSQL server itself for replication."),
-                );
-            }
-            "replication" => {}
+            "replication" => replication = replicates(&value)?.then_some(value),
             "options" => values.extend(options(&value)?),
             _ if name.starts_with("_pq_.") => {}
             _ => values.push((name, value)),
@@ -93,9 +89,25 @@ fn login(minor: u16, parameters: Vec<(String, String)>) -> Result<Login, PgError
         database: database.unwrap_or_else(|| user.clone()),
         user,
         minor,
+        replication,
         settings,
         values,
     })
+}
+
+/// Whether this value of `replication` asks for a replication connection: `database`, or what PostgreSQL reads as a boolean.
+fn replicates(value: &str) -> Result<bool, PgError> {
+    let folded = value.to_ascii_lowercase();
+    let is_start_of = |word: &str, least: usize| folded.len() >= least && word.starts_with(&folded);
+    if value == "database" || folded == "1" || is_start_of("true", 1) || is_start_of("yes", 1) || folded == "on" {
+        Ok(true)
+    } else if folded == "0" || is_start_of("false", 1) || is_start_of("no", 1) || is_start_of("off", 2) {
+        Ok(false)
+    } else {
+        let message = format!("invalid value for parameter \"replication\": \"{value}\"");
+        Err(PgError::fatal(sqlstate::INVALID_PARAMETER_VALUE, message)
+            .with_hint("Valid values are: \"false\", 0, \"true\", 1, \"database\"."))
+    }
 }
 
 fn is_utf8(encoding: &str) -> bool {
@@ -140,6 +152,19 @@ fn options(text: &str) -> Result<Vec<(String, String)>, PgError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn replication_is_read_as_postgres_reads_it() {
+        for value in ["database", "1", "t", "TRUE", "yes", "y", "on"] {
+            assert_eq!(replicates(value), Ok(true), "{value}");
+        }
+        for value in ["0", "f", "False", "no", "n", "of", "off"] {
+            assert_eq!(replicates(value), Ok(false), "{value}");
+        }
+        for value in ["", "o", "Database", "2", "trues"] {
+            assert!(replicates(value).is_err(), "{value}");
+        }
+    }
 
     #[test]
     fn options_are_read_as_postgres_reads_them() {

@@ -53,14 +53,19 @@ impl Cluster {
 }
 
 impl Seat {
-    /// Connects to who sits here, under this login. While nobody is the primary, or while the one that was can't be reached, this waits, for at most
+    /// Connects to who sits here, under this login, with further parameters in the startup packet. While nobody is the primary, or while the one that was can't be reached, this waits, for at most
     /// `patience`; a replica that can't be reached fails at once, since there are others.
     ///
     /// # Errors
     /// The server can't be reached or refuses the login.
-    pub(crate) async fn connect(&self, login: &ServerOptions, patience: Duration) -> Result<Connection, ServerError> {
+    pub(crate) async fn connect(
+        &self,
+        login: &ServerOptions,
+        further: &[(String, String)],
+        patience: Duration,
+    ) -> Result<Connection, ServerError> {
         if self.number > 0 {
-            let connected = self.connect_now(login).await;
+            let connected = self.connect_now(login, further).await;
             if let Err(error) = &connected {
                 self.failed(error);
             }
@@ -69,7 +74,7 @@ impl Seat {
         let deadline = tokio::time::Instant::now() + patience;
         loop {
             let mut changes = self.shared.state.subscribe();
-            let failure = match self.connect_now(login).await {
+            let failure = match self.connect_now(login, further).await {
                 Err(failure) if may_pass(&failure) => failure,
                 connected => return connected,
             };
@@ -81,7 +86,7 @@ impl Seat {
         }
     }
 
-    async fn connect_now(&self, login: &ServerOptions) -> Result<Connection, ServerError> {
+    async fn connect_now(&self, login: &ServerOptions, further: &[(String, String)]) -> Result<Connection, ServerError> {
         let place = self.shared.state.borrow().seat(self.number);
         let (host, current) = place.ok_or_else(|| self.vacant(login))?;
         // What it is now, before connecting: one that comes meanwhile makes the connection outdated.
@@ -90,7 +95,7 @@ impl Seat {
             host: host.clone(),
             ..login.clone()
         };
-        let mut connection = Connection::connect(&at).await?;
+        let mut connection = Connection::connect_with(&at, further).await?;
         if self.number == 0 && !fits(&connection, self.shared.options.primary_is) {
             return Err(self.vacant(login));
         }
