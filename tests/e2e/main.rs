@@ -19,6 +19,7 @@ mod psql;
 mod repeated;
 mod replicas;
 mod replication;
+mod roles;
 mod sessions;
 mod sharing;
 mod suites;

@@ -31,9 +31,24 @@ impl Settings {
         self.statements.retain(|(each, _)| each != name);
     }
 
+    /// RESET ALL: all go back to what they are in `base`, but for the role, which PostgreSQL leaves as it is.
+    pub fn reset_to(&mut self, base: &Self) {
+        let role = self.get("role").map(str::to_owned);
+        self.clone_from(base);
+        match role {
+            Some(role) => self.set("role", role),
+            None => self.reset("role"),
+        }
+    }
+
     /// Forgets all of them.
     pub fn reset_all(&mut self) {
         self.statements.clear();
+    }
+
+    /// All of the statements.
+    pub fn statements(&self) -> impl Iterator<Item = &str> {
+        self.statements.iter().map(|(_, statement)| statement.as_str())
     }
 
     /// Whether nothing is set.
@@ -56,7 +71,8 @@ impl Settings {
 
     /// The text that makes a connection's settings these.
     pub(crate) fn replay(&self) -> String {
-        let mut replay = String::from("RESET ALL");
+        // RESET ALL leaves the role as it is.
+        let mut replay = String::from("RESET ALL;RESET ROLE");
         for (_, statement) in &self.statements {
             replay.push(';');
             replay.push_str(statement);

@@ -76,7 +76,7 @@ fn unknown_keys() {
                 12,
                 1,
                 "unknown key `passwrod`",
-                "did you mean `password`? Allowed here: name, password",
+                "did you mean `password`? Allowed here: name, password, replication",
             ),
         ),
         (

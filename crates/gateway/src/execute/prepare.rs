@@ -51,7 +51,7 @@ impl StoreStatement {
 pub(crate) struct StatementKey {
     text: String,
     types: Vec<u32>,
-    /// What decides what names mean: the statement that made the search path.
+    /// What decides what names mean: the statements that made the search path and the role.
     names: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl Session {
         let names = if self.is_pinned() {
             Some(format!("{:?}", self.visible().await?))
         } else {
-            self.setting("search_path").map(str::to_owned)
+            self.naming()
         };
         let key = StatementKey {
             text: analysis.text.clone(),
@@ -87,9 +87,7 @@ impl Session {
 
     /// Whether the statement's plan still holds for this session.
     pub(crate) fn is_current(&self, statement: &StoreStatement) -> bool {
-        !self.is_pinned()
-            && statement.version == self.shared.catalogue.version()
-            && self.setting("search_path") == statement.names.as_deref()
+        !self.is_pinned() && statement.version == self.shared.catalogue.version() && self.naming() == statement.names
     }
 
     async fn make(&mut self, analysis: &Analysis, types: &[u32], names: Option<String>) -> Outcome<StoreStatement> {

@@ -100,6 +100,12 @@ impl Block {
         self.may_write = false;
     }
 
+    /// RESET ALL takes the place of all of them, but for the role.
+    pub(crate) fn forget_locals(&mut self) {
+        self.local.reset_to(&Settings::default());
+        self.may_write = false;
+    }
+
     pub(crate) fn savepoint(&mut self, name: String, settings: &Arc<Settings>) {
         self.savepoints.push((
             name,

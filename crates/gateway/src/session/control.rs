@@ -64,9 +64,12 @@ impl Session {
         }
         match &statement.session {
             SessionEffect::None => {}
-            SessionEffect::Set { name } if matches!(name.as_str(), "role" | "session authorization" | "transaction characteristics") => {
-                self.pin("a changed role or transaction default");
+            SessionEffect::Set { name } if name == "session authorization" => {
+                // The role goes with it.
+                Arc::make_mut(&mut self.settings).reset("role");
+                self.pin("another session user");
             }
+            SessionEffect::Set { name } if name == "transaction characteristics" => self.pin("a changed transaction default"),
             SessionEffect::SetLocal { name } => self.block.set_local(name, analysis.statement_text(position)),
             SessionEffect::Set { name } => {
                 self.block.forget_local(name);
@@ -74,23 +77,49 @@ impl Session {
                 self.note_settings();
             }
             SessionEffect::Reset { name } => {
+                // The server has gone back to its own defaults, not to those of the session.
                 match name {
-                    Some(name) => match self.base.get(name) {
-                        Some(statement) => Arc::make_mut(&mut self.settings).set(name, statement.to_owned()),
-                        None => Arc::make_mut(&mut self.settings).reset(name),
-                    },
-                    None => self.settings = self.base.clone(),
+                    Some(name) if name == "session authorization" => Arc::make_mut(&mut self.settings).reset("role"),
+                    Some(name) => {
+                        self.block.forget_local(name);
+                        match self.base.get(name) {
+                            Some(statement) => {
+                                self.must_set.push(statement.to_owned());
+                                Arc::make_mut(&mut self.settings).set(name, statement.to_owned());
+                            }
+                            None => Arc::make_mut(&mut self.settings).reset(name),
+                        }
+                    }
+                    None => {
+                        self.block.forget_locals();
+                        Arc::make_mut(&mut self.settings).reset_to(&self.base);
+                        let defaults = self.settings.statements().map(str::to_owned);
+                        self.must_set = defaults.collect();
+                    }
                 }
-                self.forget_server_settings();
+                self.note_settings();
             }
             SessionEffect::DiscardAll => {
                 self.settings = self.base.clone();
+                if self.base.get("role").is_some() {
+                    // It sets the session user anew, which leaves no role.
+                    Arc::make_mut(&mut self.settings).set("role", "SET ROLE NONE");
+                }
                 self.statements.clear();
                 self.portals.clear();
                 self.unpin();
                 self.forget_server_settings();
             }
             SessionEffect::Pins(reason) => self.pin(reason),
+        }
+    }
+
+    /// The statements that decide what names mean: those that made the search path and the role, whose schema may be on it.
+    pub(crate) fn naming(&self) -> Option<String> {
+        let path = self.setting("search_path");
+        match self.setting("role") {
+            None => path.map(str::to_owned),
+            Some(role) => Some(format!("{role};{}", path.unwrap_or_default())),
         }
     }
 
@@ -106,7 +135,7 @@ impl Session {
         }
     }
 
-    /// The server's defaults aren't the session's: they are set again before the connection's next statement.
+    /// Nothing is known of the server connection's settings: the session's are set again before its next statement.
     fn forget_server_settings(&mut self) {
         self.must_apply = true;
         if let Some(lease) = &mut self.lease {
@@ -117,10 +146,16 @@ impl Session {
     /// The end of a batch, with the server at rest: what a failed implicit transaction had set is undone with it, and the server connection gets the settings of the
     /// session where a RESET has given it the server's.
     pub(super) async fn settle_settings(&mut self) -> Result<(), End> {
-        if self.status != TransactionStatus::Failed && std::mem::take(&mut self.must_apply) {
+        let must_set = std::mem::take(&mut self.must_set);
+        let must_apply = std::mem::take(&mut self.must_apply);
+        if self.status != TransactionStatus::Failed && (must_apply || !must_set.is_empty()) {
             let settings = self.settings.clone();
             if let Some(lease) = &mut self.lease {
-                let applied = lease.apply_settings(&settings).await;
+                let applied = if must_apply {
+                    lease.apply_settings(&settings).await
+                } else {
+                    lease.query(&must_set.join(";")).await.map(drop)
+                };
                 match applied.map_err(|error| self.server_failed(&error)) {
                     Err(Failure::Session(end)) => return Err(end),
                     _ => self.report_settings(),

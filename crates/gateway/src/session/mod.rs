@@ -67,8 +67,10 @@ pub(crate) struct Session {
     renewal: Option<renewal::Renewal>,
     /// What the session has to do with replicas.
     replicas: replica::Reading,
-    /// The server connection has the server's defaults where the session has settings of its own.
+    /// The server connection's settings aren't known any more to be the session's.
     must_apply: bool,
+    /// What makes the server connection's settings the session's again after a RESET: the settings of the startup packet.
+    must_set: Vec<String>,
 }
 
 /// Why something failed.
@@ -150,6 +152,7 @@ impl Session {
             renewal: None,
             replicas,
             must_apply: false,
+            must_set: Vec::new(),
         }
     }
 
