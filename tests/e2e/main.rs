@@ -20,6 +20,7 @@ mod repeated;
 mod replicas;
 mod replication;
 mod roles;
+mod session_state;
 mod sessions;
 mod sharing;
 mod suites;

@@ -25,7 +25,7 @@ pub use condition::{ColumnRef, Comparison, Conjunct, Fact};
 pub use constant::Constant;
 pub use parse::{ParseError, Parsed, parse};
 pub use relation::{Relation, RelationName, Role};
-pub use session::{LAST_VALUE, SessionEffect};
+pub use session::{Pin, SessionEffect};
 pub use shape::{ConflictAction, Delete, Insert, InsertValue, OrderKey, Projection, Select, Shape, Update};
 pub use split::{Statement, split};
 pub use template::{Literal, Template};

@@ -26,26 +26,100 @@ pub enum SessionEffect {
     },
     /// `DISCARD ALL`
     DiscardAll,
-    /// Something that lives in the server connection and can't be replayed; the reason, as the log says it.
-    Pins(&'static str),
+    /// Something that lives in the server connection and can't be replayed.
+    Pins(Pin),
 }
 
-/// Why a session that asks for the last value of a sequence keeps its connection.
-pub const LAST_VALUE: &str = "the session's last sequence value";
+/// Why a session keeps its server connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// A session advisory lock.
+    AdvisoryLock,
+    /// A setting whose name or value isn't known here.
+    Configuration,
+    /// What a DO block or a procedure may have set.
+    Procedure,
+    /// A cursor WITH HOLD.
+    HeldCursor,
+    /// The last value of a sequence was asked for.
+    LastValue,
+    /// A loaded library.
+    Library,
+    /// LISTEN.
+    Listen,
+    /// A statement prepared by SQL.
+    PreparedStatement,
+    /// The random seed.
+    RandomSeed,
+    /// SET SESSION AUTHORIZATION.
+    SessionUser,
+    /// A temporary table, view, sequence, function, or a search path that makes what is created temporary.
+    TemporaryObject,
+    /// Several defaults of transactions, set by one statement.
+    TransactionDefaults,
+    /// What a function has opened: a backup, a connection of dblink, a temporary replication slot.
+    Opened,
+}
+
+impl Pin {
+    /// As the log says it.
+    #[must_use]
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::AdvisoryLock => "a session advisory lock",
+            Self::Configuration => "a setting made by set_config()",
+            Self::Procedure => "what a DO block or a procedure may have set",
+            Self::HeldCursor => "a cursor WITH HOLD",
+            Self::LastValue => "the session's last sequence value",
+            Self::Library => "a loaded library",
+            Self::Listen => "LISTEN",
+            Self::PreparedStatement => "a statement prepared by SQL",
+            Self::RandomSeed => "the session's random seed",
+            Self::SessionUser => "another session user",
+            Self::TemporaryObject => "a temporary object",
+            Self::TransactionDefaults => "changed transaction defaults",
+            Self::Opened => "what a function has opened",
+        }
+    }
+
+    /// Whether DISCARD ALL leaves it as it is.
+    #[must_use]
+    pub fn outlives_discard(self) -> bool {
+        matches!(self, Self::Library | Self::RandomSeed | Self::Opened)
+    }
+
+    /// Whether nothing of it is left after a ROLLBACK.
+    #[must_use]
+    pub fn is_transactional(self) -> bool {
+        matches!(
+            self,
+            Self::Configuration | Self::HeldCursor | Self::Listen | Self::SessionUser | Self::TemporaryObject | Self::TransactionDefaults
+        )
+    }
+}
 
 /// What a procedure or DO block may do to the session, by words in it.
 const HIDDEN_EFFECTS: &[&str] = &["set", "temp", "lock", "listen", "prepare", "deallocate", "discard", "hold", "load"];
 
 /// Functions that leave something in the server connection.
-const PINNING_FUNCTIONS: &[(&str, &str)] = &[
-    ("pg_advisory_lock", "a session advisory lock"),
-    ("pg_advisory_lock_shared", "a session advisory lock"),
-    ("pg_try_advisory_lock", "a session advisory lock"),
-    ("pg_try_advisory_lock_shared", "a session advisory lock"),
-    ("set_config", "a setting made by set_config()"),
-    ("currval", LAST_VALUE),
-    ("lastval", LAST_VALUE),
-    ("setseed", "the session's random seed"),
+const PINNING_FUNCTIONS: &[(&str, Pin)] = &[
+    ("pg_advisory_lock", Pin::AdvisoryLock),
+    ("pg_advisory_lock_shared", Pin::AdvisoryLock),
+    ("pg_try_advisory_lock", Pin::AdvisoryLock),
+    ("pg_try_advisory_lock_shared", Pin::AdvisoryLock),
+    ("set_config", Pin::Configuration),
+    // pg_trgm's, for a setting of its own.
+    ("set_limit", Pin::Configuration),
+    ("currval", Pin::LastValue),
+    ("lastval", Pin::LastValue),
+    ("setseed", Pin::RandomSeed),
+    ("pg_backup_start", Pin::Opened),
+    ("pg_start_backup", Pin::Opened),
+    ("pg_create_logical_replication_slot", Pin::Opened),
+    ("pg_create_physical_replication_slot", Pin::Opened),
+    ("pg_replication_origin_session_setup", Pin::Opened),
+    ("dblink_connect", Pin::Opened),
+    ("dblink_connect_u", Pin::Opened),
 ];
 
 impl SessionEffect {
@@ -70,9 +144,7 @@ impl SessionEffect {
             ("set", ..) if tokens.last().is_some_and(|last| last.is_keyword(text, "default")) || (has("zone") && has("local")) => {
                 Self::default_of(text, tokens)
             }
-            ("set", "session", "characteristics") => Self::Set {
-                name: "transaction characteristics".into(),
-            },
+            ("set", "session", "characteristics") => characteristics(has),
             ("set", "session", "authorization") => Self::Set {
                 name: "session authorization".into(),
             },
@@ -94,20 +166,13 @@ impl SessionEffect {
                 name: Some(dotted(text, tokens, 1, name)),
             },
             ("discard", "all", _) => Self::DiscardAll,
-            ("do" | "call", ..) if has_hidden_effect(text, tokens) => Self::Pins("what a DO block or a procedure may have set"),
-            ("listen", ..) => Self::Pins("LISTEN"),
-            ("load", ..) => Self::Pins("a loaded library"),
-            ("prepare", next, _) if next != "transaction" => Self::Pins("a statement prepared by SQL"),
-            ("declare", ..) if has("hold") && !has("without") => Self::Pins("a cursor WITH HOLD"),
-            ("create", "temp" | "temporary", _) | ("create", "global" | "local", "temp" | "temporary") => Self::Pins("a temporary table"),
-            _ if matches!(verb, Verb::Select | Verb::With) && has("into") && (has("temp") || has("temporary")) => {
-                Self::Pins("a temporary table")
-            }
-            _ => tokens
-                .iter()
-                .filter(|token| token.kind == TokenKind::Word)
-                .find_map(|token| PINNING_FUNCTIONS.iter().find(|(name, _)| token.is_keyword(text, name)))
-                .map_or(Self::None, |(_, reason)| Self::Pins(reason)),
+            ("do" | "call", ..) if has_hidden_effect(text, tokens) => Self::Pins(Pin::Procedure),
+            ("listen", ..) => Self::Pins(Pin::Listen),
+            ("load", ..) => Self::Pins(Pin::Library),
+            ("prepare", next, _) if next != "transaction" => Self::Pins(Pin::PreparedStatement),
+            ("declare", ..) if has("hold") && !has("without") => Self::Pins(Pin::HeldCursor),
+            _ if makes_temporary(text, verb, tokens) => Self::Pins(Pin::TemporaryObject),
+            _ => of_functions(text, tokens),
         }
     }
 }
@@ -151,4 +216,119 @@ fn dotted(text: &str, tokens: &[Token], position: usize, first: &str) -> String 
         Some(second) if dot => format!("{first}.{}", second.identifier(text)),
         _ => first.to_owned(),
     }
+}
+
+/// SET SESSION CHARACTERISTICS sets up to three settings; each is one of the session when it stands alone.
+fn characteristics(has: impl Fn(&str) -> bool) -> SessionEffect {
+    let (isolation, deferrable) = (has("isolation"), has("deferrable"));
+    // READ COMMITTED is an isolation level.
+    let access = has("write") || has("only");
+    let name = match (isolation, access, deferrable) {
+        (true, false, false) => "default_transaction_isolation",
+        (false, true, false) => "default_transaction_read_only",
+        (false, false, true) => "default_transaction_deferrable",
+        _ => return SessionEffect::Pins(Pin::TransactionDefaults),
+    };
+    SessionEffect::Set { name: name.into() }
+}
+
+/// Whether the statement makes something temporary: CREATE [OR REPLACE] [LOCAL | GLOBAL] TEMP, SELECT … INTO TEMP, or a name in `pg_temp`. EXPLAIN
+/// ANALYZE may stand in front of it.
+fn makes_temporary(text: &str, verb: Verb, tokens: &[Token]) -> bool {
+    let is = |token: &Token, words: &[&str]| words.iter().any(|word| token.is_keyword(text, word));
+    let in_schema = || {
+        let is_name = |token: &&Token| matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord);
+        tokens.iter().filter(is_name).any(|token| token.identifier(text) == "pg_temp")
+    };
+    let after = |position: usize| {
+        let mut following = tokens[position + 1..]
+            .iter()
+            .skip_while(|token| is(token, &["or", "replace", "global", "local"]));
+        following
+            .next()
+            .is_some_and(|token| is(token, &["temp", "temporary"]))
+            .then(|| following.next())
+    };
+    tokens.iter().enumerate().any(|(position, token)| {
+        if is(token, &["create"]) {
+            return after(position).is_some() || in_schema();
+        }
+        // A table may be called `temp`, too.
+        is(token, &["into"])
+            && matches!(verb, Verb::Select | Verb::With | Verb::Explain)
+            && !(position > 0 && is(&tokens[position - 1], &["insert", "merge"]))
+            && (in_schema()
+                || after(position).flatten().is_some_and(|next| {
+                    matches!(next.kind, TokenKind::Word | TokenKind::QuotedWord)
+                        && !is(next, &["from", "where", "union", "order", "limit", "group"])
+                }))
+    })
+}
+
+/// What the functions that it calls leave behind.
+fn of_functions(text: &str, tokens: &[Token]) -> SessionEffect {
+    let is_open = |token: &Token| text[token.range.clone()] == *"(";
+    let called = |position: usize| {
+        let token = tokens.get(position)?;
+        let is_call = matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord) && is_open(tokens.get(position + 1)?);
+        let name = is_call.then(|| token.identifier(text))?;
+        PINNING_FUNCTIONS.iter().find(|(each, _)| name == *each).map(|(_, pin)| *pin)
+    };
+    let mut local = false;
+    for position in 0..tokens.len() {
+        match called(position) {
+            None => {}
+            Some(Pin::Configuration) if set_config_is_local(text, &tokens[position + 1..]) => local = true,
+            Some(Pin::Configuration) => return set_config(text, tokens).unwrap_or(SessionEffect::Pins(Pin::Configuration)),
+            Some(pin) => return SessionEffect::Pins(pin),
+        }
+    }
+    if local {
+        SessionEffect::SetLocal { name: "set_config".into() }
+    } else {
+        SessionEffect::None
+    }
+}
+
+/// Whether the last of the arguments, whose parenthesis these tokens begin with, is plainly `true`.
+fn set_config_is_local(text: &str, tokens: &[Token]) -> bool {
+    let mut depth = 0_usize;
+    for (position, token) in tokens.iter().enumerate() {
+        match token.kind {
+            TokenKind::Open => depth += 1,
+            TokenKind::Close if depth == 1 => {
+                return position >= 2
+                    && text[tokens[position - 2].range.clone()] == *","
+                    && (tokens[position - 1].is_keyword(text, "true")
+                        || matches!(plain(text, &tokens[position - 1]), Some(value) if ["t", "true", "on", "yes", "1"].contains(&value)));
+            }
+            TokenKind::Close => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+/// `SELECT [pg_catalog.]set_config('name', 'value', false)` and nothing else is a SET.
+fn set_config(text: &str, tokens: &[Token]) -> Option<SessionEffect> {
+    let raw = |position: usize| tokens.get(position).map(|token| &text[token.range.clone()]);
+    let is = |position: usize, word: &str| tokens.get(position).is_some_and(|token| token.is_keyword(text, word));
+    let at = if is(1, "pg_catalog") && raw(2) == Some(".") { 3 } else { 1 };
+    let fits = is(0, "select")
+        && is(at, "set_config")
+        && raw(at + 1) == Some("(")
+        && raw(at + 3) == Some(",")
+        && plain(text, tokens.get(at + 4)?).is_some()
+        && raw(at + 5) == Some(",")
+        && is(at + 6, "false")
+        && raw(at + 7) == Some(")")
+        && tokens.len() == at + 8;
+    let name = plain(text, tokens.get(at + 2)?)?.to_ascii_lowercase();
+    (fits && name != "session_authorization").then_some(SessionEffect::Set { name })
+}
+
+/// The content of a string constant without quotes or escapes in it.
+fn plain<'t>(text: &'t str, token: &Token) -> Option<&'t str> {
+    let content = text[token.range.clone()].strip_prefix('\'')?.strip_suffix('\'')?;
+    (token.kind == TokenKind::String && !content.contains(['\'', '\\'])).then_some(content)
 }

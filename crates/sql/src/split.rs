@@ -280,6 +280,7 @@ fn finish(text: &str, tokens: Vec<Token>, statements: &mut Vec<Statement>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Pin;
 
     fn verbs(text: &str) -> Vec<Verb> {
         split(text).iter().map(|statement| statement.verb).collect()
@@ -355,9 +356,61 @@ mod tests {
         ));
         assert_eq!(effect("DO $$ BEGIN RAISE NOTICE 'x'; END $$"), SessionEffect::None);
         assert_eq!(effect("RESET ALL"), SessionEffect::Reset { name: None });
-        assert_eq!(effect("LISTEN c"), SessionEffect::Pins("LISTEN"));
-        assert_eq!(effect("SELECT pg_advisory_lock(1)"), SessionEffect::Pins("a session advisory lock"));
-        assert_eq!(effect("CREATE TEMP TABLE t (a int)"), SessionEffect::Pins("a temporary table"));
+        assert_eq!(effect("LISTEN c"), SessionEffect::Pins(Pin::Listen));
+        assert_eq!(effect("SELECT pg_advisory_lock(1)"), SessionEffect::Pins(Pin::AdvisoryLock));
+        for text in [
+            "CREATE TEMP TABLE t (a int)",
+            "create local temporary table t as select 1",
+            "CREATE OR REPLACE TEMP VIEW v AS SELECT 1",
+            "CREATE OR REPLACE TEMPORARY RECURSIVE VIEW v (a) AS SELECT 1",
+            "CREATE TEMP SEQUENCE s",
+            "CREATE TABLE pg_temp.t (a int)",
+            "CREATE FUNCTION \"pg_temp\".f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "SELECT 1 INTO TEMP t",
+            "WITH a AS (SELECT 1) SELECT * INTO LOCAL TEMPORARY TABLE t FROM a",
+            "EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1",
+            "SELECT 1 INTO pg_temp.t",
+        ] {
+            assert_eq!(effect(text), SessionEffect::Pins(Pin::TemporaryObject), "{text}");
+        }
+        for text in [
+            "SELECT a INTO temp FROM t",
+            "INSERT INTO temp VALUES (1)",
+            "WITH a AS (SELECT 1) INSERT INTO temp SELECT * FROM a",
+            "SELECT lastval FROM t",
+            "SELECT * FROM pg_temp.t",
+        ] {
+            assert_eq!(effect(text), SessionEffect::None, "{text}");
+        }
+        let set = |name: &str| SessionEffect::Set { name: name.into() };
+        assert_eq!(
+            effect("SELECT pg_catalog.set_config('Search_Path', '', false);"),
+            set("search_path")
+        );
+        assert_eq!(effect("select set_config('a.b', $1, true), set_config('c.d', $2, 'true')"), {
+            SessionEffect::SetLocal { name: "set_config".into() }
+        });
+        for text in [
+            "SELECT set_config('a.b', $1, false)",
+            "SELECT \"set_config\"('a.b', 'c', false), 1",
+            "SELECT set_config('a.b', 'c', true), set_config('a.b', 'c', false)",
+            "SELECT set_config('a.b', 'c', not true)",
+            "SELECT set_config(name, 'c', is_local) FROM t",
+        ] {
+            assert_eq!(effect(text), SessionEffect::Pins(Pin::Configuration), "{text}");
+        }
+        assert_eq!(
+            effect("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+            set("default_transaction_isolation")
+        );
+        assert_eq!(
+            effect("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"),
+            set("default_transaction_read_only")
+        );
+        assert_eq!(
+            effect("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY"),
+            SessionEffect::Pins(Pin::TransactionDefaults)
+        );
         assert_eq!(effect("SELECT 'LISTEN'"), SessionEffect::None);
         assert_eq!(effect("rollback to savepoint x"), SessionEffect::None);
     }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flywheel_plan::Home;
-use flywheel_sql::{LAST_VALUE, SessionEffect, Statement, Verb};
+use flywheel_sql::lex::{Token, TokenKind};
+use flywheel_sql::{Pin, SessionEffect, Statement, Verb};
 use flywheel_store::{Change, StoreTable};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::quote::literal;
@@ -21,7 +22,7 @@ impl Session {
         if analysis.is_plain {
             return Ok(());
         }
-        if tag.starts_with("DEALLOCATE") || tag.starts_with("DISCARD") {
+        if matches!(tag, "DEALLOCATE ALL" | "DISCARD ALL") {
             // Statements of other clients were among them.
             if let Some(lease) = self.held_server() {
                 lease.forget_all_prepared();
@@ -67,11 +68,22 @@ impl Session {
             SessionEffect::Set { name } if name == "session authorization" => {
                 // The role goes with it.
                 Arc::make_mut(&mut self.settings).reset("role");
-                self.pin("another session user");
+                self.pin(Pin::SessionUser);
             }
-            SessionEffect::Set { name } if name == "transaction characteristics" => self.pin("a changed transaction default"),
-            SessionEffect::SetLocal { name } => self.block.set_local(name, analysis.statement_text(position)),
+            SessionEffect::SetLocal { name } => {
+                let text = analysis.statement_text(position);
+                if statement.tokens.iter().any(|token| token.kind == TokenKind::Parameter) {
+                    // Its value isn't in its text.
+                    self.block.set_local(name, &format!("{text} {:x}", rand::random::<u128>()));
+                } else {
+                    self.block.set_local(name, text);
+                }
+            }
             SessionEffect::Set { name } => {
+                if name == "search_path" && analysis.statement_text(position).contains("pg_temp") {
+                    // What is created may be temporary without saying so.
+                    self.pin(Pin::TemporaryObject);
+                }
                 self.block.forget_local(name);
                 Arc::make_mut(&mut self.settings).set(name, analysis.statement_text(position));
                 self.note_settings();
@@ -110,16 +122,17 @@ impl Session {
                 self.unpin();
                 self.forget_server_settings();
             }
-            SessionEffect::Pins(reason) => self.pin(reason),
+            SessionEffect::Pins(pin) => self.pin(*pin),
         }
     }
 
     /// The statements that decide what names mean: those that made the search path and the role, whose schema may be on it.
     pub(crate) fn naming(&self) -> Option<String> {
+        let others = (self.setting("role"), self.setting("set_config"));
         let path = self.setting("search_path");
-        match self.setting("role") {
-            None => path.map(str::to_owned),
-            Some(role) => Some(format!("{role};{}", path.unwrap_or_default())),
+        match others {
+            (None, None) => path.map(str::to_owned),
+            _ => Some(format!("{others:?}{path:?}")),
         }
     }
 
@@ -189,10 +202,12 @@ impl Session {
         for statement in &analysis.statements {
             match &statement.session {
                 SessionEffect::Set { name } | SessionEffect::SetLocal { name } if matches!(name.as_str(), "client_encoding" | "names") => {
-                    let last = statement
-                        .tokens
-                        .last()
-                        .map(|token| token.identifier(&analysis.text).to_ascii_lowercase());
+                    // The value: what stands last, but for `false)` of set_config.
+                    let is_value = |token: &&Token| {
+                        token.kind != TokenKind::Close && token.kind != TokenKind::Symbol && !token.is_keyword(&analysis.text, "false")
+                    };
+                    let value = statement.tokens.iter().rev().find(is_value);
+                    let last = value.map(|token| token.identifier(&analysis.text).to_ascii_lowercase());
                     let encoding: String = last.unwrap_or_default().chars().filter(char::is_ascii_alphanumeric).collect();
                     if !matches!(encoding.as_str(), "utf8" | "unicode") {
                         let message = "conversion between UTF8 and another client encoding is not supported";
@@ -201,9 +216,9 @@ impl Session {
                             .into());
                     }
                 }
-                SessionEffect::Pins(LAST_VALUE) if !self.is_pinned() && self.status == TransactionStatus::Idle => {
+                SessionEffect::Pins(Pin::LastValue) if !self.is_pinned() && self.status == TransactionStatus::Idle => {
                     // The sequence may have been used on a connection that has gone back to the pool.
-                    self.pin(LAST_VALUE);
+                    self.pin(Pin::LastValue);
                     let message = "the sequence value of an earlier statement isn't known any more: it was made on a pooled connection";
                     return Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
                         .with_hint(
@@ -276,6 +291,10 @@ impl Session {
 
     /// The block is over, in PostgreSQL too.
     pub(super) fn end_block(&mut self, rolled_back: bool) {
+        if std::mem::take(&mut self.pinned_by_block) && rolled_back {
+            // Nothing is left of what it was kept for.
+            self.unpin();
+        }
         let uncreated = self.block.end(rolled_back, &mut self.settings);
         self.uncreated.extend(uncreated);
         self.note_settings();

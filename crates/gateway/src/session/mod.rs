@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use flywheel_plan::Home;
 use flywheel_postgres::{Lease, ServerError, Settings};
+use flywheel_sql::Pin;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend, reply, sqlstate};
 
@@ -37,7 +38,11 @@ pub(crate) struct Session {
     /// The server connection, while one is needed.
     lease: Option<Lease>,
     /// Why the server connection stays with this session until its end.
-    pinned: Option<&'static str>,
+    pinned: Option<Pin>,
+    /// The server connection has something on it that can't be taken off: nobody else is to get it.
+    stained: bool,
+    /// The open block has brought that about, and its ROLLBACK undoes it.
+    pinned_by_block: bool,
     /// A batch has been flushed to the server without its Sync.
     unsynced: bool,
     /// Settings from the startup packet.
@@ -134,6 +139,8 @@ impl Session {
             registered,
             lease: None,
             pinned: None,
+            pinned_by_block: false,
+            stained: false,
             unsynced: false,
             settings: settings.clone(),
             base: settings,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flywheel_postgres::is_about_statement;
+use flywheel_sql::{SessionEffect, Statement};
 use flywheel_wire::frame::Piece;
 use flywheel_wire::{Frame, PgError, frontend, reply};
 
@@ -108,6 +109,7 @@ impl Session {
                         self.forward(&frame);
                     }
                     self.note_error(&error, step);
+                    self.note_failed(&error, step, completed);
                     if !matches!(step, Step::Query { .. } | Step::FunctionCall | Step::Ready { .. }) {
                         return Ok(false);
                     }
@@ -143,6 +145,11 @@ impl Session {
                 }
                 reply::tag::PORTAL_SUSPENDED => {
                     self.forward(&frame);
+                    if let Step::Execute(statement) = step {
+                        // It has begun, and may never be run to its end.
+                        let analysis = statement.analysis.clone();
+                        self.note_completed(&analysis, 0, "").await?;
+                    }
                     return Ok(true);
                 }
                 _ => match step {
@@ -207,6 +214,27 @@ impl Session {
             (is_about_statement(error), step, &mut self.lease)
         {
             lease.outdate_prepared(&statement.server_name);
+        }
+    }
+
+    /// Notes what a failed statement leaves behind all the same: a session's lock, for instance, isn't given back by ROLLBACK. One that was waiting for its lock
+    /// doesn't have it.
+    fn note_failed(&mut self, error: &PgError, step: &Step, completed: usize) {
+        let failed = match step {
+            Step::Query { analysis, .. } => analysis.statements.get(completed),
+            Step::Execute(statement) => statement.analysis.statements.first(),
+            _ => None,
+        };
+        if let Some(Statement {
+            session: SessionEffect::Pins(pin),
+            ..
+        }) = failed
+            && !pin.is_transactional()
+            && !["42", "55P03", "57014", "40P01", "25"]
+                .iter()
+                .any(|code| error.code().starts_with(code))
+        {
+            self.pin(*pin);
         }
     }
 

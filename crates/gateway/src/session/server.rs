@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use flywheel_postgres::{Lease, Pool, ServerError};
+use flywheel_sql::Pin;
 use flywheel_wire::PgError;
 use flywheel_wire::backend::TransactionStatus;
 
@@ -80,15 +81,23 @@ impl Session {
     }
 
     /// Keeps the server connection with this session until its end.
-    pub(crate) fn pin(&mut self, reason: &'static str) {
+    pub(crate) fn pin(&mut self, pin: Pin) {
         if self.pinned.is_none() {
-            tracing::debug!(user = self.user, reason, "server connection stays with its client");
-            self.pinned = Some(reason);
+            tracing::debug!(user = self.user, reason = pin.reason(), "server connection stays with its client");
+            self.pinned = Some(pin);
+            self.pinned_by_block = self.block.is_open();
         }
+        self.pinned_by_block &= pin.is_transactional();
+        self.stained |= pin.outlives_discard();
     }
 
+    /// Nothing is left of what the server connection was kept for, unless only the end of the connection ends it.
     pub(crate) fn unpin(&mut self) {
+        if self.stained {
+            return;
+        }
         self.pinned = None;
+        self.pinned_by_block = false;
     }
 
     pub(crate) fn is_pinned(&self) -> bool {
@@ -120,7 +129,7 @@ impl Session {
     pub(super) async fn leave(&mut self) {
         *self.registered.handle.server.lock().await = None;
         let Some(mut lease) = self.lease.take() else { return };
-        if lease.is_busy() || self.unsynced {
+        if lease.is_busy() || self.unsynced || self.stained {
             lease.poison();
             return;
         }
