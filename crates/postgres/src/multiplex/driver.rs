@@ -198,7 +198,8 @@ impl Driver {
                     }
                     break;
                 }
-                if in_group && ends_member(tag) {
+                // The server's farewell is of the connection, not of the statement: what follows it is the end of the stream.
+                if in_group && ends_member(tag) && !is_farewell(tag, &here[..len]) {
                     if tag == reply::tag::ERROR_RESPONSE {
                         inspect(&mut state, tag, &here[..len], self.lease.is_of_replica());
                         state.group_failed = true;
@@ -309,6 +310,11 @@ fn ends_member(tag: u8) -> bool {
         tag,
         reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE | reply::tag::ERROR_RESPONSE
     )
+}
+
+/// An error that ends the server's session.
+fn is_farewell(tag: u8, message: &[u8]) -> bool {
+    tag == reply::tag::ERROR_RESPONSE && PgError::read(&message[frame::HEADER_LEN..]).is_fatal()
 }
 
 /// Messages of which nothing needs to be known.
