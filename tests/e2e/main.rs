@@ -8,6 +8,7 @@ mod drivers;
 mod embedded;
 mod explain;
 mod failover;
+mod gone;
 mod limits;
 mod login;
 mod network;

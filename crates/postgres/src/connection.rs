@@ -159,6 +159,18 @@ impl Connection {
         self.broken = true;
     }
 
+    /// Whether the connection isn't to be used again.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Whether nothing of a message is under way in either direction.
+    #[must_use]
+    pub fn is_between_messages(&self) -> bool {
+        self.outgoing.is_empty() && self.cutter.at_boundary()
+    }
+
     /// Whether the connection may serve another session: nothing owed, no block open, not broken.
     #[must_use]
     pub fn is_clean(&self) -> bool {

@@ -1,17 +1,27 @@
 //! A client's socket with its buffers.
 
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
 use bytes::{Buf, Bytes, BytesMut};
 use flywheel_postgres::Connection;
 use flywheel_wire::startup::{self, StartupError, StartupPacket};
 use flywheel_wire::{Frame, FrameError, PgError, backend, frame, sqlstate};
 use thiserror::Error;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep};
 
 /// Past this much, an answer is sent before more of it is made.
 const SEND_THRESHOLD: usize = 64 * 1024;
 /// How much room there is for what a client sends next.
 const READ: usize = 1024;
+/// How much of what a client sends is taken in while it waits for an answer.
+const READ_AHEAD: usize = 64 * 1024;
+/// How long after the first time a silent client is told something once more, and how long at most.
+const FIRST_PROBE: Duration = Duration::from_millis(100);
+const LAST_PROBE: Duration = Duration::from_secs(10);
 /// A buffer longer than this isn't kept by a client that has nothing to do.
 const KEPT: usize = 16 * 1024;
 
@@ -60,6 +70,15 @@ pub(crate) struct Client {
     /// How many bytes were sent before those in `out`.
     sent: u64,
     max_message: usize,
+    /// Nothing more comes from it: it has closed its side, or all.
+    ended: Option<Probe>,
+}
+
+/// Finding out whether a client that says nothing more still hears.
+#[derive(Debug)]
+struct Probe {
+    next: Pin<Box<Sleep>>,
+    pause: Duration,
 }
 
 /// A place in what a client is told.
@@ -78,6 +97,7 @@ impl Client {
             out: BytesMut::with_capacity(4096),
             sent: 0,
             max_message: frame::MAX_LOGIN_MESSAGE,
+            ended: None,
         }
     }
 
@@ -145,6 +165,51 @@ impl Client {
         match self.stream.read_buf(&mut self.incoming).await? {
             0 => Err(ClientError::Gone),
             _ => Ok(()),
+        }
+    }
+
+    /// Ready when the client has gone, while something else is waited for. What it sends meanwhile is taken in.
+    ///
+    /// One that has only said that nothing more comes gets its answers. Whether it has is found out by telling it something that it knows: a setting,
+    /// which PostgreSQL may report at any time. Its system answers that with a reset when nobody is there any more. `between` is whether what it was
+    /// told ends with a whole message.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>, between: bool) -> Poll<()> {
+        while self.ended.is_none() {
+            if self.incoming.len() >= READ_AHEAD {
+                return Poll::Pending;
+            }
+            self.incoming.reserve(READ);
+            let read = pin!(self.stream.read_buf(&mut self.incoming)).poll(cx);
+            match ready!(read) {
+                Ok(0) => {
+                    self.ended = Some(Probe {
+                        next: Box::pin(sleep(Duration::ZERO)),
+                        pause: FIRST_PROBE,
+                    });
+                }
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(()),
+            }
+        }
+        let Some(probe) = self.ended.as_mut().filter(|_| between) else {
+            return Poll::Pending;
+        };
+        loop {
+            ready!(probe.next.as_mut().poll(cx));
+            probe.next.as_mut().reset(Instant::now() + probe.pause);
+            probe.pause = (probe.pause * 2).min(LAST_PROBE);
+            backend::parameter_status(&mut self.out, "client_encoding", "UTF8");
+            while !self.out.is_empty() {
+                match Pin::new(&mut self.stream).poll_write(cx, &self.out) {
+                    Poll::Ready(Ok(written)) if written > 0 => {
+                        self.out.advance(written);
+                        self.sent += written as u64;
+                    }
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    // It doesn't read. The rest goes with the next one.
+                    Poll::Pending => break,
+                }
+            }
         }
     }
 

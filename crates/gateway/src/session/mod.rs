@@ -119,6 +119,11 @@ impl From<ClientError> for End {
 /// The outcome of a part of a statement.
 pub(crate) type Outcome<T> = Result<T, Failure>;
 
+/// A statement that its client has cancelled.
+fn cancelled() -> PgError {
+    PgError::error(sqlstate::QUERY_CANCELED, "canceling statement due to user request")
+}
+
 /// What a server says without being asked: notifications, notices, settings.
 async fn unasked(lease: &mut Option<Lease>) -> Result<Frame, ServerError> {
     match lease {
@@ -295,9 +300,7 @@ impl Session {
     pub(crate) async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Outcome<T> {
         tokio::select! {
             done = work => Ok(done),
-            () = self.registered.handle.interrupt.notified() => {
-                Err(PgError::error(sqlstate::QUERY_CANCELED, "canceling statement due to user request").into())
-            }
+            () = self.registered.handle.interrupt.notified() => Err(cancelled().into()),
         }
     }
 }

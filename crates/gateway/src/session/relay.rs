@@ -4,6 +4,7 @@
 //! keeps back what belongs to messages that Flywheel put in itself.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use flywheel_wire::{Frame, PgError, frontend, reply};
 
 use super::{End, Failure, Outcome, PreparedStatement, Session};
 use crate::analysis::Analysis;
+use crate::front::ClientError;
 
 /// What the next part of the server's answer belongs to.
 #[derive(Debug)]
@@ -179,10 +181,16 @@ impl Session {
     }
 
     async fn next_piece(&mut self) -> Outcome<Piece> {
-        let Some(lease) = self.held_server() else {
+        let Some(lease) = &mut self.lease else {
             return Err(PgError::error(flywheel_wire::sqlstate::INTERNAL_ERROR, "no server connection").into());
         };
-        match lease.next_piece().await {
+        let between = lease.is_at_boundary();
+        let next = tokio::select! {
+            biased;
+            next = lease.next_piece() => next,
+            () = poll_fn(|cx| self.client.poll_gone(cx, between)) => return Err(ClientError::Gone.into()),
+        };
+        match next {
             Ok(piece) => Ok(piece),
             Err(error) => {
                 let torn = !lease.is_at_boundary();
@@ -274,14 +282,25 @@ impl Session {
     async fn copy_in(&mut self, extended: bool, drained: &mut Drained) -> Outcome<()> {
         self.client.send().await?;
         loop {
-            let frame = self.client.next_frame().await?;
+            let frame = match self.client.next_frame().await {
+                Ok(frame) => frame,
+                Err(error) => {
+                    // The server waits for data; only the end of its connection tells it that there will be none.
+                    self.poison_server();
+                    return Err(error.into());
+                }
+            };
             let tag = frame.tag();
             match tag {
                 frontend::tag::COPY_DATA | frontend::tag::COPY_DONE | frontend::tag::COPY_FAIL => {}
                 // Ignored in the middle of a COPY, as PostgreSQL ignores them: they are meant for after an error.
                 frontend::tag::SYNC | frontend::tag::FLUSH => continue,
-                frontend::tag::TERMINATE => return Err(Failure::Session(End::Client(super::ClientError::Gone))),
+                frontend::tag::TERMINATE => {
+                    self.poison_server();
+                    return Err(ClientError::Gone.into());
+                }
                 other => {
+                    self.poison_server();
                     let message = format!("unexpected message type 0x{other:02X} during COPY from stdin");
                     return Err(Failure::Session(End::Fatal(PgError::fatal(
                         flywheel_wire::sqlstate::PROTOCOL_VIOLATION,

@@ -1,13 +1,33 @@
 //! The session's server connection: when it has one, and in which state it gives it back.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::time::Duration;
 
 use flywheel_postgres::{Lease, Pool, ServerError};
 use flywheel_sql::Pin;
 use flywheel_wire::PgError;
 use flywheel_wire::backend::TransactionStatus;
 
-use super::{End, Failure, Outcome, Session};
+use super::{End, Failure, Outcome, Session, cancelled};
+use crate::front::ClientError;
+
+/// How long a statement whose client has gone may take to end.
+const STOP: Duration = Duration::from_secs(5);
+
+/// Cancels what a connection is at, and reads its answer to the end. False: it didn't come.
+async fn stop(lease: &mut Lease) -> bool {
+    if let Some(key) = lease.cancel_key().cloned()
+        && let Err(error) = flywheel_postgres::cancel(&key).await
+    {
+        tracing::warn!(%error, "the statement of a client that has gone could not be cancelled");
+    }
+    if !lease.is_between_messages() {
+        return false;
+    }
+    let stopped = tokio::time::timeout(STOP, lease.until_ready(drop)).await;
+    matches!(stopped, Ok(Ok(()) | Err(ServerError::Postgres(_))))
+}
 
 impl Session {
     /// The server connection, borrowed from the pool of the primary when there is none yet, with the session's settings.
@@ -22,7 +42,7 @@ impl Session {
     /// The server connection, borrowed from `pool` when there is none yet.
     pub(crate) async fn server_of(&mut self, pool: &Pool) -> Outcome<&mut Lease> {
         if self.lease.is_none() {
-            let mut lease = pool.acquire().await.map_err(|error| Failure::Statement(error.to_pg()))?;
+            let mut lease = self.wait_for(pool).await?;
             if lease.has_too_many_prepared() {
                 lease
                     .query("DEALLOCATE ALL")
@@ -39,6 +59,17 @@ impl Session {
             self.lease = Some(lease);
         }
         self.held()
+    }
+
+    /// Waits for a connection, unless the client cancels or goes.
+    async fn wait_for(&mut self, pool: &Pool) -> Outcome<Lease> {
+        let interrupt = &self.registered.handle.interrupt;
+        tokio::select! {
+            biased;
+            lease = pool.acquire() => lease.map_err(|error| Failure::Statement(error.to_pg())),
+            () = interrupt.notified() => Err(cancelled().into()),
+            () = poll_fn(|cx| self.client.poll_gone(cx, true)) => Err(ClientError::Gone.into()),
+        }
     }
 
     fn held(&mut self) -> Outcome<&mut Lease> {
@@ -61,6 +92,13 @@ impl Session {
     /// The server connection's unnamed statement is none of the client's any more.
     pub(crate) fn lose_unnamed(&mut self) {
         self.unnamed_on_server = None;
+    }
+
+    /// The server connection can't be used any more.
+    pub(super) fn poison_server(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.poison();
+        }
     }
 
     /// Takes over the server connection's state after an exchange.
@@ -129,7 +167,14 @@ impl Session {
     pub(super) async fn leave(&mut self) {
         *self.registered.handle.server.lock().await = None;
         let Some(mut lease) = self.lease.take() else { return };
-        if lease.is_busy() || self.unsynced || self.stained {
+        if lease.is_broken() {
+            return;
+        }
+        if (lease.is_busy() || self.unsynced) && !stop(&mut lease).await {
+            lease.poison();
+            return;
+        }
+        if self.unsynced || self.stained {
             lease.poison();
             return;
         }

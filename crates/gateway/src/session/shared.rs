@@ -1,7 +1,9 @@
 //! Batches over connections that other clients use at the same time: one query that may be sent again, and nothing that ties the session to a
 //! connection. Everything else borrows a connection of its own.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::BytesMut;
 use flywheel_postgres::{Answer, Form, Named, Part, Request};
@@ -15,6 +17,7 @@ use super::batch::Message;
 use super::messages::put_bind;
 use super::{End, Failure, Outcome, PreparedStatement, Session};
 use crate::analysis::{Analysis, Query};
+use crate::front::ClientError;
 
 /// What goes over a shared connection.
 struct Batch {
@@ -267,10 +270,21 @@ impl Session {
         self.expect_soon();
         let mut begun = false;
         let done = loop {
-            match answer.next(&mut self.client.out).await {
+            let next = poll_fn(|cx| match answer.poll_next(&mut self.client.out, cx) {
+                Poll::Ready(next) => Poll::Ready(Some(next)),
+                // In the middle of an answer it's the answer that finds out.
+                Poll::Pending => self.client.poll_gone(cx, !begun).map(|()| None),
+            });
+            let Some(next) = next.await else {
+                answer.cancel().await;
+                answer.abandon();
+                break Err(ClientError::Gone.into());
+            };
+            match next {
                 Ok(Part::More) => {
                     begun = true;
                     if let Err(error) = self.client.send_if_much().await {
+                        answer.cancel().await;
                         answer.abandon();
                         break Err(error.into());
                     }

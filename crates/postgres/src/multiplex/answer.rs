@@ -88,7 +88,11 @@ impl Answer {
         std::future::poll_fn(|cx| self.poll_next(out, cx)).await
     }
 
-    fn poll_next(&self, out: &mut BytesMut, cx: &Context<'_>) -> Poll<Result<Part, Arc<ServerError>>> {
+    /// The same, as a step of a future.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    pub fn poll_next(&self, out: &mut BytesMut, cx: &Context<'_>) -> Poll<Result<Part, Arc<ServerError>>> {
         let mut state = self.lock();
         let arrived = state.bytes.len();
         if arrived > 0 {
