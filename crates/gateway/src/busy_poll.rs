@@ -19,7 +19,7 @@ pub(crate) struct BusyPoll {
     /// How long something is looked for.
     window: Duration,
     start: Instant,
-    /// When a session last expected something soon, in nanoseconds after `start`, and which.
+    /// When a session last expected something soon, in nanoseconds after `start`, and which; 0: none yet.
     noted: AtomicU64,
     by: AtomicI32,
     /// Until when there are too many sessions for it to be of use.
@@ -52,7 +52,8 @@ impl BusyPoll {
         }
         let now = self.now();
         let before = self.noted.swap(now, Ordering::Relaxed);
-        if self.by.swap(session, Ordering::Relaxed) != session && now - before.min(now) < nanos(CALM) {
+        let other = self.by.swap(session, Ordering::Relaxed);
+        if other != 0 && other != session && now - before.min(now) < nanos(CALM) {
             self.crowded_until.store(now + nanos(CALM), Ordering::Relaxed);
         } else if now >= self.crowded_until.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
             self.wake.notify_one();
