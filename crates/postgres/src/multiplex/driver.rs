@@ -277,8 +277,13 @@ impl Driver {
                 Whose::Nobody | Whose::Settings => {}
             }
         }
-        if let Some((_, answer)) = state.next.take() {
-            answer.fail(error.clone());
+        if let Some((mut request, answer)) = state.next.take() {
+            if request.attempts < MAX_ATTEMPTS {
+                request.attempts += 1;
+                again.push((request, answer));
+            } else {
+                answer.fail(error.clone());
+            }
         }
         again
     }
