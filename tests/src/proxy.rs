@@ -14,6 +14,8 @@ pub enum Network {
     Down,
     /// New connections are taken, and nothing is carried.
     Silent,
+    /// For the connections that are there nothing is carried any more; for new ones it is.
+    Forgetful,
 }
 
 /// A port that leads to a server while the network is up.
@@ -56,7 +58,7 @@ async fn carry(mut client: TcpStream, target: String, mut network: watch::Receiv
         Network::Silent => {
             let _ = network.changed().await;
         }
-        Network::Up => {
+        Network::Up | Network::Forgetful => {
             let Ok(mut server) = TcpStream::connect(&target).await else {
                 return;
             };
@@ -66,7 +68,7 @@ async fn carry(mut client: TcpStream, target: String, mut network: watch::Receiv
                 _ = &mut carried => return,
                 _ = network.changed() => {}
             }
-            if *network.borrow_and_update() == Network::Silent {
+            if matches!(*network.borrow_and_update(), Network::Silent | Network::Forgetful) {
                 // The connections stay, and nothing goes through them.
                 let _ = network.changed().await;
             }

@@ -9,9 +9,11 @@ use flywheel_config::{self as config, Config};
 use flywheel_dynamodb::DynamoStore;
 use flywheel_embedded::{EmbeddedDynamo, EmbeddedPostgres};
 use flywheel_gateway::Options;
-use flywheel_gateway::options::{Authentication, LayoutChoice, Route, StatementKind, TableHome, User};
+use flywheel_gateway::options::{Authentication, Database, LayoutChoice, PoolMode, Route, StatementKind, TableHome, User};
 use flywheel_memory::MemoryStore;
-use flywheel_postgres::{Cluster, ClusterOptions, Host, MaxLag, Pool, Server, ServerOptions, Servers, SessionAttributes};
+use flywheel_postgres::{
+    Cluster, ClusterOptions, Host, Lifetimes, MaxLag, Pool, PoolOptions, Server, ServerOptions, Servers, SessionAttributes,
+};
 use flywheel_redis::RedisStore;
 use flywheel_store::Store;
 
@@ -41,7 +43,7 @@ impl Parts {
                         .await?
                         .context("embedded PostgreSQL")?;
                     // It serves one connection, which nobody can share.
-                    servers = Some(Servers::single(Server::new(embedded_pool(&server.socket()), 0)));
+                    servers = Some(Servers::single(Server::new(embedded_pool(&server.socket()))));
                     embedded_postgres = Some(server);
                 }
                 config::Store::DynamoDb(options) => {
@@ -101,7 +103,7 @@ impl Parts {
             let pool = &self.servers.primary.pool;
             let reached = pool.acquire().await.map(|_| "PostgreSQL answers");
             return vec![(
-                pool.options().host.to_string(),
+                pool.server().host.to_string(),
                 reached.map_err(|error| error.to_pg().message().to_owned()),
             )];
         };
@@ -160,13 +162,32 @@ impl Parts {
             tables: route.tables.clone(),
             to_replicas: route.to == config::RouteTarget::Replicas,
         };
+        let secret = |secret: &config::Secret| secret.expose().to_owned();
         let user = |user: &config::User| User {
             name: user.name.clone(),
-            password: user.password.as_ref().map(|password| password.expose().to_owned()),
+            password: user.password.as_ref().map(secret),
             replication: user.replication,
+            role: user
+                .role
+                .as_ref()
+                .map(|role| (role.name.clone(), role.password.as_ref().map(secret))),
+            pool_size: user.pool_size,
+            pool_mode: user.pool_mode.map(pool_mode),
+        };
+        let database = |database: &config::Database| Database {
+            name: database.name.clone(),
+            dbname: database.dbname.clone(),
+            pool_size: database.pool_size,
+            pool_mode: database.pool_mode.map(pool_mode),
+        };
+        let mode = match &config.stores[&config.primary] {
+            config::Store::Postgres(postgres) => pool_mode(postgres.pool_mode),
+            _ => PoolMode::Transaction,
         };
         Ok(Options {
             database: config.database.clone(),
+            databases: config.databases.iter().map(database).collect(),
+            pool_mode: mode,
             authentication: match config.authentication {
                 config::Authentication::Trust => Authentication::Trust,
                 config::Authentication::ScramSha256 => Authentication::ScramSha256,
@@ -208,9 +229,16 @@ impl Parts {
     }
 }
 
+fn pool_mode(mode: config::PoolMode) -> PoolMode {
+    match mode {
+        config::PoolMode::Transaction => PoolMode::Transaction,
+        config::PoolMode::Session => PoolMode::Session,
+        config::PoolMode::Statement => PoolMode::Statement,
+    }
+}
+
 /// The primary, on whichever of its hosts it is, and its replicas.
 fn postgres_servers(postgres: &config::Postgres) -> Servers {
-    let server = |pool| Server::new(pool, postgres.shared_connections as usize);
     let primaries = server_options(&postgres.url, postgres);
     let replicas: Vec<_> = postgres
         .replicas
@@ -220,12 +248,12 @@ fn postgres_servers(postgres: &config::Postgres) -> Servers {
             server_options(url, postgres).into_iter().map(move |login| (login, is))
         })
         .collect();
-    let (size, patience) = (postgres.pool_size, postgres.acquire_timeout);
+    let options = pool_options(postgres);
     // Nobody takes the place of the only one.
     let is_only = primaries.len() == 1 && postgres.url.session_attributes.is_none();
     let first = primaries[0].clone();
     if is_only && replicas.is_empty() {
-        return Servers::single(server(Pool::new(first, size, patience)));
+        return Servers::single(Server::new(Pool::new(first, options)));
     }
     let unless_said = if is_only {
         SessionAttributes::Any
@@ -243,15 +271,32 @@ fn postgres_servers(postgres: &config::Postgres) -> Servers {
         },
     });
     let primary = if is_only {
-        Pool::new(first, size, patience)
+        Pool::new(first, options.clone())
     } else {
-        Pool::following(cluster.primary(), first, size, patience)
+        Pool::following(cluster.primary(), first, options.clone())
     };
-    let replica = |(number, (login, _))| server(Pool::following(cluster.replica(number), login, size, patience));
+    let replica = |(number, (login, _))| Server::new(Pool::following(cluster.replica(number), login, options.clone()));
     Servers {
-        primary: server(primary),
+        primary: Server::new(primary),
         replicas: replicas.into_iter().enumerate().map(replica).collect(),
         cluster: Some(cluster),
+    }
+}
+
+/// The pools of the main database, unless a user's own.
+fn pool_options(postgres: &config::Postgres) -> PoolOptions {
+    PoolOptions {
+        size: postgres.pool_size,
+        shared: postgres.shared_connections as usize,
+        acquire_timeout: postgres.acquire_timeout,
+        login_retry: postgres.login_retry,
+        lifetimes: Some(Lifetimes {
+            max_lifetime: postgres.max_lifetime,
+            idle_timeout: postgres.idle_timeout,
+            check_after: postgres.check_after,
+            min_idle: postgres.min_idle,
+        }),
+        sized_by: "`pool_size` of the PostgreSQL store".into(),
     }
 }
 
@@ -290,7 +335,16 @@ fn embedded_pool(socket: &Path) -> Pool {
         database: "postgres".into(),
         connect_timeout: std::time::Duration::from_secs(30),
     };
-    Pool::new(options, 1, std::time::Duration::from_secs(30))
+    let pool = PoolOptions {
+        size: 1,
+        shared: 0,
+        acquire_timeout: std::time::Duration::from_secs(30),
+        login_retry: std::time::Duration::from_secs(1),
+        // Its one connection is its session, which nobody else may end.
+        lifetimes: None,
+        sized_by: "`pool_size` (of a PostgreSQL that isn't embedded)".into(),
+    };
+    Pool::new(options, pool)
 }
 
 async fn embedded_dynamo(server: &EmbeddedDynamo) -> DynamoStore {

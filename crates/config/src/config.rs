@@ -45,6 +45,8 @@ pub struct Config {
     pub limits: Limits,
     /// Who may log in.
     pub users: Vec<User>,
+    /// Further databases that clients may connect to.
+    pub databases: Vec<Database>,
     /// The stores by name.
     pub stores: BTreeMap<String, Store>,
     /// The name of the one that is PostgreSQL.
@@ -86,6 +88,45 @@ pub struct User {
     pub password: Option<Secret>,
     /// Whether it may open replication connections.
     pub replication: bool,
+    /// The role in PostgreSQL, when it isn't the url's.
+    pub role: Option<Role>,
+    /// The size of a pool of its own.
+    pub pool_size: Option<u32>,
+    /// For how long its clients keep a server connection, unless the database or the store says.
+    pub pool_mode: Option<PoolMode>,
+}
+
+/// A role in PostgreSQL.
+#[derive(Debug, Clone)]
+pub struct Role {
+    /// Its name.
+    pub name: String,
+    /// Its password.
+    pub password: Option<Secret>,
+}
+
+/// A further database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its name to clients.
+    pub name: String,
+    /// Its name in PostgreSQL.
+    pub dbname: String,
+    /// Connections to each server, unless the store says.
+    pub pool_size: Option<u32>,
+    /// For how long a client keeps a server connection, unless the store says.
+    pub pool_mode: Option<PoolMode>,
+}
+
+/// For how long a client keeps a server connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Until the end of its transaction.
+    Transaction,
+    /// From its first statement until it goes.
+    Session,
+    /// Until the end of its statement.
+    Statement,
 }
 
 /// A store.
@@ -136,12 +177,24 @@ pub struct Postgres {
     pub max_replica_lag_bytes: Option<u64>,
     /// Connections to each server.
     pub pool_size: u32,
+    /// For how long a client keeps one.
+    pub pool_mode: PoolMode,
+    /// How many idle ones are held ready.
+    pub min_idle: u32,
     /// How many of them are shared by clients at the same time.
     pub shared_connections: u32,
     /// How long to wait for a free connection.
     pub acquire_timeout: Duration,
     /// How long connecting and logging in may take.
     pub connect_timeout: Duration,
+    /// The longest pause between attempts to log in.
+    pub login_retry: Duration,
+    /// How old a connection becomes at most.
+    pub max_lifetime: Duration,
+    /// How long a connection is kept without being used.
+    pub idle_timeout: Duration,
+    /// How long it may be idle without being asked whether it still works.
+    pub check_after: Duration,
 }
 
 /// A postgres:// url, taken apart.

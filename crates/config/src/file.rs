@@ -28,6 +28,10 @@ pub struct File {
     #[serde(default)]
     #[schemars(with = "Vec<User>")]
     pub users: Vec<Option<User>>,
+    /// Further databases of the PostgreSQL servers to which clients may connect. Tables that live in other stores are in the main database only.
+    #[serde(default)]
+    #[schemars(with = "Vec<Database>")]
+    pub databases: Vec<Option<Database>>,
     /// Where rows live, by a name of your choice. Exactly one is PostgreSQL.
     #[schemars(with = "BTreeMap<String, Store>")]
     pub stores: BTreeMap<String, Option<Store>>,
@@ -108,9 +112,49 @@ pub struct User {
     pub name: String,
     /// The password, or its verifier as PostgreSQL keeps it (SCRAM-SHA-256$…).
     pub password: Option<SecretSource>,
-    /// Whether the user may open replication connections to the primary, under the role of the store's url. Default: false.
+    /// Whether the user may open replication connections to the primary, under the role of its statements. Default: false.
     #[serde(default)]
     pub replication: bool,
+    /// The role under which this user's statements run in PostgreSQL, over connections of its own. Default: that of the store's url, for all users.
+    #[schemars(length(min = 1))]
+    pub server_user: Option<String>,
+    /// The password of that role.
+    pub server_password: Option<SecretSource>,
+    /// How many connections to each server and database at most, for this user alone. Default: with `server_user`, the database's or the store's
+    /// `pool_size`; without it the user shares the store's connections.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub pool_size: Option<u32>,
+    /// For how long this user's clients keep a server connection. Default: the database's, or the store's.
+    pub pool_mode: Option<PoolMode>,
+}
+
+/// A further database to which clients may connect.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// Its name to clients.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Its name in PostgreSQL. Default: the same.
+    #[schemars(length(min = 1))]
+    pub dbname: Option<String>,
+    /// How many connections to each server at most. Default: the store's.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub pool_size: Option<u32>,
+    /// For how long a client keeps a server connection. Default: the store's.
+    pub pool_mode: Option<PoolMode>,
+}
+
+/// For how long a client keeps a server connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PoolMode {
+    /// Until the end of its transaction.
+    Transaction,
+    /// From its first statement until it goes.
+    Session,
+    /// Until the end of its statement: transaction blocks are refused.
+    Statement,
 }
 
 /// A store.
@@ -139,6 +183,11 @@ pub enum Store {
         /// How many connections to each server at most. Default: 10.
         #[schemars(range(min = 1, max = 10_000))]
         pool_size: Option<u32>,
+        /// For how long a client keeps a server connection. Default: transaction.
+        pool_mode: Option<PoolMode>,
+        /// How many idle connections to each server are held ready. Default: 0.
+        #[schemars(range(min = 0, max = 10_000))]
+        min_idle: Option<u32>,
         /// How many of the connections to each server are shared by many clients at the same time, for single queries that change nothing. At least one
         /// connection is left to transactions. 0: none. Default: 2.
         #[schemars(range(min = 0, max = 10_000))]
@@ -149,6 +198,18 @@ pub enum Store {
         /// How long a connection and its login may take, such as "5s". Default: 5s.
         #[schemars(example = "5s")]
         connect_timeout: Option<String>,
+        /// The longest pause between attempts to log in to a server that can't be reached or refuses. It begins with 50ms. Default: 5s.
+        #[schemars(example = "5s")]
+        login_retry: Option<String>,
+        /// How old a connection becomes at most: each is replaced at a moment of its own in the last fifth of this time. Default: 1h.
+        #[schemars(example = "1h")]
+        max_lifetime: Option<String>,
+        /// How long a connection is kept without being used. Default: 10m.
+        #[schemars(example = "10m")]
+        idle_timeout: Option<String>,
+        /// A connection that has been idle for longer is asked whether it still works before a statement is sent over it. Default: 30s.
+        #[schemars(example = "30s")]
+        check_after: Option<String>,
     },
     /// Amazon DynamoDB.
     #[serde(rename = "dynamodb")]

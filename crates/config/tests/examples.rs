@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use flywheel_config::{Authentication, Config, Layout, RouteTarget, StatementKind, Store, load, parse};
+use flywheel_config::{Authentication, Config, Layout, PoolMode, RouteTarget, StatementKind, Store, load, parse};
 use support::{EMBEDDED, PRODUCTION, uncommented};
 
 /// Loads a production file, with its environment and its secret.
@@ -105,6 +105,9 @@ fn production_stores() {
         (main.acquire_timeout, main.connect_timeout),
         (Duration::from_secs(5), Duration::from_secs(5))
     );
+    assert_eq!((main.pool_mode, main.min_idle), (PoolMode::Transaction, 0));
+    let seconds = [main.login_retry, main.max_lifetime, main.idle_timeout, main.check_after].map(|time| time.as_secs());
+    assert_eq!(seconds, [5, 3600, 600, 30]);
     let Store::DynamoDb(history) = &config.stores["history"] else {
         panic!("{:?}", config.stores)
     };
@@ -151,6 +154,18 @@ fn commented_keys_are_right() {
     assert!(production.tables[0].consistent_read && production.tables[1].allow_drop);
     assert_eq!(production.tables[0].physical_name, "search-history");
     assert_eq!(production.routes.len(), 2);
+    let analyst = &production.users[1];
+    let role = analyst.role.as_ref().expect("a role");
+    assert_eq!(
+        (role.name.as_str(), role.password.as_ref().map(|password| password.expose())),
+        ("analyst", Some("ANALYST_PASSWORD-value"))
+    );
+    assert_eq!((analyst.pool_size, analyst.pool_mode), (Some(5), Some(PoolMode::Transaction)));
+    let [reports] = &production.databases[..] else {
+        panic!("{:?}", production.databases)
+    };
+    assert_eq!((reports.name.as_str(), reports.dbname.as_str()), ("reports", "reports_2026"));
+    assert_eq!((reports.pool_size, reports.pool_mode), (Some(5), Some(PoolMode::Statement)));
 }
 
 #[test]

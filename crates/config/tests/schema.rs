@@ -165,6 +165,7 @@ fn no_entry_can_be_null() {
     let root = schema();
     for pointer in [
         "/properties/users/items",
+        "/properties/databases/items",
         "/properties/tables/items",
         "/properties/routes/items",
         "/properties/stores/additionalProperties",

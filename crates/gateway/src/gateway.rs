@@ -1,84 +1,132 @@
-//! The gateway: what its sessions share, its listener, and what the command line asks of it.
+//! The gateway: what the sessions of a database share, its listener, and what the command line asks of it.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use flywheel_plan::Visible;
-use flywheel_postgres::{Connection, ServerError, Servers, catalogue};
+use flywheel_postgres::{Connection, Pool, ServerError, catalogue};
 use flywheel_sql::split;
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
-use quick_cache::sync::Cache;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{RwLock, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
+use crate::access::Access;
 use crate::analysis::{Analyses, Analysis};
 use crate::busy_poll::BusyPoll;
-use crate::execute::{Kind, Maker, StatementKey, StoreStatement, column_types};
+use crate::execute::{Kind, Maker, column_types};
 use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, check_replication, receive, replicate};
 use crate::homes::{Catalogue, home};
-use crate::options::{Options, Route, StatementKind};
+use crate::options::{Database, Options, PoolMode, Route, StatementKind, User};
 use crate::session::Session;
 
 /// How long a definition changed by others may go unnoticed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
-const CACHED_STATEMENTS: usize = 10_000;
 
-/// What all sessions share.
+/// What all sessions of one database share.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) options: Options,
+    pub(crate) options: Arc<Options>,
+    /// Which of the further databases it is; `None`: the main one, in which store tables are.
+    database: Option<Database>,
     pub(crate) analyses: Analyses,
     pub(crate) catalogue: Catalogue,
-    pub(crate) statements: Cache<StatementKey, Arc<StoreStatement>>,
     pub(crate) shutdown: watch::Sender<bool>,
-    pub(crate) busy_poll: BusyPoll,
-    authenticator: Authenticator,
-    registry: Arc<Registry>,
-    clients: Arc<Semaphore>,
-    /// The server's reported settings, from the last look.
-    parameters: RwLock<Option<HashMap<String, String>>>,
-    hex_bytea: AtomicBool,
-    shortest_floats: AtomicBool,
-    serializable: AtomicBool,
+    pub(crate) busy_poll: Arc<BusyPoll>,
+    /// The servers as those see them who have no connections of their own.
+    common: OnceLock<Arc<Access>>,
+    /// As the others see them, by user.
+    own: Mutex<HashMap<String, Arc<Access>>>,
 }
 
 impl Shared {
-    /// The settings that the server reports to a new session.
-    pub(crate) async fn server_parameters(&self) -> Result<HashMap<String, String>, ServerError> {
-        if let Some(parameters) = &*self.parameters.read().await {
-            return Ok(parameters.clone());
-        }
-        let mut lease = self.options.servers.primary.pool.acquire().await?;
-        self.learn(&mut lease).await?;
-        Ok(lease.parameters().clone())
+    fn new(options: Arc<Options>, database: Option<Database>, shutdown: watch::Sender<bool>, busy_poll: Arc<BusyPoll>) -> Self {
+        let tables = database.as_ref().map_or_else(|| options.tables.clone(), |_| Vec::new());
+        let shared = Self {
+            analyses: Analyses::new(),
+            catalogue: Catalogue::new(tables),
+            shutdown,
+            busy_poll,
+            common: OnceLock::new(),
+            own: Mutex::default(),
+            database,
+            options,
+        };
+        shared
+            .analyses
+            .set_names(shared.catalogue.configured().iter().map(|table| &table.name));
+        shared
     }
 
-    /// What must be known of the server before the first statement.
-    async fn learn(&self, connection: &mut Connection) -> Result<(), ServerError> {
-        let settings = connection
-            .query("SELECT current_setting('bytea_output'), current_setting('extra_float_digits'), current_setting('default_transaction_isolation')")
-            .await?;
-        let text = |column| settings.first().map_or("", |rows| rows.text(0, column)).to_owned();
-        self.hex_bytea.store(text(0) == "hex", Ordering::Relaxed);
-        self.shortest_floats
-            .store(text(1).parse().is_ok_and(|digits: i32| digits >= 1), Ordering::Relaxed);
-        self.serializable.store(text(2) == "serializable", Ordering::Relaxed);
-        self.reload(connection).await?;
-        *self.parameters.write().await = Some(connection.parameters().clone());
-        Ok(())
+    fn common(&self) -> &Arc<Access> {
+        let servers = &self.options.servers;
+        self.common.get_or_init(|| {
+            Arc::new(match &self.database {
+                None => Access::new(servers.clone()),
+                database => Access::under(servers, database.as_ref(), None),
+            })
+        })
+    }
+
+    /// The servers as this user's sessions see them.
+    pub(crate) fn access(&self, user: &str) -> Arc<Access> {
+        let Some(user) = self.user(user).filter(|user| user.role.is_some() || user.pool_size.is_some()) else {
+            return self.common().clone();
+        };
+        let mut own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        own.entry(user.name.clone())
+            .or_insert_with(|| Arc::new(Access::under(&self.options.servers, self.database.as_ref(), Some(user))))
+            .clone()
+    }
+
+    /// For how long this user's sessions keep a server connection.
+    pub(crate) fn pool_mode(&self, user: &str) -> PoolMode {
+        let of_user = self.user(user).and_then(|user| user.pool_mode);
+        let of_database = || self.database.as_ref().and_then(|database| database.pool_mode);
+        of_user.or_else(of_database).unwrap_or(self.options.pool_mode)
+    }
+
+    fn user(&self, name: &str) -> Option<&User> {
+        self.options.users.iter().find(|user| user.name == name)
+    }
+
+    /// Connections for what is Flywheel's own.
+    fn pool(&self) -> &Pool {
+        &self.common().servers().primary.pool
+    }
+
+    /// The settings that the server reports to a new session.
+    pub(crate) async fn server_parameters(&self, access: &Access) -> Result<HashMap<String, String>, ServerError> {
+        if let Some(parameters) = access.parameters().await {
+            return Ok(parameters);
+        }
+        let mut lease = access.servers().primary.pool.acquire().await?;
+        if !self.catalogue.is_read() {
+            self.reload(&mut lease).await?;
+        }
+        access.learn(&mut lease).await
     }
 
     /// Reads the definitions of the configured tables anew.
     pub(crate) async fn reload(&self, connection: &mut Connection) -> Result<(), ServerError> {
-        self.catalogue.reload(connection).await?;
+        match self.catalogue.reload(connection).await {
+            // A role of a user's own may not have a right that it takes; what a table is, is the same for all.
+            Err(ServerError::Postgres(error)) if error.code() == sqlstate::INSUFFICIENT_PRIVILEGE.0 && self.has_roles() => {
+                let mut lease = self.pool().acquire().await?;
+                self.catalogue.reload(&mut lease).await?;
+            }
+            reloaded => reloaded?,
+        }
         let known = self.catalogue.known();
         let configured = self.catalogue.configured().iter().map(|table| &table.name);
         self.analyses.set_names(configured.chain(known.refused.keys()));
         Ok(())
+    }
+
+    fn has_roles(&self) -> bool {
+        self.options.users.iter().any(|user| user.role.is_some())
     }
 
     /// What names mean on this connection. Definitions that have changed, here or elsewhere, are read anew.
@@ -98,17 +146,12 @@ impl Shared {
         loop {
             tokio::time::sleep(WATCH_INTERVAL).await;
             // A server that can't be reached is told to those who need it.
-            if let Ok(mut lease) = self.options.servers.primary.pool.acquire().await
+            if let Ok(mut lease) = self.pool().acquire().await
                 && let Err(error) = self.visible(&mut lease).await
             {
                 tracing::debug!(%error, "can't look for changed definitions");
             }
         }
-    }
-
-    /// The servers behind.
-    pub(crate) fn servers(&self) -> &Servers {
-        &self.options.servers
     }
 
     /// Whether a route leads this user's statements to replicas, if they are of the right kind.
@@ -139,19 +182,6 @@ impl Shared {
         // A replica can't write, whatever a route says.
         analysis.is_read && first.is_some_and(|(route, _)| route.to_replicas)
     }
-
-    /// Whether transactions are SERIALIZABLE unless they say otherwise.
-    pub(crate) fn is_serializable(&self) -> bool {
-        self.serializable.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn prints_hex(&self) -> bool {
-        self.hex_bytea.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn prints_shortest_floats(&self) -> bool {
-        self.shortest_floats.load(Ordering::Relaxed)
-    }
 }
 
 /// Whether every relation that the statements name is one of `tables` (by name, and by schema when one is written).
@@ -170,7 +200,34 @@ fn names_only(analysis: &Analysis, tables: &[TableName]) -> bool {
 /// The gateway.
 #[derive(Debug, Clone)]
 pub struct Gateway {
-    shared: Arc<Shared>,
+    front: Arc<Front>,
+}
+
+/// What a client meets before it has a session.
+#[derive(Debug)]
+struct Front {
+    authenticator: Authenticator,
+    registry: Arc<Registry>,
+    clients: Arc<Semaphore>,
+    main: Arc<Shared>,
+    /// The further databases by their names.
+    others: HashMap<String, Arc<Shared>>,
+}
+
+impl Front {
+    /// The database of this name.
+    fn database(&self, name: &str) -> Result<&Arc<Shared>, PgError> {
+        let options = &self.main.options;
+        if name == options.database {
+            return Ok(&self.main);
+        }
+        self.others.get(name).ok_or_else(|| {
+            let names = std::iter::once(&options.database).chain(options.databases.iter().map(|database| &database.name));
+            let names: Vec<_> = names.map(|name| format!("\"{name}\"")).collect();
+            PgError::fatal(sqlstate::INVALID_CATALOG_NAME, format!("database \"{name}\" does not exist"))
+                .with_hint(format!("This gateway serves the database {}.", names.join(", ")))
+        })
+    }
 }
 
 /// A plan as the command line shows it.
@@ -197,37 +254,41 @@ impl Gateway {
     /// A gateway that has not listened yet. Contacts nobody.
     #[must_use]
     pub fn new(options: Options) -> Self {
-        let shared = Shared {
-            analyses: Analyses::new(),
-            catalogue: Catalogue::new(options.tables.clone()),
-            statements: Cache::new(CACHED_STATEMENTS),
-            shutdown: watch::channel(false).0,
-            busy_poll: BusyPoll::new(options.busy_poll),
+        let options = Arc::new(options);
+        let shutdown = watch::Sender::new(false);
+        let busy_poll = Arc::new(BusyPoll::new(options.busy_poll));
+        let shared = |database: Option<&Database>| {
+            let shared = Shared::new(options.clone(), database.cloned(), shutdown.clone(), busy_poll.clone());
+            Arc::new(shared)
+        };
+        let front = Front {
             authenticator: Authenticator::new(options.authentication, &options.users),
             registry: Arc::default(),
             clients: Arc::new(Semaphore::new(options.max_connections)),
-            parameters: RwLock::new(None),
-            hex_bytea: AtomicBool::new(false),
-            shortest_floats: AtomicBool::new(false),
-            // Until it is known.
-            serializable: AtomicBool::new(true),
-            options,
+            main: shared(None),
+            others: options
+                .databases
+                .iter()
+                .map(|database| (database.name.clone(), shared(Some(database))))
+                .collect(),
         };
-        shared
-            .analyses
-            .set_names(shared.catalogue.configured().iter().map(|table| &table.name));
-        Self { shared: Arc::new(shared) }
+        Self { front: Arc::new(front) }
+    }
+
+    fn main(&self) -> &Arc<Shared> {
+        &self.front.main
     }
 
     /// Serves clients until [`Self::shut_down`].
     pub async fn serve(&self, listener: TcpListener) {
-        let mut shutdown = self.shared.shutdown.subscribe();
+        let main = self.main();
+        let mut shutdown = main.shutdown.subscribe();
         let mut sessions = tokio::task::JoinSet::new();
         let polling = tokio::spawn({
-            let shared = self.shared.clone();
-            async move { shared.busy_poll.run().await }
+            let busy_poll = main.busy_poll.clone();
+            async move { busy_poll.run().await }
         });
-        let watch = (!self.shared.catalogue.configured().is_empty()).then(|| tokio::spawn(self.shared.clone().watch_definitions()));
+        let watch = (!main.catalogue.configured().is_empty()).then(|| tokio::spawn(main.clone().watch_definitions()));
         loop {
             let accepted = tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => break,
@@ -236,7 +297,7 @@ impl Gateway {
             };
             match accepted {
                 Ok((stream, peer)) => {
-                    sessions.spawn(connection(self.shared.clone(), stream, peer));
+                    sessions.spawn(connection(self.front.clone(), stream, peer));
                 }
                 // Out of file descriptors, most likely: clients that leave make room.
                 Err(error) => {
@@ -255,7 +316,7 @@ impl Gateway {
 
     /// Stops accepting; sessions end when they are idle outside a transaction block.
     pub fn shut_down(&self) {
-        self.shared.shutdown.send_replace(true);
+        self.main().shutdown.send_replace(true);
     }
 
     /// Reaches PostgreSQL and reads the definitions of the configured tables. Not needed before [`Self::serve`], where it happens by itself.
@@ -263,7 +324,8 @@ impl Gateway {
     /// # Errors
     /// PostgreSQL can't be reached.
     pub async fn connect(&self) -> Result<(), ServerError> {
-        self.shared.server_parameters().await.map(drop)
+        let main = self.main();
+        main.server_parameters(main.common()).await.map(drop)
     }
 
     /// Compares every configured table with PostgreSQL's definition and with its store.
@@ -271,8 +333,8 @@ impl Gateway {
     /// # Errors
     /// PostgreSQL can't be reached.
     pub async fn check(&self) -> Result<Vec<TableReport>, ServerError> {
-        let mut lease = self.shared.options.servers.primary.pool.acquire().await?;
-        let configured = self.shared.catalogue.configured();
+        let mut lease = self.main().pool().acquire().await?;
+        let configured = self.main().catalogue.configured();
         let names: Vec<_> = configured.iter().map(|table| table.name.clone()).collect();
         let mut definitions = flywheel_postgres::catalogue::load(&mut lease, &names).await?;
         let mut reports = Vec::new();
@@ -303,36 +365,28 @@ impl Gateway {
     /// The statement is refused, or PostgreSQL can't be reached.
     pub async fn explain(&self, sql: &str) -> Result<Explained, PgError> {
         self.connect().await.map_err(|error| error.to_pg())?;
-        let analysis = self.shared.analyses.of(sql);
+        let analysis = self.main().analyses.of(sql);
         if !analysis.concerns_any_store() {
             return Ok(Explained::Relay);
         }
         let [statement] = &split(sql)[..] else {
             return Err(PgError::error(sqlstate::SYNTAX_ERROR, "give one statement at a time"));
         };
-        let mut lease = self
-            .shared
-            .options
-            .servers
-            .primary
-            .pool
-            .acquire()
-            .await
-            .map_err(|error| error.to_pg())?;
+        let mut lease = self.main().pool().acquire().await.map_err(|error| error.to_pg())?;
         lease.describe(sql, &[]).await.map_err(|error| error.to_pg())?;
-        let visible = self.shared.visible(&mut lease).await.map_err(|error| error.to_pg())?;
-        let known = self.shared.catalogue.known();
+        let visible = self.main().visible(&mut lease).await.map_err(|error| error.to_pg())?;
+        let known = self.main().catalogue.known();
         let types = column_types(&mut lease, &known, &analysis).await.map_err(|error| error.to_pg())?;
         let maker = Maker {
             types: &types,
             known: &known,
             visible: &visible,
-            max_fetch_rows: self.shared.options.max_fetch_rows,
-            configured: self.shared.catalogue.configured(),
+            max_fetch_rows: self.main().options.max_fetch_rows,
+            configured: self.main().catalogue.configured(),
         };
         Ok(match maker.kind(statement.verb, sql, &analysis)? {
             Kind::Planned { parsed, plan } => {
-                Explained::Plan(flywheel_plan::explain::lines(&plan, &parsed, self.shared.options.max_fetch_rows))
+                Explained::Plan(flywheel_plan::explain::lines(&plan, &parsed, self.main().options.max_fetch_rows))
             }
             Kind::Explain { lines } => Explained::Plan(lines),
             Kind::CreateTable { table } => Explained::Plan(vec![format!(
@@ -352,14 +406,15 @@ impl Gateway {
 }
 
 /// One client's connection, from its first byte.
-async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
+async fn connection(front: Arc<Front>, stream: TcpStream, peer: SocketAddr) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "can't set TCP_NODELAY");
     }
     let mut client = Client::new(stream);
-    let admitted = tokio::time::timeout(shared.options.login_timeout, admit(&shared, &mut client)).await;
-    let login = match admitted {
-        Ok(Ok(Some(login))) => login,
+    let options = &front.main.options;
+    let admitted = tokio::time::timeout(options.login_timeout, admit(&front, &mut client)).await;
+    let (shared, login) = match admitted {
+        Ok(Ok(Some(admitted))) => admitted,
         Ok(Ok(None)) => return,
         Ok(Err(error)) => {
             tracing::info!(%peer, %error, "login failed");
@@ -369,18 +424,18 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
             return;
         }
         Err(_) => {
-            let message = format!("login wasn't finished within {:?}", shared.options.login_timeout);
+            let message = format!("login wasn't finished within {:?}", options.login_timeout);
             return client.close_with(&PgError::fatal(sqlstate::QUERY_CANCELED, message)).await;
         }
     };
-    let Ok(_place) = shared.clients.clone().try_acquire_owned() else {
-        let message = format!("sorry, too many clients already: {} are connected", shared.options.max_connections);
+    let Ok(_place) = front.clients.clone().try_acquire_owned() else {
+        let message = format!("sorry, too many clients already: {} are connected", options.max_connections);
         let error =
             PgError::fatal(sqlstate::TOO_MANY_CONNECTIONS, message).with_hint("Raise `max_connections` in Flywheel's configuration.");
         return client.close_with(&error).await;
     };
     tracing::debug!(%peer, user = login.user, "session begins");
-    let registered = shared.registry.register(login.minor);
+    let registered = front.registry.register(login.minor);
     if let Some(mode) = login.replication.clone() {
         return replicate(&shared, &mut client, login, mode, &registered).await;
     }
@@ -389,11 +444,11 @@ async fn connection(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr) {
 }
 
 /// Startup and authentication; `None` when there is no session to begin.
-async fn admit(shared: &Shared, client: &mut Client) -> Result<Option<Login>, ClientError> {
+async fn admit(front: &Front, client: &mut Client) -> Result<Option<(Arc<Shared>, Login)>, ClientError> {
     let login = match receive(client).await? {
         Ok(Purpose::Login(login)) => login,
         Ok(Purpose::Cancel { process_id, secret_key }) => {
-            shared.registry.cancel(process_id, &secret_key).await;
+            front.registry.cancel(process_id, &secret_key).await;
             return Ok(None);
         }
         Err(error) => {
@@ -401,24 +456,17 @@ async fn admit(shared: &Shared, client: &mut Client) -> Result<Option<Login>, Cl
             return Ok(None);
         }
     };
-    let admitted = match shared.authenticator.authenticate(client, &login.user).await? {
-        // Physical replication is of no database.
-        Ok(()) if login.replication.as_deref().is_some_and(|mode| mode != "database") => {
-            check_replication(&shared.options.users, &login.user)
-        }
-        Ok(()) if login.database == shared.options.database => match login.replication {
-            Some(_) => check_replication(&shared.options.users, &login.user),
-            None => Ok(()),
-        },
-        Ok(()) => Err(PgError::fatal(
-            sqlstate::INVALID_CATALOG_NAME,
-            format!("database \"{}\" does not exist", login.database),
-        )
-        .with_hint(format!("This gateway serves the database \"{}\".", shared.options.database))),
-        Err(error) => Err(error),
+    let admitted = front.authenticator.authenticate(client, &login.user).await?;
+    let database = match login.replication.as_deref() {
+        None => front.database(&login.database),
+        Some(mode) => check_replication(&front.main.options.users, &login.user).and_then(|()| match mode {
+            "database" => front.database(&login.database),
+            // Physical replication is of no database.
+            _ => Ok(&front.main),
+        }),
     };
-    match admitted {
-        Ok(()) => Ok(Some(login)),
+    match admitted.and(database) {
+        Ok(database) => Ok(Some((database.clone(), login))),
         Err(error) => {
             tracing::info!(user = login.user, %error, "login refused");
             client.close_with(&error).await;

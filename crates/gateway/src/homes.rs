@@ -82,6 +82,11 @@ impl Catalogue {
         self.version.load(Ordering::Acquire)
     }
 
+    /// Whether there is nothing to be read any more before the first statement.
+    pub(crate) fn is_read(&self) -> bool {
+        self.configured.is_empty() || !self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).is_empty()
+    }
+
     /// Whether this is another digest than that of the known definitions.
     pub(crate) fn has_changed(&self, digest: &str) -> bool {
         *self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) != digest

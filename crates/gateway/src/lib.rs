@@ -9,6 +9,7 @@
 //!
 //! `session/block.rs` keeps what a transaction block has done: settings and store writes, with savepoints.
 
+mod access;
 mod analysis;
 mod busy_poll;
 mod error;

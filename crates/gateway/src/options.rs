@@ -25,6 +25,36 @@ pub struct User {
     pub password: Option<String>,
     /// Whether it may open replication connections.
     pub replication: bool,
+    /// The role in PostgreSQL and its password, when it isn't that of [`Options::servers`].
+    pub role: Option<(String, Option<String>)>,
+    /// How many connections a pool of this user's own has. `None`: with a role, as the database; without one, it has none of its own.
+    pub pool_size: Option<u32>,
+    /// For how long its clients keep a server connection, if not as the database says.
+    pub pool_mode: Option<PoolMode>,
+}
+
+/// For how long a client keeps a server connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PoolMode {
+    /// Until the end of its transaction.
+    Transaction,
+    /// From its first statement until it goes.
+    Session,
+    /// Until the end of its statement: transaction blocks are refused.
+    Statement,
+}
+
+/// A database beside the main one, without store tables.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// Its name to clients.
+    pub name: String,
+    /// Its name in PostgreSQL.
+    pub dbname: String,
+    /// How many connections a pool to it has, if not as the main one's.
+    pub pool_size: Option<u32>,
+    /// For how long a client keeps a server connection, if not as in the main one.
+    pub pool_mode: Option<PoolMode>,
 }
 
 impl std::fmt::Debug for User {
@@ -93,8 +123,12 @@ pub struct Route {
 /// Everything a gateway needs.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The database's name to clients.
+    /// The main database's name to clients.
     pub database: String,
+    /// Further databases.
+    pub databases: Vec<Database>,
+    /// For how long a client keeps a server connection, unless its user or database says.
+    pub pool_mode: PoolMode,
     /// How clients log in.
     pub authentication: Authentication,
     /// Who may. Empty together with [`Authentication::Trust`]: anybody.
@@ -109,7 +143,7 @@ pub struct Options {
     pub busy_poll: Duration,
     /// How many rows one statement may read from one store table.
     pub max_fetch_rows: usize,
-    /// The catalogue store.
+    /// The catalogue store: the main database, under the login that is used where no other is given.
     pub servers: Servers,
     /// Where relational statements go.
     pub routes: Vec<Route>,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use flywheel_types::{Column, ColumnDefault, Table, TableName, TypeInfo};
 use flywheel_wire::quote::literal;
+use flywheel_wire::{PgError, sqlstate};
 
 use crate::{Connection, Rows, ServerError};
 
@@ -27,7 +28,8 @@ SELECT n.nspname, c.relname, c.oid, a.attname, a.atttypid, a.atttypmod, format_t
        coalesce(l.collname IN ('C', 'POSIX') OR (l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')
                 AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'), true) AS byte_ordered,
        coalesce(l.collisdeterministic, true) AS deterministic, t.typtype = 'd' AS is_domain,
-       coalesce(array_position(p.conkey, a.attnum), 0) AS key_position, coalesce(p.conname, '') AS key_name
+       coalesce(array_position(p.conkey, a.attnum), 0) AS key_position, coalesce(p.conname, '') AS key_name,
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS is_readable
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -167,6 +169,12 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
         .await?
         .pop()
         .unwrap_or_default();
+    // Told before it is tried: an error would fail the transaction block that the connection may be in.
+    if let Some(row) = (0..columns.rows.len()).find(|&row| columns.text(row, 15) == "f") {
+        let name = TableName::new(columns.text(row, 0), columns.text(row, 1));
+        let message = format!("permission denied for table {}", name.name);
+        return Err(PgError::error(sqlstate::INSUFFICIENT_PRIVILEGE, message).into());
+    }
     let facts = connection
         .query(&OBSTACLES.replace("{names}", &names))
         .await?

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
 use flywheel_wire::backend::TransactionStatus;
@@ -49,6 +50,10 @@ pub struct Connection {
     broken: bool,
     /// The place in a cluster that it was made for.
     pub(crate) sitting: Option<Sitting>,
+    /// When it is to be closed rather than lent again.
+    pub(crate) ends: Option<Instant>,
+    /// When it came back last.
+    pub(crate) idle_since: Instant,
 }
 
 impl Connection {
@@ -69,6 +74,8 @@ impl Connection {
             unnamed_lost: false,
             broken: false,
             sitting: None,
+            ends: None,
+            idle_since: Instant::now(),
         }
     }
 
@@ -128,6 +135,12 @@ impl Connection {
     #[must_use]
     pub(crate) fn is_outdated(&self) -> bool {
         self.sitting.as_ref().is_some_and(Sitting::is_over)
+    }
+
+    /// Whether it has lived for as long as it may.
+    #[must_use]
+    pub(crate) fn is_at_its_end(&self) -> bool {
+        self.ends.is_some_and(|end| end <= Instant::now())
     }
 
     /// Whether it leads to a replica of a cluster.
@@ -302,7 +315,7 @@ impl Connection {
         }
     }
 
-    fn io_error(&mut self, source: io::Error) -> ServerError {
+    pub(crate) fn io_error(&mut self, source: io::Error) -> ServerError {
         let error = ServerError::Io {
             server: self.server.clone(),
             source,

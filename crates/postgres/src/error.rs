@@ -33,12 +33,18 @@ pub enum ServerError {
         what: String,
     },
     /// No connection became free in time.
-    #[error("no server connection became free within {waited:?}")]
+    #[error("no server connection became free within {waited:?} in the pool of role \"{user}\" in database \"{database}\"")]
     PoolTimeout {
         /// How long was waited.
         waited: std::time::Duration,
         /// How many connections the pool has.
         size: u32,
+        /// The role that it logs in as.
+        user: String,
+        /// The database.
+        database: String,
+        /// The setting that bounds it.
+        sized_by: String,
     },
     /// No server is the primary now.
     #[error("{what}")]
@@ -67,6 +73,16 @@ impl ServerError {
         }
     }
 
+    /// Whether another server, or the same one a little later, may do: it can't be reached, or starts or stops.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Io { .. } | Self::NoPrimary { .. } => true,
+            // Also as it was told to others.
+            Self::Postgres(error) => error.code().starts_with("57P") || error.code() == sqlstate::CONNECTION_FAILURE.0,
+            _ => false,
+        }
+    }
+
     /// The error as a client sees it.
     #[must_use]
     pub fn to_pg(&self) -> PgError {
@@ -84,8 +100,8 @@ impl ServerError {
             Self::Login { .. } => {
                 PgError::error(sqlstate::CANNOT_CONNECT, self.to_string()).with_hint("Check user and password in the store's `url` and the server's pg_hba.conf.")
             }
-            Self::PoolTimeout { size, .. } => PgError::error(sqlstate::TOO_MANY_CONNECTIONS, self.to_string()).with_hint(format!(
-                "All {size} server connections are busy or held by open transactions; raise `pool_size` or `acquire_timeout` of the PostgreSQL store, or end idle transactions."
+            Self::PoolTimeout { size, sized_by, .. } => PgError::error(sqlstate::TOO_MANY_CONNECTIONS, self.to_string()).with_hint(format!(
+                "All {size} server connections are busy or held by open transactions; raise {sized_by} or the PostgreSQL store's `acquire_timeout`, or end idle transactions."
             )),
         }
     }

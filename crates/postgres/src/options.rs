@@ -37,6 +37,25 @@ pub struct ServerOptions {
     pub connect_timeout: Duration,
 }
 
+/// What is other than in a server's own login.
+#[derive(Clone, Default)]
+pub struct Login {
+    /// Another database.
+    pub database: Option<String>,
+    /// Another role, with its password if it has one.
+    pub role: Option<(String, Option<String>)>,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = self.role.as_ref().map(|(role, _)| role);
+        f.debug_struct("Login")
+            .field("database", &self.database)
+            .field("role", &role)
+            .finish()
+    }
+}
+
 impl fmt::Debug for ServerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}@{}/{}", self.user, self.host, self.database)

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{Cluster, InUse, Multiplexer, Pool, ServerError};
+use crate::{Cluster, InUse, Login, Multiplexer, Pool, PoolOptions, ServerError};
 
 /// One server.
 #[derive(Debug, Clone)]
@@ -25,11 +25,11 @@ pub struct Servers {
 }
 
 impl Server {
-    /// A server, up to `shared` of whose connections are shared.
+    /// A server.
     #[must_use]
-    pub fn new(pool: Pool, shared: usize) -> Self {
+    pub fn new(pool: Pool) -> Self {
         Self {
-            multiplexer: Multiplexer::new(pool.clone(), shared),
+            multiplexer: Multiplexer::new(pool.clone()),
             pool,
         }
     }
@@ -43,6 +43,17 @@ impl Servers {
             primary,
             replicas: Vec::new(),
             cluster: None,
+        }
+    }
+
+    /// The same servers, over connections of their own, for another database or role. Who is the primary and which replicas are usable is one knowledge.
+    #[must_use]
+    pub fn under(&self, login: &Login, options: &PoolOptions) -> Self {
+        let server = |server: &Server| Server::new(server.pool.under(login, options.clone()));
+        Self {
+            primary: server(&self.primary),
+            replicas: self.replicas.iter().map(server).collect(),
+            cluster: self.cluster.clone(),
         }
     }
 

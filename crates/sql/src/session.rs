@@ -59,6 +59,8 @@ pub enum Pin {
     TransactionDefaults,
     /// What a function has opened: a backup, a connection of dblink, a temporary replication slot.
     Opened,
+    /// No statement's doing: the session's pool mode is "session".
+    PoolMode,
 }
 
 impl Pin {
@@ -79,6 +81,7 @@ impl Pin {
             Self::TemporaryObject => "a temporary object",
             Self::TransactionDefaults => "changed transaction defaults",
             Self::Opened => "what a function has opened",
+            Self::PoolMode => "pool_mode = \"session\"",
         }
     }
 

@@ -41,6 +41,8 @@ states! {
     INVALID_CATALOG_NAME = "3D000";
     /// 40001
     SERIALIZATION_FAILURE = "40001";
+    /// 42501
+    INSUFFICIENT_PRIVILEGE = "42501";
     /// 42601
     SYNTAX_ERROR = "42601";
     /// 42P05: a prepared statement of this name is there already.
@@ -65,8 +67,6 @@ states! {
     SYSTEM_ERROR = "58000";
     /// 58030
     IO_ERROR = "58030";
-    /// 42501
-    INSUFFICIENT_PRIVILEGE = "42501";
     /// 22023: a parameter value that isn't usable.
     INVALID_PARAMETER_VALUE = "22023";
     /// 22P03: a binary value of a parameter that its type can't have.

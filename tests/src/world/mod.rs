@@ -47,7 +47,7 @@ impl World {
         let oracle = Database::create(&servers.postgres, &format!("{name}_oracle")).await;
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("flywheel.toml");
-        std::fs::write(&config, setup.to_toml(&servers, &primary, &name)).expect("a configuration");
+        std::fs::write(&config, setup.to_toml(&servers, &primary, &oracle, &name)).expect("a configuration");
         let gateway = Process::start(["--config".as_ref(), config.as_os_str()]).await;
         Some(Self {
             gateway,
@@ -91,6 +91,11 @@ impl World {
     /// [`Self::url`] for a user, or `user:password`.
     pub fn url_of(&self, user: &str) -> String {
         format!("postgres://{user}@{}/app", self.gateway.address())
+    }
+
+    /// [`Self::url`] for another database.
+    pub fn url_to(&self, database: &str) -> String {
+        format!("postgres://postgres@{}/{database}", self.gateway.address())
     }
 
     /// Where plain PostgreSQL listens, for drivers.

@@ -66,6 +66,7 @@ pub struct Setup {
     scram: bool,
     primary: Option<String>,
     redis: Option<String>,
+    other: Option<String>,
 }
 
 impl Setup {
@@ -129,6 +130,13 @@ impl Setup {
         self
     }
 
+    /// The oracle's database as a further one of the gateway's, named `other`, with these keys as TOML.
+    #[must_use]
+    pub fn other_database(mut self, keys: &str) -> Self {
+        self.other = Some(keys.to_owned());
+        self
+    }
+
     /// Another address for Redis, as a URL.
     #[must_use]
     pub fn redis_at(mut self, url: &str) -> Self {
@@ -142,7 +150,7 @@ impl Setup {
     }
 
     /// The configuration file. Every name in a shared server begins with `unique`.
-    pub(super) fn to_toml(&self, servers: &Servers, primary: &Database, unique: &str) -> String {
+    pub(super) fn to_toml(&self, servers: &Servers, primary: &Database, oracle: &Database, unique: &str) -> String {
         let mut toml = String::from("listen = \"127.0.0.1:0\"\ndatabase = \"app\"\n");
         toml.push_str(if self.scram {
             "auth = \"scram-sha-256\"\n"
@@ -181,6 +189,9 @@ impl Setup {
         for table in self.tables.iter().filter(|table| table.home != Home::Relational) {
             let _ = write!(toml, "\n[[tables]]\nname = {:?}\nstore = \"{}\"\n", table.name, table.home.name());
             lines(&mut toml, &table.keys);
+        }
+        if let Some(keys) = &self.other {
+            let _ = write!(toml, "\n[[databases]]\nname = \"other\"\ndbname = {:?}\n{keys}\n", oracle.name());
         }
         toml.push('\n');
         lines(&mut toml, &self.rest);

@@ -1,6 +1,7 @@
 //! From the file's words to their meaning: names that refer to each other, units, secrets, defaults.
 
 mod names;
+mod pools;
 mod routes;
 mod stores;
 mod tables;
@@ -9,10 +10,11 @@ mod urls;
 mod users;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::Diagnostic;
-use crate::config::{Authentication, Config, Limits, Secret, Store, Table, User};
+use crate::config::{Authentication, Config, Database, Limits, Secret, Store, Table, User};
 use crate::file::{Auth, File, SecretSource};
 use crate::tree::{Node, NodeKind};
 
@@ -40,6 +42,7 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         Some(Auth::ScramSha256) | None => Authentication::ScramSha256,
     };
     let users = resolver.users(&file.users, authentication);
+    let databases = resolver.databases(&file.databases);
     let stores = resolver.stores(&file.stores);
     let primary = resolver.primary(&stores);
     let tables = resolver.tables(&file.tables, &stores);
@@ -47,6 +50,7 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         primary: primary.as_deref(),
         stores: &stores,
         tables: &tables,
+        databases: &databases,
         users: (authentication == Authentication::ScramSha256 || !users.is_empty()).then_some(&users),
     };
     let routes = resolver.routes(&file.routes, &known);
@@ -55,18 +59,22 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         Store::Postgres(postgres) => Some(postgres.url.database.clone()),
         _ => None,
     });
-    Some(Config {
-        listen: listen?,
+    let config = Config {
+        // Not used: a configuration with a mistake isn't.
+        listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6432))),
         database: database.unwrap_or_else(|| "flywheel".into()),
         authentication,
         max_connections: file.max_connections.unwrap_or(1000) as usize,
         limits,
         users,
+        databases,
         stores,
         primary,
         tables,
         routes,
-    })
+    };
+    resolver.fitting_pools(&config, &file.databases, &file.users);
+    Some(config)
 }
 
 /// What routes can refer to.
@@ -74,6 +82,7 @@ struct Known<'a> {
     primary: Option<&'a str>,
     stores: &'a BTreeMap<String, Store>,
     tables: &'a [Table],
+    databases: &'a [Database],
     /// Everybody who can log in; `None`: anybody.
     users: Option<&'a Vec<User>>,
 }

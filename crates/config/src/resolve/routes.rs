@@ -3,7 +3,7 @@
 use flywheel_types::TableName;
 
 use super::{Known, Resolver};
-use crate::config::{Route, RouteTarget, StatementKind, Store};
+use crate::config::{PoolMode, Route, RouteTarget, StatementKind, Store};
 use crate::file::{self, KindName};
 use crate::near::nearest;
 
@@ -135,6 +135,24 @@ impl Resolver<'_> {
                 "writes can't go to replicas",
                 format!("use kind = \"read\", or to = \"{primary}\""),
             );
+        }
+        if let Store::Postgres(postgres) = &known.stores[primary] {
+            let user = known
+                .users
+                .into_iter()
+                .flatten()
+                .find(|user| Some(&user.name) == route.when.user.as_ref());
+            let of_user = user.and_then(|user| user.pool_mode);
+            let is_session = |mode: Option<PoolMode>| mode.is_none_or(|mode| mode == PoolMode::Session);
+            let of_others = of_user.is_none() && !known.databases.iter().all(|database| is_session(database.pool_mode))
+                || route.when.user.is_none() && !known.users.into_iter().flatten().all(|user| is_session(user.pool_mode));
+            if of_user.unwrap_or(postgres.pool_mode) == PoolMode::Session && !of_others {
+                self.mistake(
+                    &path,
+                    "with pool_mode = \"session\" a client keeps its connection to the primary",
+                    "leave the route out, or use pool_mode = \"transaction\" for those whose reads go to replicas",
+                );
+            }
         }
         Some(RouteTarget::Replicas)
     }

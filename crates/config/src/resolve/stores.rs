@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use super::Resolver;
-use crate::config::{DynamoDb, EmbeddedStore, Memory, Postgres, PostgresUrl, Redis, Secret, Store};
+use crate::config::{DynamoDb, EmbeddedStore, Memory, PoolMode, Postgres, PostgresUrl, Redis, Secret, Store};
 use crate::file;
 
 impl Resolver<'_> {
@@ -97,9 +97,15 @@ impl Resolver<'_> {
                 max_replica_lag,
                 max_replica_lag_bytes,
                 pool_size,
+                pool_mode,
+                min_idle,
                 shared_connections,
                 acquire_timeout,
                 connect_timeout,
+                login_retry,
+                max_lifetime,
+                idle_timeout,
+                check_after,
             } => {
                 let acquire_timeout = self.duration(&path("acquire_timeout"), acquire_timeout.as_deref(), "5s");
                 let connect_timeout = self.duration(&path("connect_timeout"), connect_timeout.as_deref(), "5s");
@@ -114,6 +120,13 @@ impl Resolver<'_> {
                         &path("shared_connections"),
                         format!("{shared} of {pool_size} connections shared leave none to transactions"),
                         format!("`shared_connections` is less than `pool_size`: from 0 to {}", pool_size - 1),
+                    );
+                }
+                if let Some(idle) = min_idle.filter(|&idle| idle > pool_size) {
+                    self.mistake(
+                        &path("min_idle"),
+                        format!("{idle} idle connections are more than the {pool_size} that there may be"),
+                        format!("`min_idle` is at most `pool_size`: from 0 to {pool_size}"),
                     );
                 }
                 let url = self.primary_url(&path("url"), url);
@@ -148,9 +161,15 @@ impl Resolver<'_> {
                     max_replica_lag,
                     max_replica_lag_bytes,
                     pool_size,
+                    pool_mode: pool_mode.map_or(PoolMode::Transaction, Into::into),
+                    min_idle: min_idle.unwrap_or(0),
                     shared_connections: shared_connections.unwrap_or(2),
                     acquire_timeout,
                     connect_timeout,
+                    login_retry: self.duration(&path("login_retry"), login_retry.as_deref(), "5s"),
+                    max_lifetime: self.duration(&path("max_lifetime"), max_lifetime.as_deref(), "1h"),
+                    idle_timeout: self.duration(&path("idle_timeout"), idle_timeout.as_deref(), "10m"),
+                    check_after: self.duration(&path("check_after"), check_after.as_deref(), "30s"),
                 })
             }
             file::Store::DynamoDb {

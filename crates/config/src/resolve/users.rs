@@ -1,7 +1,7 @@
 //! `[[users]]`
 
 use super::Resolver;
-use crate::config::{Authentication, User};
+use crate::config::{Authentication, Role, Secret, User};
 use crate::file;
 
 impl Resolver<'_> {
@@ -42,9 +42,34 @@ impl Resolver<'_> {
                 name: user.name.clone(),
                 password,
                 replication: user.replication,
+                role: self.role(&at, user),
+                pool_size: user.pool_size,
+                pool_mode: user.pool_mode.map(Into::into),
             });
         }
         resolved
+    }
+
+    /// The role of a user's own in PostgreSQL.
+    fn role(&mut self, at: &str, user: &file::User) -> Option<Role> {
+        let path = ["users", at, "server_password"];
+        let password = user.server_password.as_ref().and_then(|source| self.secret(&path, source));
+        let is_verifier = |password: &Secret| password.expose().starts_with("SCRAM-SHA-256$");
+        if password.as_ref().is_some_and(is_verifier) {
+            self.mistake(
+                &path,
+                "a SCRAM verifier, with which one can't log in to a server",
+                "write the password itself",
+            );
+        }
+        if self.is_there(&path) && !self.is_there(&["users", at, "server_user"]) {
+            self.mistake(
+                &path,
+                "`server_password` without `server_user`",
+                "name the role that it is the password of, or leave it out: the `url` has the others' login",
+            );
+        }
+        user.server_user.clone().map(|name| Role { name, password })
     }
 }
 

@@ -76,7 +76,7 @@ fn unknown_keys() {
                 12,
                 1,
                 "unknown key `passwrod`",
-                "did you mean `password`? Allowed here: name, password, replication",
+                "did you mean `password`? Allowed here: name, password, pool_mode, pool_size, replication, server_password, server_user",
             ),
         ),
         (

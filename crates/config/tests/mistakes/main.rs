@@ -3,6 +3,7 @@
 //! A test is a table: one mistake in an otherwise right file, then line, column, the message and the help. A help that ends in … goes on.
 
 mod form;
+mod pools;
 mod report;
 mod routes;
 mod stores;
@@ -111,7 +112,7 @@ url = "mysql://db/app"
                 2,
                 1,
                 "unknown key `auht`",
-                "did you mean `auth`? Allowed here: auth, database, limits, …",
+                "did you mean `auth`? Allowed here: auth, database, databases, limits, …",
             ),
             (3, 19, "`max_connections` can't be 0", "`max_connections` is from 1 to 1000000"),
             (

@@ -75,8 +75,8 @@ impl Session {
         match scalar {
             Scalar::Timestamptz => iso && utc,
             Scalar::Date => iso,
-            Scalar::Bytea => self.shared.prints_hex() && unset("bytea_output"),
-            Scalar::Float4 | Scalar::Float8 => self.shared.prints_shortest_floats() && unset("extra_float_digits"),
+            Scalar::Bytea => self.access.prints_hex() && unset("bytea_output"),
+            Scalar::Float4 | Scalar::Float8 => self.access.prints_shortest_floats() && unset("extra_float_digits"),
             _ => false,
         }
     }

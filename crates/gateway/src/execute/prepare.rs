@@ -75,13 +75,13 @@ impl Session {
             types: types.to_vec(),
             names,
         };
-        if let Some(known) = self.shared.statements.get(&key)
+        if let Some(known) = self.access.statements.get(&key)
             && known.version == self.shared.catalogue.version()
         {
             return Ok(known);
         }
         let statement = Arc::new(self.make(analysis, types, key.names.clone()).await?);
-        self.shared.statements.insert(key, statement.clone());
+        self.access.statements.insert(key, statement.clone());
         Ok(statement)
     }
 

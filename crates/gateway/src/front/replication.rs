@@ -23,7 +23,7 @@ pub(crate) fn check(users: &[User], name: &str) -> Result<(), PgError> {
 pub(crate) async fn replicate(shared: &Arc<Shared>, client: &mut Client, login: Login, mode: String, registered: &Registered) {
     let mut parameters = login.values;
     parameters.push(("replication".to_owned(), mode));
-    let server = match shared.servers().primary.pool.connect_apart(&parameters).await {
+    let server = match shared.access(&login.user).servers().primary.pool.connect_apart(&parameters).await {
         Ok(server) => server,
         Err(error) => return client.close_with(&error.to_pg().into_fatal()).await,
     };

@@ -15,6 +15,7 @@ use super::relay::Step;
 use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
 use crate::error::{conflict, store_error};
+use crate::options::PoolMode;
 
 impl Session {
     /// Notes what a statement that the server has carried out did to the session. `tag` is the server's command tag.
@@ -200,6 +201,12 @@ impl Session {
             return Ok(());
         }
         for statement in &analysis.statements {
+            if self.mode == PoolMode::Statement && statement.verb == Verb::Begin {
+                let message = "transaction blocks aren't supported with pool_mode = \"statement\"";
+                return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+                    .with_hint("Send the statements in one text, which is one transaction, or set `pool_mode` to \"transaction\" for this user in Flywheel's configuration.")
+                    .into());
+            }
             match &statement.session {
                 SessionEffect::Set { name } | SessionEffect::SetLocal { name } if matches!(name.as_str(), "client_encoding" | "names") => {
                     // The value: what stands last, but for `false)` of set_config.

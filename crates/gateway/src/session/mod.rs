@@ -26,12 +26,18 @@ use flywheel_wire::{Frame, PgError, frontend, reply, sqlstate};
 pub(crate) use block::{Block, Buffered};
 pub(crate) use prepared::{BoundPortal, PreparedStatement, Progress};
 
+use crate::access::Access;
 use crate::front::{Client, ClientError, Login, Registered};
 use crate::gateway::Shared;
+use crate::options::PoolMode;
 
 /// A session's state. Methods are spread over the files of this folder and of `execute/`.
 pub(crate) struct Session {
     pub(crate) shared: Arc<Shared>,
+    /// The servers, as the session's role sees them.
+    pub(crate) access: Arc<Access>,
+    /// For how long it keeps a server connection.
+    mode: PoolMode,
     pub(crate) client: Client,
     user: String,
     registered: Registered,
@@ -137,13 +143,16 @@ impl Session {
     pub(crate) fn new(shared: Arc<Shared>, client: Client, login: Login, registered: Registered) -> Self {
         let settings = Arc::new(login.settings);
         let replicas = replica::Reading::new(shared.has_replicas_for(&login.user));
+        let mode = shared.pool_mode(&login.user);
         Self {
+            access: shared.access(&login.user),
+            mode,
             shared,
             client,
             user: login.user,
             registered,
             lease: None,
-            pinned: None,
+            pinned: server::pinned_by(mode),
             pinned_by_block: false,
             stained: false,
             unsynced: false,

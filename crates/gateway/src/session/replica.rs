@@ -128,7 +128,7 @@ impl Session {
 
     /// The replica to ask next. `None`: the primary is to be asked.
     pub(super) fn choose_replica(&self, tried: &mut Vec<usize>) -> Option<InUse> {
-        let replica = self.shared.servers().replica(self.replicas.wrote, tried)?;
+        let replica = self.access.servers().replica(self.replicas.wrote, tried)?;
         tried.push(replica.replica());
         Some(replica)
     }
@@ -136,7 +136,7 @@ impl Session {
     /// Borrows a connection of a replica. False: the primary is to be asked.
     pub(super) async fn borrow_replica(&mut self, tried: &mut Vec<usize>) -> bool {
         while let Some(replica) = self.choose_replica(tried) {
-            let pool = self.shared.servers().server_of(&replica).pool.clone();
+            let pool = self.access.servers().server_of(&replica).pool.clone();
             if self.server_of(&pool).await.is_ok() {
                 self.replicas.on = Some(replica);
                 self.replicas.attempt = Some(Attempt {
@@ -162,7 +162,7 @@ impl Session {
         let Some(attempt) = &mut self.replicas.attempt else {
             if error.code() == "25006" {
                 // It may not be the primary any more.
-                self.shared.servers().suspect();
+                self.access.servers().suspect();
             }
             return false;
         };

@@ -11,6 +11,7 @@ use flywheel_wire::backend::TransactionStatus;
 
 use super::{End, Failure, Outcome, Session, cancelled};
 use crate::front::ClientError;
+use crate::options::PoolMode;
 
 /// How long a statement whose client has gone may take to end.
 const STOP: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ impl Session {
     /// The server connection, borrowed from the pool of the primary when there is none yet, with the session's settings.
     pub(crate) async fn server(&mut self) -> Outcome<&mut Lease> {
         if self.lease.is_none() {
-            let pool = self.shared.servers().primary.pool.clone();
+            let pool = self.access.servers().primary.pool.clone();
             return self.server_of(&pool).await;
         }
         self.held()
@@ -110,7 +111,13 @@ impl Session {
 
     /// Gives the server connection back when nothing ties the session to it.
     pub(crate) async fn release(&mut self) {
-        if self.status == TransactionStatus::Idle && self.pinned.is_none() && !self.unsynced && self.lease.is_some() {
+        if self.status == TransactionStatus::Idle && self.pinned.is_none() && !self.unsynced {
+            self.give_back().await;
+        }
+    }
+
+    async fn give_back(&mut self) {
+        if self.lease.is_some() {
             // A cancel under way is waited for: it must not reach the connection's next user.
             *self.registered.handle.server.lock().await = None;
             self.lease = None;
@@ -134,7 +141,7 @@ impl Session {
         if self.stained {
             return;
         }
-        self.pinned = None;
+        self.pinned = pinned_by(self.mode);
         self.pinned_by_block = false;
     }
 
@@ -205,14 +212,19 @@ impl Session {
             Failure::Told | Failure::Session(End::Client(_)) => PgError::fatal(flywheel_wire::sqlstate::INTERNAL_ERROR, "client has gone"),
         };
         let mut parameters = if plain {
-            self.shared.server_parameters().await.map_err(|error| error.to_pg().into_fatal())?
+            self.shared
+                .server_parameters(&self.access)
+                .await
+                .map_err(|error| error.to_pg().into_fatal())?
         } else {
             let parameters = self.server().await.map(|lease| lease.parameters().clone()).map_err(fatal);
-            self.release().await;
+            self.give_back().await;
             self.replicas.forget_writes();
             parameters?
         };
-        parameters.insert("session_authorization".into(), self.user.clone());
+        if !self.access.has_own_role() {
+            parameters.insert("session_authorization".into(), self.user.clone());
+        }
         let application = values
             .iter()
             .find(|(name, _)| name == "application_name")
@@ -221,4 +233,9 @@ impl Session {
         parameters.insert("client_encoding".into(), "UTF8".into());
         Ok(parameters)
     }
+}
+
+/// Why a session keeps its server connection from the first statement on, if so.
+pub(super) fn pinned_by(mode: PoolMode) -> Option<Pin> {
+    (mode == PoolMode::Session).then_some(Pin::PoolMode)
 }

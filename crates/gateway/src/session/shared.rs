@@ -99,7 +99,7 @@ impl Session {
 
     /// Answers a batch that ends in Sync over a shared connection, when it is one query. False: it needs one of its own.
     pub(super) async fn share_batch(&mut self) -> Outcome<bool> {
-        if self.batch.len() > 4 || !self.is_free() || self.shared.servers().primary.multiplexer.is_none() {
+        if self.batch.len() > 4 || !self.is_free() || self.access.servers().primary.multiplexer.is_none() {
             return Ok(false);
         }
         let Some(gathered) = self.gathered() else { return Ok(false) };
@@ -230,7 +230,7 @@ impl Session {
         } = batch;
         let (analysis, form) = (&analysis, request.form);
         request.is_quick = analysis.observed.is_quick();
-        request.joins = !self.shared.is_serializable() && self.settings.get("default_transaction_isolation").is_none();
+        request.joins = !self.access.is_serializable() && self.settings.get("default_transaction_isolation").is_none();
         // To whom the columns of the answer are to be noted.
         let mut teller = None;
         if let Some((statement, describes)) = bound {
@@ -246,7 +246,7 @@ impl Session {
         if self.goes_to_replica(analysis) {
             let mut tried = Vec::new();
             while let Some(replica) = self.choose_replica(&mut tried) {
-                let multiplexer = self.shared.servers().server_of(&replica).multiplexer.clone();
+                let multiplexer = self.access.servers().server_of(&replica).multiplexer.clone();
                 let Some(answer) = multiplexer.and_then(|multiplexer| multiplexer.submit(request.clone())) else {
                     return Ok(Shared::Busy);
                 };
@@ -257,7 +257,7 @@ impl Session {
                 }
             }
         }
-        let primary = &self.shared.servers().primary;
+        let primary = &self.access.servers().primary;
         match primary.multiplexer.as_ref().and_then(|multiplexer| multiplexer.submit(request)) {
             Some(answer) => self.take(answer, analysis, form, teller).await,
             None => Ok(Shared::Busy),

@@ -161,6 +161,15 @@ impl Channel {
         !state.closed && (state.has(settings) || state.is_idle())
     }
 
+    /// Closes it for new batches; it goes back to the pool when it has answered those that it has.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        if let Some(driver) = state.driver.take() {
+            driver.wake();
+        }
+    }
+
     /// Closes it for new batches when it has none.
     pub(super) fn close_if_idle(&self) -> bool {
         let mut state = self.lock();
@@ -169,9 +178,19 @@ impl Channel {
         idle
     }
 
-    /// Whether what is under way keeps others out.
+    /// Closes it when it has had no batch for so long.
+    pub(super) fn close_if_unused(&self, idle: Duration) -> bool {
+        if self.lock().since.elapsed() < idle || !self.close_if_idle() {
+            return false;
+        }
+        self.close();
+        true
+    }
+
+    /// Whether what is under way keeps others out, or it is at its end.
     pub(super) fn is_held(&self) -> bool {
-        self.lock().held
+        let state = self.lock();
+        state.held || state.closed
     }
 
     /// Takes a batch; gives it back when it can't after all.
@@ -237,7 +256,12 @@ impl State {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.is_open() && self.awaited.is_empty() && self.outgoing.is_empty() && self.cancelling == 0
+        !self.closed && self.is_done()
+    }
+
+    /// Whether nothing is under way.
+    pub(super) fn is_done(&self) -> bool {
+        !self.held && self.next.is_none() && self.awaited.is_empty() && self.outgoing.is_empty() && self.cancelling == 0
     }
 
     /// What the connection has on it, for its next user.

@@ -59,6 +59,8 @@ impl Driver {
         match ended {
             Ok(()) => {
                 self.channel.lock().give_back(&mut self.lease);
+                drop(self.lease);
+                shared.closed(&self.channel, Batches::new());
             }
             Err(error) => {
                 self.lease.broke(&error);
@@ -88,9 +90,13 @@ impl Driver {
                 Some(known) => known.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),
             }
-            let idle = state.is_idle() && self.writing.is_empty() && self.incoming.is_empty();
+            let done = state.is_done() && self.writing.is_empty() && self.incoming.is_empty();
+            let closed = state.closed;
             drop(state);
-            if idle && self.shared.upgrade().is_none_or(|shared| shared.retire(&self.channel)) {
+            if done && closed {
+                return Poll::Ready(Ok(()));
+            }
+            if done && self.shared.upgrade().is_none_or(|shared| shared.retire(&self.channel)) {
                 return Poll::Ready(Ok(()));
             }
             return Poll::Pending;

@@ -16,6 +16,7 @@
 //! - A batch that turns out to be slow, or whose client doesn't read its answer, loses those behind it: they are read-only, and are sent again
 //!   elsewhere.
 //! - A batch that stands for something else that the client has sent ([`Form`]) and fails is given back, to be sent as the client sent it.
+//! - A connection that has lived for as long as it may is closed to new batches, and goes when it has answered those that it has.
 //! - A cancel that arrives late and hits a neighbour, or a connection that breaks, makes the neighbours' batches be sent again.
 
 mod answer;
@@ -26,7 +27,7 @@ mod request;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 pub use answer::{Answer, Part};
@@ -80,11 +81,11 @@ struct Waiting {
 }
 
 impl Multiplexer {
-    /// Shares connections of this pool: `wanted` of them as a rule. `None` when the pool has no connection to spare: transactions need some.
+    /// Shares connections of this pool, as many as its options say as a rule. `None` when it has no connection to spare: transactions need some.
     #[must_use]
-    pub fn new(pool: Pool, wanted: usize) -> Option<Self> {
-        let most = (pool.size() as usize).saturating_sub(1);
-        let wanted = wanted.min(most);
+    pub fn new(pool: Pool) -> Option<Self> {
+        let most = (pool.options().size as usize).saturating_sub(1);
+        let wanted = pool.options().shared.min(most);
         (wanted > 0).then(|| Self {
             shared: Arc::new(Shared {
                 pool,
@@ -170,7 +171,7 @@ impl Shared {
             return;
         }
         let shared = Arc::downgrade(self);
-        let patience = self.pool.acquire_timeout();
+        let patience = self.pool.options().acquire_timeout;
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(patience / 4).await;
@@ -192,11 +193,17 @@ impl Shared {
 
     /// Opens a connection for those that wait, unless enough usable ones are there, which will come to them.
     fn open_if_needed(self: &Arc<Self>, state: &mut State) {
-        let usable = state.channels.iter().filter(|channel| !channel.is_held()).count();
-        let total = state.channels.len() + state.opening;
-        if state.waiting.is_empty() || usable + state.opening >= self.wanted || total >= self.most {
-            return;
+        if !state.waiting.is_empty() && self.may_open(state) {
+            self.open(state);
         }
+    }
+
+    fn may_open(&self, state: &State) -> bool {
+        let usable = state.channels.iter().filter(|channel| !channel.is_held()).count();
+        usable + state.opening < self.wanted && state.channels.len() + state.opening < self.most
+    }
+
+    fn open(self: &Arc<Self>, state: &mut State) {
         state.opening += 1;
         let shared = self.clone();
         tokio::spawn(async move {
@@ -205,7 +212,17 @@ impl Shared {
             state.opening -= 1;
             match opened {
                 Ok(lease) => {
+                    let end = lease.ends;
                     let channel = Channel::start(lease, Arc::downgrade(&shared));
+                    if let (Some(end), Some(lifetimes)) = (end, &shared.pool.options().lifetimes) {
+                        let watch = watch(
+                            Arc::downgrade(&channel),
+                            Arc::downgrade(&shared),
+                            end,
+                            lifetimes.check_after.min(lifetimes.idle_timeout),
+                        );
+                        tokio::spawn(watch);
+                    }
                     state.channels.push(channel);
                     shared.serve_waiting(&mut state);
                 }
@@ -266,9 +283,43 @@ impl Shared {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
+    /// A connection has lived for as long as it may: it takes no more batches, and another takes its place, now or when it has gone.
+    fn replace(self: &Arc<Self>, channel: &Arc<Channel>) {
+        let mut state = self.lock();
+        if state.channels.iter().any(|each| Arc::ptr_eq(each, channel)) {
+            channel.close();
+            if self.may_open(&state) {
+                self.open(&mut state);
+            }
+        }
+    }
+
+    /// A connection that nobody has used for so long goes back to the pool, which sees to those that are idle.
+    fn give_back_unused(&self, channel: &Arc<Channel>, idle: Duration) {
+        let mut state = self.lock();
+        if state.waiting.is_empty() && channel.close_if_unused(idle) {
+            state.channels.retain(|each| !Arc::ptr_eq(each, channel));
+        }
+    }
+
     /// A connection has ended.
     fn closed(self: &Arc<Self>, channel: &Arc<Channel>, again: Vec<(Request, Arc<Answer>)>) {
         self.lock().channels.retain(|each| !Arc::ptr_eq(each, channel));
         self.room(again);
+    }
+}
+
+/// Sees to it that a connection goes when it comes to its end, or isn't used for `idle`.
+async fn watch(channel: Weak<Channel>, shared: Weak<Shared>, end: Instant, idle: Duration) {
+    loop {
+        let look = end.min(Instant::now() + (idle / 2).max(Duration::from_millis(10)));
+        tokio::time::sleep_until(look.into()).await;
+        let (Some(channel), Some(shared)) = (channel.upgrade(), shared.upgrade()) else {
+            return;
+        };
+        if look == end {
+            return shared.replace(&channel);
+        }
+        shared.give_back_unused(&channel, idle);
     }
 }

@@ -1,24 +1,20 @@
 //! Connections that follow a role from server to server.
 
 use std::net::TcpStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use tokio::time::timeout_at;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Cluster, SessionAttributes, Shared};
 use crate::connection::Stream;
-use crate::{Connection, ServerError, ServerOptions};
-
-/// How long after a failure the next attempt is made, when nothing new is heard of the servers.
-const RETRY: Duration = Duration::from_millis(50);
+use crate::{Connection, Host, ServerError, ServerOptions};
 
 /// A role in a cluster that connections are made to: number 0 is the primary's.
 #[derive(Debug, Clone)]
 pub struct Seat {
     shared: Arc<Shared>,
     number: usize,
+    /// Who sat here when it was tried last.
+    tried: Arc<Mutex<Option<(Host, u64)>>>,
 }
 
 /// What ties a connection to the server that sat in its seat when it was made.
@@ -48,49 +44,62 @@ impl Cluster {
         Seat {
             shared: self.shared.clone(),
             number,
+            tried: Arc::default(),
         }
     }
 }
 
 impl Seat {
-    /// Connects to who sits here, under this login, with further parameters in the startup packet. While nobody is the primary, or while the one that was can't be reached, this waits, for at most
-    /// `patience`; a replica that can't be reached fails at once, since there are others.
+    /// The same place, for other connections.
+    pub(crate) fn another(&self) -> Self {
+        Self {
+            tried: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Connects to who sits here, under this login, with further parameters in the startup packet.
     ///
     /// # Errors
-    /// The server can't be reached or refuses the login.
-    pub(crate) async fn connect(
-        &self,
-        login: &ServerOptions,
-        further: &[(String, String)],
-        patience: Duration,
-    ) -> Result<Connection, ServerError> {
-        if self.number > 0 {
-            let connected = self.connect_now(login, further).await;
-            if let Err(error) = &connected {
-                self.failed(error);
-            }
-            return connected;
+    /// Nobody sits here, or the server can't be reached or refuses the login.
+    pub(crate) async fn connect(&self, login: &ServerOptions, further: &[(String, String)]) -> Result<Connection, ServerError> {
+        let connected = self.connect_now(login, further).await;
+        if let Err(error) = &connected
+            && !is_about_login(error)
+        {
+            self.failed(error);
         }
-        let deadline = tokio::time::Instant::now() + patience;
+        connected
+    }
+
+    /// Waits until somebody else sits here than when it was tried last, or the same again after the seat was vacant.
+    pub(crate) async fn news(&self) {
+        let tried = self.tried().clone();
+        let mut changes = self.shared.state.subscribe();
+        let mut was_vacant = tried.is_none();
         loop {
-            let mut changes = self.shared.state.subscribe();
-            let failure = match self.connect_now(login, further).await {
-                Err(failure) if may_pass(&failure) => failure,
-                connected => return connected,
-            };
-            self.shared.suspect();
-            let wait = (tokio::time::Instant::now() + RETRY).min(deadline);
-            if timeout_at(wait, changes.changed()).await.is_err() && wait == deadline {
-                return Err(failure);
+            let place = changes.borrow_and_update().seat(self.number);
+            match place.map(|(host, epoch)| (host, epoch.load(Ordering::Acquire))) {
+                None => was_vacant = true,
+                sits if was_vacant || sits != tried => return,
+                _ => {}
+            }
+            if changes.changed().await.is_err() {
+                std::future::pending::<()>().await;
             }
         }
     }
 
+    fn tried(&self) -> MutexGuard<'_, Option<(Host, u64)>> {
+        self.tried.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     async fn connect_now(&self, login: &ServerOptions, further: &[(String, String)]) -> Result<Connection, ServerError> {
         let place = self.shared.state.borrow().seat(self.number);
-        let (host, current) = place.ok_or_else(|| self.vacant(login))?;
         // What it is now, before connecting: one that comes meanwhile makes the connection outdated.
-        let epoch = current.load(Ordering::Acquire);
+        let place = place.map(|(host, current)| (host, current.load(Ordering::Acquire), current));
+        *self.tried() = place.as_ref().map(|(host, epoch, _)| (host.clone(), *epoch));
+        let (host, epoch, current) = place.ok_or_else(|| self.vacant(login))?;
         let at = ServerOptions {
             host: host.clone(),
             ..login.clone()
@@ -163,11 +172,11 @@ impl Sitting {
     }
 }
 
-/// Whether another server, or the same one a little later, may do: it can't be reached, or starts or stops.
-fn may_pass(error: &ServerError) -> bool {
+/// Whether it is this login that is refused: others may well succeed (classes 28, 3D and 42 of errors).
+fn is_about_login(error: &ServerError) -> bool {
     match error {
-        ServerError::Io { .. } | ServerError::NoPrimary { .. } => true,
-        ServerError::Postgres(error) => error.code().starts_with("57P"),
+        ServerError::Login { .. } => true,
+        ServerError::Postgres(error) => ["28", "3D", "42"].iter().any(|class| error.code().starts_with(class)),
         _ => false,
     }
 }
