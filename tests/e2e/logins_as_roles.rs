@@ -257,7 +257,39 @@ async fn store_tables_under_a_role() {
             assert_eq!(column(&limited, sql).await, ["10"]);
         }
         assert_eq!(column(&app, "SELECT n FROM hidden WHERE id = 1").await, ["20"]);
+        for sql in [
+            "SELECT n FROM hidden WHERE id = 1",
+            "SELECT sum(n) FROM hidden",
+            "SELECT * FROM carts JOIN hidden USING (id)",
+            "COPY hidden TO STDOUT",
+            "DELETE FROM hidden WHERE id = 1",
+        ] {
+            Told::of(&limited, sql).await.is("42501", &["hidden"]);
+        }
+        for sql in [
+            "INSERT INTO carts VALUES (2, 20)",
+            "UPDATE carts SET n = 11 WHERE id = 1",
+            "UPDATE carts SET n = n + 1 WHERE id = 1",
+            "DELETE FROM carts WHERE id = 1",
+        ] {
+            Told::of(&limited, sql).await.is("42501", &["carts"]);
+        }
+        let prepared = limited.prepare("SELECT n FROM hidden WHERE id = $1").await;
+        Told::by(prepared.map(drop)).is("42501", &["hidden"]);
+        let prepared = limited.prepare("SELECT n FROM carts WHERE id = $1").await.expect("a statement");
+        assert_eq!(limited.query_one(&prepared, &[&1_i32]).await.expect("a row").get::<_, i32>(0), 10);
     }
+    // A right that is given or taken is noticed when the definition's digest is looked at next.
+    behind
+        .batch_execute(&format!("GRANT ALL ON hidden TO {role}; REVOKE ALL ON carts FROM {role}"))
+        .await
+        .expect("GRANT");
+    assert_eq!(column(&limited, "SELECT n FROM hidden WHERE id IN (1)").await, ["20"]);
+    limited
+        .batch_execute("UPDATE hidden SET n = n + 1 WHERE id = 1")
+        .await
+        .expect("UPDATE");
+    Told::of(&limited, "SELECT n FROM carts WHERE id = 1").await.is("42501", &["carts"]);
 }
 
 #[tokio::test]

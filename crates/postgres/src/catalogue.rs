@@ -80,8 +80,8 @@ pub struct Names {
 
 const DIGEST: &str = "
 SELECT pg_catalog.md5(pg_catalog.string_agg(definition, ';' ORDER BY definition)) FROM (
-  SELECT pg_catalog.concat_ws(',', n.nspname, c.relname, c.oid, c.relkind, c.relhasrules, c.relhastriggers, c.relrowsecurity, c.relhassubclass,
-    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(':', a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attcollation), ',' ORDER BY a.attnum)
+  SELECT pg_catalog.concat_ws(',', n.nspname, c.relname, c.oid, c.relkind, c.relhasrules, c.relhastriggers, c.relrowsecurity, c.relhassubclass, c.relowner, c.relacl,
+    (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(':', a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attcollation, a.attacl), ',' ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
     (SELECT pg_catalog.string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint k WHERE c.oid IN (k.conrelid, k.confrelid))) AS definition
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = ANY ({names}) AND c.relpersistence <> 't'

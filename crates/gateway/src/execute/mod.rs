@@ -10,6 +10,7 @@ mod mixed;
 mod native;
 mod prepare;
 mod read;
+mod rights;
 mod staged;
 
 use bytes::Bytes;

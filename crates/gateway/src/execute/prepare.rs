@@ -120,6 +120,10 @@ impl Session {
             let checked = super::effects::check(self.server().await?, analysis).await;
             checked.map_err(|error| self.server_failed(&error))?;
         }
+        if self.access.has_own_role() && matches!(kind, Kind::Planned { .. } | Kind::Copy { .. }) {
+            let checked = super::rights::check(self.server().await?, &text, &described).await;
+            checked.map_err(|error| self.server_failed(&error))?;
+        }
         Ok(StoreStatement {
             text,
             kind,
