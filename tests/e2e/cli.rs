@@ -243,6 +243,28 @@ async fn a_check_tells_of_stores_that_are_down() {
 }
 
 #[tokio::test]
+async fn a_check_tries_every_login() {
+    let role = format!("checked_{}", std::process::id());
+    let setup = Setup::default()
+        .section(&format!("[[users]]\nname = \"limited\"\nserver_user = {role:?}"))
+        .other_database("")
+        .section("[[databases]]\nname = \"nowhere\"");
+    let Some(world) = setup.start().await else { return };
+    let config = world.config();
+    let check = ["check", "--connect", config.to_str().expect("its path")];
+    let told = ran(&check).await;
+    assert!(!told.status.success(), "{told:?}");
+    for line in [
+        "database other: PostgreSQL answers".to_owned(),
+        "database nowhere: database \"nowhere\" does not exist".to_owned(),
+        format!("user limited, role {role}: role \"{role}\" does not exist"),
+        format!("user limited, role {role} in database other: role \"{role}\" does not exist"),
+    ] {
+        assert!(told.stdout.lines().any(|each| each == line), "{line} isn't in\n{}", told.stdout);
+    }
+}
+
+#[tokio::test]
 async fn a_port_that_is_taken() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = taken.local_addr().expect("its address").to_string();

@@ -117,7 +117,7 @@ async fn a_role_that_cannot_log_in_is_its_users_trouble() {
     };
     let app = client(&world, "app").await;
     for _ in 0..3 {
-        Told::by(try_connect(&world.url_of("limited")).await.map(drop)).is("28000", &[&role]);
+        Told::by(try_connect(&world.url_of("limited")).await.map(drop)).is("28000", &[&role, "Flywheel's own login"]);
         assert_eq!(column(&app, "SELECT 1").await, ["1"]);
     }
     create(&world, &role).await;

@@ -12,6 +12,8 @@ use crate::execute::{StatementKey, StoreStatement};
 use crate::options::{Database, User};
 
 const CACHED_STATEMENTS: usize = 10_000;
+/// For a single user.
+const CACHED_STATEMENTS_OF_ONE: usize = 1_000;
 
 /// What the sessions of one role in one database share.
 #[derive(Debug)]
@@ -30,9 +32,13 @@ pub(crate) struct Access {
 impl Access {
     /// What those share who have no role of their own.
     pub(crate) fn new(servers: Servers) -> Self {
+        Self::caching(servers, CACHED_STATEMENTS)
+    }
+
+    fn caching(servers: Servers, statements: usize) -> Self {
         Self {
             servers,
-            statements: Cache::new(CACHED_STATEMENTS),
+            statements: Cache::new(statements),
             parameters: RwLock::new(None),
             hex_bytea: AtomicBool::new(false),
             shortest_floats: AtomicBool::new(false),
@@ -48,9 +54,15 @@ impl Access {
             database: database.map(|database| database.dbname.clone()),
             role: user.and_then(|user| user.role.clone()),
         };
+        // Only the main database has store tables.
+        let statements = match (database, user) {
+            (Some(_), _) => 1,
+            (None, Some(_)) => CACHED_STATEMENTS_OF_ONE,
+            (None, None) => CACHED_STATEMENTS,
+        };
         Self {
             has_own_role: login.role.is_some(),
-            ..Self::new(base.under(&login, &pool_options(base, database, user)))
+            ..Self::caching(base.under(&login, &pool_options(base, database, user)), statements)
         }
     }
 

@@ -328,6 +328,30 @@ impl Gateway {
         main.server_parameters(main.common()).await.map(drop)
     }
 
+    /// Logs in to PostgreSQL for every further database and every role of a user's own: what for, and whether it succeeds.
+    pub async fn check_logins(&self) -> Vec<(String, Result<(), ServerError>)> {
+        let mut reports = Vec::new();
+        let options = &self.main().options;
+        let databases = options
+            .databases
+            .iter()
+            .filter_map(|database| self.front.others.get(&database.name));
+        for shared in std::iter::once(self.main()).chain(databases) {
+            let database = shared.database.as_ref().map(|database| &database.name);
+            if let Some(name) = database {
+                reports.push((format!("database {name}"), shared.pool().acquire().await.map(drop)));
+            }
+            for user in options.users.iter().filter(|user| user.role.is_some()) {
+                let access = shared.access(&user.name);
+                let pool = &access.servers().primary.pool;
+                let place = database.map_or_else(String::new, |name| format!(" in database {name}"));
+                let what = format!("user {}, role {}{place}", user.name, pool.server().user);
+                reports.push((what, pool.acquire().await.map(drop)));
+            }
+        }
+        reports
+    }
+
     /// Compares every configured table with PostgreSQL's definition and with its store.
     ///
     /// # Errors

@@ -98,7 +98,7 @@ impl ServerError {
                 .with_hint("The server connection is lost; the statement may or may not have been carried out."),
             Self::Protocol { .. } => PgError::error(sqlstate::PROTOCOL_VIOLATION, self.to_string()),
             Self::Login { .. } => {
-                PgError::error(sqlstate::CANNOT_CONNECT, self.to_string()).with_hint("Check user and password in the store's `url` and the server's pg_hba.conf.")
+                PgError::error(sqlstate::CANNOT_CONNECT, self.to_string()).with_hint("Check user and password in the store's `url`, or the user's `server_user` and `server_password`, and the server's pg_hba.conf.")
             }
             Self::PoolTimeout { size, sized_by, .. } => PgError::error(sqlstate::TOO_MANY_CONNECTIONS, self.to_string()).with_hint(format!(
                 "All {size} server connections are busy or held by open transactions; raise {sized_by} or the PostgreSQL store's `acquire_timeout`, or end idle transactions."

@@ -162,7 +162,7 @@ impl Connection {
     fn password<'o>(&self, options: &'o ServerOptions) -> Result<&'o [u8], ServerError> {
         let missing = || ServerError::Login {
             server: self.server.clone(),
-            what: format!("the server asks for a password of \"{}\", but the `url` has none", options.user),
+            what: format!("the server asks for a password of \"{}\", but none is configured", options.user),
         };
         options.password.as_deref().map(str::as_bytes).ok_or_else(missing)
     }

@@ -54,6 +54,15 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    for (login, outcome) in gateway.check_logins().await {
+        match outcome {
+            Ok(()) => say(&format!("{login}: PostgreSQL answers")),
+            Err(error) => {
+                well = false;
+                say(&format!("{login}: {}", error.to_pg().message()));
+            }
+        }
+    }
     match gateway.check().await {
         Err(_) if parts.catalogue_problem().await.is_some() => {
             well = false;

@@ -31,11 +31,25 @@ impl Manager {
         lost.is_some_and(|lost| connection.idle_since <= lost)
     }
 
+    /// A login that the server refuses as those are told who wait for it: it isn't their session that ends, nor their password that is wrong.
+    async fn told(&self, connecting: impl Future<Output = Result<Connection, ServerError>>) -> Result<Connection, ServerError> {
+        match connecting.await {
+            Err(ServerError::Postgres(error)) if error.field(b'H').is_none() => {
+                let ServerOptions { host, user, database, .. } = &*self.server;
+                let hint =
+                    format!("PostgreSQL server {host} has refused Flywheel's own login as role \"{user}\" to database \"{database}\".");
+                Err(error.into_error().with_hint(hint).into())
+            }
+            Err(ServerError::Postgres(error)) => Err(error.into_error().into()),
+            connected => connected,
+        }
+    }
+
     /// While nobody is the primary, or while the one that was can't be reached, this waits.
     async fn connect_to_primary(&self, seat: &Seat) -> Result<Connection, ServerError> {
         let deadline = Instant::now() + self.patience;
         loop {
-            let connected = self.logins.attempt(seat.connect(&self.server, &[]), seat.news()).await;
+            let connected = self.logins.attempt(self.told(seat.connect(&self.server, &[])), seat.news()).await;
             match connected {
                 Err(error) if error.may_pass() && Instant::now() < deadline => {}
                 connected => return connected,
@@ -81,9 +95,9 @@ impl bb8::ManageConnection for Manager {
         let mut connection = match &self.seat {
             Some(seat) if seat.is_primary() => self.connect_to_primary(seat).await,
             // The cluster knows when one that has failed can be used again; until then others are asked.
-            Some(seat) => self.logins.attempt_now(seat.connect(&self.server, &[])).await,
+            Some(seat) => self.logins.attempt_now(self.told(seat.connect(&self.server, &[]))).await,
             None => {
-                let connecting = Connection::connect(&self.server);
+                let connecting = self.told(Connection::connect(&self.server));
                 self.logins.attempt(connecting, std::future::pending()).await
             }
         }?;
