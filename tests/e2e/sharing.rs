@@ -1,7 +1,7 @@
 //! Clients that share server connections at the same time don't notice each other.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use flywheel_tests::raw::{Event, Message};
@@ -260,4 +260,53 @@ async fn a_changed_definition_is_followed() {
             refused += 1;
         }
     }
+}
+
+#[tokio::test]
+async fn a_shared_connection_is_given_up_where_a_transaction_needs_it() {
+    let Some(world) = Setup::default()
+        .main("pool_size = 2\nshared_connections = 1\nacquire_timeout = \"20s\"")
+        .start()
+        .await
+    else {
+        return;
+    };
+    let (reader, keeper, writer) = (world.gateway().await, world.gateway().await, world.gateway().await);
+    keeper.batch_execute("CREATE TABLE t (n int)").await.expect("a table");
+    // One connection is a client's for good, the other is shared.
+    keeper
+        .batch_execute("CREATE TEMP TABLE kept (n int)")
+        .await
+        .expect("a temporary table");
+    assert_eq!(column(&reader, "SELECT count(*) FROM t").await, ["0"]);
+    writer
+        .batch_execute("BEGIN; INSERT INTO t VALUES (1)")
+        .await
+        .expect("a transaction");
+    // Reads wait for their turn.
+    let read = tokio::spawn(async move {
+        let read = column(&reader, "SELECT count(*) FROM t").await;
+        (read, reader)
+    });
+    writer.batch_execute("COMMIT").await.expect("COMMIT");
+    let (read, reader) = read.await.expect("a reader");
+    assert_eq!(read.len(), 1);
+    // It is also given up by readers that never stop.
+    let over = Arc::new(AtomicBool::new(false));
+    let reading = tokio::spawn({
+        let over = over.clone();
+        async move {
+            while !over.load(Ordering::Relaxed) {
+                assert_eq!(column(&reader, "SELECT count(*) > 0 FROM t").await, ["t"]);
+            }
+        }
+    });
+    for _ in 0..3 {
+        writer
+            .batch_execute("BEGIN; INSERT INTO t VALUES (1); COMMIT")
+            .await
+            .expect("a transaction");
+    }
+    over.store(true, Ordering::Relaxed);
+    reading.await.expect("a reader");
 }

@@ -17,6 +17,7 @@
 //!   elsewhere.
 //! - A batch that stands for something else that the client has sent ([`Form`]) and fails is given back, to be sent as the client sent it.
 //! - A connection that has lived for as long as it may is closed to new batches, and goes when it has answered those that it has.
+//! - Where others wait for a connection, those that are idle go back (`shortage`).
 //! - A cancel that arrives late and hits a neighbour, or a connection that breaks, makes the neighbours' batches be sent again.
 
 mod answer;
@@ -24,6 +25,7 @@ mod channel;
 mod driver;
 mod group;
 mod request;
+mod shortage;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -86,15 +88,18 @@ impl Multiplexer {
     pub fn new(pool: Pool) -> Option<Self> {
         let most = (pool.options().size as usize).saturating_sub(1);
         let wanted = pool.options().shared.min(most);
-        (wanted > 0).then(|| Self {
-            shared: Arc::new(Shared {
-                pool,
-                wanted,
-                most,
-                state: Mutex::default(),
-                waiting: AtomicUsize::new(0),
-            }),
-        })
+        if wanted == 0 {
+            return None;
+        }
+        let shared = Arc::new(Shared {
+            pool,
+            wanted,
+            most,
+            state: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+        });
+        tokio::spawn(shortage::watch(Arc::downgrade(&shared)));
+        Some(Self { shared })
     }
 
     /// Sends a batch. `None` when no connection can take it soon: one of the pool is to be borrowed instead.
@@ -272,7 +277,8 @@ impl Shared {
     /// Whether a connection that has nothing to do should go back to the pool: there are more than wanted.
     fn retire(&self, channel: &Arc<Channel>) -> bool {
         let mut state = self.lock();
-        if state.channels.len() <= self.wanted || !state.waiting.is_empty() || !channel.close_if_idle() {
+        let is_spare = state.channels.len() > self.wanted || self.pool.shortage().is_on();
+        if !is_spare || !state.waiting.is_empty() || !channel.close_if_idle() {
             return false;
         }
         state.channels.retain(|each| !Arc::ptr_eq(each, channel));

@@ -3,10 +3,12 @@
 //! - [`PoolOptions`]: how many, and how long they live.
 //! - `manager`: how a connection is made, and whether one that has been idle may be used.
 //! - `logins`: attempts to log in, spaced while they fail.
+//! - `shortage`: who waits, for those who could spare a connection.
 
 mod logins;
 mod manager;
 mod options;
+mod shortage;
 
 use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
@@ -19,6 +21,7 @@ use tokio::time::Instant;
 pub(crate) use logins::Logins;
 use manager::Manager;
 pub use options::{Lifetimes, PoolOptions};
+pub(crate) use shortage::Shortage;
 
 use crate::topology::Seat;
 use crate::{Connection, Login, ServerError, ServerOptions};
@@ -33,6 +36,7 @@ pub struct Pool {
     options: Arc<PoolOptions>,
     seat: Option<Seat>,
     logins: Arc<Logins>,
+    shortage: Arc<Shortage>,
 }
 
 /// A connection on loan. It goes back to the pool when it is clean, and is closed when it isn't.
@@ -89,6 +93,7 @@ impl Pool {
             options: Arc::new(options),
             seat,
             logins,
+            shortage: Arc::default(),
         }
     }
 
@@ -135,6 +140,11 @@ impl Pool {
         }
     }
 
+    /// Who waits for a connection.
+    pub(crate) fn shortage(&self) -> &Arc<Shortage> {
+        &self.shortage
+    }
+
     fn waits_for_primary(&self) -> bool {
         self.seat.as_ref().is_some_and(Seat::is_primary)
     }
@@ -171,6 +181,10 @@ impl Pool {
         if let Some(error) = self.logins.problem_until(horizon) {
             self.go_on(error.into())?;
         }
+        if let Ok(turn) = self.turns.clone().try_acquire_owned() {
+            return self.connection(turn, deadline, &mut outcomes).await;
+        }
+        let waiter = self.shortage.waiter();
         let mut turn = pin!(self.turns.clone().acquire_owned());
         let turn = loop {
             tokio::select! {
@@ -181,6 +195,17 @@ impl Pool {
                 Ok(()) = outcomes.changed() => self.hear(&mut outcomes)?,
             }
         };
+        drop(waiter);
+        self.connection(turn, deadline, &mut outcomes).await
+    }
+
+    /// A connection for one whose turn it is.
+    async fn connection(
+        &self,
+        turn: OwnedSemaphorePermit,
+        deadline: Instant,
+        outcomes: &mut watch::Receiver<Option<PgError>>,
+    ) -> Result<Lease, ServerError> {
         loop {
             // Boxed: the compiler can't prove the unboxed future Send for every lifetime (rust-lang/rust#102211).
             let mut connection: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.connections.get_owned());
@@ -193,7 +218,7 @@ impl Pool {
                 },
                 () = tokio::time::sleep_until(deadline) => return Err(self.timeout()),
                 // bb8 would have us wait for a connection to come back; asked anew, it makes another attempt.
-                Ok(()) = outcomes.changed() => self.hear(&mut outcomes)?,
+                Ok(()) = outcomes.changed() => self.hear(outcomes)?,
             }
         }
     }
