@@ -31,6 +31,11 @@ impl Settings {
         self.statements.retain(|(each, _)| each != name);
     }
 
+    /// Forgets those, by name and statement, that aren't wanted.
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(&str, &str) -> bool) {
+        self.statements.retain(|(name, statement)| is_wanted(name, statement));
+    }
+
     /// RESET ALL: all go back to what they are in `base`, but for the role, which PostgreSQL leaves as it is.
     pub fn reset_to(&mut self, base: &Self) {
         let role = self.get("role").map(str::to_owned);
@@ -73,7 +78,7 @@ impl Settings {
     pub(crate) fn replay(&self) -> String {
         // RESET ALL leaves the role as it is.
         let mut replay = String::from("RESET ALL;RESET ROLE");
-        for (_, statement) in &self.statements {
+        for statement in self.statements() {
             replay.push(';');
             replay.push_str(statement);
         }
@@ -104,6 +109,15 @@ impl Connection {
         self.query(&settings.replay()).await?;
         self.applied = settings.clone();
         Ok(())
+    }
+
+    /// Sets these beside what the connection has, which counts as applied already.
+    ///
+    /// # Errors
+    /// The connection broke, or the server refuses one of the settings.
+    pub async fn add_settings(&mut self, settings: &Settings) -> Result<(), ServerError> {
+        let statements: Vec<_> = settings.statements().collect();
+        self.query(&statements.join(";")).await.map(|_| ())
     }
 
     /// Notes that the connection's settings aren't known any more.

@@ -263,6 +263,11 @@ impl Client {
         self.sent == mark.sent
     }
 
+    /// What was told since then, when nothing of it has been sent.
+    pub(crate) fn told_since(&self, mark: Mark) -> Option<&[u8]> {
+        self.can_take_back(mark).then(|| &self.out[mark.waiting..])
+    }
+
     /// Takes back what was told since then; [`Self::can_take_back`] must hold.
     pub(crate) fn take_back(&mut self, mark: Mark) {
         self.out.truncate(mark.waiting);

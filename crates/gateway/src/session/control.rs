@@ -1,9 +1,11 @@
 //! Statements that change the session: transaction blocks, settings, prepared statements. Most are relayed, and noted once they are done.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flywheel_plan::Home;
+use flywheel_postgres::Settings;
 use flywheel_sql::lex::{Token, TokenKind};
 use flywheel_sql::{Pin, SessionEffect, Statement, Verb};
 use flywheel_store::{Change, StoreTable};
@@ -11,7 +13,7 @@ use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::quote::literal;
 use flywheel_wire::{PgError, sqlstate};
 
-use super::relay::Step;
+use super::relay::{Step, Undo};
 use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
 use crate::error::{conflict, store_error};
@@ -28,6 +30,7 @@ impl Session {
             if let Some(lease) = self.held_server() {
                 lease.forget_all_prepared();
             }
+            self.statements.retain(|name, _| name.is_empty());
         }
         let Some(statement) = analysis.statements.get(position) else {
             return Ok(());
@@ -35,11 +38,17 @@ impl Session {
         let text = &analysis.text;
         match statement.verb {
             Verb::Begin => {
-                self.block.begin(&self.settings);
+                // What was set before it in the same text or batch is part of the block.
+                let before = self.undo.take();
+                self.block.begin(before.as_ref().unwrap_or(&self.settings));
                 self.implicit = false;
             }
             // COMMIT of a failed block is answered with ROLLBACK.
             Verb::Commit | Verb::Rollback | Verb::PrepareTransaction => {
+                // Without a block it is the implicit transaction of a text or batch that ends.
+                if let (Some(before), "ROLLBACK") = (self.undo.take(), tag) {
+                    self.settings = before;
+                }
                 self.end_block(tag == "ROLLBACK");
                 self.implicit = false;
                 if statement.chains(text) {
@@ -97,8 +106,8 @@ impl Session {
                         self.block.forget_local(name);
                         match self.base.get(name) {
                             Some(statement) => {
-                                self.must_set.push(statement.to_owned());
-                                Arc::make_mut(&mut self.settings).set(name, statement.to_owned());
+                                self.must_set.set(name, statement);
+                                Arc::make_mut(&mut self.settings).set(name, statement);
                             }
                             None => Arc::make_mut(&mut self.settings).reset(name),
                         }
@@ -106,8 +115,7 @@ impl Session {
                     None => {
                         self.block.forget_locals();
                         Arc::make_mut(&mut self.settings).reset_to(&self.base);
-                        let defaults = self.settings.statements().map(str::to_owned);
-                        self.must_set = defaults.collect();
+                        self.must_set = Settings::clone(&self.settings);
                     }
                 }
                 self.note_settings();
@@ -118,7 +126,6 @@ impl Session {
                     // It sets the session user anew, which leaves no role.
                     Arc::make_mut(&mut self.settings).set("role", "SET ROLE NONE");
                 }
-                self.statements.clear();
                 self.portals.clear();
                 self.unpin();
                 self.forget_server_settings();
@@ -160,15 +167,17 @@ impl Session {
     /// The end of a batch, with the server at rest: what a failed implicit transaction had set is undone with it, and the server connection gets the settings of the
     /// session where a RESET has given it the server's.
     pub(super) async fn settle_settings(&mut self) -> Result<(), End> {
-        let must_set = std::mem::take(&mut self.must_set);
+        let mut must_set = std::mem::take(&mut self.must_set);
         let must_apply = std::mem::take(&mut self.must_apply);
+        // What was set since then stays, whatever ROLLBACK has made of it.
+        must_set.retain(|name, statement| self.settings.get(name) == Some(statement) && self.block.local(name).is_none());
         if self.status != TransactionStatus::Failed && (must_apply || !must_set.is_empty()) {
             let settings = self.settings.clone();
             if let Some(lease) = &mut self.lease {
                 let applied = if must_apply {
                     lease.apply_settings(&settings).await
                 } else {
-                    lease.query(&must_set.join(";")).await.map(drop)
+                    lease.add_settings(&must_set).await
                 };
                 match applied.map_err(|error| self.server_failed(&error)) {
                     Err(Failure::Session(end)) => return Err(end),
@@ -376,24 +385,40 @@ impl Session {
     }
 
     /// DEALLOCATE of statements that were prepared by protocol: they go by other names on the server. `None`: it is the server's business.
-    pub(super) fn deallocate(&mut self, analysis: &Analysis) -> Option<&'static str> {
+    pub(super) fn deallocate(&mut self, analysis: &Analysis) -> Option<(&'static str, Vec<Undo>)> {
         let [statement] = &analysis.statements[..] else { return None };
-        if !statement.tokens.first()?.is_keyword(&analysis.text, "deallocate") {
+        let name = deallocated(statement, &analysis.text)?;
+        if !self.deallocates(analysis, 0) {
             return None;
         }
-        let name = statement.tokens.last()?.identifier(&analysis.text);
         if name == "all" {
-            self.statements.retain(|name, _| name.is_empty());
-            if self.is_pinned() {
-                // Statements prepared by SQL are on the server; all of its statements go together.
-                if let Some(lease) = self.held_server() {
-                    lease.forget_all_prepared();
-                }
-                return None;
-            }
-            return Some("DEALLOCATE ALL");
+            let named = |name: &String, _: &mut _| !name.is_empty();
+            let gone = self.statements.extract_if(named);
+            let undos = gone
+                .map(|(name, before)| Undo {
+                    name,
+                    before: Some(before),
+                })
+                .collect();
+            return Some(("DEALLOCATE ALL", undos));
         }
-        self.statements.remove(name.as_ref()).map(|_| "DEALLOCATE")
+        let before = Some(self.statements.remove(name.as_ref())?);
+        let name = name.into_owned();
+        Some(("DEALLOCATE", vec![Undo { name, before }]))
+    }
+
+    /// Whether a statement, maybe among others, is a DEALLOCATE that isn't the server's business.
+    pub(super) fn deallocates(&self, analysis: &Analysis, position: usize) -> bool {
+        let Some(name) = deallocated(&analysis.statements[position], &analysis.text) else {
+            return false;
+        };
+        // Statements prepared by SQL are on the server; all of its statements go together.
+        let is_ours = match name.as_ref() {
+            // Among others it is relayed like them: the server's statements are made again on demand.
+            "all" => !self.is_pinned() && analysis.statements.len() == 1,
+            name => self.statements.contains_key(name),
+        };
+        is_ours && self.status != TransactionStatus::Failed
     }
 
     /// Relays one statement of a text; its ReadyForQuery is kept back.
@@ -415,6 +440,14 @@ impl Session {
             Ok(())
         }
     }
+}
+
+/// The name that DEALLOCATE names, or `all`.
+fn deallocated<'t>(statement: &Statement, text: &'t str) -> Option<Cow<'t, str>> {
+    let is_deallocate = statement.tokens.first()?.is_keyword(text, "deallocate");
+    is_deallocate
+        .then(|| statement.tokens.last().map(|last| last.identifier(text)))
+        .flatten()
 }
 
 fn savepoint_name(statement: &Statement, text: &str) -> String {

@@ -48,11 +48,21 @@ impl Session {
     }
 
     /// Works off what waits, before a message that isn't of the extended protocol.
-    pub(super) async fn finish_batch(&mut self) -> Result<(), End> {
+    pub(super) async fn flush_batch(&mut self) -> Result<(), End> {
         let worked = self.work_off(false).await;
-        self.settle(worked).await?;
-        let synced = self.sync_server(true).await;
-        self.settle_error(synced).await
+        self.settle(worked).await
+    }
+
+    /// Data of a COPY: it may be one that waits with its batch for Sync. What a client still sends of a COPY that has failed is ignored, as PostgreSQL
+    /// ignores it.
+    pub(super) async fn copy_data(&mut self, frame: Frame) -> Result<(), End> {
+        if self.skipping || self.batch.is_empty() {
+            return Ok(());
+        }
+        self.copied = Some(frame);
+        self.flush_batch().await?;
+        self.copied = None;
+        Ok(())
     }
 
     async fn sync(&mut self) -> Result<(), End> {

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use flywheel_postgres::{PORTAL_STEPS, Portal};
+use flywheel_sql::{SessionEffect, Statement, Verb};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::frontend::{Bind, Execute, Parse, Target};
 use flywheel_wire::{PgError, sqlstate};
 use postgres_protocol::message::frontend as message;
 
 use super::batch::Message;
-use super::relay::Step;
+use super::relay::{Step, Undo};
 use super::renewal::tells_columns;
 use super::work::Work;
-use super::{BoundPortal, Outcome, PreparedStatement, Progress, Session};
+use super::{BoundPortal, Failure, Outcome, PreparedStatement, Progress, Session};
 use crate::analysis::Analysis;
 use crate::execute::{Answer, Arguments, StoreStatement};
 
@@ -32,14 +33,22 @@ impl Session {
 
     async fn work_parse(&mut self, parse: Parse, work: &mut Work) -> Outcome<()> {
         if !parse.name.is_empty() && self.statements.contains_key(&parse.name) {
-            self.catch_up(work).await?;
+            // PostgreSQL finds what else is wrong with it first.
+            if !self.shared.analyses.of(&parse.query).concerns_any_store() {
+                let statement = PreparedStatement::unnamed(self.shared.analyses.of(&parse.query), parse.parameter_types);
+                self.put_parse(&Arc::new(statement), None, work).await?;
+                self.unnamed_on_server = None;
+            }
             let message = format!("prepared statement \"{}\" already exists", parse.name);
-            return Err(PgError::error(sqlstate::DUPLICATE_PREPARED_STATEMENT, message).into());
+            return self
+                .fail(PgError::error(sqlstate::DUPLICATE_PREPARED_STATEMENT, message), work)
+                .await;
         }
         let analysis = self.shared.analyses.of(&parse.query);
-        if let Err(failure) = self.check_session_effect(&analysis) {
-            self.catch_up(work).await?;
-            return Err(failure);
+        match self.check_session_effect(&analysis) {
+            Ok(()) => {}
+            Err(Failure::Statement(error)) => return self.fail(error, work).await,
+            Err(failure) => return Err(failure),
         }
         let mut store = None;
         if analysis.concerns_any_store() && analysis.statements.len() == 1 {
@@ -55,26 +64,31 @@ impl Session {
             store,
             &context,
         ));
-        self.statements.insert(parse.name.clone(), statement.clone());
+        let before = self.statements.insert(parse.name.clone(), statement.clone());
+        let undo = Undo { name: parse.name, before };
         if statement.is_local() {
-            work.local(backend::parse_complete);
+            work.local_with_undo(undo, backend::parse_complete);
             return Ok(());
         }
-        let known = !statement.server_name.is_empty() && {
+        if !statement.server_name.is_empty() {
+            // In a failed block only what ends it can be parsed: the server is asked again.
+            let is_failed = self.status == TransactionStatus::Failed;
             let strictly = self.status == TransactionStatus::InTransaction;
             let lease = self.server().await?;
             lease.renew_prepared(&statement.server_name, statement.known().since, strictly);
-            lease.prepare_once(&statement.server_name)
-        };
-        if known {
-            work.local(backend::parse_complete);
-            return Ok(());
+            if is_failed {
+                lease.outdate_prepared(&statement.server_name);
+            }
+            if lease.prepare_once(&statement.server_name) {
+                work.local_with_undo(undo, backend::parse_complete);
+                return Ok(());
+            }
         }
-        self.put_parse(&statement, Some(parse.name), work).await
+        self.put_parse(&statement, Some(undo), work).await
     }
 
     /// Sends Parse of a statement that the server connection doesn't have.
-    async fn put_parse(&mut self, statement: &Arc<PreparedStatement>, client_name: Option<String>, work: &mut Work) -> Outcome<()> {
+    async fn put_parse(&mut self, statement: &Arc<PreparedStatement>, undo: Option<Undo>, work: &mut Work) -> Outcome<()> {
         let server_name = statement.server_name.clone();
         if !server_name.is_empty() && self.server().await?.take_outdated(&server_name) {
             self.put(|out| message::close(b'S', &server_name, out)).await?;
@@ -85,7 +99,7 @@ impl Session {
         if server_name.is_empty() {
             self.unnamed_on_server = Some(statement.clone());
         }
-        work.steps.push_back(Step::Parse { server_name, client_name });
+        work.steps.push_back(Step::Parse { server_name, undo });
         Ok(())
     }
 
@@ -115,24 +129,33 @@ impl Session {
 
     async fn work_bind(&mut self, bind: Bind, following: &[Message], work: &mut Work) -> Outcome<()> {
         let Some(statement) = self.statements.get(&bind.statement).cloned() else {
-            self.catch_up(work).await?;
-            return Err(no_statement(&bind.statement).into());
+            if self.is_of_sql(&bind.statement) {
+                self.put(|out| put_bind(&bind, &bind.statement, out)).await?;
+                work.steps.push_back(Step::Short);
+                // PREPARE allows no statement that would do something to the session.
+                let statement = PreparedStatement::unnamed(self.shared.analyses.of(""), Vec::new());
+                self.portals
+                    .insert(bind.portal.clone(), BoundPortal::new(Arc::new(statement), bind));
+                return Ok(());
+            }
+            return self.fail(no_statement(&bind.statement), work).await;
         };
-        if !bind.portal.is_empty() && self.portals.contains_key(&bind.portal) && self.status != TransactionStatus::Idle {
-            self.catch_up(work).await?;
-            return Err(PgError::error(sqlstate::DUPLICATE_CURSOR, format!("cursor \"{}\" already exists", bind.portal)).into());
+        // Where both are the server's, it knows better: savepoints and CLOSE end portals too.
+        let is_local = |portal: &BoundPortal| portal.statement.is_local() || statement.is_local();
+        if !bind.portal.is_empty() && self.status != TransactionStatus::Idle && self.portals.get(&bind.portal).is_some_and(is_local) {
+            let message = format!("cursor \"{}\" already exists", bind.portal);
+            return self.fail(PgError::error(sqlstate::DUPLICATE_CURSOR, message), work).await;
         }
         let statement = self.current(statement, work).await?;
         if statement.is_local() {
             let wanted = statement.store.as_ref().map_or(0, |store| store.parameters().len());
             if bind.parameters.len() != wanted {
-                self.catch_up(work).await?;
                 let message = format!(
                     "bind message supplies {} parameters, but prepared statement \"{}\" requires {wanted}",
                     bind.parameters.len(),
                     bind.statement
                 );
-                return Err(PgError::error(sqlstate::PROTOCOL_VIOLATION, message).into());
+                return self.fail(PgError::error(sqlstate::PROTOCOL_VIOLATION, message), work).await;
             }
             work.local(backend::bind_complete);
         } else {
@@ -144,16 +167,12 @@ impl Session {
                 return Err(failure);
             }
             self.put(|out| put_bind(&bind, &statement.server_name, out)).await?;
-            work.steps.push_back(Step::Bind(statement.clone()));
+            work.steps.push_back(Step::Bind {
+                statement: statement.clone(),
+                client_name: bind.statement.clone(),
+            });
         }
-        let portal = BoundPortal {
-            statement,
-            formats: bind.parameter_formats,
-            values: bind.parameters,
-            result_formats: bind.result_formats,
-            progress: Progress::New,
-        };
-        self.portals.insert(bind.portal, portal);
+        self.portals.insert(bind.portal.clone(), BoundPortal::new(statement, bind));
         Ok(())
     }
 
@@ -169,10 +188,19 @@ impl Session {
         }
     }
 
+    /// Whether a statement that isn't known here may be one prepared by SQL, which the server knows.
+    fn is_of_sql(&self, name: &str) -> bool {
+        self.is_pinned() && self.has_server() && !name.is_empty()
+    }
+
     async fn describe_statement(&mut self, name: &str, work: &mut Work) -> Outcome<()> {
         let Some(statement) = self.statements.get(name).cloned() else {
-            self.catch_up(work).await?;
-            return Err(no_statement(name).into());
+            if self.is_of_sql(name) {
+                self.put(|out| message::describe(b'S', name, out)).await?;
+                work.steps.push_back(Step::DescribeOfSql);
+                return Ok(());
+            }
+            return self.fail(no_statement(name), work).await;
         };
         match &statement.store {
             Some(store) if statement.is_local() => work.local(|out| {
@@ -220,12 +248,14 @@ impl Session {
 
     async fn work_execute(&mut self, execute: &Execute, work: &mut Work) -> Outcome<()> {
         let Some(portal) = self.portals.get(&execute.portal) else {
-            self.catch_up(work).await?;
-            return Err(PgError::error(
-                sqlstate::INVALID_CURSOR_NAME,
-                format!("portal \"{}\" does not exist", execute.portal),
-            )
-            .into());
+            // It may be a cursor of SQL's. What a failed Query leaves as the unnamed portal must not be touched: PostgreSQL 15 crashes.
+            if self.has_server() && !execute.portal.is_empty() {
+                self.put(|out| message::execute(&execute.portal, execute.max_rows, out)).await?;
+                work.steps.push_back(Step::Execute(None));
+                return Ok(());
+            }
+            let message = format!("portal \"{}\" does not exist", execute.portal);
+            return self.fail(PgError::error(sqlstate::INVALID_CURSOR_NAME, message), work).await;
         };
         let statement = portal.statement.clone();
         let control = statement
@@ -240,21 +270,27 @@ impl Session {
             self.catch_up(work).await?;
             let tag = self.transaction_control(&statement.analysis, 0).await?;
             backend::command_complete(&mut self.client.out, &tag);
-        } else if let Some(tag) = self.deallocate(&statement.analysis) {
+        } else if let Some((tag, undos)) = self.deallocate(&statement.analysis) {
             work.local(|out| backend::command_complete(out, tag));
+            work.steps
+                .extend(undos.into_iter().map(|undo| Step::Local(Bytes::new(), Some(undo))));
         } else if let Some(store) = statement.store.clone().filter(|store| store.is_copy()) {
             self.catch_up(work).await?;
             self.check_not_failed()?;
             self.put_copy(&store, &statement.analysis).await?;
             work.steps.extend((0..PORTAL_STEPS).map(|_| Step::Hidden));
-            work.steps.push_back(Step::Execute(statement));
+            work.steps.push_back(Step::Execute(Some(statement)));
         } else if statement.is_local() {
             self.catch_up(work).await?;
             self.execute_local(execute).await?;
         } else {
             self.server().await?;
             self.put(|out| message::execute(&execute.portal, execute.max_rows, out)).await?;
-            work.steps.push_back(Step::Execute(statement));
+            let decides = decides_names(&statement.analysis);
+            work.steps.push_back(Step::Execute(Some(statement)));
+            if decides {
+                self.catch_up_within(work).await?;
+            }
         }
         Ok(())
     }
@@ -320,12 +356,20 @@ impl Session {
     async fn work_close(&mut self, target: Target, name: &str, work: &mut Work) -> Outcome<()> {
         match target {
             // Others may use the statement of the same content: it stays on the server.
-            Target::Statement => {
-                self.statements.remove(name);
-                work.local(backend::close_complete);
-            }
+            Target::Statement => match self.statements.remove(name) {
+                None if self.is_of_sql(name) => {
+                    self.put(|out| message::close(b'S', name, out)).await?;
+                    work.steps.push_back(Step::Short);
+                }
+                before => {
+                    let name = name.to_owned();
+                    work.local_with_undo(Undo { name, before }, backend::close_complete);
+                }
+            },
             Target::Portal => match self.portals.remove(name) {
-                Some(portal) if !portal.statement.is_local() && self.has_server() => {
+                Some(portal) if portal.statement.is_local() => work.local(backend::close_complete),
+                // One that isn't known here may be a cursor of SQL's.
+                _ if self.has_server() => {
                     self.put(|out| message::close(b'P', name, out)).await?;
                     work.steps.push_back(Step::Short);
                 }
@@ -340,6 +384,16 @@ impl Session {
         let lease = self.server().await?;
         write(lease.out()).map_err(|error| PgError::error(sqlstate::PROTOCOL_VIOLATION, error.to_string()).into())
     }
+}
+
+/// Whether statements of the session have other names, or none, once it is carried out.
+fn decides_names(analysis: &Analysis) -> bool {
+    let prepares = |statement: &Statement| {
+        matches!(statement.verb, Verb::Prepare)
+            || matches!(statement.session, SessionEffect::DiscardAll)
+            || statement.has_keyword(&analysis.text, "deallocate")
+    };
+    !analysis.is_plain && analysis.statements.iter().any(prepares)
 }
 
 fn no_statement(name: &str) -> PgError {

@@ -66,6 +66,8 @@ pub(crate) struct Session {
     /// Messages of the extended protocol that wait for Sync or Flush.
     batch: Vec<(Frame, batch::Message)>,
     batch_bytes: usize,
+    /// The first message of a COPY's data, come before the batch that begins the COPY was sent.
+    copied: Option<Frame>,
     /// An error has ended the batch; what follows is ignored up to Sync.
     skipping: bool,
     /// The open transaction is the one that a batch is by itself; it ends at Sync.
@@ -81,7 +83,7 @@ pub(crate) struct Session {
     /// The server connection's settings aren't known any more to be the session's.
     must_apply: bool,
     /// What makes the server connection's settings the session's again after a RESET: the settings of the startup packet.
-    must_set: Vec<String>,
+    must_set: Settings,
 }
 
 /// Why something failed.
@@ -166,6 +168,7 @@ impl Session {
             unnamed_on_server: None,
             batch: Vec::new(),
             batch_bytes: 0,
+            copied: None,
             skipping: false,
             implicit: false,
             uncreated: Vec::new(),
@@ -173,7 +176,7 @@ impl Session {
             renewal: None,
             replicas,
             must_apply: false,
-            must_set: Vec::new(),
+            must_set: Settings::default(),
         }
     }
 
@@ -265,12 +268,14 @@ impl Session {
     async fn message(&mut self, frame: Frame) -> Result<(), End> {
         use frontend::tag;
         match frame.tag() {
-            tag::TERMINATE => Err(End::Client(ClientError::Gone)),
+            tag::TERMINATE => {
+                let _ = self.client.send().await;
+                Err(End::Client(ClientError::Gone))
+            }
             tag::QUERY => self.simple_query(&frame).await,
             tag::FUNCTION_CALL => self.function_call(&frame).await,
             tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE | tag::FLUSH | tag::SYNC => self.extended(frame).await,
-            // What a client still sends of a COPY that has failed is ignored, as PostgreSQL ignores it.
-            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => Ok(()),
+            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => self.copy_data(frame).await,
             other => Err(End::Fatal(PgError::fatal(
                 sqlstate::PROTOCOL_VIOLATION,
                 format!("invalid frontend message type {other}"),

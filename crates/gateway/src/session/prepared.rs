@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use flywheel_postgres::{Known, Named};
 use flywheel_sql::lex::TokenKind;
+use flywheel_wire::frontend::Bind;
 use postgres_protocol::message::frontend;
 
 use crate::analysis::Analysis;
@@ -160,6 +161,18 @@ pub(crate) struct BoundPortal {
     pub(crate) result_formats: Vec<i16>,
     /// How far it has come, when Flywheel answers it.
     pub(crate) progress: Progress,
+}
+
+impl BoundPortal {
+    pub(crate) fn new(statement: Arc<PreparedStatement>, bind: Bind) -> Self {
+        Self {
+            statement,
+            formats: bind.parameter_formats,
+            values: bind.parameters,
+            result_formats: bind.result_formats,
+            progress: Progress::New,
+        }
+    }
 }
 
 /// How far a portal has come.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flywheel_postgres::is_about_statement;
 use flywheel_sql::{SessionEffect, Statement};
+use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frame::Piece;
 use flywheel_wire::{Frame, PgError, frontend, reply};
 
@@ -20,22 +21,29 @@ use crate::front::ClientError;
 /// What the next part of the server's answer belongs to.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// An answer that Flywheel gives itself, in its turn.
-    Local(Bytes),
-    /// Parse of the statement of this name on the server, under a name of the client's; its answer is kept back when Flywheel put it in.
-    Parse { server_name: String, client_name: Option<String> },
+    /// An answer that Flywheel gives itself, in its turn, and what the message has changed.
+    Local(Bytes, Option<Undo>),
+    /// Parse of the statement of this name on the server, and what it has changed for the client; its answer is kept back when Flywheel put it in.
+    Parse { server_name: String, undo: Option<Undo> },
+    /// What the server fails at, and the error that the client is told in its place.
+    Fail(PgError),
     /// Close that Flywheel put in.
     Hidden,
-    /// Bind of this statement.
-    Bind(Arc<PreparedStatement>),
+    /// Bind of this statement, and its name for the client.
+    Bind {
+        statement: Arc<PreparedStatement>,
+        client_name: String,
+    },
     /// Describe of a portal with this statement.
     DescribePortal(Arc<PreparedStatement>),
-    /// Describe of a cursor, or Close: one message.
+    /// Describe of a cursor, Bind of a statement that only the server knows, or Close: one message.
     Short,
     /// Describe of this statement: ParameterDescription, then RowDescription or NoData; kept back when Flywheel put it in.
     DescribeStatement { statement: Arc<PreparedStatement>, show: bool },
-    /// Execute of this statement: rows, then its end.
-    Execute(Arc<PreparedStatement>),
+    /// Describe of a statement that only the server knows.
+    DescribeOfSql,
+    /// Execute of this statement: rows, then its end. `None`: of a portal that only the server knows.
+    Execute(Option<Arc<PreparedStatement>>),
     /// A simple Query, up to ReadyForQuery, which is the client's only when it asked for one.
     Query {
         analysis: Arc<Analysis>,
@@ -46,6 +54,14 @@ pub(super) enum Step {
     FunctionCall,
     /// Sync's ReadyForQuery.
     Ready { show: bool },
+}
+
+/// What a message has done to the client's statements, which is undone when the server ignores the message after an error before it.
+#[derive(Debug)]
+pub(super) struct Undo {
+    pub(super) name: String,
+    /// The statement of this name before.
+    pub(super) before: Option<Arc<PreparedStatement>>,
 }
 
 /// What came of a batch.
@@ -63,14 +79,14 @@ impl Session {
         let mut drained = Drained::default();
         while let Some(step) = steps.pop_front() {
             match step {
-                Step::Local(bytes) => self.client.out.extend_from_slice(&bytes),
+                Step::Local(bytes, _) => self.client.out.extend_from_slice(&bytes),
                 step => {
                     if matches!(step, Step::Execute(_)) {
                         self.note_execution();
                     }
                     if !self.drain_step(&step, &mut drained).await? {
                         // An error: the server ignores what follows up to Sync, and so do we.
-                        self.forget_unprepared(std::iter::once(&step).chain(&steps));
+                        self.undo_ignored(&step, &steps);
                         steps.retain(|step| matches!(step, Step::Ready { .. }));
                     }
                 }
@@ -108,7 +124,7 @@ impl Session {
                         return Err(self.server_ended(error));
                     }
                     if !self.is_for_renewal(&error, step) && !self.leave_to_others(&error) {
-                        self.forward(&frame);
+                        self.forward_error(&frame, &error, step);
                     }
                     self.note_error(&error, step);
                     self.note_failed(&error, step, completed);
@@ -138,8 +154,9 @@ impl Session {
                             completed += 1;
                         }
                         Step::Execute(statement) => {
-                            let analysis = statement.analysis.clone();
-                            self.note_completed(&analysis, 0, tag).await?;
+                            if let Some(statement) = statement {
+                                self.note_completed(&statement.analysis, 0, tag).await?;
+                            }
                             return Ok(true);
                         }
                         _ => {}
@@ -147,7 +164,7 @@ impl Session {
                 }
                 reply::tag::PORTAL_SUSPENDED => {
                     self.forward(&frame);
-                    if let Step::Execute(statement) = step {
+                    if let Step::Execute(Some(statement)) = step {
                         // It has begun, and may never be run to its end.
                         let analysis = statement.analysis.clone();
                         self.note_completed(&analysis, 0, "").await?;
@@ -155,8 +172,8 @@ impl Session {
                     return Ok(true);
                 }
                 _ => match step {
-                    Step::Hidden | Step::Parse { client_name: None, .. } => return Ok(true),
-                    Step::Short | Step::Bind(_) | Step::Parse { .. } => {
+                    Step::Hidden | Step::Parse { undo: None, .. } => return Ok(true),
+                    Step::Short | Step::Bind { .. } | Step::Parse { .. } => {
                         self.forward(&frame);
                         return Ok(true);
                     }
@@ -164,6 +181,12 @@ impl Session {
                         self.forward(&frame);
                         self.note_columns(&frame, statement, true);
                         return Ok(true);
+                    }
+                    Step::DescribeOfSql => {
+                        self.forward(&frame);
+                        if frame.tag() != reply::tag::PARAMETER_DESCRIPTION {
+                            return Ok(true);
+                        }
                     }
                     Step::DescribeStatement { statement, show } => {
                         if *show {
@@ -218,7 +241,7 @@ impl Session {
 
     /// A statement that the server doesn't have after all, or whose result has changed with a definition: it is to be prepared anew the next time.
     fn note_error(&mut self, error: &PgError, step: &Step) {
-        if let (true, Step::Bind(statement) | Step::DescribeStatement { statement, .. }, Some(lease)) =
+        if let (true, Step::Bind { statement, .. } | Step::DescribeStatement { statement, .. }, Some(lease)) =
             (is_about_statement(error), step, &mut self.lease)
         {
             lease.outdate_prepared(&statement.server_name);
@@ -230,7 +253,7 @@ impl Session {
     fn note_failed(&mut self, error: &PgError, step: &Step, completed: usize) {
         let failed = match step {
             Step::Query { analysis, .. } => analysis.statements.get(completed),
-            Step::Execute(statement) => statement.analysis.statements.first(),
+            Step::Execute(Some(statement)) => statement.analysis.statements.first(),
             _ => None,
         };
         if let Some(Statement {
@@ -260,21 +283,43 @@ impl Session {
         }
     }
 
-    /// Statements whose Parse has failed, or was ignored after an error, aren't prepared, whatever was noted when it was sent.
-    fn forget_unprepared<'s>(&mut self, steps: impl Iterator<Item = &'s Step>) {
-        for step in steps {
-            if let Step::Parse { server_name, client_name } = step {
-                if let Some(name) = client_name {
-                    self.statements.remove(name);
-                }
-                if server_name.is_empty() {
-                    self.unnamed_on_server = None;
-                } else {
-                    if let Some(lease) = &mut self.lease {
-                        lease.forget_prepared(server_name);
-                    }
-                }
+    /// An error, in which the server's name of a statement is the client's.
+    fn forward_error(&mut self, frame: &Frame, error: &PgError, step: &Step) {
+        match step {
+            Step::Fail(error) => flywheel_wire::backend::error_response(&mut self.client.out, error),
+            Step::Bind { statement, client_name }
+                if !statement.server_name.is_empty() && error.message().contains(&statement.server_name) =>
+            {
+                let message = error.message().replace(&statement.server_name, client_name);
+                flywheel_wire::backend::error_response(&mut self.client.out, &error.clone().with_field(b'M', message));
             }
+            _ => self.forward(frame),
+        }
+    }
+
+    /// After an error: a Parse that has failed has prepared nothing, and what was ignored after it hasn't happened, whatever was noted when it was sent.
+    fn undo_ignored(&mut self, failed: &Step, ignored: &VecDeque<Step>) {
+        for step in ignored.iter().rev() {
+            self.forget_prepared(step);
+            if let Step::Parse { undo: Some(undo), .. } | Step::Local(_, Some(undo)) = step {
+                match &undo.before {
+                    Some(before) => self.statements.insert(undo.name.clone(), before.clone()),
+                    None => self.statements.remove(&undo.name),
+                };
+            }
+        }
+        self.forget_prepared(failed);
+        if let Step::Parse { undo: Some(undo), .. } = failed {
+            self.statements.remove(&undo.name);
+        }
+    }
+
+    /// The server connection doesn't have a statement after all.
+    fn forget_prepared(&mut self, step: &Step) {
+        match (step, &mut self.lease) {
+            (Step::Parse { server_name, .. }, _) if server_name.is_empty() => self.unnamed_on_server = None,
+            (Step::Parse { server_name, .. }, Some(lease)) => lease.forget_prepared(server_name),
+            _ => {}
         }
     }
 
@@ -282,7 +327,11 @@ impl Session {
     async fn copy_in(&mut self, extended: bool, drained: &mut Drained) -> Outcome<()> {
         self.client.send().await?;
         loop {
-            let frame = match self.client.next_frame().await {
+            let next = match self.copied.take() {
+                Some(frame) => Ok(frame),
+                None => self.client.next_frame().await,
+            };
+            let frame = match next {
                 Ok(frame) => frame,
                 Err(error) => {
                     // The server waits for data; only the end of its connection tells it that there will be none.
@@ -338,16 +387,31 @@ impl Session {
 
     /// FunctionCall: relayed as it is.
     pub(super) async fn function_call(&mut self, frame: &Frame) -> Result<(), End> {
+        if self.skipping {
+            return Ok(());
+        }
+        if !self.batch.is_empty() {
+            self.flush_batch().await?;
+            if self.skipping {
+                return Ok(());
+            }
+        }
+        self.end_flushed(true).await?;
         self.replicas.note_write();
         let relayed = async {
             let lease = self.server().await?;
             lease.out().extend_from_slice(frame.raw());
             lease.expect_ready();
+            self.unsynced = false;
             self.send_to_server().await?;
             self.drain(VecDeque::from([Step::FunctionCall])).await
         };
         match relayed.await {
             Ok(_) => {
+                if self.status == TransactionStatus::Idle {
+                    self.portals.clear();
+                }
+                self.settle_settings().await?;
                 self.release().await;
                 Ok(())
             }

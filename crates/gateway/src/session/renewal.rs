@@ -77,7 +77,7 @@ impl Session {
 
     /// Takes in an error of the server; whether the batch is to be worked off once more, so that the client needn't hear of it.
     pub(super) fn is_for_renewal(&mut self, error: &PgError, step: &Step) -> bool {
-        let (Step::Bind(statement) | Step::DescribeStatement { statement, .. }) = step else {
+        let (Step::Bind { statement, .. } | Step::DescribeStatement { statement, .. }) = step else {
             return false;
         };
         match &mut self.renewal {

@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use flywheel_postgres::{Answer, Form, Named, Part, Request};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frontend::{Bind, Execute, Target};
-use flywheel_wire::{Frame, sqlstate};
+use flywheel_wire::{Frame, PgError, backend, frame, reply, sqlstate};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend as message;
 
@@ -17,7 +17,7 @@ use super::batch::Message;
 use super::messages::put_bind;
 use super::{End, Failure, Outcome, PreparedStatement, Session};
 use crate::analysis::{Analysis, Query};
-use crate::front::ClientError;
+use crate::front::{ClientError, Mark};
 
 /// What goes over a shared connection.
 struct Batch {
@@ -109,9 +109,16 @@ impl Session {
             shared = self.share(batch).await?;
         }
         if matches!(shared, Shared::Refused)
-            && let Some(batch) = self.gathered().and_then(|gathered| self.verbatim_batch(&gathered))
+            && let Some(gathered) = self.gathered()
+            && let Some(batch) = self.verbatim_batch(&gathered)
         {
+            let named = gathered.bound.as_ref().and_then(|bound| bound.named.as_ref());
+            let names = named.map(|named| (named.name.clone(), gathered.bind.statement.clone()));
+            let mark = self.client.mark();
             shared = self.share(batch).await?;
+            if let Some((server_name, name)) = names {
+                self.name_in_error(mark, &server_name, &name);
+            }
         }
         let Shared::Answered { parsed } = shared else {
             return Ok(false);
@@ -219,6 +226,28 @@ impl Session {
             analysis: statement.analysis.clone(),
             bound: None,
         })
+    }
+
+    /// An error of Bind names the statement, as the server knows it.
+    fn name_in_error(&mut self, mark: Mark, server_name: &str, name: &str) {
+        let Some(answer) = self
+            .client
+            .told_since(mark)
+            .filter(|answer| answer.first() == Some(&reply::tag::ERROR_RESPONSE))
+        else {
+            return;
+        };
+        let mut answer = BytesMut::from(answer);
+        let Ok(Some(frame)) = frame::take(&mut answer, usize::MAX) else {
+            return;
+        };
+        let error = PgError::read(frame.body());
+        if error.message().contains(server_name) {
+            let message = error.message().replace(server_name, name);
+            self.client.take_back(mark);
+            backend::error_response(&mut self.client.out, &error.with_field(b'M', message));
+            self.client.out.extend_from_slice(&answer);
+        }
     }
 
     /// Sends a batch over a shared connection and its answer to the client.

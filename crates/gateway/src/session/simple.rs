@@ -19,12 +19,11 @@ impl Session {
             return Ok(());
         }
         if !self.batch.is_empty() {
-            self.finish_batch().await?;
+            self.flush_batch().await?;
             if self.skipping {
                 return Ok(());
             }
         }
-        self.end_flushed(true).await?;
         self.statements.remove("");
         self.portals.remove("");
         let text = match frontend::query(frame) {
@@ -36,14 +35,28 @@ impl Session {
         if let Err(Failure::Statement(error)) = self.check_session_effect(&analysis) {
             return self.fail_query(&error).await;
         }
-        let done = if let Some(tag) = self.deallocate(&analysis) {
+        let is_relayed = !analysis.concerns_any_store()
+            && !analysis.statements.iter().any(|statement| self.must_handle(statement.verb))
+            && !(0..analysis.statements.len()).any(|position| self.deallocates(&analysis, position));
+        // What a batch without Sync has begun ends with this Query. Where the server alone answers both, they are one transaction.
+        let is_control = analysis.statements.iter().any(|statement| statement.verb.is_transaction_control());
+        let is_within = self.implicit && is_relayed && !is_control && !analysis.statements.is_empty();
+        if !is_within && (self.implicit || !is_relayed || analysis.statements.is_empty()) {
+            self.end_flushed(true).await?;
+            if let Err(Failure::Session(end)) = self.sync_server(true).await {
+                return Err(end);
+            }
+        }
+        let done = if let Some((tag, _)) = self.deallocate(&analysis) {
             backend::command_complete(&mut self.client.out, tag);
             Ok(true)
         } else if analysis.statements.is_empty() {
             backend::empty_query_response(&mut self.client.out);
             Ok(true)
-        } else if analysis.concerns_any_store() || analysis.statements.iter().any(|statement| self.must_handle(statement.verb)) {
+        } else if !is_relayed {
             self.run_statements(&analysis).await.map(|()| true)
+        } else if is_within {
+            self.relay_within(frame, &analysis).await.map(|()| true)
         } else {
             match self.share_query(frame, text, &query).await {
                 Ok(true) => Ok(false),
@@ -60,7 +73,10 @@ impl Session {
                 Ok(())
             }
             Err(Failure::Told) => self.ready().await,
-            Err(Failure::Statement(error)) => self.fail_query(&error).await,
+            Err(Failure::Statement(error)) => {
+                self.end_flushed(false).await?;
+                self.fail_query(&error).await
+            }
             Err(Failure::Session(end)) => Err(end),
         }
     }
@@ -85,7 +101,18 @@ impl Session {
         self.exchange_query(frame, analysis).await
     }
 
+    /// A Query that ends a batch for which a transaction was begun: it is part of it.
+    async fn relay_within(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
+        let failed = self.exchange(frame, analysis, false).await?;
+        self.end_flushed(!failed).await.map_err(Failure::Session)
+    }
+
     async fn exchange_query(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
+        self.exchange(frame, analysis, true).await.map(|_| ())
+    }
+
+    /// Whether the answer to a Query is an error, or ends in one.
+    async fn exchange(&mut self, frame: &Frame, analysis: &Arc<Analysis>, show_ready: bool) -> Outcome<bool> {
         self.note_use(analysis);
         let lease = self.server().await?;
         lease.out().extend_from_slice(frame.raw());
@@ -96,13 +123,13 @@ impl Session {
         let step = Step::Query {
             analysis: analysis.clone(),
             first: 0,
-            show_ready: true,
+            show_ready,
         };
-        let drained = self.drain(VecDeque::from([step])).await?;
-        if drained.failed {
+        let failed = self.drain(VecDeque::from([step])).await?.failed;
+        if failed {
             self.undo_settings();
         }
-        Ok(())
+        Ok(failed)
     }
 
     /// Statement by statement, for a text in which one needs Flywheel. Several in one text are one transaction, as in PostgreSQL.
@@ -162,6 +189,12 @@ impl Session {
             return Ok(());
         }
         if !analysis.concerns_store[position] {
+            if self.deallocates(analysis, position)
+                && let Some((tag, _)) = self.deallocate(&self.shared.analyses.of(text))
+            {
+                backend::command_complete(&mut self.client.out, tag);
+                return Ok(());
+            }
             return self.relay_part(analysis, position, text).await;
         }
         self.check_not_failed()?;

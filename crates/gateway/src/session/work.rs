@@ -3,10 +3,15 @@
 use std::collections::VecDeque;
 
 use bytes::BytesMut;
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::{PgError, sqlstate};
 use postgres_protocol::message::frontend as message;
 
-use super::relay::Step;
+use super::relay::{Step, Undo};
 use super::{Failure, Outcome, Session};
+
+/// The name of a prepared statement that no server has.
+const NOWHERE: &str = "flywheel_nowhere";
 
 /// What of a batch is under way.
 #[derive(Default)]
@@ -19,7 +24,14 @@ impl Work {
     pub(super) fn local(&mut self, write: impl FnOnce(&mut BytesMut)) {
         let mut out = BytesMut::new();
         write(&mut out);
-        self.steps.push_back(Step::Local(out.freeze()));
+        self.steps.push_back(Step::Local(out.freeze(), None));
+    }
+
+    /// The same, of a message that has changed the client's statements.
+    pub(super) fn local_with_undo(&mut self, undo: Undo, write: impl FnOnce(&mut BytesMut)) {
+        let mut out = BytesMut::new();
+        write(&mut out);
+        self.steps.push_back(Step::Local(out.freeze(), Some(undo)));
     }
 }
 
@@ -28,9 +40,9 @@ impl Session {
     /// is nothing open that it could end too early (see `must_wrap`).
     pub(super) async fn catch_up(&mut self, work: &mut Work) -> Outcome<()> {
         let steps = std::mem::take(&mut work.steps);
-        if steps.iter().all(|step| matches!(step, Step::Local(_))) {
+        if steps.iter().all(|step| matches!(step, Step::Local(..))) {
             for step in steps {
-                if let Step::Local(bytes) = step {
+                if let Step::Local(bytes, _) = step {
                     self.client.out.extend_from_slice(&bytes);
                 }
             }
@@ -54,6 +66,32 @@ impl Session {
         Ok(())
     }
 
+    /// An error of Flywheel's own in its turn. Where the server has carried out parts of the batch or block it must undo them and ignore what follows: it is given
+    /// something to fail at.
+    pub(super) async fn fail(&mut self, error: PgError, work: &mut Work) -> Outcome<()> {
+        let is_at_server = self.unsynced
+            || self.status == TransactionStatus::InTransaction
+            || !work.steps.iter().all(|step| matches!(step, Step::Local(..)));
+        match self.held_server() {
+            Some(lease) if is_at_server => {
+                let put = message::describe(b'S', NOWHERE, lease.out());
+                put.map_err(|error| PgError::error(sqlstate::PROTOCOL_VIOLATION, error.to_string()))?;
+                work.steps.push_back(Step::Fail(error));
+                Ok(())
+            }
+            _ => {
+                self.catch_up(work).await?;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Has the server answer all that was sent without ending the transaction that the batch is, since what follows depends on it.
+    pub(super) async fn catch_up_within(&mut self, work: &mut Work) -> Outcome<()> {
+        let steps = std::mem::take(&mut work.steps);
+        self.flush_steps(Work { steps }).await
+    }
+
     fn send_sync(&mut self) {
         if let Some(lease) = self.held_server() {
             message::sync(lease.out());
@@ -75,10 +113,10 @@ impl Session {
 
     /// The end of a batch at Sync. True when a COPY has swallowed the Sync.
     pub(super) async fn finish(&mut self, mut work: Work) -> Outcome<bool> {
-        let only_local = work.steps.iter().all(|step| matches!(step, Step::Local(_)));
+        let only_local = work.steps.iter().all(|step| matches!(step, Step::Local(..)));
         if !self.has_server() || (only_local && !self.unsynced) {
             for step in work.steps {
-                if let Step::Local(bytes) = step {
+                if let Step::Local(bytes, _) = step {
                     self.client.out.extend_from_slice(&bytes);
                 }
             }
@@ -89,12 +127,15 @@ impl Session {
         work.steps.push_back(Step::Ready { show: false });
         let drained = self.drain(work.steps).await?;
         self.unsynced = false;
+        if drained.failed {
+            self.undo_settings();
+        }
         Ok(drained.sync_swallowed)
     }
 
     /// The end of a batch at Flush: the server answers, the transaction stays open.
     pub(super) async fn flush_steps(&mut self, work: Work) -> Outcome<()> {
-        if work.steps.iter().any(|step| !matches!(step, Step::Local(_))) {
+        if work.steps.iter().any(|step| !matches!(step, Step::Local(..))) {
             if let Some(lease) = self.held_server() {
                 message::flush(lease.out());
             }
