@@ -13,6 +13,10 @@ use tokio_postgres::error::SqlState;
 /// Few connections, so that many clients meet on each.
 const FEW: &str = "pool_size = 4";
 
+/// Clients that cancel their statements at the same time, and how often each does.
+const CANCELLERS: usize = 150;
+const CANCELS: usize = 3;
+
 async fn with_rows(world: &World) {
     let fill = "CREATE TABLE accounts (id int PRIMARY KEY, n int); INSERT INTO accounts SELECT i, i * 10 FROM generate_series(1, 1000) i;
                 CREATE TABLE large (filler text); INSERT INTO large SELECT repeat('x', 1000) FROM generate_series(1, 20000)";
@@ -158,18 +162,18 @@ async fn no_neighbour_sees_a_cancel() {
         return;
     };
     with_rows(&world).await;
-    let cancelled = Arc::new(AtomicUsize::new(0));
+    let (cancelled, cancelling) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(CANCELLERS)));
     let mut clients = Vec::new();
-    for number in 0..8 {
-        let (url, cancelled) = (world.url(), cancelled.clone());
+    for number in 0..CANCELLERS {
+        let (url, cancelled, cancelling) = (world.url(), cancelled.clone(), cancelling.clone());
         clients.push(tokio::spawn(async move {
             let client = connect(&url).await;
             let token = client.cancel_token();
-            for turn in 0..40 {
+            for turn in 0..CANCELS {
                 // Long enough that some cancels come in time, short enough to be thought quick.
                 let sql = format!(
                     "SELECT count(*) FROM accounts a, accounts b WHERE a.id < 60 AND b.n > {}",
-                    number * 100 + turn
+                    number * CANCELS + turn
                 );
                 let (answer, asked) = tokio::join!(client.simple_query(&sql), token.cancel_query(NoTls));
                 asked.expect("a cancel request");
@@ -178,24 +182,30 @@ async fn no_neighbour_sees_a_cancel() {
                     cancelled.fetch_add(1, Ordering::Relaxed);
                 }
             }
+            cancelling.fetch_sub(1, Ordering::Relaxed);
         }));
     }
     for number in 0..8 {
-        let url = world.url();
+        let (url, cancelling) = (world.url(), cancelling.clone());
         clients.push(tokio::spawn(async move {
             let client = connect(&url).await;
             let read = client.prepare("SELECT n FROM accounts WHERE id = $1").await.expect("a statement");
-            for turn in 0..400 {
+            let mut turn = 0;
+            while cancelling.load(Ordering::Relaxed) > 0 {
                 let id = 1 + (number * 97 + turn) % 1000;
+                turn += 1;
                 let row = client.query_one(&read, &[&id]).await.expect("nobody cancelled this");
                 assert_eq!(row.get::<_, i32>(0), id * 10);
+                let sum = format!("SELECT {id} + count(*) FROM accounts WHERE id <= {id}");
+                assert_eq!(column(&client, &sum).await, [(2 * id).to_string()]);
             }
         }));
     }
     for client in clients {
         client.await.expect("a client");
     }
-    eprintln!("{} of 320 statements were cancelled in time", cancelled.load(Ordering::Relaxed));
+    let cancelled = cancelled.load(Ordering::Relaxed);
+    eprintln!("{cancelled} of {} statements were cancelled in time", CANCELLERS * CANCELS);
 }
 
 #[tokio::test]

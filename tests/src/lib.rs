@@ -5,6 +5,7 @@
 //! - `cluster/`: a PostgreSQL primary with replicas of its own, which a test can stop and promote.
 //! - `child`: runs `psql` and drivers in other languages.
 //! - `proxy`: a network that a test can cut.
+//! - `frames/`: the same messages to two servers, and where the answers part.
 //! - `raw/`: a small client that keeps every byte of an answer, for comparing two servers and for sending what no driver would.
 //! - `suite/`: runs the files of `tests/suites` on both and tells where the answers differ.
 //!
@@ -12,6 +13,7 @@
 
 pub mod child;
 pub mod cluster;
+pub mod frames;
 pub mod proxy;
 pub mod raw;
 pub mod suite;
