@@ -24,6 +24,22 @@ fn psycopg(servers: &Servers) -> Option<Command> {
     Some(command)
 }
 
+fn asyncpg(servers: &Servers) -> Option<Command> {
+    let mut command = Command::new(servers.python.as_ref()?);
+    command.arg(script("asyncpg_pool.py"));
+    Some(command)
+}
+
+fn lib_pq(servers: &Servers) -> Option<Command> {
+    Some(Command::new(servers.go.as_ref()?))
+}
+
+fn pgjdbc(servers: &Servers) -> Option<Command> {
+    let mut command = Command::new("java");
+    command.args(["-cp", servers.java.as_ref()?, "PgJdbc"]);
+    Some(command)
+}
+
 fn script(name: &str) -> impl AsRef<OsStr> {
     format!("{}/drivers/{name}", env!("CARGO_MANIFEST_DIR"))
 }
@@ -81,4 +97,4 @@ macro_rules! drivers {
     };
 }
 
-drivers![node_postgres, psycopg];
+drivers![asyncpg, lib_pq, node_postgres, pgjdbc, psycopg];

@@ -19,7 +19,11 @@ ensure_packages() {
     has cc || missing+=(gcc libc6-dev)
     has_postgres || missing+=(postgresql postgresql-client)
     { has redis-server && has redis-cli; } || missing+=(redis-server)
-    has_java || missing+=(default-jre-headless)
+    # With its compiler, for a driver's script.
+    { has_java && has javac; } || missing+=(default-jdk-headless)
+    [[ -e /usr/share/java/postgresql.jar ]] || missing+=(libpostgresql-jdbc-java)
+    has go || missing+=(golang-go)
+    [[ -d /usr/share/gocode/src/github.com/lib/pq ]] || missing+=(golang-github-lib-pq-dev)
     has node || missing+=(nodejs)
     has npm || missing+=(npm)
     has_venv || missing+=(python3 python3-venv)

@@ -15,6 +15,10 @@ pub struct Servers {
     pub python: Option<PathBuf>,
     /// A folder of Node.js modules with pg.
     pub node_path: Option<PathBuf>,
+    /// The compiled script for lib/pq.
+    pub go: Option<PathBuf>,
+    /// A class path with the compiled script for pgJDBC.
+    pub java: Option<String>,
 }
 
 impl Servers {
@@ -35,6 +39,8 @@ impl Servers {
                 .collect(),
             python: variable("PYTHON").map(PathBuf::from),
             node_path: variable("NODE_PATH").map(PathBuf::from),
+            go: variable("GO").map(PathBuf::from),
+            java: variable("JAVA"),
         })
     }
 }
