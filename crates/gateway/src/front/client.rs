@@ -216,9 +216,12 @@ impl Client {
     /// Sends what waits. Where this is given up halfway, the rest still waits.
     pub(crate) async fn send(&mut self) -> Result<(), ClientError> {
         while !self.out.is_empty() {
-            match self.stream.write_buf(&mut self.out).await? {
+            match self.stream.write(&self.out).await? {
                 0 => return Err(ClientError::Gone),
-                written => self.sent += written as u64,
+                written => {
+                    self.out.advance(written);
+                    self.sent += written as u64;
+                }
             }
         }
         Ok(())
