@@ -320,3 +320,81 @@ async fn a_shared_connection_is_given_up_where_a_transaction_needs_it() {
     over.store(true, Ordering::Relaxed);
     reading.await.expect("a reader");
 }
+
+#[tokio::test]
+async fn an_error_in_the_middle_of_many_executions_is_its_own() {
+    let Some(world) = Setup::default().main(FEW).start().await else {
+        return;
+    };
+    let client = world.gateway().await;
+    client
+        .batch_execute("CREATE TABLE shares (id int PRIMARY KEY, n int); INSERT INTO shares SELECT i, i % 10 FROM generate_series(1, 1000) i")
+        .await
+        .expect("a table");
+    let mut clients = Vec::new();
+    for number in 0..48 {
+        let url = world.url();
+        clients.push(tokio::spawn(async move {
+            let client = connect(&url).await;
+            let share = client.prepare("SELECT 100 / n FROM shares WHERE id = $1").await.expect("a statement");
+            let (mut answers, mut errors) = (0, 0);
+            for round in 0..200 {
+                let id = (number * 37 + round * 11) % 1000 + 1;
+                match client.query_one(&share, &[&id]).await {
+                    Ok(row) => {
+                        assert_eq!(row.get::<_, i32>(0), 100 / (id % 10), "of {id}");
+                        answers += 1;
+                    }
+                    Err(error) => {
+                        assert_eq!((id % 10, error.code()), (0, Some(&SqlState::DIVISION_BY_ZERO)), "{error:?}");
+                        errors += 1;
+                    }
+                }
+            }
+            (answers, errors)
+        }));
+    }
+    let (mut answers, mut errors) = (0, 0);
+    for client in clients {
+        let of_client = client.await.expect("a client");
+        answers += of_client.0;
+        errors += of_client.1;
+    }
+    assert!(answers > 0 && errors > 0, "{answers} answers, {errors} errors");
+}
+
+/// Nothing in the statement's text tells that it writes.
+#[tokio::test]
+async fn what_a_view_writes_is_written_once() {
+    let Some(world) = Setup::default().main(FEW).start().await else {
+        return;
+    };
+    let client = world.gateway().await;
+    client
+        .batch_execute(
+            "CREATE TABLE visits (reader int, at int);
+             CREATE FUNCTION visit() RETURNS int LANGUAGE sql VOLATILE AS 'INSERT INTO visits VALUES (1, 1) RETURNING at';
+             CREATE VIEW counted AS SELECT visit() AS visit",
+        )
+        .await
+        .expect("a view");
+    let mut clients = Vec::new();
+    for number in 0..12 {
+        let url = world.url();
+        clients.push(tokio::spawn(async move {
+            let client = connect(&url).await;
+            let prepared = client.prepare("SELECT visit FROM counted").await.expect("a statement");
+            for _ in 0..25 {
+                match number % 3 {
+                    0 => assert_eq!(column(&client, "SELECT visit FROM counted").await, ["1"]),
+                    1 => assert_eq!(client.query(&prepared, &[]).await.expect("a visit").len(), 1),
+                    _ => assert_eq!(client.query("SELECT visit FROM counted", &[]).await.expect("a visit").len(), 1),
+                }
+            }
+        }));
+    }
+    for client in clients {
+        client.await.expect("a client");
+    }
+    assert_eq!(column(&client, "SELECT count(*) FROM visits").await, ["300"]);
+}

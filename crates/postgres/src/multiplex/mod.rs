@@ -8,6 +8,7 @@
 //! - `channel`: one shared connection: what is written to it, what is awaited from it.
 //! - `group`: several batches in one transaction.
 //! - `driver`: the task that moves a channel's bytes.
+//! - `inspect`: what a message of the server means for the batch that it is at.
 //! - [`Multiplexer`]: chooses the channel, opens and closes channels.
 //!
 //! What keeps one client's statement from another's trouble:
@@ -24,6 +25,7 @@ mod answer;
 mod channel;
 mod driver;
 mod group;
+mod inspect;
 mod request;
 mod shortage;
 
