@@ -178,6 +178,10 @@ impl Client {
             if self.incoming.len() >= READ_AHEAD {
                 return Poll::Pending;
             }
+            // As a rule nothing has come, and the messages that are being answered are still in the buffer: no other is made before it is needed.
+            if ready!(self.stream.poll_read_ready(cx)).is_err() {
+                return Poll::Ready(());
+            }
             self.incoming.reserve(READ);
             let read = pin!(self.stream.read_buf(&mut self.incoming)).poll(cx);
             match ready!(read) {
