@@ -328,7 +328,9 @@ async fn an_error_in_the_middle_of_many_executions_is_its_own() {
     };
     let client = world.gateway().await;
     client
-        .batch_execute("CREATE TABLE shares (id int PRIMARY KEY, n int); INSERT INTO shares SELECT i, i % 10 FROM generate_series(1, 1000) i")
+        .batch_execute(
+            "CREATE TABLE shares (id int PRIMARY KEY, n int); INSERT INTO shares SELECT i, i % 10 FROM generate_series(1, 1000) i",
+        )
         .await
         .expect("a table");
     let mut clients = Vec::new();
@@ -336,7 +338,10 @@ async fn an_error_in_the_middle_of_many_executions_is_its_own() {
         let url = world.url();
         clients.push(tokio::spawn(async move {
             let client = connect(&url).await;
-            let share = client.prepare("SELECT 100 / n FROM shares WHERE id = $1").await.expect("a statement");
+            let share = client
+                .prepare("SELECT 100 / n FROM shares WHERE id = $1")
+                .await
+                .expect("a statement");
             let (mut answers, mut errors) = (0, 0);
             for round in 0..200 {
                 let id = (number * 37 + round * 11) % 1000 + 1;

@@ -307,7 +307,7 @@ impl Connection {
                 self.status = TransactionStatus::from_byte(frame.body().first().copied().unwrap_or_default());
             }
             reply::tag::PARAMETER_STATUS => {
-                if let Some((name, value)) = reply::parameter_status(frame) {
+                if let Some((name, value)) = reply::parameter_status(frame.body()) {
                     self.parameters.insert(name, value);
                 }
             }

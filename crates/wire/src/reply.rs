@@ -110,10 +110,10 @@ pub fn data_row(frame: &Frame) -> Option<Vec<Option<Bytes>>> {
         .collect()
 }
 
-/// Reads a ParameterStatus: name and value.
+/// Reads the body of a ParameterStatus: name and value.
 #[must_use]
-pub fn parameter_status(frame: &Frame) -> Option<(String, String)> {
-    let mut reader = Reader::new(frame.body());
+pub fn parameter_status(body: &[u8]) -> Option<(String, String)> {
+    let mut reader = Reader::new(body);
     Some((reader.str()?.to_owned(), reader.str()?.to_owned()))
 }
 

@@ -234,7 +234,7 @@ impl Session {
 
     fn parameter_status(&mut self, frame: &Frame) {
         self.forward(frame);
-        if let Some((name, value)) = reply::parameter_status(frame) {
+        if let Some((name, value)) = reply::parameter_status(frame.body()) {
             self.reported.insert(name, value);
         }
     }

@@ -217,6 +217,12 @@ impl Driver {
                 }
                 if !is_quiet(tag) || (is_columns(tag) && learns(&state)) {
                     let message = &here[..len];
+                    if tag == reply::tag::PARAMETER_STATUS
+                        && let Some((name, value)) = reply::parameter_status(&message[frame::HEADER_LEN..])
+                    {
+                        // For the next user of the connection.
+                        self.lease.parameters.insert(name, value);
+                    }
                     match inspect(&mut state, tag, message, self.lease.is_of_replica()) {
                         Inspected::Forward => {}
                         Inspected::Skip => {
