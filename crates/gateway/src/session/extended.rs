@@ -47,10 +47,14 @@ impl Session {
         }
     }
 
-    /// Works off what waits, before a message that isn't of the extended protocol.
-    pub(super) async fn flush_batch(&mut self) -> Result<(), End> {
-        let worked = self.work_off(false).await;
-        self.settle(worked).await
+    /// Works off what waits, before a message that isn't of the extended protocol. False: an error has ended the batch, and the message is ignored as
+    /// everything else up to Sync.
+    pub(super) async fn finish_batch(&mut self) -> Result<bool, End> {
+        if !self.skipping && !self.batch.is_empty() {
+            let worked = self.work_off(false).await;
+            self.settle(worked).await?;
+        }
+        Ok(!self.skipping)
     }
 
     /// Data of a COPY: it may be one that waits with its batch for Sync. What a client still sends of a COPY that has failed is ignored, as PostgreSQL
@@ -60,7 +64,7 @@ impl Session {
             return Ok(());
         }
         self.copied = Some(frame);
-        self.flush_batch().await?;
+        self.finish_batch().await?;
         self.copied = None;
         Ok(())
     }

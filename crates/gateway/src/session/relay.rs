@@ -387,14 +387,8 @@ impl Session {
 
     /// FunctionCall: relayed as it is.
     pub(super) async fn function_call(&mut self, frame: &Frame) -> Result<(), End> {
-        if self.skipping {
+        if !self.finish_batch().await? {
             return Ok(());
-        }
-        if !self.batch.is_empty() {
-            self.flush_batch().await?;
-            if self.skipping {
-                return Ok(());
-            }
         }
         self.end_flushed(true).await?;
         self.replicas.note_write();

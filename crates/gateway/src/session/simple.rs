@@ -14,15 +14,8 @@ use crate::execute::Arguments;
 
 impl Session {
     pub(super) async fn simple_query(&mut self, frame: &Frame) -> Result<(), End> {
-        if self.skipping {
-            // As everything else up to Sync.
+        if !self.finish_batch().await? {
             return Ok(());
-        }
-        if !self.batch.is_empty() {
-            self.flush_batch().await?;
-            if self.skipping {
-                return Ok(());
-            }
         }
         self.statements.remove("");
         self.portals.remove("");
