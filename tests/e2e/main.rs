@@ -1,6 +1,7 @@
 //! Flywheel from outside: the program, real clients, real servers.
 
 mod bad_input;
+mod bulk;
 mod changed_results;
 mod cli;
 mod definitions;

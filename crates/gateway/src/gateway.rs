@@ -423,6 +423,17 @@ impl Gateway {
                     .map(|home| format!("Drop {} in PostgreSQL and in store \"{}\"", home.name(), home.store_name))
                     .collect(),
             ),
+            Kind::CopyFrom { home } => Explained::Plan(vec![format!(
+                "COPY by PostgreSQL into its own empty table, the rows then to {} in store \"{}\"",
+                home.name(),
+                home.store_name
+            )]),
+            Kind::Truncate { homes } => Explained::Plan(
+                homes
+                    .iter()
+                    .map(|home| format!("Delete all rows of {} in store \"{}\"", home.name(), home.store_name))
+                    .collect(),
+            ),
             Kind::Copy { .. } => Explained::Plan(vec!["COPY by PostgreSQL over fetched rows".to_owned()]),
             Kind::Relayed => Explained::Relay,
         })

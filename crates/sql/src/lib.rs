@@ -20,6 +20,7 @@ mod shape;
 mod split;
 mod template;
 mod verb;
+mod whole;
 
 pub use condition::{ColumnRef, Comparison, Conjunct, Fact};
 pub use constant::Constant;
@@ -30,3 +31,4 @@ pub use shape::{ConflictAction, Delete, Insert, InsertValue, OrderKey, Projectio
 pub use split::{Statement, split};
 pub use template::{Literal, Template};
 pub use verb::Verb;
+pub use whole::{CopySource, copy_from, truncated};

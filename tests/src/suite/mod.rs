@@ -1,6 +1,6 @@
 //! Suites: files of SQL that Flywheel must answer as PostgreSQL does.
 //!
-//! A file of `tests/suites` is plain SQL. A statement ends with a `;` at the end of a line. Comment lines before a statement may say:
+//! A file of `tests/suites` is plain SQL. A statement ends with a `;` at the end of a line. The data of `COPY … FROM STDIN` follow it, up to `\.`, as in psql. Comment lines before a statement may say:
 //!
 //! - `-- sorted`: the order of the rows isn't defined; they are compared sorted.
 //! - `-- params: int8 42, text 'x', uuid NULL`: the values of `$1`, `$2`, …

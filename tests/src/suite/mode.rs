@@ -38,7 +38,10 @@ impl Mode {
     /// A statement's answer.
     pub(super) async fn ask(self, client: &mut Client, statement: &Statement, parameters: &Encoded) -> Result<Vec<Event>, Lost> {
         match self {
-            Self::Simple => client.query(&statement.with_literals()).await,
+            Self::Simple => {
+                client.send(&[Message::query(&statement.with_literals())]).await?;
+                answer(client, statement, &[]).await
+            }
             Self::Text => {
                 let bind = Bind {
                     portal: "",
@@ -56,7 +59,7 @@ impl Mode {
                         Message::sync(),
                     ])
                     .await?;
-                client.until_ready().await
+                answer(client, statement, &[Message::sync()]).await
             }
             Self::Binary => {
                 let name = format!("s{}", statement.line);
@@ -81,9 +84,33 @@ impl Mode {
                 client
                     .send(&[Message::bind(&bind), Message::execute("", 0), Message::sync()])
                     .await?;
-                events.extend(client.until_ready().await?);
+                events.extend(answer(client, statement, &[Message::sync()]).await?);
                 Ok(events)
             }
+        }
+    }
+}
+
+/// The answer up to ReadyForQuery. A COPY FROM STDIN gets the statement's data, and `end` behind them.
+async fn answer(client: &mut Client, statement: &Statement, end: &[Message]) -> Result<Vec<Event>, Lost> {
+    let mut events = Vec::new();
+    loop {
+        let event = match client.next().await {
+            Err(Lost::Closed) if matches!(events.last(), Some(Event::Error(_))) => return Ok(events),
+            event => event?,
+        };
+        if let Event::Other('G', _) = event {
+            // In two pieces, which needn't end where a line does.
+            let (first, second) = statement.data.as_bytes().split_at(statement.data.len() / 2);
+            client
+                .send(&[Message::new(b'd', first), Message::new(b'd', second), Message::new(b'c', &[])])
+                .await?;
+            client.send(end).await?;
+        }
+        let ready = matches!(event, Event::Ready(_));
+        events.push(event);
+        if ready {
+            return Ok(events);
         }
     }
 }

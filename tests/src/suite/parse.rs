@@ -29,6 +29,8 @@ pub struct Statement {
     pub line: usize,
     /// Its text without the semicolon.
     pub sql: String,
+    /// What a COPY FROM STDIN is given.
+    pub data: String,
     /// The order of its rows isn't defined.
     pub sorted: bool,
     /// The values of its parameters.
@@ -82,7 +84,8 @@ impl Suite {
             statements: Vec::new(),
         };
         let mut next = Statement::default();
-        for (number, line) in text.lines().enumerate() {
+        let mut lines = text.lines().enumerate();
+        while let Some((number, line)) = lines.next() {
             if next.sql.is_empty() {
                 if let Some(comment) = line.trim_start().strip_prefix("--") {
                     suite.directive(comment.trim(), &mut next);
@@ -98,6 +101,10 @@ impl Suite {
             next.sql.push_str(line);
             if let Some(sql) = next.sql.trim_end().strip_suffix(';') {
                 next.sql = sql.to_owned();
+                if next.sql.starts_with("COPY") && next.sql.contains("FROM STDIN") {
+                    let data = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "\\.");
+                    next.data = data.flat_map(|line| [line, "\n"]).collect();
+                }
                 suite.statements.push(std::mem::take(&mut next));
             }
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, unsupported};
 use flywheel_postgres::{Connection, ServerError};
 use flywheel_sql::lex::TokenKind;
-use flywheel_sql::{Fact, Parsed, RelationName, Role, Verb, parse};
+use flywheel_sql::{CopySource, Fact, Parsed, RelationName, Role, Verb, copy_from, parse, truncated};
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
 
@@ -27,6 +27,10 @@ pub(crate) enum Kind {
     DropTable { homes: Vec<Arc<Home>> },
     /// COPY out of store tables, as COPY of a query: relayed with their rows put in.
     Copy { parsed: Parsed, fetches: Vec<Fetch> },
+    /// COPY of the client's rows into a store table.
+    CopyFrom { home: Arc<Home> },
+    /// TRUNCATE of these store tables, all of one store.
+    Truncate { homes: Vec<Arc<Home>> },
     /// It only looked like one, or does nothing that concerns the rows: relayed.
     Relayed,
 }
@@ -80,8 +84,6 @@ pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
 
 fn verb_name(verb: Verb) -> &'static str {
     match verb {
-        Verb::Copy => "COPY … FROM",
-        Verb::Truncate => "TRUNCATE",
         Verb::AlterTable => "ALTER TABLE",
         Verb::Merge => "MERGE",
         _ => "this kind of statement",
@@ -112,13 +114,15 @@ pub(crate) struct Maker<'a> {
 
 impl Maker<'_> {
     pub(crate) fn kind(&self, verb: Verb, text: &str, analysis: &Analysis) -> Result<Kind, PgError> {
+        if let Some((name, source)) = copy_from(&analysis.text, &analysis.statements[0].tokens) {
+            return self.copy_from(&name, source);
+        }
         match verb {
             Verb::Administration => return Ok(Kind::Relayed),
             // sqlparser doesn't say which tables these name.
             Verb::DropTable => return Ok(self.drop_table(analysis)),
-            Verb::Copy | Verb::Truncate | Verb::AlterTable | Verb::Merge | Verb::Lock
-                if as_query(analysis).is_none() && !is_copy_of_query(analysis) =>
-            {
+            Verb::Truncate => return self.truncate(analysis),
+            Verb::Copy | Verb::AlterTable | Verb::Merge | Verb::Lock if as_query(analysis).is_none() && !is_copy_of_query(analysis) => {
                 return match self.named(analysis).next() {
                     Some(home) if analysis.statements[0].has_keyword(text, "references") => Err(unsupported(home, "a foreign key")),
                     Some(home) => Err(unsupported(home, verb_name(verb))),
@@ -184,6 +188,38 @@ impl Maker<'_> {
         } else {
             Kind::DropTable { homes }
         }
+    }
+
+    fn copy_from(&self, name: &RelationName, source: CopySource) -> Result<Kind, PgError> {
+        self.refuse_unusable_name(name)?;
+        match (self.known.homes.resolve(name, self.visible), source) {
+            (None, _) => Ok(Kind::Relayed),
+            (Some(home), CopySource::Stdin) => Ok(Kind::CopyFrom { home: home.clone() }),
+            (Some(home), CopySource::Server) => {
+                Err(unsupported(home, "COPY from a file or program on the server").with_hint("COPY … FROM STDIN works, and psql's \\copy."))
+            }
+        }
+    }
+
+    fn truncate(&self, analysis: &Analysis) -> Result<Kind, PgError> {
+        let Some(names) = truncated(&analysis.text, &analysis.statements[0].tokens) else {
+            return Ok(Kind::Relayed);
+        };
+        let mut homes: Vec<Arc<Home>> = Vec::new();
+        for name in &names {
+            self.refuse_unusable_name(name)?;
+            match self.known.homes.resolve(name, self.visible) {
+                Some(home) if !homes.iter().any(|each| each.name() == home.name()) => homes.push(home.clone()),
+                // PostgreSQL truncates it.
+                _ => {}
+            }
+        }
+        let Some(first) = homes.first() else { return Ok(Kind::Relayed) };
+        if homes.iter().any(|home| home.store_name != first.store_name) {
+            return Err(unsupported(first, "TRUNCATE together with a table in another store")
+                .with_hint("Two stores don't commit together: truncate the tables of each in a statement of its own."));
+        }
+        Ok(Kind::Truncate { homes })
     }
 
     fn planner(&self) -> Planner<'_> {
@@ -278,13 +314,16 @@ impl Maker<'_> {
     fn refuse_unusable(&self, parsed: &Parsed) -> Result<(), PgError> {
         for relation in &parsed.relations {
             // DROP and ALTER are how an unusable table is mended.
-            if relation.role != Role::Object
-                && let Some(error) = self.visible.resolve(&relation.name).and_then(|name| self.known.refused.get(&name))
-            {
-                return Err(error.clone());
+            if relation.role != Role::Object {
+                self.refuse_unusable_name(&relation.name)?;
             }
         }
         Ok(())
+    }
+
+    fn refuse_unusable_name(&self, name: &RelationName) -> Result<(), PgError> {
+        let refused = self.visible.resolve(name).and_then(|name| self.known.refused.get(&name));
+        refused.map_or(Ok(()), |error| Err(error.clone()))
     }
 
     fn unreadable(&self, analysis: &Analysis, why: &str) -> PgError {
@@ -300,6 +339,6 @@ impl Maker<'_> {
             sqlstate::FEATURE_NOT_SUPPORTED,
             format!("the statement names {name}, homed in {kind}, in a form that Flywheel can't carry out: {why}"),
         )
-        .with_hint("SELECT, INSERT, UPDATE, DELETE, CREATE TABLE and DROP TABLE work on it; EXPLAIN shows how.")
+        .with_hint("SELECT, INSERT, UPDATE, DELETE, COPY, TRUNCATE, CREATE TABLE and DROP TABLE work on it; EXPLAIN shows how.")
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod classify;
+mod copy_from;
 mod definition;
 mod effects;
 mod explain;
@@ -12,6 +13,7 @@ mod prepare;
 mod read;
 mod rights;
 mod staged;
+mod truncate;
 
 use bytes::Bytes;
 
@@ -44,6 +46,8 @@ impl Session {
             Kind::Explain { lines } => Ok(explain::answer(lines)),
             Kind::CreateTable { .. } => self.create_table(statement).await,
             Kind::DropTable { homes } => self.drop_table(statement, homes).await,
+            Kind::CopyFrom { home } => self.copy_from(statement, home).await,
+            Kind::Truncate { homes } => self.truncate(statement, homes).await,
             // The session relays these before it asks.
             Kind::Relayed | Kind::Copy { .. } => Ok(Answer::default()),
         }

@@ -11,6 +11,7 @@ use flywheel_postgres::Rows;
 use flywheel_sql::Parsed;
 use flywheel_store::{Applied, Change, Expect};
 use flywheel_types::{Key, Row, Scalar, Table, Value, binary, ordered, text};
+use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
 use rand::Rng;
 
@@ -90,12 +91,8 @@ impl Session {
         before: &[Images],
         arguments: &Arguments<'_>,
     ) -> Outcome<(Answer, Vec<Images>)> {
-        let in_block = self.status == flywheel_wire::backend::TransactionStatus::InTransaction;
-        let mut start = if in_block {
-            "SAVEPOINT flywheel_staged".to_owned()
-        } else {
-            "BEGIN".to_owned()
-        };
+        let (start, end) = self.staging();
+        let mut start = start.to_owned();
         for (target, rows) in targets.iter().zip(before) {
             if !rows.is_empty() {
                 start.push(';');
@@ -105,9 +102,7 @@ impl Session {
         let staged = async {
             self.on_server(&start).await?;
             let answer = self.run_text(text, statement, arguments).await?;
-            if targets.iter().any(|target| prints_by_setting(&target.home.table.table)) {
-                self.on_server(STORED_FORM).await?;
-            }
+            self.print_as_stored(targets.iter().map(|target| &*target.home.table.table)).await?;
             let mut after = Vec::with_capacity(targets.len());
             for target in targets {
                 after.push(self.read_staged(&target.home).await?);
@@ -118,44 +113,53 @@ impl Session {
         if matches!(staged, Err(Failure::Session(_))) {
             return staged;
         }
-        self.on_server(if in_block {
-            "ROLLBACK TO SAVEPOINT flywheel_staged; RELEASE SAVEPOINT flywheel_staged"
-        } else {
-            "ROLLBACK"
-        })
-        .await?;
+        self.on_server(end).await?;
         staged
+    }
+
+    /// What begins and what undoes the transaction in which rows are staged.
+    pub(super) fn staging(&self) -> (&'static str, &'static str) {
+        if self.status == TransactionStatus::InTransaction {
+            (
+                "SAVEPOINT flywheel_staged",
+                "ROLLBACK TO SAVEPOINT flywheel_staged; RELEASE SAVEPOINT flywheel_staged",
+            )
+        } else {
+            ("BEGIN", "ROLLBACK")
+        }
     }
 
     /// The rows of PostgreSQL's own table.
     async fn read_staged(&mut self, home: &Arc<Home>) -> Outcome<Images> {
         let table = &home.table.table;
-        let columns: Vec<_> = table.columns.iter().map(flywheel_types::Column::to_sql).collect();
+        let rows = self.run_staged_read(table, &select_all(table)).await?;
+        let rows = decode_all(table, &rows)?;
+        Ok(by_key(home, rows))
+    }
+
+    /// The answer to a query of the table's columns, in the formats that [`decode_all`] reads.
+    pub(super) async fn run_staged_read(&mut self, table: &Table, sql: &str) -> Outcome<Rows> {
         let formats: Vec<i16> = table
             .columns
             .iter()
             .map(|column| i16::from(column.ty.scalar != Scalar::Other))
             .collect();
-        let sql = format!("SELECT {} FROM ONLY {}", columns.join(", "), table.name.to_sql());
-        let lease = self.server().await?;
-        let rows = match lease
-            .run(&flywheel_postgres::Portal {
-                sql: &sql,
-                result_formats: &formats,
-                ..Default::default()
-            })
-            .await
-        {
-            Ok(rows) => rows,
-            Err(error) => return Err(self.server_failed(&error)),
+        let portal = flywheel_postgres::Portal {
+            sql,
+            result_formats: &formats,
+            ..Default::default()
         };
-        let rows = decode(table, &rows).ok_or_else(|| {
-            PgError::error(
-                sqlstate::INTERNAL_ERROR,
-                format!("table \"{}\" has a value that Flywheel can't read", table.name),
-            )
-        })?;
-        Ok(by_key(home, rows))
+        let lease = self.server().await?;
+        let ran = lease.run(&portal).await;
+        ran.map_err(|error| self.server_failed(&error))
+    }
+
+    /// Has PostgreSQL print the table's values in the form in which they are stored, up to the end of the staging.
+    pub(super) async fn print_as_stored(&mut self, tables: impl IntoIterator<Item = &Table>) -> Outcome<()> {
+        if tables.into_iter().any(prints_by_setting) {
+            self.on_server(STORED_FORM).await?;
+        }
+        Ok(())
     }
 
     /// Adds the stored rows whose keys an INSERT with ON CONFLICT has made; whether there were any that weren't staged yet.
@@ -288,6 +292,20 @@ fn stage(table: &Table, rows: &Images) -> String {
         "INSERT INTO {name} ({columns}) OVERRIDING SYSTEM VALUE SELECT {columns} FROM {}",
         record_set(&table.name, &rows, true)
     )
+}
+
+/// The query of all columns of PostgreSQL's own table.
+pub(super) fn select_all(table: &Table) -> String {
+    let columns: Vec<_> = table.columns.iter().map(flywheel_types::Column::to_sql).collect();
+    format!("SELECT {} FROM ONLY {}", columns.join(", "), table.name.to_sql())
+}
+
+/// Rows that were read by [`Session::run_staged_read`].
+pub(super) fn decode_all(table: &Table, rows: &Rows) -> Result<Vec<Row>, PgError> {
+    decode(table, rows).ok_or_else(|| {
+        let message = format!("table \"{}\" has a value that Flywheel can't read", table.name);
+        PgError::error(sqlstate::INTERNAL_ERROR, message)
+    })
 }
 
 fn decode(table: &Table, rows: &Rows) -> Option<Vec<Row>> {

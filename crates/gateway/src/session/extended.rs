@@ -95,9 +95,15 @@ impl Session {
                 return self.ready().await;
             }
         }
+        self.sync_swallowed = false;
         let worked = self.work_off(true).await;
         let swallowed = matches!(worked, Ok(true));
         self.settle(worked.map(|_| false)).await?;
+        if std::mem::take(&mut self.sync_swallowed) {
+            // The same of a COPY into a store table. The server has been left at rest.
+            self.client.send().await?;
+            return Ok(());
+        }
         if swallowed {
             // The client's Sync was read as part of a COPY: it sends another one.
             self.skipping = false;

@@ -3,6 +3,7 @@
 mod batch;
 mod block;
 mod control;
+mod copy;
 mod extended;
 mod messages;
 mod prepared;
@@ -70,6 +71,8 @@ pub(crate) struct Session {
     copied: Option<Frame>,
     /// An error has ended the batch; what follows is ignored up to Sync.
     skipping: bool,
+    /// Flywheel has carried out a COPY FROM STDIN in the batch: the client's Sync was read as part of it.
+    sync_swallowed: bool,
     /// The open transaction is the one that a batch is by itself; it ends at Sync.
     implicit: bool,
     /// Tables made in stores by a block that was rolled back.
@@ -170,6 +173,7 @@ impl Session {
             batch_bytes: 0,
             copied: None,
             skipping: false,
+            sync_swallowed: false,
             implicit: false,
             uncreated: Vec::new(),
             undo: None,

@@ -203,7 +203,7 @@ impl Session {
         }
     }
 
-    async fn next_piece(&mut self) -> Outcome<Piece> {
+    pub(super) async fn next_piece(&mut self) -> Outcome<Piece> {
         let Some(lease) = &mut self.lease else {
             return Err(PgError::error(flywheel_wire::sqlstate::INTERNAL_ERROR, "no server connection").into());
         };
@@ -324,7 +324,7 @@ impl Session {
     }
 
     /// COPY FROM STDIN: the client's data to the server, until it ends them.
-    async fn copy_in(&mut self, extended: bool, drained: &mut Drained) -> Outcome<()> {
+    pub(super) async fn copy_in(&mut self, extended: bool, drained: &mut Drained) -> Outcome<()> {
         self.client.send().await?;
         loop {
             let next = match self.copied.take() {

@@ -1,0 +1,178 @@
+//! COPY FROM STDIN into a store table. PostgreSQL reads the data into its own, otherwise empty table, with all that a COPY does: options, formats,
+//! defaults, checks. The transaction is rolled back, and the rows are written to the store on condition that their keys are absent.
+//!
+//! The rows wait in PostgreSQL, not here: a load may be of any size. Nothing is written before PostgreSQL has taken all of it and no key was found taken.
+
+use std::sync::Arc;
+
+use flywheel_plan::Home;
+use flywheel_store::{Change, Effect, Expect, StoreTable};
+use flywheel_types::{Key, Row, Table};
+use flywheel_wire::{PgError, sqlstate};
+
+use super::staged::{decode_all, select_all};
+use super::{Answer, StoreStatement};
+use crate::error::{duplicate_key, store_error};
+use crate::session::{Failure, Outcome, Session};
+
+/// How many rows are written at once, all or none: as many as a transaction of DynamoDB takes.
+pub(super) const ROWS_AT_ONCE: usize = 100;
+/// How many bytes of values, at most: such a transaction takes 4 MB, with the attributes' names.
+const BYTES_AT_ONCE: usize = 1024 * 1024;
+
+impl Session {
+    pub(super) async fn copy_from(&mut self, statement: &StoreStatement, home: &Arc<Home>) -> Outcome<Answer> {
+        self.check_writable(home, "COPY FROM").await?;
+        let (start, end) = self.staging();
+        self.on_server(start).await?;
+        let copied = self.copy_staged(&statement.text, home).await;
+        if matches!(copied, Err(Failure::Session(_))) {
+            return copied.map(Answer::tagged);
+        }
+        self.on_server(end).await?;
+        copied.map(Answer::tagged)
+    }
+
+    /// The command tag.
+    async fn copy_staged(&mut self, sql: &str, home: &Arc<Home>) -> Outcome<String> {
+        let tag = self.receive_copy(sql).await?;
+        let count: usize = tag.rsplit(' ').next().and_then(|count| count.parse().ok()).unwrap_or_default();
+        let table = home.table.table.clone();
+        self.print_as_stored([&*table]).await?;
+        if self.block.is_open() {
+            self.buffer_copied(home, &table, count).await?;
+        } else {
+            self.write_copied(home, &table, count).await?;
+        }
+        Ok(tag)
+    }
+
+    /// Keeps the rows for COMMIT.
+    async fn buffer_copied(&mut self, home: &Arc<Home>, table: &Table, count: usize) -> Outcome<()> {
+        let limit = self.shared.options.max_fetch_rows;
+        if count > limit {
+            let message = format!(
+                "a transaction block can't COPY more than {limit} rows to table \"{}\", homed in {}",
+                home.name(),
+                home.store.kind()
+            );
+            return Err(PgError::error(sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
+                .with_hint("Outside a block COPY takes any number of rows; or raise `limits.max_fetch_rows` in the configuration.")
+                .into());
+        }
+        self.open_staged(table).await?;
+        loop {
+            let rows = self.next_staged(table).await?.concat();
+            if rows.is_empty() {
+                return Ok(());
+            }
+            self.check_absent(home, &rows).await?;
+            for row in rows {
+                self.block.write(home, table.key_of(&row), None, Some(row));
+            }
+        }
+    }
+
+    /// Writes the rows to the store.
+    async fn write_copied(&mut self, home: &Arc<Home>, table: &Table, count: usize) -> Outcome<()> {
+        self.open_staged(table).await?;
+        if count > ROWS_AT_ONCE {
+            loop {
+                let rows = self.next_staged(table).await?.concat();
+                if rows.is_empty() {
+                    break;
+                }
+                self.check_absent(home, &rows).await?;
+            }
+            self.on_server("CLOSE flywheel_staged").await?;
+            self.open_staged(table).await?;
+        }
+        let mut written = 0;
+        loop {
+            let together = self.next_staged(table).await?;
+            if together.is_empty() {
+                return Ok(());
+            }
+            for rows in together {
+                if let Err(failure) = self.write_absent(home, &rows).await {
+                    return Err(match failure {
+                        Failure::Statement(error) if written > 0 => Failure::Statement(error.with_hint(format!(
+                            "{written} of the {count} rows had been written to the store before this, and stay there."
+                        ))),
+                        other => other,
+                    });
+                }
+                written += rows.len();
+            }
+        }
+    }
+
+    /// Begins to read the rows of PostgreSQL's own table.
+    async fn open_staged(&mut self, table: &Table) -> Outcome<()> {
+        let declare = format!("DECLARE flywheel_staged NO SCROLL CURSOR FOR {}", select_all(table));
+        self.on_server(&declare).await.map(drop)
+    }
+
+    /// The next of them, in portions that can be written at once; none when that was all.
+    async fn next_staged(&mut self, table: &Table) -> Outcome<Vec<Vec<Row>>> {
+        let rows = self
+            .run_staged_read(table, &format!("FETCH FORWARD {ROWS_AT_ONCE} FROM flywheel_staged"))
+            .await?;
+        let sizes = rows
+            .rows
+            .iter()
+            .map(|row| row.iter().flatten().map(bytes::Bytes::len).sum::<usize>());
+        let sizes: Vec<usize> = sizes.collect();
+        let mut portions: Vec<Vec<Row>> = Vec::new();
+        let mut filled = BYTES_AT_ONCE;
+        for (row, size) in decode_all(table, &rows)?.into_iter().zip(sizes) {
+            match portions.last_mut() {
+                Some(portion) if filled + size <= BYTES_AT_ONCE => portion.push(row),
+                _ => {
+                    filled = 0;
+                    portions.push(vec![row]);
+                }
+            }
+            filled += size;
+        }
+        Ok(portions)
+    }
+
+    /// 23505 when the key of one of the rows is taken.
+    async fn check_absent(&self, home: &Arc<Home>, rows: &[Row]) -> Outcome<()> {
+        let keys: Vec<Key> = rows.iter().map(|row| home.table.table.key_of(row)).collect();
+        let stored = self.read_keys(home, &keys).await?;
+        match stored.iter().position(Option::is_some) {
+            Some(taken) => Err(taken_key(home, &keys[taken]).into()),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes rows whose keys must be absent, all or none.
+    async fn write_absent(&self, home: &Arc<Home>, rows: &[Row]) -> Outcome<()> {
+        let changes: Vec<(&StoreTable, Change)> = rows
+            .iter()
+            .map(|row| {
+                let change = Change {
+                    key: home.table.table.key_of(row),
+                    expect: Expect::Absent,
+                    effect: Effect::Put(row.clone()),
+                };
+                (&home.table, change)
+            })
+            .collect();
+        // Not to be interrupted: whether it was carried out must be known.
+        let written = home.store.write_all(&changes).await;
+        if written.map_err(|error| store_error(&error, home))? {
+            return Ok(());
+        }
+        self.check_absent(home, rows).await?;
+        // Taken when it was written, and free again.
+        Err(taken_key(home, &changes[0].1.key).into())
+    }
+}
+
+/// PostgreSQL's error, but for the line's number, which nobody knows any more.
+fn taken_key(home: &Home, key: &Key) -> PgError {
+    duplicate_key(home, key).with_field(b'W', format!("COPY {}", home.name().name))
+}
