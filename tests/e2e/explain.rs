@@ -100,6 +100,34 @@ plans! {
         "    Key: user_id from PostgreSQL: SELECT DISTINCT \"u\".\"id\" FROM \"users\" AS \"u\" WHERE (u.name = 'ada')",
         "    At most 10000 rows",
     ];
+    keys_from_a_subquery: "SELECT * FROM carts WHERE id IN (SELECT id FROM users WHERE name = 'ada')" => [
+        "Mixed: PostgreSQL runs the statement over fetched rows",
+        "  Fetch public.carts (store \"redis\", Redis)",
+        "    Operation: HMGET {app:public.carts:…}, pipelined",
+        "    Key: id from PostgreSQL: SELECT DISTINCT \"users\".\"id\" FROM \"users\" WHERE (name = 'ada')",
+        "    At most 10000 rows",
+    ];
+    keys_of_rows_that_exist: "SELECT * FROM carts c WHERE EXISTS (SELECT 1 FROM users u WHERE u.id = c.id AND u.name = 'ada')" => [
+        "Mixed: PostgreSQL runs the statement over fetched rows",
+        "  Fetch public.carts c (store \"redis\", Redis)",
+        "    Operation: HMGET {app:public.carts:…}, pipelined",
+        "    Key: id from PostgreSQL: SELECT DISTINCT \"u\".\"id\" FROM \"users\" AS \"u\" WHERE (u.name = 'ada')",
+        "    At most 10000 rows",
+    ];
+    keys_from_around_a_subquery: "SELECT name FROM users u WHERE NOT EXISTS (SELECT 1 FROM carts c WHERE c.id = u.id) AND u.name = 'ada'" => [
+        "Mixed: PostgreSQL runs the statement over fetched rows",
+        "  Fetch public.carts c (store \"redis\", Redis)",
+        "    Operation: HMGET {app:public.carts:…}, pipelined",
+        "    Key: id from PostgreSQL: SELECT DISTINCT \"u\".\"id\" FROM \"users\" AS \"u\" WHERE (u.name = 'ada')",
+        "    At most 10000 rows",
+    ];
+    keys_for_a_subquery: "SELECT name FROM users WHERE id IN (SELECT id FROM carts WHERE items > 1) AND name = 'ada'" => [
+        "Mixed: PostgreSQL runs the statement over fetched rows",
+        "  Fetch public.carts (store \"redis\", Redis)",
+        "    Operation: HMGET {app:public.carts:…}, pipelined",
+        "    Key: id from PostgreSQL: SELECT DISTINCT \"users\".\"id\" FROM \"users\" WHERE (name = 'ada')",
+        "    At most 10000 rows",
+    ];
     keys_from_another_store: "SELECT h.query FROM sessions s JOIN search_history h ON h.user_id = s.user_id WHERE s.id = '$SESSION'" => [
         "Mixed: PostgreSQL runs the statement over fetched rows",
         "  Fetch public.sessions s (store \"redis\", Redis)",

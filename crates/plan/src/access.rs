@@ -59,7 +59,7 @@ impl TableFact {
         match fact {
             Fact::Compare(name, comparison, constant) => Some(Self::Compare(column(name)?, *comparison, constant.clone())),
             Fact::In(names, rows) => Some(Self::In(names.iter().map(column).collect::<Option<_>>()?, rows.clone())),
-            Fact::Same(..) | Fact::Other => None,
+            Fact::Same(..) | Fact::Member { .. } | Fact::Other => None,
         }
     }
 }

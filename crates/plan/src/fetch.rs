@@ -124,6 +124,7 @@ impl Scope<'_> {
         let owner = match &column.qualifier {
             Some(qualifier) => *siblings
                 .iter()
+                .chain(&self.relations[relation].outer)
                 .find(|&&each| self.relations[each].qualifier() == qualifier && !self.relations[each].renames_columns)?,
             None if self.relations[relation].alone && !self.relations[relation].renames_columns => relation,
             // PostgreSQL has accepted the statement, so only one relation has the column. Where no store table has it, it is unknown whose it is.
@@ -153,16 +154,41 @@ impl Scope<'_> {
         same_values(left, right)
     }
 
+    /// The place whose conditions say something of a column of `owner`, for the rows of `relation` that matter. What stands in the same FROM may be
+    /// missing from an outer join's row; of a row in another query, that query has found that its conditions hold.
+    fn conditions_of(&self, relation: usize, owner: usize) -> usize {
+        if self.relations[relation].siblings.contains(&owner) {
+            relation
+        } else {
+            owner
+        }
+    }
+
+    /// The two columns that a condition of `relation` says to be equal.
+    fn same(&self, relation: usize, fact: &Fact) -> Option<(Node, Node)> {
+        match fact {
+            Fact::Same(left, right) => Some((self.node(relation, left)?, self.node(relation, right)?)),
+            Fact::Member {
+                column,
+                inner,
+                relation: place,
+                ..
+            } => {
+                let other = self.relations.iter().position(|each| each.place == *place)?;
+                Some((self.node(relation, column)?, self.node(other, inner)?))
+            }
+            _ => None,
+        }
+    }
+
     /// All columns that equal `start` in every row of `relation` that matters.
     fn equal_columns(&self, relation: usize, start: Node) -> Vec<Node> {
         let mut class = vec![start];
         let mut at = 0;
         while at < class.len() {
-            for conjunct in &self.relations[relation].conjuncts {
-                let Fact::Same(left, right) = &conjunct.fact else {
-                    continue;
-                };
-                let (Some(left), Some(right)) = (self.node(relation, left), self.node(relation, right)) else {
+            let of = self.conditions_of(relation, class[at].0);
+            for conjunct in &self.relations[of].conjuncts {
+                let Some((left, right)) = self.same(of, &conjunct.fact) else {
                     continue;
                 };
                 let other = if left == class[at] {
@@ -207,6 +233,7 @@ impl Scope<'_> {
 
     /// The constants that a column must equal: one (true), or one of a list.
     fn constants_of(&self, relation: usize, node: &Node) -> Option<(bool, Vec<Constant>)> {
+        let relation = self.conditions_of(relation, node.0);
         self.relations[relation].conjuncts.iter().find_map(|conjunct| match &conjunct.fact {
             Fact::Compare(column, Comparison::Equal, value) if self.node(relation, column).as_ref() == Some(node) => {
                 Some((true, vec![value.clone()]))
@@ -254,10 +281,11 @@ impl Scope<'_> {
             .iter()
             .filter(|conjunct| conjunct.plain && !conjunct.columns.is_empty())
             .filter(|conjunct| {
-                conjunct
-                    .columns
-                    .iter()
-                    .all(|column| column.qualifier.as_deref().map_or(place.alone, |qualifier| own.contains(qualifier)))
+                conjunct.columns.iter().all(|column| match column.qualifier.as_deref() {
+                    Some(qualifier) => own.contains(qualifier),
+                    // In a subquery it may be a column of a query around it.
+                    None => place.alone && self.types.contains_key(&(relation, column.name.clone())),
+                })
             })
             .map(|conjunct| format!("({})", conjunct.sql))
             .collect();

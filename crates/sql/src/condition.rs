@@ -2,7 +2,8 @@
 
 use sqlparser::ast::{BinaryOperator, Expr, Ident};
 
-use crate::Constant;
+use crate::relation::Place;
+use crate::{Constant, member};
 
 /// A column as written: `user_id` or `h.user_id` (a schema in front is dropped).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +92,17 @@ pub enum Fact {
     In(Vec<ColumnRef>, Vec<Vec<Constant>>),
     /// `column = column`
     Same(ColumnRef, ColumnRef),
+    /// `column IN (SELECT inner FROM relation …)`, or EXISTS of such a row.
+    Member {
+        /// The column outside.
+        column: ColumnRef,
+        /// The column inside, one of whose values it has.
+        inner: ColumnRef,
+        /// Whose column it is: a table in the subquery's FROM.
+        relation: Place,
+        /// Rows of the subquery with other values can't matter.
+        row_by_row: bool,
+    },
     /// Anything else.
     Other,
 }
@@ -132,7 +144,10 @@ pub(crate) fn conjuncts(expr: &Expr, out: &mut Vec<Conjunct>) {
             }
             _ => out.push(conjunct(expr, Fact::Other)),
         },
-        _ => out.push(conjunct(expr, fact(expr).unwrap_or(Fact::Other))),
+        _ => match (fact(expr), member::facts(expr)) {
+            (None, members) if !members.is_empty() => out.extend(members.into_iter().map(|member| conjunct(expr, member))),
+            (fact, _) => out.push(conjunct(expr, fact.unwrap_or(Fact::Other))),
+        },
     }
 }
 

@@ -12,6 +12,7 @@
 mod condition;
 mod constant;
 pub mod lex;
+mod member;
 mod parse;
 mod position;
 mod relation;
@@ -25,7 +26,7 @@ mod whole;
 pub use condition::{ColumnRef, Comparison, Conjunct, Fact};
 pub use constant::Constant;
 pub use parse::{ParseError, Parsed, parse};
-pub use relation::{Relation, RelationName, Role};
+pub use relation::{Place, Relation, RelationName, Role};
 pub use session::{Pin, SessionEffect};
 pub use shape::{ConflictAction, Delete, Insert, InsertValue, OrderKey, Projection, Select, Shape, Update};
 pub use split::{Statement, split};

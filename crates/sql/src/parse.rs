@@ -140,6 +140,60 @@ mod tests {
     }
 
     #[test]
+    fn a_subquery_sees_the_queries_around_it() {
+        let seen = |text: &str, name: &str| -> Vec<String> {
+            let relations = parse(text).unwrap().relations;
+            let inner = relations.iter().find(|relation| relation.name.name == name).unwrap();
+            inner.outer.iter().map(|&at| relations[at].name.name.clone()).collect()
+        };
+        assert_eq!(seen("SELECT * FROM u WHERE EXISTS (SELECT 1 FROM h WHERE h.a = u.a)", "h"), ["u"]);
+        assert_eq!(seen("SELECT (SELECT a FROM h ORDER BY (SELECT 1 FROM i)) FROM u", "i"), ["h", "u"]);
+        assert_eq!(seen("UPDATE u SET a = (SELECT 1 FROM h) FROM v", "h"), ["u", "v"]);
+        // Two of a name, or something whose name isn't known.
+        assert_eq!(seen("SELECT (SELECT (SELECT 1 FROM h) FROM x u) FROM u", "h"), [""; 0]);
+        assert_eq!(seen("SELECT (SELECT (SELECT 1 FROM h) FROM (SELECT 1) u) FROM u", "h"), [""; 0]);
+        assert_eq!(seen("SELECT (SELECT 1 FROM h) FROM u, (v CROSS JOIN w)", "h"), [""; 0]);
+        // Beside it, not around it.
+        assert_eq!(seen("WITH c AS (SELECT 1 FROM h) SELECT * FROM u, c", "h"), [""; 0]);
+        assert_eq!(seen("SELECT 1 FROM u UNION SELECT 1 FROM h", "h"), [""; 0]);
+        assert_eq!(seen("INSERT INTO u SELECT 1 FROM h", "h"), [""; 0]);
+    }
+
+    #[test]
+    fn members_of_a_subquery() {
+        let members = |text: &str| -> Vec<(String, String)> {
+            let relations = parse(text).unwrap().relations;
+            let name = |column: &ColumnRef| [column.qualifier.as_deref().unwrap_or_default(), &column.name].join(".");
+            let facts = relations
+                .iter()
+                .flat_map(|relation| &relation.conjuncts)
+                .map(|conjunct| &conjunct.fact);
+            facts
+                .filter_map(|fact| match fact {
+                    Fact::Member { column, inner, .. } => Some((name(column), name(inner))),
+                    _ => None,
+                })
+                .collect()
+        };
+        let is = |text: &str, column: &str, inner: &str| assert_eq!(members(text), [(column.to_owned(), inner.to_owned())], "{text}");
+        is("SELECT 1 FROM h WHERE a IN (SELECT b FROM u)", ".a", ".b");
+        is("SELECT 1 FROM h WHERE h.a = ANY (SELECT u.b FROM u, v LIMIT 1)", "h.a", "u.b");
+        is("SELECT 1 FROM h WHERE EXISTS (SELECT 1 FROM u WHERE b = h.a)", "h.a", ".b");
+        for text in [
+            "SELECT 1 FROM h WHERE a NOT IN (SELECT b FROM u)",
+            "SELECT 1 FROM h WHERE a IN (SELECT b FROM u) OR c",
+            "SELECT 1 FROM h WHERE a IN (SELECT max(b) FROM u)",
+            "SELECT 1 FROM h WHERE a IN (SELECT b FROM u, v)",
+            "SELECT 1 FROM h WHERE a IN (SELECT b FROM u UNION SELECT 1)",
+            "SELECT 1 FROM h WHERE NOT EXISTS (SELECT 1 FROM u WHERE b = h.a)",
+            "SELECT 1 FROM h WHERE EXISTS (SELECT max(b) FROM u WHERE b = h.a)",
+            "SELECT 1 FROM h WHERE EXISTS (SELECT 1 FROM u h WHERE b = h.a)",
+        ] {
+            assert_eq!(members(text), [], "{text}");
+        }
+    }
+
+    #[test]
     fn outer_joins_bound_only_the_side_they_may() {
         let facts = |text: &str, at: usize| -> Vec<Fact> {
             parse(text).unwrap().relations[at]

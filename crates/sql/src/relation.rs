@@ -10,7 +10,8 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Location;
 
-use crate::condition::{ColumnRef, Conjunct, conjuncts, fold, same};
+use crate::condition::{ColumnRef, Conjunct, Fact, conjuncts, fold, same};
+use crate::member;
 use crate::position::Lines;
 
 /// A table's name as written, folded; without a schema it is looked up on the search path.
@@ -41,6 +42,16 @@ impl fmt::Display for RelationName {
     }
 }
 
+/// Where a statement names a relation: the same for no two of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place(Location);
+
+impl Place {
+    pub(crate) fn of(name: &ObjectName) -> Option<Self> {
+        start_of(name).map(Self)
+    }
+}
+
 /// What a statement does with a relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
@@ -59,6 +70,8 @@ pub struct Relation {
     pub name: RelationName,
     /// Where the name stands in the text.
     pub range: Range<usize>,
+    /// The same, as conditions refer to it.
+    pub place: Place,
     /// What is done with it.
     pub role: Role,
     /// The alias, folded.
@@ -69,6 +82,8 @@ pub struct Relation {
     pub conjuncts: Vec<Conjunct>,
     /// The relations that stand in the same FROM, itself included, as positions in [`crate::Parsed::relations`].
     pub siblings: Vec<usize>,
+    /// The relations of enclosing queries that their names, in its conditions, can only mean; as positions again.
+    pub outer: Vec<usize>,
     /// Nothing else stands in its FROM, so that a bare column name is its own.
     pub alone: bool,
     /// It is the table of an INSERT: none of its rows are read.
@@ -91,7 +106,9 @@ pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str) ->
         scopes: Vec::new(),
         contexts: HashMap::new(),
         targets: Vec::new(),
-        froms: 0,
+        froms: Vec::new(),
+        levels: Vec::new(),
+        implied: HashMap::new(),
         found: Vec::new(),
         lost: false,
     };
@@ -102,6 +119,23 @@ pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str) ->
     // Siblings are known only when all have been seen.
     let froms: Vec<Option<usize>> = finder.found.iter().map(|(_, from)| *from).collect();
     let mut relations: Vec<Relation> = finder.found.into_iter().map(|(relation, _)| relation).collect();
+    for position in 0..relations.len() {
+        let Some(from) = froms[position] else { continue };
+        let enclosing = enclosing(&finder.froms, from);
+        let is_only = |name: &str| {
+            enclosing
+                .iter()
+                .flat_map(|from| &finder.froms[*from].names)
+                .filter(|each| *each == name)
+                .count()
+                == 1
+        };
+        let is_outer =
+            |other: &usize| froms[*other].is_some_and(|from| enclosing[1..].contains(&from)) && is_only(relations[*other].qualifier());
+        if !enclosing.is_empty() {
+            relations[position].outer = (0..froms.len()).filter(is_outer).collect();
+        }
+    }
     for (position, from) in froms.iter().enumerate() {
         relations[position].siblings = if from.is_some() {
             froms
@@ -115,6 +149,26 @@ pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str) ->
         };
     }
     Some(relations)
+}
+
+/// A FROM and those around it, from within; empty where one of them has something in it that has no known name.
+fn enclosing(froms: &[From], innermost: usize) -> Vec<usize> {
+    let all: Vec<usize> = std::iter::successors(Some(innermost), |from| froms[*from].parent).collect();
+    if all.iter().all(|from| froms[*from].is_known) {
+        all
+    } else {
+        Vec::new()
+    }
+}
+
+/// A FROM clause, or what stands for one in UPDATE and DELETE.
+struct From {
+    /// The FROM of the query around it.
+    parent: Option<usize>,
+    /// The names of all that stands in it.
+    names: Vec<String>,
+    /// There is nothing else in it.
+    is_known: bool,
 }
 
 /// What the FROM clause that holds a relation says of it.
@@ -136,6 +190,10 @@ struct CteScope {
     recursive: bool,
     /// Set while visiting inside one CTE: how many of `names` are visible there.
     visible: usize,
+    /// How many levels were open before the query.
+    levels: usize,
+    /// Its body is one SELECT, whose FROM its ORDER BY sees too.
+    is_select: bool,
 }
 
 struct Finder<'a> {
@@ -144,7 +202,11 @@ struct Finder<'a> {
     scopes: Vec<CteScope>,
     contexts: HashMap<Location, Context>,
     targets: Vec<Location>,
-    froms: usize,
+    froms: Vec<From>,
+    /// The FROMs that are open, the innermost last.
+    levels: Vec<usize>,
+    /// Conditions that a query around it implies for the rows of a relation.
+    implied: HashMap<Place, Vec<Conjunct>>,
     found: Vec<(Relation, Option<usize>)>,
     lost: bool,
 }
@@ -170,6 +232,8 @@ impl Visitor for Finder<'_> {
                 .map(|(position, cte)| (std::ptr::from_ref(&*cte.query) as usize, position))
                 .collect(),
             visible: names.len(),
+            levels: self.levels.len(),
+            is_select: matches!(&*query.body, SetExpr::Select(_)),
             names,
             recursive: query.with.as_ref().is_some_and(|with| with.recursive),
         });
@@ -181,7 +245,9 @@ impl Visitor for Finder<'_> {
     }
 
     fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        self.scopes.pop();
+        if let Some(scope) = self.scopes.pop() {
+            self.levels.truncate(scope.levels);
+        }
         if let Some(parent) = self.scopes.last_mut() {
             parent.visible = parent.names.len();
         }
@@ -197,17 +263,32 @@ impl Visitor for Finder<'_> {
         ControlFlow::Continue(())
     }
 
+    fn post_visit_select(&mut self, _: &Select) -> ControlFlow<()> {
+        if !self.scopes.last().is_some_and(|scope| scope.is_select) {
+            self.levels.pop();
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
+        if matches!(statement, Statement::Update(_) | Statement::Delete(_)) {
+            self.levels.pop();
+        }
+        ControlFlow::Continue(())
+    }
+
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
         match statement {
             Statement::Insert(insert) => {
                 if let TableObject::TableName(name) = &insert.table {
                     self.target(name);
                     let alias = insert.table_alias.as_ref().map(|alias| fold(&alias.alias));
-                    self.froms += 1;
+                    let from = self.open_from(None);
+                    self.levels.pop();
                     self.context(
                         name,
                         Context {
-                            from: self.froms,
+                            from,
                             alias,
                             renames_columns: false,
                             conjuncts: Vec::new(),
@@ -256,11 +337,13 @@ impl Visitor for Finder<'_> {
         let relation = Relation {
             name: relation_name,
             range,
+            place: Place(start),
             role,
             alias,
             renames_columns,
             conjuncts,
             siblings: Vec::new(),
+            outer: Vec::new(),
             alone,
             inserted,
         };
@@ -347,11 +430,48 @@ impl Finder<'_> {
         self.enter_from(from.iter().chain(delete.using.iter().flatten()).collect(), &filter);
     }
 
+    /// Begins a FROM with these names in it; `None`: not all are known.
+    fn open_from(&mut self, names: Option<Vec<String>>) -> usize {
+        let from = self.froms.len();
+        self.froms.push(From {
+            parent: self.levels.last().copied(),
+            is_known: names.is_some(),
+            names: names.unwrap_or_default(),
+        });
+        self.levels.push(from);
+        from
+    }
+
+    /// Notes what `column IN (SELECT inner …)` implies for the rows of the subquery: those with other values don't matter. `only` is what a column
+    /// without a qualifier belongs to.
+    fn imply(&mut self, conditions: &[Conjunct], only: Option<String>) {
+        for condition in conditions {
+            if let Fact::Member {
+                column,
+                inner,
+                relation,
+                row_by_row: true,
+            } = &condition.fact
+            {
+                let qualifier = column.qualifier.clone().or_else(|| only.clone());
+                let Some(qualifier) = qualifier else { continue };
+                let column = ColumnRef {
+                    qualifier: Some(qualifier),
+                    name: column.name.clone(),
+                };
+                self.implied.entry(*relation).or_insert_with(|| vec![same(inner.clone(), column)]);
+            }
+        }
+    }
+
     /// Notes for each table of a FROM list what bounds its rows: the conditions of WHERE, and of those joins
     /// that can't bring a row of it into the result without holding.
     fn enter_from(&mut self, items: Vec<&TableWithJoins>, filter: &[Conjunct]) {
-        self.froms += 1;
-        let from = self.froms;
+        let names = items
+            .iter()
+            .map(|item| member::names(std::slice::from_ref(*item)))
+            .collect::<Option<Vec<_>>>();
+        let from = self.open_from(names.map(|names| names.concat()));
         let alone = matches!(items[..], [only] if only.joins.is_empty());
         for item in items {
             for position in 0..=item.joins.len() {
@@ -374,6 +494,8 @@ impl Finder<'_> {
                 self.lost |= sample.is_some();
                 let mut bounds = filter.to_vec();
                 bounds.extend(join_conditions(item, position));
+                self.imply(&bounds, if alone { qualifier(factor) } else { None });
+                bounds.extend(Place::of(name).and_then(|place| self.implied.remove(&place)).into_iter().flatten());
                 let renames_columns = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
                 self.context(
                     name,

@@ -37,7 +37,10 @@ pub(crate) enum Kind {
 
 /// The types of columns that a statement compares with others, for the relations that aren't store tables.
 pub(crate) async fn column_types(connection: &mut Connection, known: &Known, analysis: &Analysis) -> Result<ColumnTypes, ServerError> {
-    let compares = |relation: &flywheel_sql::Relation| relation.conjuncts.iter().any(|conjunct| matches!(conjunct.fact, Fact::Same(..)));
+    let compares = |relation: &flywheel_sql::Relation| {
+        let mut facts = relation.conjuncts.iter().map(|conjunct| &conjunct.fact);
+        facts.any(|fact| matches!(fact, Fact::Same(..) | Fact::Member { .. }))
+    };
     let Some(statement) = analysis.statements.first() else {
         return Ok(ColumnTypes::new());
     };
@@ -50,12 +53,16 @@ pub(crate) async fn column_types(connection: &mut Connection, known: &Known, ana
     let Some(Ok(parsed)) = inner.map(|token| parse(&analysis.text[token.range.start..])) else {
         return Ok(ColumnTypes::new());
     };
+    // The other side of a comparison may be in another query.
+    if !parsed.relations.iter().any(compares) {
+        return Ok(ColumnTypes::new());
+    }
     let is_home = |relation: &flywheel_sql::Relation| known.homes.iter().any(|home| home.name().name == relation.name.name);
     let names: Vec<(usize, String)> = parsed
         .relations
         .iter()
         .enumerate()
-        .filter(|(_, relation)| compares(relation) && !is_home(relation))
+        .filter(|(_, relation)| !is_home(relation))
         .map(|(place, relation)| (place, relation.name.to_sql()))
         .collect();
     flywheel_postgres::catalogue::column_types(connection, &names).await

@@ -16,7 +16,7 @@ use crate::session::{Outcome, Session};
 pub(super) type Fetched = HashMap<usize, Vec<Row>>;
 
 impl Session {
-    /// The rows of all `fetches`, in their order.
+    /// The rows of all `fetches`, each after those that it takes its keys from.
     pub(super) async fn fetch_all(
         &mut self,
         fetches: &[&Fetch],
@@ -24,7 +24,14 @@ impl Session {
         arguments: &Arguments<'_>,
     ) -> Outcome<Fetched> {
         let mut fetched = Fetched::new();
-        for &fetch in fetches {
+        let mut open = fetches.to_vec();
+        while !open.is_empty() {
+            let is_ready = |fetch: &&Fetch| match &fetch.access {
+                FetchAccess::Joined(KeySource::Fetched { relation, .. }) => fetched.contains_key(relation),
+                _ => true,
+            };
+            // A plan has no circles.
+            let fetch = open.remove(open.iter().position(is_ready).unwrap_or_default());
             let access = self.resolve(fetch, &fetched, statement, arguments).await?;
             let rows = self.read_access(&fetch.home, &access).await?;
             fetched.insert(fetch.relation, rows);
@@ -114,6 +121,10 @@ impl Session {
             .run_own(&format!("{sql} LIMIT {}", limit.saturating_add(1)), statement, arguments)
             .await?;
         if rows.rows.len() > limit {
+            // The table itself may have fewer rows.
+            if home.table.allow_scan {
+                return Ok(ResolvedAccess::All);
+            }
             return Err(too_many_rows(home, limit).into());
         }
         let values: Option<Vec<Value>> = rows
