@@ -86,11 +86,18 @@ async fn forms_that_a_store_cannot_follow() {
         "CREATE VIEW phones AS SELECT * FROM sessions",
         "LOCK TABLE sessions",
         "WITH gone AS (DELETE FROM sessions WHERE id = 1 RETURNING *) INSERT INTO users SELECT * FROM gone",
-        "PREPARE all_of_them AS SELECT * FROM sessions",
+        "PREPARE all_of_them AS SELECT * FROM ONLY sessions",
         "COPY (DELETE FROM sessions RETURNING id) TO STDOUT",
     ] {
         Told::of(&client, sql).await.is("0A000", &["sessions"]);
         client.batch_execute("RESET ALL").await.expect("a usable session");
+    }
+    client
+        .batch_execute("PREPARE one AS SELECT * FROM sessions WHERE id = 1")
+        .await
+        .expect("PREPARE");
+    for sql in ["EXPLAIN EXECUTE one", "CREATE TABLE copied AS EXECUTE one"] {
+        Told::of(&client, sql).await.is("0A000", &["store table", "\"one\""]);
     }
     let escapes = "SET standard_conforming_strings = off; SELECT * FROM sessions WHERE device = 'a\\b'";
     Told::of(&client, escapes).await.is("0A000", &["standard_conforming_strings"]);

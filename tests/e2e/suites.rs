@@ -37,7 +37,7 @@ macro_rules! suites {
     };
 }
 
-suites![crud, types, range, mixed, transactions, leaderboard, bulk, subqueries];
+suites![crud, types, range, mixed, transactions, leaderboard, bulk, subqueries, prepared];
 
 #[test]
 fn every_file_is_listed_here() {

@@ -434,8 +434,9 @@ impl Gateway {
                     .map(|home| format!("Delete all rows of {} in store \"{}\"", home.name(), home.store_name))
                     .collect(),
             ),
+            Kind::Prepare { inner, .. } => return Box::pin(self.explain(&inner)).await,
             Kind::Copy { .. } => Explained::Plan(vec!["COPY by PostgreSQL over fetched rows".to_owned()]),
-            Kind::Relayed => Explained::Relay,
+            Kind::Relayed | Kind::Execute { .. } => Explained::Relay,
         })
     }
 }

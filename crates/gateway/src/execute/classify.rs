@@ -5,10 +5,12 @@ use std::sync::Arc;
 use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, unsupported};
 use flywheel_postgres::{Connection, ServerError};
 use flywheel_sql::lex::TokenKind;
-use flywheel_sql::{CopySource, Fact, Parsed, RelationName, Role, Verb, copy_from, parse, truncated};
+use flywheel_sql::{CopySource, Fact, Parsed, RelationName, Role, Verb, copy_from, parse, prepared, truncated};
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
 
+use super::StoreStatement;
+use super::prepared::SqlArguments;
 use crate::analysis::Analysis;
 use crate::homes::Known;
 use crate::options::TableHome;
@@ -29,6 +31,13 @@ pub(crate) enum Kind {
     Copy { parsed: Parsed, fetches: Vec<Fetch> },
     /// COPY of the client's rows into a store table.
     CopyFrom { home: Arc<Home> },
+    /// SQL's PREPARE of a statement on store tables.
+    Prepare { name: String, inner: String },
+    /// EXECUTE of one.
+    Execute {
+        statement: Arc<StoreStatement>,
+        arguments: SqlArguments,
+    },
     /// TRUNCATE of these store tables, all of one store.
     Truncate { homes: Vec<Arc<Home>> },
     /// It only looked like one, or does nothing that concerns the rows: relayed.
@@ -146,6 +155,7 @@ impl Maker<'_> {
             }
             Verb::CreateIndex if !analysis.statements[0].has_keyword(text, "unique") => return Ok(Kind::Relayed),
             Verb::Explain => return self.explain(text, analysis),
+            Verb::Prepare => return self.prepare(text, analysis),
             _ => {}
         }
         let parsed = match parse(text) {
@@ -166,8 +176,6 @@ impl Maker<'_> {
                     ..
                 }) if verb == Verb::Copy => Ok(Kind::Copy { parsed, fetches }),
                 Some(_) if verb == Verb::Copy => Err(self.unreadable(analysis, "COPY of a statement that writes to it")),
-                // Its rows would be frozen at what they are now.
-                Some(_) if verb == Verb::Prepare => Err(self.unreadable(analysis, "PREPARE; prepare it by the protocol, as drivers do")),
                 Some(plan) => Ok(Kind::Planned { parsed, plan }),
             },
         }
@@ -282,6 +290,25 @@ impl Maker<'_> {
                 lines: flywheel_plan::explain::lines(&plan, &parsed, self.max_fetch_rows),
             },
         })
+    }
+
+    fn prepare(&self, text: &str, analysis: &Analysis) -> Result<Kind, PgError> {
+        let Some((name, range)) = prepared(text, &analysis.statements[0].tokens) else {
+            return Ok(Kind::Relayed);
+        };
+        let parsed = parse(&text[range.clone()]).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
+        self.refuse_unusable(&parsed)?;
+        match self.planner().plan(&parsed) {
+            None => Ok(Kind::Relayed),
+            Some(Plan {
+                general: General::Refuse(error),
+                native: None,
+            }) => Err(error),
+            Some(_) => Ok(Kind::Prepare {
+                name,
+                inner: text[range].to_owned(),
+            }),
+        }
     }
 
     fn create_table(&self, parsed: Parsed, analysis: &Analysis) -> Result<Kind, PgError> {

@@ -10,6 +10,7 @@ mod fetch;
 mod mixed;
 mod native;
 mod prepare;
+mod prepared;
 mod read;
 mod rights;
 mod staged;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 pub(crate) use answer::Answer;
 pub(crate) use classify::{Kind, Maker, column_types};
 pub(crate) use prepare::{StatementKey, StoreStatement};
+pub(crate) use prepared::SqlPrepared;
 
 use crate::session::{Outcome, Session};
 
@@ -48,6 +50,14 @@ impl Session {
             Kind::DropTable { homes } => self.drop_table(statement, homes).await,
             Kind::CopyFrom { home } => self.copy_from(statement, home).await,
             Kind::Truncate { homes } => self.truncate(statement, homes).await,
+            Kind::Prepare { name, inner } => self.prepare_by_sql(statement, name, inner).await,
+            Kind::Execute {
+                statement: prepared,
+                arguments: given,
+            } => {
+                self.execute_prepared(&statement.text, prepared, given, arguments.result_formats)
+                    .await
+            }
             // The session relays these before it asks.
             Kind::Relayed | Kind::Copy { .. } => Ok(Answer::default()),
         }

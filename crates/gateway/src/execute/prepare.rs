@@ -35,6 +35,17 @@ impl StoreStatement {
         self.described.fields.as_deref()
     }
 
+    /// An EXECUTE of it.
+    pub(super) fn executed_by(&self, text: String, kind: Kind, described: Described) -> Self {
+        Self {
+            text,
+            kind,
+            described,
+            names: self.names.clone(),
+            version: self.version,
+        }
+    }
+
     /// Whether it is COPY out of store tables.
     pub(crate) fn is_copy(&self) -> bool {
         matches!(self.kind, Kind::Copy { .. })
@@ -58,6 +69,9 @@ pub(crate) struct StatementKey {
 impl Session {
     /// The statement of `analysis` (a text of one statement), from the cache or made now.
     pub(crate) async fn prepare_store(&mut self, analysis: &Arc<Analysis>, types: &[u32]) -> Outcome<Arc<StoreStatement>> {
+        if let Some(statement) = self.prepare_execute(analysis).await? {
+            return Ok(Arc::new(statement));
+        }
         if analysis.text.contains('\\') && self.reported.get("standard_conforming_strings").is_some_and(|value| value == "off") {
             let message = "a statement on a store table can't be read while standard_conforming_strings is off";
             return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)

@@ -26,6 +26,7 @@ impl Session {
             return Ok(());
         }
         if matches!(tag, "DEALLOCATE ALL" | "DISCARD ALL") {
+            self.sql_prepared.clear();
             // Statements of other clients were among them.
             if let Some(lease) = self.held_server() {
                 lease.forget_all_prepared();
@@ -36,6 +37,9 @@ impl Session {
             return Ok(());
         };
         let text = &analysis.text;
+        if let ("DEALLOCATE", Some(name)) = (tag, statement.tokens.last()) {
+            self.sql_prepared.remove(name.identifier(text).as_ref());
+        }
         match statement.verb {
             Verb::Begin => {
                 // What was set before it in the same text or batch is part of the block.

@@ -255,7 +255,7 @@ impl Session {
         let analyses = self.analyses_of(batch);
         let (mut store, mut control) = (false, false);
         for analysis in analyses {
-            store |= analysis.concerns_any_store();
+            store |= analysis.concerns_any_store() || self.executes_prepared(&analysis);
             control |= analysis.statements.iter().any(|statement| statement.verb.is_transaction_control());
         }
         store && !control

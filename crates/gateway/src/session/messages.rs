@@ -51,7 +51,7 @@ impl Session {
             Err(failure) => return Err(failure),
         }
         let mut store = None;
-        if analysis.concerns_any_store() && analysis.statements.len() == 1 {
+        if (analysis.concerns_any_store() || self.executes_prepared(&analysis)) && analysis.statements.len() == 1 {
             self.catch_up(work).await?;
             self.check_not_failed()?;
             store = Some(self.prepare_store(&analysis, &parse.parameter_types).await?);

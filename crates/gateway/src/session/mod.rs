@@ -28,6 +28,7 @@ pub(crate) use block::{Block, Buffered};
 pub(crate) use prepared::{BoundPortal, PreparedStatement, Progress};
 
 use crate::access::Access;
+use crate::execute::SqlPrepared;
 use crate::front::{Client, ClientError, Login, Registered};
 use crate::gateway::Shared;
 use crate::options::PoolMode;
@@ -62,6 +63,8 @@ pub(crate) struct Session {
     pub(crate) block: Block,
     statements: HashMap<String, Arc<PreparedStatement>>,
     portals: HashMap<String, BoundPortal>,
+    /// Statements on store tables that were prepared by SQL.
+    pub(crate) sql_prepared: HashMap<String, Arc<SqlPrepared>>,
     /// Which of the session's statements the server connection's unnamed statement is.
     unnamed_on_server: Option<Arc<PreparedStatement>>,
     /// Messages of the extended protocol that wait for Sync or Flush.
@@ -168,6 +171,7 @@ impl Session {
             block: Block::default(),
             statements: HashMap::new(),
             portals: HashMap::new(),
+            sql_prepared: HashMap::new(),
             unnamed_on_server: None,
             batch: Vec::new(),
             batch_bytes: 0,

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use flywheel_postgres::{Known, Named};
+use flywheel_sql::Verb;
 use flywheel_sql::lex::TokenKind;
 use flywheel_wire::frontend::Bind;
 use postgres_protocol::message::frontend;
@@ -131,9 +132,12 @@ fn named(name: &str, analysis: &Analysis, types: &[u32]) -> Option<Named> {
     })
 }
 
-/// Whether PostgreSQL may read the time of parsing into one of its literals (datatype-datetime, "special values"): then the statement is nobody
-/// else's.
+/// Whether PostgreSQL may read the time of parsing into one of its literals (datatype-datetime, "special values"), or it executes what a session has
+/// prepared under that name by then: such a statement is nobody else's.
 fn has_moment(analysis: &Analysis) -> bool {
+    if analysis.statements.iter().any(|statement| statement.verb == Verb::Execute) {
+        return true;
+    }
     const MOMENTS: [&str; 4] = ["now", "today", "tomorrow", "yesterday"];
     let strings = analysis.statements.iter().flat_map(|statement| &statement.tokens);
     strings.filter(|token| token.kind == TokenKind::String).any(|token| {

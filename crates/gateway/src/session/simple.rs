@@ -24,11 +24,17 @@ impl Session {
             Err(error) => return self.fail_query(&error).await,
         };
         let query = self.shared.analyses.of_query(text);
-        let analysis = query.analysis.clone();
+        let analysis = if self.sql_prepared.is_empty() {
+            query.analysis.clone()
+        } else {
+            // The constants of an EXECUTE count.
+            self.shared.analyses.of(text)
+        };
         if let Err(Failure::Statement(error)) = self.check_session_effect(&analysis) {
             return self.fail_query(&error).await;
         }
         let is_relayed = !analysis.concerns_any_store()
+            && !self.executes_prepared(&analysis)
             && !analysis.statements.iter().any(|statement| self.must_handle(statement.verb))
             && !(0..analysis.statements.len()).any(|position| self.deallocates(&analysis, position));
         // What a batch without Sync has begun ends with this Query. Where the server alone answers both, they are one transaction.
@@ -181,7 +187,7 @@ impl Session {
             backend::command_complete(&mut self.client.out, &tag);
             return Ok(());
         }
-        if !analysis.concerns_store[position] {
+        if !analysis.concerns_store[position] && !self.executes_prepared_at(analysis, position) {
             if self.deallocates(analysis, position)
                 && let Some((tag, _)) = self.deallocate(&self.shared.analyses.of(text))
             {
