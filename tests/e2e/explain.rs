@@ -87,7 +87,6 @@ plans! {
         "  Fetch public.sessions s (store \"redis\", Redis)",
         "    Operation: HMGET {app:public.sessions:…}",
         "    Key: id = '$SESSION'",
-        "    At most 10000 rows",
         "  Fetch public.search_history h (store \"dynoxide\", DynamoDB)",
         "    Operation: Query app-public.search_history ConsistentRead",
         "    Key: user_id = 7",
@@ -126,6 +125,7 @@ plans! {
         "  Fetch public.carts (store \"redis\", Redis)",
         "    Operation: HMGET {app:public.carts:…}, pipelined",
         "    Key: id from PostgreSQL: SELECT DISTINCT \"users\".\"id\" FROM \"users\" WHERE (name = 'ada')",
+        "    Not pushed down: items > 1",
         "    At most 10000 rows",
     ];
     keys_from_another_store: "SELECT h.query FROM sessions s JOIN search_history h ON h.user_id = s.user_id WHERE s.id = '$SESSION'" => [
@@ -133,11 +133,26 @@ plans! {
         "  Fetch public.sessions s (store \"redis\", Redis)",
         "    Operation: HMGET {app:public.sessions:…}",
         "    Key: id = '$SESSION'",
-        "    At most 10000 rows",
         "  Fetch public.search_history h (store \"dynoxide\", DynamoDB)",
         "    Operation: Query app-public.search_history ConsistentRead",
         "    Key: user_id from the rows of s",
         "    At most 10000 rows",
+    ];
+    conditions_that_postgresql_checks: "SELECT count(*) FROM search_history h WHERE h.user_id = 7 AND h.searched_at > '2026-01-01' AND results BETWEEN 1 AND 5 \
+                                        AND (h.query LIKE 'a%' OR results = 0)" => [
+        "Mixed: PostgreSQL runs the statement over fetched rows",
+        "  Fetch public.search_history h (store \"dynoxide\", DynamoDB)",
+        "    Operation: Query app-public.search_history ConsistentRead",
+        "    Key: user_id = 7, searched_at > '2026-01-01'",
+        "    Not pushed down: results BETWEEN 1 AND 5, h.query LIKE 'a%' OR results = 0",
+        "    At most 10000 rows",
+    ];
+    a_condition_beside_a_key: "SELECT * FROM sessions WHERE id = '$SESSION' AND device = 'phone'" => [
+        "Mixed: PostgreSQL runs the statement over fetched rows",
+        "  Fetch public.sessions (store \"redis\", Redis)",
+        "    Operation: HMGET {app:public.sessions:…}",
+        "    Key: id = '$SESSION'",
+        "    Not pushed down: device = 'phone'",
     ];
     a_whole_table: "SELECT count(*) FROM sessions" => [
         "Mixed: PostgreSQL runs the statement over fetched rows",
@@ -274,4 +289,14 @@ async fn what_would_be_refused_is_refused_here_too() {
     ]);
     let ran = run(&mut command).await;
     assert!(!ran.status.success() && ran.stderr.contains("public.carts"), "{ran:?}");
+    // Also what names no store table.
+    let mut command = Command::new(flywheel());
+    command.args([
+        "explain".as_ref(),
+        "--config".as_ref(),
+        world.config().as_os_str(),
+        "SELEC 1".as_ref(),
+    ]);
+    let ran = run(&mut command).await;
+    assert!(!ran.status.success() && ran.stderr.contains("42601"), "{ran:?}");
 }

@@ -390,14 +390,15 @@ impl Gateway {
     pub async fn explain(&self, sql: &str) -> Result<Explained, PgError> {
         self.connect().await.map_err(|error| error.to_pg())?;
         let analysis = self.main().analyses.of(sql);
-        if !analysis.concerns_any_store() {
-            return Ok(Explained::Relay);
-        }
         let [statement] = &split(sql)[..] else {
             return Err(PgError::error(sqlstate::SYNTAX_ERROR, "give one statement at a time"));
         };
         let mut lease = self.main().pool().acquire().await.map_err(|error| error.to_pg())?;
+        // PostgreSQL's word comes first.
         lease.describe(sql, &[]).await.map_err(|error| error.to_pg())?;
+        if !analysis.concerns_any_store() {
+            return Ok(Explained::Relay);
+        }
         let visible = self.main().visible(&mut lease).await.map_err(|error| error.to_pg())?;
         let known = self.main().catalogue.known();
         let types = column_types(&mut lease, &known, &analysis).await.map_err(|error| error.to_pg())?;

@@ -1,6 +1,6 @@
 //! A plan in words, a line each.
 
-use flywheel_sql::Parsed;
+use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Parsed, Relation};
 use flywheel_store::Operation;
 
 use crate::access::End;
@@ -118,12 +118,70 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
             )
         }
     };
-    vec![
+    let mut out = vec![
         format!("  Fetch {}{alias} ({})", home.name(), place(home)),
         format!("    Operation: {}", home.store.describe(operation, &home.table)),
         format!("    {rows}"),
-        format!("    At most {max_fetch_rows} rows"),
-    ]
+    ];
+    let checked = checked_by_postgres(fetch, relation);
+    if !checked.is_empty() {
+        out.push(format!("    Not pushed down: {}", checked.join(", ")));
+    }
+    // Keys say themselves how many rows there may be.
+    if !matches!(fetch.access, FetchAccess::Direct(Access::Keys(_))) {
+        out.push(format!("    At most {max_fetch_rows} rows"));
+    }
+    out
+}
+
+/// The conditions on the table that only PostgreSQL checks, on the rows that were fetched.
+fn checked_by_postgres(fetch: &Fetch, relation: &Relation) -> Vec<String> {
+    let table = &fetch.home.table.table;
+    let own = |column: &ColumnRef| match &column.qualifier {
+        Some(qualifier) => (qualifier == relation.qualifier()).then(|| table.column(&column.name)).flatten(),
+        None => table.column(&column.name),
+    };
+    let mut checked = Vec::new();
+    for conjunct in &relation.conjuncts {
+        let concerns = conjunct.columns.iter().any(|column| own(column).is_some());
+        if concerns && !conjunct.sql.is_empty() && !is_pushed(&conjunct.fact, fetch, own) {
+            let sql = conjunct.sql.replace('\n', " ");
+            // BETWEEN is two conditions of one text.
+            if checked.last() != Some(&sql) {
+                checked.push(sql);
+            }
+        }
+    }
+    checked
+}
+
+/// Whether the access that was chosen comes from the condition, among others.
+fn is_pushed(fact: &Fact, fetch: &Fetch, own: impl Fn(&ColumnRef) -> Option<usize>) -> bool {
+    let key = &fetch.home.table.table.primary_key;
+    let place = |column: &ColumnRef| key.iter().position(|position| Some(*position) == own(column));
+    let leads = |column: &ColumnRef| match &fetch.access {
+        FetchAccess::Direct(Access::All) => false,
+        FetchAccess::Direct(Access::Keys(_)) => place(column).is_some(),
+        FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined(_) => place(column) == Some(0),
+    };
+    let is_end = |end: &Option<End>, value: &Constant| end.as_ref().is_some_and(|end| end.value == *value);
+    match (fact, &fetch.access) {
+        (Fact::Compare(column, comparison, value), FetchAccess::Direct(access)) => match (access, place(column)) {
+            (Access::Keys(keys), Some(place)) => *comparison == Comparison::Equal && keys.iter().any(|key| key[place] == *value),
+            (Access::Partitions { values, .. }, Some(0)) => *comparison == Comparison::Equal && values.contains(value),
+            (Access::Partitions { lower, upper, .. }, Some(1)) => match comparison {
+                Comparison::Equal => false,
+                Comparison::Greater | Comparison::GreaterOrEqual => is_end(lower, value),
+                Comparison::Less | Comparison::LessOrEqual => is_end(upper, value),
+            },
+            _ => false,
+        },
+        (Fact::In(columns, _), FetchAccess::Direct(_)) => columns.iter().all(leads),
+        // A join is PostgreSQL's anyhow.
+        (Fact::Same(..), _) => true,
+        (Fact::Member { column, .. }, _) => leads(column),
+        _ => false,
+    }
 }
 
 fn access_line(access: &Access, home: &Home) -> String {
@@ -168,8 +226,7 @@ fn access_line(access: &Access, home: &Home) -> String {
 
 /// A constant as SQL.
 #[must_use]
-pub fn constant(constant: &flywheel_sql::Constant) -> String {
-    use flywheel_sql::Constant;
+pub fn constant(constant: &Constant) -> String {
     match constant {
         Constant::Null => "NULL".into(),
         Constant::Bool(flag) => flag.to_string(),
