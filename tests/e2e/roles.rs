@@ -221,3 +221,51 @@ async fn a_reset_leaves_what_is_set_for_the_transaction() {
     client.batch_execute("COMMIT").await.expect("COMMIT");
     assert_eq!(column(&client, "SHOW lock_timeout; SHOW statement_timeout").await, ["0", "7s"]);
 }
+
+#[tokio::test]
+async fn what_is_undone_when_a_client_goes_is_not_taken_for_set() {
+    let Some((world, [a, b])) = world("pool_size = 1\nshared_connections = 0").await else {
+        return;
+    };
+    for begins in [format!("BEGIN; SET ROLE {a}"), format!("BEGIN; SET LOCAL ROLE {b}; SET ROLE {a}")] {
+        let leaves = world.gateway().await;
+        leaves.batch_execute(&begins).await.expect("a role");
+        drop(leaves);
+        // The same statement, so that nothing would have to be set where that was believed.
+        let comes = world.gateway().await;
+        comes.batch_execute(&format!("SET ROLE {a}")).await.expect("a role");
+        for _ in 0..3 {
+            assert_eq!(column(&comes, "SELECT current_user FOR UPDATE").await, [a.as_str()]);
+        }
+    }
+    // In a text whose statements are one transaction, which its client doesn't wait for.
+    let mut leaves = world.raw().await;
+    let text = format!("SET ROLE {a}; SELECT pg_sleep(60)\0");
+    leaves.send(&[Message::new(b'Q', text.as_bytes())]).await.expect("sent");
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    drop(leaves);
+    let comes = world.gateway().await;
+    comes.batch_execute(&format!("SET ROLE {a}")).await.expect("a role");
+    assert_eq!(column(&comes, "SELECT current_user FOR UPDATE").await, [a.as_str()]);
+    drop(comes);
+    without(world, [a, b]).await;
+}
+
+#[tokio::test]
+async fn a_session_user_by_its_settings_name_is_nobody_elses() {
+    let Some((world, [a, b])) = world("pool_size = 1").await else {
+        return;
+    };
+    let (first, second) = (world.gateway().await, world.gateway().await);
+    let user = column(&second, "SELECT session_user").await;
+    first
+        .batch_execute(&format!("SET session_authorization = {a}"))
+        .await
+        .expect("a user");
+    assert_eq!(column(&first, "SELECT session_user").await, [a.as_str()]);
+    drop(first);
+    assert_eq!(column(&second, "SELECT session_user").await, user);
+    assert_eq!(column(&second, "SELECT session_user FOR UPDATE").await, user);
+    drop(second);
+    without(world, [a, b]).await;
+}

@@ -403,3 +403,64 @@ async fn what_a_view_writes_is_written_once() {
     }
     assert_eq!(column(&client, "SELECT count(*) FROM visits").await, ["300"]);
 }
+
+/// The same statement is quick with one parameter and runs into a timeout with another.
+#[tokio::test]
+async fn executions_that_go_together_do_not_wait_for_one_that_is_slow() {
+    let Some(world) = Setup::default().main("pool_size = 6\nshared_connections = 1").start().await else {
+        return;
+    };
+    with_rows(&world).await;
+    world
+        .behind()
+        .await
+        .batch_execute(&format!(
+            "ALTER DATABASE {} SET statement_timeout = '300ms'",
+            world.primary().name()
+        ))
+        .await
+        .expect("a timeout");
+    let world_url = world.url();
+    // New server connections have it; those from before end with their pool's.
+    let over = Arc::new(AtomicBool::new(false));
+    let sql = "SELECT count(*) FROM accounts a, accounts b, accounts c WHERE a.id <= $1";
+    let mut quick = Vec::new();
+    for _ in 0..12 {
+        let (url, over) = (world_url.clone(), over.clone());
+        quick.push(tokio::spawn(async move {
+            let client = connect(&url).await;
+            let statement = client.prepare(sql).await.expect("a statement");
+            let mut answers = 0;
+            while !over.load(Ordering::Relaxed) {
+                let row = client.query_one(&statement, &[&0_i32]).await.expect("an answer");
+                assert_eq!(row.get::<_, i64>(0), 0);
+                answers += 1;
+            }
+            answers
+        }));
+    }
+    let slow = connect(&world_url).await;
+    let statement = slow.prepare(sql).await.expect("a statement");
+    for _ in 0..6 {
+        let error = slow.query_one(&statement, &[&1000_i32]).await.expect_err("a timeout");
+        let error = error.as_db_error().expect("PostgreSQL's");
+        assert!(error.message().contains("statement timeout"), "{error:?}");
+        // What was there before it goes on.
+        let row = slow.query_one(&statement, &[&0_i32]).await.expect("an answer");
+        assert_eq!(row.get::<_, i64>(0), 0);
+    }
+    over.store(true, Ordering::Relaxed);
+    for client in quick {
+        assert!(client.await.expect("a client") > 0);
+    }
+    // No connection is left behind that nobody gets any more.
+    let mut clients = Vec::new();
+    for _ in 0..6 {
+        let client = connect(&world_url).await;
+        client.batch_execute("BEGIN").await.expect("a transaction");
+        clients.push(client);
+    }
+    for client in clients {
+        client.batch_execute("COMMIT").await.expect("COMMIT");
+    }
+}

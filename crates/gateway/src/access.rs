@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flywheel_postgres::{Connection, Login, PoolOptions, ServerError, Servers, Settings};
+use flywheel_postgres::{Connection, Login, PoolOptions, ServerError, Servers};
 use quick_cache::sync::Cache;
 use tokio::sync::RwLock;
 
@@ -83,8 +83,6 @@ impl Access {
 
     /// What must be known of the server before the first statement.
     pub(crate) async fn learn(&self, connection: &mut Connection) -> Result<HashMap<String, String>, ServerError> {
-        // Another session's aren't what it begins with.
-        connection.apply_settings(&Settings::default()).await?;
         let settings = connection
             .query("SELECT current_setting('bytea_output'), current_setting('extra_float_digits'), current_setting('default_transaction_isolation')")
             .await?;

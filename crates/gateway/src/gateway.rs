@@ -102,7 +102,7 @@ impl Shared {
         if let Some(parameters) = access.parameters().await {
             return Ok(parameters);
         }
-        let mut lease = access.servers().primary.pool.acquire().await?;
+        let mut lease = access.servers().primary.pool.acquire_plain().await?;
         if !self.catalogue.is_read() {
             self.reload(&mut lease).await?;
         }
@@ -114,7 +114,7 @@ impl Shared {
         match self.catalogue.reload(connection).await {
             // A role of a user's own may not have a right that it takes; what a table is, is the same for all.
             Err(ServerError::Postgres(error)) if error.code() == sqlstate::INSUFFICIENT_PRIVILEGE.0 && self.has_roles() => {
-                let mut lease = self.pool().acquire().await?;
+                let mut lease = self.pool().acquire_plain().await?;
                 self.catalogue.reload(&mut lease).await?;
             }
             reloaded => reloaded?,
@@ -146,7 +146,7 @@ impl Shared {
         loop {
             tokio::time::sleep(WATCH_INTERVAL).await;
             // A server that can't be reached is told to those who need it.
-            if let Ok(mut lease) = self.pool().acquire().await
+            if let Ok(mut lease) = self.pool().acquire_plain().await
                 && let Err(error) = self.visible(&mut lease).await
             {
                 tracing::debug!(%error, "can't look for changed definitions");
@@ -357,7 +357,7 @@ impl Gateway {
     /// # Errors
     /// PostgreSQL can't be reached.
     pub async fn check(&self) -> Result<Vec<TableReport>, ServerError> {
-        let mut lease = self.main().pool().acquire().await?;
+        let mut lease = self.main().pool().acquire_plain().await?;
         let configured = self.main().catalogue.configured();
         let names: Vec<_> = configured.iter().map(|table| table.name.clone()).collect();
         let mut definitions = flywheel_postgres::catalogue::load(&mut lease, &names).await?;
@@ -393,7 +393,7 @@ impl Gateway {
         let [statement] = &split(sql)[..] else {
             return Err(PgError::error(sqlstate::SYNTAX_ERROR, "give one statement at a time"));
         };
-        let mut lease = self.main().pool().acquire().await.map_err(|error| error.to_pg())?;
+        let mut lease = self.main().pool().acquire_plain().await.map_err(|error| error.to_pg())?;
         // PostgreSQL's word comes first.
         lease.describe(sql, &[]).await.map_err(|error| error.to_pg())?;
         if !analysis.concerns_any_store() {

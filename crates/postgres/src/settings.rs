@@ -76,8 +76,8 @@ impl Settings {
 
     /// The text that makes a connection's settings these.
     pub(crate) fn replay(&self) -> String {
-        // RESET ALL leaves the role as it is.
-        let mut replay = String::from("RESET ALL;RESET ROLE");
+        // RESET ALL leaves users as they are.
+        let mut replay = String::from("RESET ALL;RESET SESSION AUTHORIZATION;RESET ROLE");
         for statement in self.statements() {
             replay.push(';');
             replay.push_str(statement);

@@ -185,6 +185,8 @@ impl Session {
             lease.poison();
             return;
         }
+        // What was rolled back, or cancelled before it was committed, isn't set any more.
+        lease.forget_settings();
         let cleaned = async {
             if lease.status() != TransactionStatus::Idle {
                 lease.query("ROLLBACK").await?;
@@ -192,7 +194,6 @@ impl Session {
             if self.pinned.is_some() {
                 lease.query("DISCARD ALL").await?;
                 lease.forget_all_prepared();
-                lease.forget_settings();
             }
             Ok::<_, ServerError>(())
         };

@@ -118,6 +118,8 @@ impl Answer {
                 size: *size,
                 columns: *columns,
             })),
+            // What has come already is told first: it is no answer by itself.
+            Some(End::Failed(_)) if arrived > 0 => Poll::Ready(Ok(Part::More)),
             Some(End::Failed(error)) => Poll::Ready(Err(error.clone())),
             Some(End::Refused) => Poll::Ready(Ok(Part::Refused)),
             Some(End::Outdated) => Poll::Ready(Ok(Part::Outdated)),
@@ -148,8 +150,21 @@ impl Answer {
         match channel {
             Some(channel) => channel.cancel(self).await,
             // It waits for a connection still.
-            None => self.fail(cancelled()),
+            None => {
+                self.abandon();
+                self.fail(cancelled());
+            }
         }
+    }
+
+    /// Nobody waits for it any more.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.lock().abandoned
+    }
+
+    /// Its batch is on no connection now.
+    pub(super) fn off(&self) {
+        self.lock().channel = None;
     }
 
     pub(super) fn on(&self, channel: &Arc<Channel>) {

@@ -1,6 +1,6 @@
 //! One shared connection: what is to be written to it, and whose answers are awaited from it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub(super) struct State {
     pub(super) next: Option<(Request, Arc<Answer>)>,
     /// The statements that are prepared here, by their names.
     prepared: HashMap<Arc<str>, Version>,
+    /// Those that the server may have all the same: they are closed before they are prepared anew.
+    unprepared: HashSet<Arc<str>>,
     /// Nothing is written behind what is under way.
     pub(super) held: bool,
     /// Cancel requests that are under way: their signals must not reach another user of the connection.
@@ -119,6 +121,7 @@ impl Channel {
                 awaited: VecDeque::new(),
                 settings: Arc::new(Settings::unknown()),
                 next: None,
+                unprepared: lease.outdated.drain().map(Arc::from).collect(),
                 prepared: lease.prepared.drain().map(|(name, version)| (Arc::from(name), version)).collect(),
                 held: false,
                 cancelling: 0,
@@ -237,6 +240,18 @@ impl Channel {
             answer.fail(super::answer::cancelled());
             return;
         }
+        self.send_cancel().await;
+    }
+
+    /// Cancels a group that nobody waits for any more; it is noted at once that its signal may hit others.
+    pub(super) fn cancel_group(self: &Arc<Self>, state: &mut State) {
+        state.cancelled = true;
+        state.cancelling += 1;
+        let channel = self.clone();
+        tokio::spawn(async move { channel.send_cancel().await });
+    }
+
+    async fn send_cancel(&self) {
         if let Some(key) = &self.cancel_key
             && let Err(error) = crate::cancel(key).await
         {
@@ -268,6 +283,7 @@ impl State {
     pub(super) fn give_back(&mut self, lease: &mut Lease) {
         // It is set to read only.
         lease.forget_settings();
+        lease.outdated = self.unprepared.drain().map(|name| name.to_string()).collect();
         lease.prepared = self.prepared.drain().map(|(name, version)| (name.to_string(), version)).collect();
     }
 
@@ -292,7 +308,12 @@ impl State {
                     && (known_columns.is_none() || version.columns.is_none() || version.columns == known_columns)
             })
         };
-        if let Some(named) = request.named.as_ref().filter(|named| !is_prepared(named)) {
+        let to_prepare = request.named.as_ref().filter(|named| !is_prepared(named)).cloned();
+        if to_prepare.is_some() {
+            // In the middle of a group it would be skipped when one before fails.
+            self.close_group();
+        }
+        if let Some(named) = &to_prepare {
             if self.prepared.len() >= MAX_PREPARED {
                 self.forget_one();
                 skip += 1;
@@ -301,6 +322,7 @@ impl State {
             skip += u8::from(frontend::close(b'S', &named.name, &mut self.outgoing).is_ok());
             self.outgoing.extend_from_slice(&named.parse);
             skip += 1;
+            self.unprepared.remove(&named.name);
             self.prepared.insert(named.name.clone(), Version::new());
         }
         let mut learns = if request.tells_columns { Learns::Told } else { Learns::Nothing };
@@ -411,21 +433,28 @@ impl State {
 
     /// The server doesn't have the statement, or not as it should be.
     pub(super) fn unprepare(&mut self, name: &str) {
-        self.prepared.remove(name);
+        if let Some((name, _)) = self.prepared.remove_entry(name) {
+            self.unprepared.insert(name);
+        }
     }
 
-    /// Takes away the batches that the server has yet to come to.
+    /// Takes away the batches that the server has yet to come to, as far as that can be told: of a group it may be at any. The group's are alone from then on.
     pub(super) fn evict(&mut self) -> Vec<(Request, Arc<Answer>)> {
-        self.awaited
-            .iter_mut()
-            .skip(1)
-            .filter_map(|awaited| match std::mem::replace(&mut awaited.whose, Whose::Nobody) {
-                Whose::Client(request, answer) => Some((request, answer)),
-                other => {
-                    awaited.whose = other;
-                    None
+        let in_group = self.is_in_group() && self.awaited.front().is_some_and(|first| !first.delivered);
+        let group = if in_group { self.left_of_group() as usize } else { 0 };
+        let mut again = Vec::new();
+        for (position, awaited) in self.awaited.iter_mut().enumerate().skip(usize::from(!in_group)) {
+            match std::mem::replace(&mut awaited.whose, Whose::Nobody) {
+                Whose::Client(mut request, answer) => {
+                    if position < group {
+                        request.attempts += 1;
+                        request.is_quick = false;
+                    }
+                    again.push((request, answer));
                 }
-            })
-            .collect()
+                other => awaited.whose = other,
+            }
+        }
+        again
     }
 }

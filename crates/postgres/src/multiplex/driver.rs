@@ -173,7 +173,11 @@ impl Driver {
             return;
         }
         state.held = true;
+        let of_group = state.is_in_group();
         let again = state.evict();
+        if of_group && !again.is_empty() {
+            self.channel.cancel_group(&mut state);
+        }
         drop(state);
         self.send_again(again);
     }
@@ -189,6 +193,18 @@ impl Driver {
         let channel = self.channel.clone();
         let mut state = channel.lock();
         let mut again = Batches::new();
+        let handed_out = self.hand_out_to(&mut state, &mut again);
+        let has_room = state.awaited.len() < super::DEPTH / 2 && !state.held;
+        drop(state);
+        if let Some(shared) = self.shared.upgrade()
+            && (!again.is_empty() || has_room && shared.has_waiting())
+        {
+            shared.room(again);
+        }
+        handed_out
+    }
+
+    fn hand_out_to(&mut self, state: &mut State, again: &mut Batches) -> Result<(), ServerError> {
         loop {
             let (mut end, mut ending) = (self.row_left.min(self.incoming.len()), None);
             let in_group = state.is_in_group();
@@ -208,14 +224,14 @@ impl Driver {
                 // The server's farewell is of the connection, not of the statement: what follows it is the end of the stream.
                 if in_group && ends_member(tag) && !is_farewell(tag, &here[..len]) {
                     if tag == reply::tag::ERROR_RESPONSE {
-                        inspect(&mut state, tag, &here[..len], self.lease.is_of_replica());
+                        inspect(state, tag, &here[..len], self.lease.is_of_replica());
                         state.group_failed = true;
                     }
                     ending = Some(Ending::Member);
                     end += len;
                     break;
                 }
-                if !is_quiet(tag) || (is_columns(tag) && learns(&state)) {
+                if !is_quiet(tag) || (is_columns(tag) && learns(state)) {
                     let message = &here[..len];
                     if tag == reply::tag::PARAMETER_STATUS
                         && let Some((name, value)) = reply::parameter_status(&message[frame::HEADER_LEN..])
@@ -223,11 +239,11 @@ impl Driver {
                         // For the next user of the connection.
                         self.lease.parameters.insert(name, value);
                     }
-                    match inspect(&mut state, tag, message, self.lease.is_of_replica()) {
+                    match inspect(state, tag, message, self.lease.is_of_replica()) {
                         Inspected::Forward => {}
                         Inspected::Skip => {
                             // Before it there can be notices.
-                            deliver(&mut state, &mut self.incoming, end, &[]);
+                            deliver(state, &mut self.incoming, end, &[]);
                             state.wake_first();
                             self.incoming.advance(len);
                             end = 0;
@@ -258,19 +274,12 @@ impl Driver {
                 _ => {}
             }
             let suffix: &[u8] = if matches!(ending, Some(Ending::Member)) { &READY } else { &[] };
-            deliver(&mut state, &mut self.incoming, end, suffix);
+            deliver(state, &mut self.incoming, end, suffix);
             if ending.is_none() {
                 state.wake_first();
                 break;
             }
-            again.extend(finish(&mut state));
-        }
-        let has_room = state.awaited.len() < super::DEPTH / 2 && !state.held;
-        drop(state);
-        if let Some(shared) = self.shared.upgrade()
-            && (!again.is_empty() || has_room && shared.has_waiting())
-        {
-            shared.room(again);
+            again.extend(finish(state));
         }
         Ok(())
     }

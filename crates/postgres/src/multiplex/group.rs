@@ -9,11 +9,14 @@
 //! - Shared connections are read only, so that an error, which ends the transaction, undoes nothing of those before it. Those after it weren't carried
 //!   out; they are sent again, alone.
 //! - All use the same statement, so they lock the same relations: none waits for a lock with another's locks in its hands.
+//! - PostgreSQL keeps the answers of a group to itself until the Sync. So when one takes long, all of the group are sent again, each alone, and the group is
+//!   cancelled: nobody waits for another's statement.
 //! - Under SERIALIZABLE the end of a transaction may fail: such sessions don't join ([`Request::joins`]).
 //!
 //! An answer of a group ends at CommandComplete or ErrorResponse; its ReadyForQuery is put behind it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use flywheel_wire::reply;
 
@@ -61,6 +64,10 @@ impl State {
             if awaited.ends_group {
                 break;
             }
+        }
+        self.since = Instant::now();
+        if self.awaited.is_empty() {
+            self.held = false;
         }
         again
     }

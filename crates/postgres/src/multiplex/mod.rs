@@ -248,6 +248,9 @@ impl Shared {
     /// Gives out what waits.
     fn serve_waiting(self: &Arc<Self>, state: &mut State) {
         while let Some(Waiting { request, answer, since }) = state.waiting.pop_front() {
+            if answer.is_abandoned() {
+                continue;
+            }
             if let Some(request) = state.give(request, &answer) {
                 state.waiting.push_front(Waiting { request, answer, since });
                 break;
@@ -265,6 +268,7 @@ impl Shared {
         }
         // They were first once.
         for (request, answer) in again.into_iter().rev() {
+            answer.off();
             state.waiting.push_front(Waiting {
                 request,
                 answer,
@@ -277,10 +281,15 @@ impl Shared {
     }
 
     /// Whether a connection that has nothing to do should go back to the pool: there are more than wanted.
-    fn retire(&self, channel: &Arc<Channel>) -> bool {
+    fn retire(self: &Arc<Self>, channel: &Arc<Channel>) -> bool {
         let mut state = self.lock();
+        if !state.waiting.is_empty() {
+            // Who began to wait just before it had nothing to do wasn't seen.
+            self.serve_waiting(&mut state);
+            return false;
+        }
         let is_spare = state.channels.len() > self.wanted || self.pool.shortage().is_on();
-        if !is_spare || !state.waiting.is_empty() || !channel.close_if_idle() {
+        if !is_spare || !channel.close_if_idle() {
             return false;
         }
         state.channels.retain(|each| !Arc::ptr_eq(each, channel));

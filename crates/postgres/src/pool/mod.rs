@@ -24,7 +24,7 @@ pub use options::{Lifetimes, PoolOptions};
 pub(crate) use shortage::Shortage;
 
 use crate::topology::Seat;
-use crate::{Connection, Login, ServerError, ServerOptions};
+use crate::{Connection, Login, ServerError, ServerOptions, Settings};
 
 /// A pool of connections to one server.
 #[derive(Debug, Clone)]
@@ -197,6 +197,16 @@ impl Pool {
         };
         drop(waiter);
         self.connection(turn, deadline, &mut outcomes).await
+    }
+
+    /// Borrows a connection that has no session's settings or role, for what is Flywheel's own.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub async fn acquire_plain(&self) -> Result<Lease, ServerError> {
+        let mut lease = self.acquire().await?;
+        lease.apply_settings(&Settings::default()).await?;
+        Ok(lease)
     }
 
     /// A connection for one whose turn it is.
