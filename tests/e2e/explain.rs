@@ -128,6 +128,13 @@ plans! {
         "    Not pushed down: items > 1",
         "    At most 10000 rows",
     ];
+    conditions_on_a_subquery: "SELECT * FROM (SELECT id AS cart, items FROM carts WHERE items > 1) c WHERE c.cart = 5" => [
+        "Mixed: PostgreSQL runs the statement over fetched rows",
+        "  Fetch public.carts (store \"redis\", Redis)",
+        "    Operation: HMGET {app:public.carts:…}",
+        "    Key: id = 5",
+        "    Not pushed down: items > 1",
+    ];
     keys_from_another_store: "SELECT h.query FROM sessions s JOIN search_history h ON h.user_id = s.user_id WHERE s.id = '$SESSION'" => [
         "Mixed: PostgreSQL runs the statement over fetched rows",
         "  Fetch public.sessions s (store \"redis\", Redis)",

@@ -83,7 +83,7 @@ async fn forms_that_a_store_cannot_follow() {
         "ALTER TABLE sessions ADD COLUMN more text",
         "ALTER TABLE sessions DROP COLUMN device",
         "CREATE UNIQUE INDEX ON sessions (device)",
-        "CREATE VIEW phones AS SELECT * FROM sessions",
+        "CREATE MATERIALIZED VIEW phones AS SELECT * FROM sessions",
         "LOCK TABLE sessions",
         "WITH gone AS (DELETE FROM sessions WHERE id = 1 RETURNING *) INSERT INTO users SELECT * FROM gone",
         "PREPARE all_of_them AS SELECT * FROM ONLY sessions",
@@ -114,13 +114,26 @@ async fn a_view_over_a_store_table_made_elsewhere() {
     world
         .behind()
         .await
-        .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY); CREATE VIEW live AS SELECT * FROM sessions")
+        .batch_execute(
+            "CREATE TABLE sessions (id int PRIMARY KEY); CREATE VIEW live AS SELECT * FROM sessions; CREATE VIEW latest AS SELECT max(id) FROM live;
+             CREATE VIEW guarded WITH (security_barrier) AS SELECT * FROM live; CREATE VIEW deep AS SELECT * FROM guarded;
+             CREATE MATERIALIZED VIEW frozen AS SELECT * FROM live",
+        )
         .await
-        .expect("a view");
+        .expect("views");
     let client = world.gateway().await;
-    Told::of(&client, "SELECT * FROM live")
-        .await
-        .is("0A000", &["view \"public.live\"", "public.sessions", "Redis"]);
+    client.batch_execute("INSERT INTO sessions VALUES (1), (2)").await.expect("rows");
+    assert_eq!(column(&client, "SELECT id FROM live WHERE id > 1").await, ["2"]);
+    assert_eq!(column(&client, "SELECT max FROM latest").await, ["2"]);
+    for (sql, view) in [
+        ("SELECT * FROM guarded", "public.guarded"),
+        ("SELECT * FROM deep", "public.guarded"),
+        ("SELECT * FROM frozen", "public.frozen"),
+        ("UPDATE live SET id = 3", "public.live"),
+        ("INSERT INTO live VALUES (3)", "public.live"),
+    ] {
+        Told::of(&client, sql).await.is("0A000", &[view, "public.sessions", "Redis"]);
+    }
 }
 
 #[tokio::test]

@@ -37,7 +37,18 @@ macro_rules! suites {
     };
 }
 
-suites![crud, types, range, mixed, transactions, leaderboard, bulk, subqueries, prepared];
+suites![
+    crud,
+    types,
+    range,
+    mixed,
+    transactions,
+    leaderboard,
+    bulk,
+    subqueries,
+    prepared,
+    views
+];
 
 #[test]
 fn every_file_is_listed_here() {

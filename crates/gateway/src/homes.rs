@@ -1,6 +1,6 @@
 //! The tables homed in stores, with the definitions that PostgreSQL's catalogue gives them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -20,6 +20,8 @@ pub(crate) struct Known {
     pub(crate) homes: Homes,
     /// Tables that PostgreSQL defines, but that can't be used as they are; and views over store tables.
     pub(crate) refused: HashMap<TableName, PgError>,
+    /// Those of the views whose query can stand in their place where they are read.
+    pub(crate) views: HashSet<TableName>,
 }
 
 /// The configured tables and what is known of them.
@@ -104,6 +106,7 @@ impl Catalogue {
             for view in &definition.dependents {
                 known.refused.insert(view.clone(), view_refused(view, configured));
             }
+            known.views.extend(definition.plain_views.iter().cloned());
             match home(configured, definition) {
                 Ok(home) => known.homes.insert(Arc::new(home)),
                 Err(error) => {
@@ -202,5 +205,5 @@ fn view_refused(view: &TableName, configured: &TableHome) -> PgError {
         configured.store_name
     );
     PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
-        .with_hint("PostgreSQL would find its own empty table. Write the view's query out in the statement.")
+        .with_hint("Plain views can be read. Write this one's query out in the statement.")
 }

@@ -17,6 +17,8 @@ pub struct Definition {
     pub obstacles: Vec<String>,
     /// Views that read the table, directly or through other views, and would find PostgreSQL's empty one.
     pub dependents: Vec<TableName>,
+    /// Those of them that are nothing but their query: not materialized, and no security barrier.
+    pub plain_views: Vec<TableName>,
     /// Whether PostgreSQL's own table, which should be empty, has rows.
     pub has_rows: bool,
 }
@@ -63,7 +65,7 @@ JOIN (
   UNION ALL SELECT inhparent, 'obstacle', 'tables that inherit from it' FROM pg_inherits
   UNION ALL SELECT inhrelid, 'obstacle', 'a table that it inherits from' FROM pg_inherits
   UNION ALL SELECT oid, 'obstacle', 'row-level security' FROM pg_class WHERE relrowsecurity
-  UNION ALL SELECT views.relid, 'view', v.relnamespace::regnamespace::text || '.' || v.relname FROM views JOIN pg_class v ON v.oid = views.view
+  UNION ALL SELECT views.relid, CASE WHEN v.relkind = 'v' AND coalesce(v.reloptions::text NOT LIKE '%security_barrier%', true) THEN 'plain view' ELSE 'view' END, v.relnamespace::regnamespace::text || '.' || v.relname FROM views JOIN pg_class v ON v.oid = views.view
 ) x ON x.relid = c.oid
 WHERE (n.nspname, c.relname) IN ({names})";
 
@@ -187,9 +189,13 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
         let what = facts.text(row, 3).to_owned();
         match facts.text(row, 2) {
             "check" => definition.table.iter_mut().for_each(|table| table.has_checks = true),
-            "view" => definition
-                .dependents
-                .extend(what.split_once('.').map(|(schema, name)| TableName::new(schema, name))),
+            kind @ ("view" | "plain view") => {
+                let view = what.split_once('.').map(|(schema, name)| TableName::new(schema, name));
+                if kind == "plain view" {
+                    definition.plain_views.extend(view.clone());
+                }
+                definition.dependents.extend(view);
+            }
             _ => definition.obstacles.push(what),
         }
     }
@@ -248,6 +254,7 @@ fn tables(columns: &Rows) -> HashMap<TableName, Definition> {
                     table,
                     obstacles: Vec::new(),
                     dependents: Vec::new(),
+                    plain_views: Vec::new(),
                     has_rows: false,
                 },
             )

@@ -100,8 +100,8 @@ pub enum Fact {
         inner: ColumnRef,
         /// Whose column it is: a table in the subquery's FROM.
         relation: Place,
-        /// Rows of the subquery with other values can't matter.
-        row_by_row: bool,
+        /// Where rows of the subquery with other values can't matter: the names in its FROM.
+        row_by_row: Option<Vec<String>>,
     },
     /// Anything else.
     Other,

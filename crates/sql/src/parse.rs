@@ -152,7 +152,7 @@ mod tests {
         // Two of a name, or something whose name isn't known.
         assert_eq!(seen("SELECT (SELECT (SELECT 1 FROM h) FROM x u) FROM u", "h"), [""; 0]);
         assert_eq!(seen("SELECT (SELECT (SELECT 1 FROM h) FROM (SELECT 1) u) FROM u", "h"), [""; 0]);
-        assert_eq!(seen("SELECT (SELECT 1 FROM h) FROM u, (v CROSS JOIN w)", "h"), [""; 0]);
+        assert_eq!(seen("SELECT (SELECT 1 FROM h) FROM u, (v CROSS JOIN w) AS x", "h"), [""; 0]);
         // Beside it, not around it.
         assert_eq!(seen("WITH c AS (SELECT 1 FROM h) SELECT * FROM u, c", "h"), [""; 0]);
         assert_eq!(seen("SELECT 1 FROM u UNION SELECT 1 FROM h", "h"), [""; 0]);

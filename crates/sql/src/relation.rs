@@ -450,16 +450,19 @@ impl Finder<'_> {
                 column,
                 inner,
                 relation,
-                row_by_row: true,
+                row_by_row: Some(names),
             } = &condition.fact
             {
                 let qualifier = column.qualifier.clone().or_else(|| only.clone());
-                let Some(qualifier) = qualifier else { continue };
+                // A name that means something else in there can't be used.
+                let Some(qualifier) = qualifier.filter(|qualifier| !names.contains(qualifier)) else {
+                    continue;
+                };
                 let column = ColumnRef {
                     qualifier: Some(qualifier),
                     name: column.name.clone(),
                 };
-                self.implied.entry(*relation).or_insert_with(|| vec![same(inner.clone(), column)]);
+                self.implied.entry(*relation).or_default().push(same(inner.clone(), column));
             }
         }
     }
@@ -474,41 +477,67 @@ impl Finder<'_> {
         let from = self.open_from(names.map(|names| names.concat()));
         let alone = matches!(items[..], [only] if only.joins.is_empty());
         for item in items {
-            for position in 0..=item.joins.len() {
-                let factor = if position == 0 {
-                    &item.relation
-                } else {
-                    &item.joins[position - 1].relation
-                };
-                let TableFactor::Table {
-                    name,
-                    alias,
-                    args: None,
-                    sample,
-                    ..
-                } = factor
-                else {
-                    continue;
-                };
-                // Only a table can be sampled, not rows in its place.
-                self.lost |= sample.is_some();
+            self.enter_item(item, from, alone, filter);
+        }
+    }
+
+    fn enter_item(&mut self, item: &TableWithJoins, from: usize, alone: bool, filter: &[Conjunct]) {
+        for position in 0..=item.joins.len() {
+            let factor = if position == 0 {
+                &item.relation
+            } else {
+                &item.joins[position - 1].relation
+            };
+            // As PostgreSQL prints the joins of a view. What is joined with it says nothing here of its rows.
+            if let TableFactor::NestedJoin {
+                table_with_joins,
+                alias: None,
+            } = factor
+            {
+                self.enter_item(table_with_joins, from, false, filter);
+                continue;
+            }
+            if let TableFactor::Derived {
+                subquery,
+                alias: Some(alias),
+                ..
+            } = factor
+                && alias.columns.is_empty()
+            {
                 let mut bounds = filter.to_vec();
                 bounds.extend(join_conditions(item, position));
-                self.imply(&bounds, if alone { qualifier(factor) } else { None });
-                bounds.extend(Place::of(name).and_then(|place| self.implied.remove(&place)).into_iter().flatten());
-                let renames_columns = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
-                self.context(
-                    name,
-                    Context {
-                        from,
-                        alias: alias.as_ref().map(alias_name),
-                        renames_columns,
-                        conjuncts: bounds,
-                        alone,
-                        inserted: false,
-                    },
-                );
+                for (place, condition) in member::within(subquery, &alias_name(alias), alone, &bounds) {
+                    self.implied.entry(place).or_default().push(condition);
+                }
             }
+            let TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                sample,
+                ..
+            } = factor
+            else {
+                continue;
+            };
+            // Only a table can be sampled, not rows in its place.
+            self.lost |= sample.is_some();
+            let mut bounds = filter.to_vec();
+            bounds.extend(join_conditions(item, position));
+            self.imply(&bounds, if alone { qualifier(factor) } else { None });
+            bounds.extend(Place::of(name).and_then(|place| self.implied.remove(&place)).into_iter().flatten());
+            let renames_columns = alias.as_ref().is_some_and(|alias| !alias.columns.is_empty());
+            self.context(
+                name,
+                Context {
+                    from,
+                    alias: alias.as_ref().map(alias_name),
+                    renames_columns,
+                    conjuncts: bounds,
+                    alone,
+                    inserted: false,
+                },
+            );
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Copy { parsed: Parsed, fetches: Vec<Fetch> },
     /// COPY of the client's rows into a store table.
     CopyFrom { home: Arc<Home> },
+    /// CREATE VIEW over store tables.
+    CreateView,
     /// SQL's PREPARE of a statement on store tables.
     Prepare { name: String, inner: String },
     /// EXECUTE of one.
@@ -112,6 +114,16 @@ fn defines_over_tables(analysis: &Analysis) -> bool {
     !has("drop") && ["trigger", "rule", "policy", "view", "publication"].into_iter().any(has)
 }
 
+/// CREATE VIEW. What is materialized would stay as it is.
+fn makes_view(analysis: &Analysis) -> bool {
+    let (text, tokens) = (&analysis.text, &analysis.statements[0].tokens);
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    is(0, "create")
+        && (1..6)
+            .find(|&at| is(at, "view") || is(at, "materialized"))
+            .is_some_and(|at| is(at, "view"))
+}
+
 fn is_copy_of_query(analysis: &Analysis) -> bool {
     analysis.statements[0]
         .tokens
@@ -147,6 +159,7 @@ impl Maker<'_> {
             }
             // LISTEN and the like: the word isn't a table.
             Verb::Other => return Ok(Kind::Relayed),
+            Verb::OtherDefinition if makes_view(analysis) => return Ok(Kind::CreateView),
             Verb::OtherDefinition if defines_over_tables(analysis) => {
                 return match self.named(analysis).next() {
                     Some(home) => Err(unsupported(home, "a trigger, rule, policy or view")),
@@ -162,7 +175,7 @@ impl Maker<'_> {
             Ok(parsed) => parsed,
             Err(error) => return Err(self.unreadable(analysis, &error.to_string())),
         };
-        self.refuse_unusable(&parsed)?;
+        self.refuse_unusable(verb, &parsed)?;
         match verb {
             Verb::CreateTable => self.create_table(parsed, analysis),
             _ => match self.planner().plan(&parsed) {
@@ -283,7 +296,7 @@ impl Maker<'_> {
             return Ok(Kind::Relayed);
         };
         let parsed = parse(inner).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
-        self.refuse_unusable(&parsed)?;
+        self.refuse_unusable(Verb::Explain, &parsed)?;
         Ok(match self.planner().plan(&parsed) {
             None => Kind::Relayed,
             Some(plan) => Kind::Explain {
@@ -297,7 +310,7 @@ impl Maker<'_> {
             return Ok(Kind::Relayed);
         };
         let parsed = parse(&text[range.clone()]).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
-        self.refuse_unusable(&parsed)?;
+        self.refuse_unusable(Verb::Prepare, &parsed)?;
         match self.planner().plan(&parsed) {
             None => Ok(Kind::Relayed),
             Some(Plan {
@@ -345,10 +358,14 @@ impl Maker<'_> {
     }
 
     /// A table or view that the statement names, but that can't be used as it is.
-    fn refuse_unusable(&self, parsed: &Parsed) -> Result<(), PgError> {
+    fn refuse_unusable(&self, verb: Verb, parsed: &Parsed) -> Result<(), PgError> {
+        let reads = matches!(
+            verb,
+            Verb::Select | Verb::With | Verb::Insert | Verb::Update | Verb::Delete | Verb::Explain | Verb::Prepare | Verb::Copy
+        );
         for relation in &parsed.relations {
             // DROP and ALTER are how an unusable table is mended.
-            if relation.role != Role::Object {
+            if relation.role != Role::Object || reads {
                 self.refuse_unusable_name(&relation.name)?;
             }
         }

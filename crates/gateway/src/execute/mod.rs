@@ -15,6 +15,7 @@ mod read;
 mod rights;
 mod staged;
 mod truncate;
+mod views;
 
 use bytes::Bytes;
 
@@ -49,6 +50,7 @@ impl Session {
             Kind::CreateTable { .. } => self.create_table(statement).await,
             Kind::DropTable { homes } => self.drop_table(statement, homes).await,
             Kind::CopyFrom { home } => self.copy_from(statement, home).await,
+            Kind::CreateView => self.create_view(statement).await,
             Kind::Truncate { homes } => self.truncate(statement, homes).await,
             Kind::Prepare { name, inner } => self.prepare_by_sql(statement, name, inner).await,
             Kind::Execute {

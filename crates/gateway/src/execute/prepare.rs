@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use flywheel_plan::{General, Plan, Visible};
 use flywheel_postgres::Described;
+use flywheel_sql::Verb;
 use flywheel_wire::reply::Field;
 use flywheel_wire::{PgError, sqlstate};
 
@@ -112,6 +113,14 @@ impl Session {
         let version = self.shared.catalogue.version();
         let known = self.shared.catalogue.known();
         let text = as_query(analysis).unwrap_or(text);
+        // A definition keeps the views that it names.
+        let text = match analysis.statements[0].verb {
+            Verb::OtherDefinition => text,
+            _ => self.with_views(text, &known, &visible).await?,
+        };
+        // What is read of its words must be read of the text that they are in.
+        let expanded = (as_query(analysis).is_none() && text != analysis.text).then(|| self.shared.analyses.of(&text));
+        let analysis = expanded.as_deref().unwrap_or(analysis);
         let types = column_types(self.server().await?, &known, analysis).await;
         let types = types.map_err(|error| self.server_failed(&error))?;
         let maker = Maker {
