@@ -12,6 +12,14 @@ use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
 use crate::execute::Arguments;
 
+/// How often a single read is sent again because its connection has broken.
+const REPETITIONS: usize = 3;
+
+/// Whether the connection has broken, or was ended by the server.
+fn is_lost(error: &PgError) -> bool {
+    matches!(error.code(), "08006" | "57P01" | "57P02")
+}
+
 impl Session {
     pub(super) async fn simple_query(&mut self, frame: &Frame) -> Result<(), End> {
         if !self.finish_batch().await? {
@@ -59,7 +67,8 @@ impl Session {
         } else {
             match self.share_query(frame, text, &query).await {
                 Ok(true) => Ok(false),
-                Ok(false) => self.relay_query(frame, &analysis).await.map(|()| false),
+                Ok(false) => self.relay_read_again(frame, &analysis).await.map(|()| false),
+                Err(Failure::Statement(error)) if is_lost(&error) => self.relay_read_again(frame, &analysis).await.map(|()| false),
                 Err(failure) => Err(failure),
             }
         };
@@ -84,6 +93,25 @@ impl Session {
         backend::error_response(&mut self.client.out, error);
         self.unsynced = false;
         self.ready().await
+    }
+
+    /// [`Self::relay_query`], again when the connection breaks under a single read of whose answer nothing has been sent.
+    async fn relay_read_again(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
+        let may_repeat = analysis.is_repeatable() && self.is_free();
+        let mark = self.client.mark();
+        for _ in 0..REPETITIONS {
+            if may_repeat && !self.goes_to_replica(analysis) {
+                // A server that can't be reached is told at once.
+                self.server().await?;
+            }
+            let relayed = self.relay_query(frame, analysis).await;
+            let is_lost = matches!(&relayed, Err(Failure::Statement(error)) if is_lost(error));
+            if !(may_repeat && is_lost && !self.has_server() && self.client.can_take_back(mark)) {
+                return relayed;
+            }
+            self.client.take_back(mark);
+        }
+        self.relay_query(frame, analysis).await
     }
 
     /// The whole text to a server, its whole answer back.
