@@ -156,7 +156,9 @@ impl Session {
             self.follow_server();
             return Failure::Statement(error.to_pg());
         }
-        let had_state = self.status != TransactionStatus::Idle || self.pinned.is_some() || self.unsynced;
+        // What was flushed to a replica on the way to its Sync is asked of another server.
+        let is_unsynced = std::mem::take(&mut self.unsynced) && !self.can_be_asked_elsewhere();
+        let had_state = self.status != TransactionStatus::Idle || self.pinned.is_some() || is_unsynced;
         self.lease = None;
         self.replicas.given_back();
         self.unnamed_on_server = None;
