@@ -149,10 +149,11 @@ impl Answer {
         let channel = self.lock().channel.clone();
         match channel {
             Some(channel) => channel.cancel(self).await,
-            // It waits for a connection still.
+            // It waits for a connection still, unless it is over.
             None => {
-                self.abandon();
                 self.fail(cancelled());
+                let mut state = self.lock();
+                state.abandoned |= matches!(state.end, Some(End::Failed(_)));
             }
         }
     }
