@@ -368,6 +368,18 @@ impl State {
         }
     }
 
+    /// The first batch is over. With the last of them nothing keeps others out any more.
+    pub(super) fn pop_first(&mut self) -> Option<Awaited> {
+        let first = self.awaited.pop_front()?;
+        if first.ends_wave {
+            self.waves -= 1;
+        }
+        if self.awaited.is_empty() {
+            self.held = false;
+        }
+        Some(first)
+    }
+
     /// Whether there is something to be written now.
     pub(super) fn has_to_write(&self) -> bool {
         !self.outgoing.is_empty() && self.waves < MAX_WAVES

@@ -352,17 +352,11 @@ fn deliver(state: &mut State, incoming: &mut BytesMut, length: usize, suffix: &[
 fn finish(state: &mut State) -> Option<(Request, Arc<Answer>)> {
     // The answers of a group come together.
     let took = state.since.elapsed() / state.left_of_group();
-    let awaited = state.awaited.pop_front()?;
+    let awaited = state.pop_first()?;
     if std::mem::replace(&mut state.is_backlog, !state.awaited.is_empty()) {
         state.pace = (state.pace * 15 + took) / 16;
     }
     state.since += took;
-    if awaited.ends_wave {
-        state.waves -= 1;
-    }
-    if state.awaited.is_empty() {
-        state.held = false;
-    }
     match awaited.whose {
         Whose::Client(mut request, answer) if awaited.repeat => {
             request.attempts += 1;

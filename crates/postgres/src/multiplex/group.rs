@@ -49,10 +49,7 @@ impl State {
     pub(super) fn end_failed_group(&mut self) -> Vec<(Request, Arc<Answer>)> {
         self.group_failed = false;
         let mut again = Vec::new();
-        while let Some(awaited) = self.awaited.pop_front() {
-            if awaited.ends_wave {
-                self.waves -= 1;
-            }
+        while let Some(awaited) = self.pop_first() {
             match awaited.whose {
                 Whose::Client(mut request, answer) => {
                     request.attempts += 1;
@@ -66,9 +63,6 @@ impl State {
             }
         }
         self.since = Instant::now();
-        if self.awaited.is_empty() {
-            self.held = false;
-        }
         again
     }
 }
