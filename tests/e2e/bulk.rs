@@ -1,7 +1,7 @@
 //! COPY FROM STDIN and TRUNCATE of store tables, as drivers do them and at their limits.
 
 use bytes::Bytes;
-use flywheel_tests::raw::{Bind, Event, Format, Message};
+use flywheel_tests::raw::{Event, Message};
 use flywheel_tests::world::column;
 use flywheel_tests::{Home, Setup, Told, World};
 use futures_util::SinkExt;
@@ -132,19 +132,7 @@ async fn the_sync_behind_execute_belongs_to_the_copy() {
         return;
     };
     let mut raw = world.raw().await;
-    let bind = Bind {
-        portal: "",
-        statement: "",
-        parameter_format: Format::Text,
-        parameters: &[],
-        result_format: Format::Text,
-    };
-    let begin = [
-        Message::parse("", "COPY items FROM STDIN", &[]),
-        Message::bind(&bind),
-        Message::execute("", 0),
-        Message::sync(),
-    ];
+    let begin = Message::batch_of("COPY items FROM STDIN");
     for (data, last) in [("1\tone\n", 'C'), ("1\n", 'E'), ("2\ttwo\n", 'C')] {
         raw.send(&begin).await.expect("sent");
         raw.send(&[Message::new(b'd', data.as_bytes()), Message::new(b'c', &[]), Message::sync()])

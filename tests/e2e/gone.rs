@@ -28,15 +28,6 @@ async fn running(behind: &tokio_postgres::Client) -> String {
     column(behind, sql).await.remove(0)
 }
 
-fn extended(sql: &str) -> [Message; 4] {
-    [
-        Message::parse("", sql, &[]),
-        Message::new(b'B', &[0; 8]),
-        Message::execute("", 0),
-        Message::sync(),
-    ]
-}
-
 #[tokio::test]
 async fn the_statement_of_a_client_that_has_gone_is_stopped() {
     let Some(world) = world("pool_size = 2").await else { return };
@@ -50,7 +41,7 @@ async fn the_statement_of_a_client_that_has_gone_is_stopped() {
             if by_query {
                 gone.send(&[Message::query(sql)]).await.expect("sent");
             } else {
-                gone.send(&extended(sql)).await.expect("sent");
+                gone.send(&Message::batch_of(sql)).await.expect("sent");
             }
             in_time(async { while running(&behind).await != "1" {} }).await;
             drop(gone);

@@ -1,6 +1,6 @@
 //! For how long a client keeps a server connection: `pool_mode`.
 
-use flywheel_tests::raw::{Bind, Event, Format, Message};
+use flywheel_tests::raw::{Event, Message};
 use flywheel_tests::world::{column, connect};
 use flywheel_tests::{Home, Setup, Told, World};
 
@@ -137,19 +137,7 @@ async fn statement_pooling_has_no_transaction_blocks() {
         .expect("rows");
     assert_eq!(column(&client, "SELECT a FROM rows; SELECT id FROM carts").await, ["3", "2"]);
     let mut raw = world.raw().await;
-    let bind = Bind {
-        portal: "",
-        statement: "",
-        parameter_format: Format::Text,
-        parameters: &[],
-        result_format: Format::Text,
-    };
-    let batch = [
-        Message::parse("", "INSERT INTO rows VALUES (4)", &[]),
-        Message::bind(&bind),
-        Message::execute("", 0),
-        Message::sync(),
-    ];
+    let batch = Message::batch_of("INSERT INTO rows VALUES (4)");
     raw.send(&batch).await.expect("a batch");
     assert_eq!(raw.until_ready().await.expect("an answer").last(), Some(&Event::Ready('I')));
     assert_eq!(column(&client, "SELECT count(*) FROM rows").await, ["2"]);

@@ -37,11 +37,7 @@ async fn who(client: &mut Client) -> Vec<Event> {
     let mut said = Vec::new();
     for sql in WHO {
         said.extend(client.query(sql).await.expect("an answer"));
-        let bind = Message::new(b'B', &[0; 8]);
-        client
-            .send(&[Message::parse("", sql, &[]), bind, Message::execute("", 0), Message::sync()])
-            .await
-            .expect("sent");
+        client.send(&Message::batch_of(sql)).await.expect("sent");
         said.extend(client.until_ready().await.expect("an answer"));
     }
     said.retain(|event| matches!(event, Event::Row(_) | Event::Error(_)));

@@ -120,6 +120,18 @@ impl Message {
         Self::new(b'S', &[])
     }
 
+    /// A batch of one statement without parameters, unnamed: Parse, Bind, Execute, Sync.
+    pub fn batch_of(sql: &str) -> [Self; 4] {
+        let bind = Bind {
+            portal: "",
+            statement: "",
+            parameter_format: Format::Text,
+            parameters: &[],
+            result_format: Format::Text,
+        };
+        [Self::parse("", sql, &[]), Self::bind(&bind), Self::execute("", 0), Self::sync()]
+    }
+
     /// The bytes as they go over the wire.
     pub fn bytes(&self) -> &[u8] {
         &self.0
