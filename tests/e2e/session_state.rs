@@ -246,6 +246,52 @@ async fn a_rollback_gives_the_connection_back() {
     Told::of(&other, "SELECT 1").await.is("53300", &["pool_size"]);
 }
 
+/// What an earlier statement has left in the connection keeps it until a later one takes that away, and no longer.
+#[tokio::test]
+async fn what_is_taken_away_gives_the_connection_back() {
+    let Some(world) = world("pool_size = 1\nacquire_timeout = \"300ms\"").await else {
+        return;
+    };
+    let (one, other) = (world.gateway().await, world.gateway().await);
+    for (left, taken_away) in [
+        ("LISTEN mine", "UNLISTEN mine"),
+        ("LISTEN mine; LISTEN yours", "UNLISTEN *"),
+        ("DECLARE mine CURSOR WITH HOLD FOR SELECT 1", "CLOSE mine"),
+        ("SELECT pg_advisory_lock(7)", "SELECT pg_advisory_unlock(7)"),
+        (
+            "SELECT pg_advisory_lock(7), pg_try_advisory_lock_shared(8)",
+            "SELECT pg_advisory_unlock_all()",
+        ),
+        ("PREPARE mine AS SELECT 1", "DEALLOCATE mine"),
+        ("CREATE TEMP TABLE mine (id int)", "DROP TABLE mine"),
+        ("CREATE TEMP TABLE mine (id int)", "DISCARD TEMP"),
+        (
+            "CREATE FUNCTION pg_temp.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "DROP FUNCTION pg_temp.mine()",
+        ),
+        ("LISTEN mine; CREATE TEMP TABLE mine (id int)", "DROP TABLE mine; UNLISTEN mine"),
+    ] {
+        one.batch_execute(left).await.expect(left);
+        Told::of(&other, "SELECT 1").await.is("53300", &["pool_size"]);
+        one.batch_execute(taken_away).await.expect(taken_away);
+        assert_eq!(column(&other, "SELECT 1").await, ["1"], "{taken_away}");
+    }
+    let dropped = "BEGIN; CREATE TEMP TABLE mine ON COMMIT DROP AS SELECT 1; COMMIT";
+    one.batch_execute(dropped).await.expect(dropped);
+    assert_eq!(column(&other, "SELECT 1").await, ["1"], "{dropped}");
+
+    // One of two isn't both.
+    one.batch_execute("LISTEN mine; SELECT pg_advisory_lock(7); UNLISTEN mine")
+        .await
+        .expect("a lock");
+    Told::of(&other, "SELECT 1").await.is("53300", &["pool_size"]);
+    one.batch_execute("SET search_path = pg_temp, public; SELECT pg_advisory_unlock(7)")
+        .await
+        .expect("no lock");
+    // What it creates would be temporary.
+    Told::of(&other, "SELECT 1").await.is("53300", &["pool_size"]);
+}
+
 /// Statements that the protocol has prepared outlive what doesn't concern them.
 #[tokio::test]
 async fn prepared_statements_outlive_discards_of_other_things() {

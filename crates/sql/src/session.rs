@@ -28,6 +28,8 @@ pub enum SessionEffect {
     DiscardAll,
     /// Something that lives in the server connection and can't be replayed.
     Pins(Pin),
+    /// Something that an earlier statement has left in the server connection may be gone.
+    Releases,
 }
 
 /// Why a session keeps its server connection.
@@ -91,6 +93,15 @@ impl Pin {
         matches!(self, Self::Library | Self::RandomSeed | Self::Opened)
     }
 
+    /// Whether PostgreSQL's catalogue tells what is left of it.
+    #[must_use]
+    pub fn is_listed(self) -> bool {
+        matches!(
+            self,
+            Self::AdvisoryLock | Self::HeldCursor | Self::Listen | Self::PreparedStatement | Self::TemporaryObject
+        )
+    }
+
     /// Whether nothing of it is left after a ROLLBACK.
     #[must_use]
     pub fn is_transactional(self) -> bool {
@@ -124,6 +135,9 @@ const PINNING_FUNCTIONS: &[(&str, Pin)] = &[
     ("dblink_connect", Pin::Opened),
     ("dblink_connect_u", Pin::Opened),
 ];
+
+/// Functions that take something out of the server connection.
+const RELEASING_FUNCTIONS: &[&str] = &["pg_advisory_unlock", "pg_advisory_unlock_shared", "pg_advisory_unlock_all"];
 
 impl SessionEffect {
     /// The effect of the statement with these tokens.
@@ -169,6 +183,7 @@ impl SessionEffect {
                 name: Some(dotted(text, tokens, 1, name)),
             },
             ("discard", "all", _) => Self::DiscardAll,
+            ("unlisten" | "close" | "deallocate" | "discard" | "drop", ..) => Self::Releases,
             ("do" | "call", ..) if has_hidden_effect(text, tokens) => Self::Pins(Pin::Procedure),
             ("listen", ..) => Self::Pins(Pin::Listen),
             ("load", ..) => Self::Pins(Pin::Library),
@@ -277,8 +292,14 @@ fn of_functions(text: &str, tokens: &[Token]) -> SessionEffect {
         let name = is_call.then(|| token.identifier(text))?;
         PINNING_FUNCTIONS.iter().find(|(each, _)| name == *each).map(|(_, pin)| *pin)
     };
-    let mut local = false;
+    let releases = |position: usize| {
+        tokens.get(position).is_some_and(|token| {
+            RELEASING_FUNCTIONS.iter().any(|name| token.is_keyword(text, name)) && tokens.get(position + 1).is_some_and(is_open)
+        })
+    };
+    let (mut local, mut released) = (false, false);
     for position in 0..tokens.len() {
+        released |= releases(position);
         match called(position) {
             None => {}
             Some(Pin::Configuration) if set_config_is_local(text, &tokens[position + 1..]) => local = true,
@@ -288,6 +309,8 @@ fn of_functions(text: &str, tokens: &[Token]) -> SessionEffect {
     }
     if local {
         SessionEffect::SetLocal { name: "set_config".into() }
+    } else if released {
+        SessionEffect::Releases
     } else {
         SessionEffect::None
     }

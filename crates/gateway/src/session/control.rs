@@ -131,10 +131,11 @@ impl Session {
                     Arc::make_mut(&mut self.settings).set("role", "SET ROLE NONE");
                 }
                 self.portals.clear();
-                self.unpin();
+                self.pins.discard();
                 self.forget_server_settings();
             }
             SessionEffect::Pins(pin) => self.pin(*pin),
+            SessionEffect::Releases => self.pins.note_release(),
         }
     }
 
@@ -311,10 +312,7 @@ impl Session {
 
     /// The block is over, in PostgreSQL too.
     pub(super) fn end_block(&mut self, rolled_back: bool) {
-        if std::mem::take(&mut self.pinned_by_block) && rolled_back {
-            // Nothing is left of what it was kept for.
-            self.unpin();
-        }
+        self.pins.end_block(rolled_back);
         let uncreated = self.block.end(rolled_back, &mut self.settings);
         self.uncreated.extend(uncreated);
         self.note_settings();

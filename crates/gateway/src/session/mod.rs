@@ -6,6 +6,7 @@ mod control;
 mod copy;
 mod extended;
 mod messages;
+mod pins;
 mod prepared;
 mod relay;
 mod renewal;
@@ -20,11 +21,11 @@ use std::sync::Arc;
 
 use flywheel_plan::Home;
 use flywheel_postgres::{Lease, ServerError, Settings};
-use flywheel_sql::Pin;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend, reply, sqlstate};
 
 pub(crate) use block::{Block, Buffered};
+use pins::Pins;
 pub(crate) use prepared::{BoundPortal, PreparedStatement, Progress};
 
 use crate::access::Access;
@@ -45,12 +46,8 @@ pub(crate) struct Session {
     registered: Registered,
     /// The server connection, while one is needed.
     lease: Option<Lease>,
-    /// Why the server connection stays with this session until its end.
-    pinned: Option<Pin>,
-    /// The server connection has something on it that can't be taken off: nobody else is to get it.
-    stained: bool,
-    /// The open block has brought that about, and its ROLLBACK undoes it.
-    pinned_by_block: bool,
+    /// Why the server connection stays with this session.
+    pins: Pins,
     /// A batch has been flushed to the server without its Sync.
     unsynced: bool,
     /// Settings from the startup packet.
@@ -160,9 +157,7 @@ impl Session {
             user: login.user,
             registered,
             lease: None,
-            pinned: server::pinned_by(mode),
-            pinned_by_block: false,
-            stained: false,
+            pins: Pins::new(mode),
             unsynced: false,
             settings: settings.clone(),
             base: settings,
@@ -251,7 +246,7 @@ impl Session {
             }
             let idle = self.status == TransactionStatus::Idle && self.batch.is_empty();
             // A session that keeps its connection may be listening.
-            let listens = idle && self.pinned.is_some() && !self.unsynced;
+            let listens = idle && self.is_pinned() && !self.unsynced;
             let read = tokio::select! {
                 biased;
                 _ = shutdown.wait_for(|stop| *stop), if idle => {

@@ -5,13 +5,11 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use flywheel_postgres::{Lease, Pool, ServerError};
-use flywheel_sql::Pin;
 use flywheel_wire::PgError;
 use flywheel_wire::backend::TransactionStatus;
 
 use super::{End, Failure, Outcome, Session, cancelled};
 use crate::front::ClientError;
-use crate::options::PoolMode;
 
 /// How long a statement whose client has gone may take to end.
 const STOP: Duration = Duration::from_secs(5);
@@ -111,7 +109,13 @@ impl Session {
 
     /// Gives the server connection back when nothing ties the session to it.
     pub(crate) async fn release(&mut self) {
-        if self.status == TransactionStatus::Idle && self.pinned.is_none() && !self.unsynced {
+        if self.status != TransactionStatus::Idle || self.unsynced {
+            return;
+        }
+        if self.pins.may_be_gone() {
+            self.look_for_pins().await;
+        }
+        if !self.is_pinned() {
             self.give_back().await;
         }
     }
@@ -125,30 +129,6 @@ impl Session {
         }
     }
 
-    /// Keeps the server connection with this session until its end.
-    pub(crate) fn pin(&mut self, pin: Pin) {
-        if self.pinned.is_none() {
-            tracing::debug!(user = self.user, reason = pin.reason(), "server connection stays with its client");
-            self.pinned = Some(pin);
-            self.pinned_by_block = self.block.is_open();
-        }
-        self.pinned_by_block &= pin.is_transactional();
-        self.stained |= pin.outlives_discard();
-    }
-
-    /// Nothing is left of what the server connection was kept for, unless only the end of the connection ends it.
-    pub(crate) fn unpin(&mut self) {
-        if self.stained {
-            return;
-        }
-        self.pinned = pinned_by(self.mode);
-        self.pinned_by_block = false;
-    }
-
-    pub(crate) fn is_pinned(&self) -> bool {
-        self.pinned.is_some()
-    }
-
     /// What an error of the server connection means: after a broken connection, a session that had state in it can't go on.
     pub(crate) fn server_failed(&mut self, error: &ServerError) -> Failure {
         let broken = !matches!(error, ServerError::Postgres(_) | ServerError::PoolTimeout { .. });
@@ -158,7 +138,7 @@ impl Session {
         }
         // What was flushed to a replica on the way to its Sync is asked of another server.
         let is_unsynced = std::mem::take(&mut self.unsynced) && !self.can_be_asked_elsewhere();
-        let had_state = self.status != TransactionStatus::Idle || self.pinned.is_some() || is_unsynced;
+        let had_state = self.status != TransactionStatus::Idle || self.is_pinned() || is_unsynced;
         self.lease = None;
         self.replicas.given_back();
         self.unnamed_on_server = None;
@@ -183,7 +163,7 @@ impl Session {
             lease.poison();
             return;
         }
-        if self.unsynced || self.stained {
+        if self.unsynced || self.pins.are_indelible() {
             lease.poison();
             return;
         }
@@ -193,7 +173,7 @@ impl Session {
             if lease.status() != TransactionStatus::Idle {
                 lease.query("ROLLBACK").await?;
             }
-            if self.pinned.is_some() {
+            if self.is_pinned() {
                 lease.query("DISCARD ALL").await?;
                 lease.forget_all_prepared();
             }
@@ -236,9 +216,4 @@ impl Session {
         parameters.insert("client_encoding".into(), "UTF8".into());
         Ok(parameters)
     }
-}
-
-/// Why a session keeps its server connection from the first statement on, if so.
-pub(super) fn pinned_by(mode: PoolMode) -> Option<Pin> {
-    (mode == PoolMode::Session).then_some(Pin::PoolMode)
 }
