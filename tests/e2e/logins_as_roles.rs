@@ -271,6 +271,8 @@ async fn store_tables_under_a_role() {
             "UPDATE carts SET n = 11 WHERE id = 1",
             "UPDATE carts SET n = n + 1 WHERE id = 1",
             "DELETE FROM carts WHERE id = 1",
+            "TRUNCATE carts",
+            "COPY carts FROM STDIN",
         ] {
             Told::of(&limited, sql).await.is("42501", &["carts"]);
         }
@@ -290,6 +292,56 @@ async fn store_tables_under_a_role() {
         .await
         .expect("UPDATE");
     Told::of(&limited, "SELECT n FROM carts WHERE id = 1").await.is("42501", &["carts"]);
+}
+
+/// SET ROLE restricts on a store as in PostgreSQL, and for as long.
+#[tokio::test]
+async fn store_tables_under_set_role() {
+    let role = unique_role();
+    let Some(world) = Setup::default().table("public.carts", Home::Redis).start().await else {
+        return;
+    };
+    let client = world.gateway().await;
+    let of_role = format!("CREATE ROLE {role}; CREATE TABLE carts (id int PRIMARY KEY, n int); GRANT SELECT (id) ON carts TO {role}");
+    client.batch_execute(&of_role).await.expect("a role and a table");
+    client.batch_execute("INSERT INTO carts VALUES (1, 10)").await.expect("a row");
+    let allowed = ["SELECT id FROM carts WHERE id = 1", "SELECT count(id) FROM carts WHERE id = 1"];
+    let forbidden = [
+        "SELECT * FROM carts WHERE id = 1",
+        "SELECT sum(n) FROM carts WHERE id = 1",
+        "INSERT INTO carts VALUES (2, 20)",
+        "UPDATE carts SET n = 11 WHERE id = 1",
+        "DELETE FROM carts WHERE id = 1",
+        "TRUNCATE carts",
+        "COPY carts FROM STDIN",
+        "COPY carts TO STDOUT",
+    ];
+    for _ in 0..2 {
+        for sql in forbidden.iter().filter(|sql| sql.starts_with("SELECT")) {
+            column(&client, sql).await;
+        }
+        client.batch_execute(&format!("SET ROLE {role}")).await.expect("SET ROLE");
+        for sql in allowed {
+            assert_eq!(column(&client, sql).await, ["1"], "{sql}");
+        }
+        for sql in forbidden {
+            Told::of(&client, sql).await.is("42501", &["carts"]);
+        }
+        client.batch_execute("RESET ROLE").await.expect("RESET ROLE");
+        // So it does inside a block.
+        client
+            .batch_execute(&format!("BEGIN; SET LOCAL ROLE {role}"))
+            .await
+            .expect("SET LOCAL ROLE");
+        Told::of(&client, forbidden[3]).await.is("42501", &["carts"]);
+        client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+    }
+    client
+        .batch_execute(&format!(
+            "DELETE FROM carts WHERE id = 1; COMMIT; DROP TABLE carts; DROP ROLE {role}"
+        ))
+        .await
+        .expect("no role");
 }
 
 #[tokio::test]

@@ -39,6 +39,9 @@ impl Session {
     pub(crate) async fn answer(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
         match &statement.kind {
             Kind::Planned { parsed, plan } => {
+                if statement.is_unchecked() {
+                    self.check_rights_now(statement, arguments).await?;
+                }
                 if let Some((native, home)) = &plan.native
                     && let Some(answer) = self.native(native, home, statement, arguments).await?
                 {

@@ -23,9 +23,20 @@ pub(crate) struct StoreStatement {
     names: Option<String>,
     /// The catalogue's version that it was planned for.
     version: u64,
+    /// Whether the role's rights were checked when it was planned.
+    is_checked: bool,
 }
 
 impl StoreStatement {
+    pub(super) fn described(&self) -> &Described {
+        &self.described
+    }
+
+    /// Whether the role's rights are to be checked whenever it runs.
+    pub(super) fn is_unchecked(&self) -> bool {
+        !self.is_checked
+    }
+
     /// Parameter types.
     pub(crate) fn parameters(&self) -> &[u32] {
         &self.described.parameters
@@ -44,6 +55,7 @@ impl StoreStatement {
             described,
             names: self.names.clone(),
             version: self.version,
+            is_checked: self.is_checked,
         }
     }
 
@@ -143,16 +155,17 @@ impl Session {
             let checked = super::effects::check(self.server().await?, analysis).await;
             checked.map_err(|error| self.server_failed(&error))?;
         }
-        if self.access.has_own_role() && matches!(kind, Kind::Planned { .. } | Kind::Copy { .. }) {
-            let checked = super::rights::check(self.server().await?, &text, &described).await;
-            checked.map_err(|error| self.server_failed(&error))?;
-        }
+        let is_checked = match kind {
+            Kind::Planned { .. } | Kind::Copy { .. } => self.check_rights(&text, &described).await?,
+            _ => true,
+        };
         Ok(StoreStatement {
             text,
             kind,
             described,
             names,
             version,
+            is_checked,
         })
     }
 
@@ -172,7 +185,12 @@ impl Session {
     pub(crate) async fn relayed_text(&mut self, statement: &StoreStatement, analysis: &Analysis) -> Outcome<Option<String>> {
         match &statement.kind {
             Kind::Relayed => Ok(Some(analysis.text.clone())),
-            Kind::Copy { parsed, fetches } => self.mixed_text(statement, parsed, fetches, &Arguments::default()).await.map(Some),
+            Kind::Copy { parsed, fetches } => {
+                if statement.is_unchecked() {
+                    self.check_rights_now(statement, &Arguments::default()).await?;
+                }
+                self.mixed_text(statement, parsed, fetches, &Arguments::default()).await.map(Some)
+            }
             _ => Ok(None),
         }
     }

@@ -1,19 +1,54 @@
-//! Rights on store tables. PostgreSQL checks them when a statement begins to run, which one that a store answers never does there.
+//! Rights on store tables. PostgreSQL checks them when a statement begins to run, which one that a store answers never does there. EXPLAIN begins it,
+//! and goes no further.
 
-use flywheel_postgres::{Connection, Described, Portal, ServerError};
+use bytes::Bytes;
+use flywheel_postgres::{Described, Portal};
 use flywheel_sql::lex::TokenKind;
 use flywheel_sql::split;
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::sqlstate;
 
-/// Has PostgreSQL check that the connection's role may do what the statement does: EXPLAIN begins it, and goes no further.
-pub(super) async fn check(connection: &mut Connection, text: &str, described: &Described) -> Result<(), ServerError> {
-    let sql = format!("EXPLAIN {}", copied(text).unwrap_or(text));
-    let portal = Portal {
-        sql: &sql,
-        types: &described.parameters,
-        values: &vec![None; described.parameters.len()],
-        ..Portal::default()
-    };
-    connection.run(&portal).await.map(drop)
+use super::{Arguments, StoreStatement};
+use crate::session::{Failure, Outcome, Session};
+
+impl Session {
+    /// Whether the session's role may do what the statement does; an error when it may not. False: PostgreSQL finds something else to be wrong with the
+    /// statement, such as a division by zero among its constants, before it looks at rights. It would say so no earlier than when the statement runs.
+    pub(super) async fn check_rights(&mut self, text: &str, described: &Described) -> Outcome<bool> {
+        let nulls: Vec<Option<Bytes>> = vec![None; described.parameters.len()];
+        let in_block = self.status == TransactionStatus::InTransaction;
+        if in_block {
+            self.on_server("SAVEPOINT flywheel_rights").await?;
+        }
+        let begun = self.explain(text, described, &[], &nulls).await;
+        if in_block && !matches!(begun, Err(Failure::Session(_))) {
+            self.on_server("ROLLBACK TO SAVEPOINT flywheel_rights").await?;
+            self.on_server("RELEASE SAVEPOINT flywheel_rights").await?;
+        }
+        match begun {
+            Err(Failure::Statement(error)) if error.code() != sqlstate::INSUFFICIENT_PRIVILEGE.0 => Ok(false),
+            begun => begun.map(|()| true),
+        }
+    }
+
+    /// The same for a statement that runs now and couldn't be checked before: whatever is wrong is an error.
+    pub(super) async fn check_rights_now(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<()> {
+        self.explain(&statement.text, statement.described(), arguments.formats, arguments.values)
+            .await
+    }
+
+    async fn explain(&mut self, text: &str, described: &Described, formats: &[i16], values: &[Option<Bytes>]) -> Outcome<()> {
+        let sql = format!("EXPLAIN {}", copied(text).unwrap_or(text));
+        let portal = Portal {
+            sql: &sql,
+            types: &described.parameters,
+            formats,
+            values,
+            ..Portal::default()
+        };
+        let explained = self.server().await?.run(&portal).await;
+        explained.map(drop).map_err(|error| self.server_failed(&error))
+    }
 }
 
 /// The query of `COPY (query) TO …`, which can't be explained itself.
