@@ -255,7 +255,8 @@ impl Session {
 
     /// Whether a statement that controls the transaction has more to do than the server can: there are writes to store tables.
     pub(super) fn must_handle(&self, verb: Verb) -> bool {
-        verb.is_transaction_control() && !self.block.writes.is_empty()
+        // A BEGIN in a block is PostgreSQL's to warn of.
+        verb.is_transaction_control() && verb != Verb::Begin && !self.block.writes.is_empty()
     }
 
     /// A transaction control statement while writes to store tables wait. The answer's tag.
