@@ -124,6 +124,13 @@ SELECT * FROM visits ORDER BY user_id, page;
 SELECT * FROM users ORDER BY id;
 WITH gone AS (DELETE FROM sessions WHERE user_id = 9 RETURNING *) SELECT user_id, device FROM gone;
 WITH new AS (INSERT INTO visits (user_id, page) VALUES (50, '/w') RETURNING *) SELECT user_id, hits FROM new;
+-- sorted
+WITH new AS (INSERT INTO visits (user_id, page) VALUES (50, '/w'), (50, '/x') ON CONFLICT DO NOTHING RETURNING *) SELECT user_id, page, hits FROM new;
+WITH new AS (INSERT INTO visits AS v (user_id, page) VALUES (50, '/w') ON CONFLICT (user_id, page) DO UPDATE SET hits = v.hits + 10 RETURNING *) SELECT user_id, hits FROM new;
+-- Two rows of a key that is there: neither is inserted, so they don't meet.
+INSERT INTO visits (user_id, page) VALUES (50, '/w'), (50, '/w') ON CONFLICT (user_id, page) DO UPDATE SET hits = 0 WHERE visits.hits < 0;
+INSERT INTO visits (page, user_id, hits) VALUES ('/w', 50, 1), ('/w', 50, 2) ON CONFLICT (user_id, page) DO UPDATE SET hits = NULL;
+INSERT INTO visits (user_id, page) VALUES (50, '/w'), (50, '/w') ON CONFLICT (user_id, page) DO UPDATE SET hits = visits.hits + 1;
 WITH src AS (SELECT 51 AS id) INSERT INTO visits (user_id, page) SELECT id, '/src' FROM src RETURNING user_id;
 CREATE TABLE copied AS SELECT user_id, page FROM visits;
 SELECT * FROM copied ORDER BY 1, 2;

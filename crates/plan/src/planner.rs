@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use flywheel_sql::{Parsed, Role};
+use flywheel_sql::{Constant, Parsed, Role};
 use flywheel_wire::{PgError, sqlstate};
 
 use crate::fetch::{self, ColumnTypes, Fetch};
-use crate::{Home, Homes, Native, Visible};
+use crate::{Access, Home, Homes, Native, Visible};
 
 /// How a statement that names a store table is answered.
 #[derive(Debug, Clone)]
@@ -46,6 +46,8 @@ pub struct Target {
     pub home: Arc<Home>,
     /// The rows to stage; `None` for the table of an INSERT.
     pub fetch: Option<Fetch>,
+    /// The keys of an INSERT's rows, where the text says them: with ON CONFLICT their rows are staged at once. What they leave out is found when the new rows are known.
+    pub inserted: Option<Access>,
 }
 
 /// Makes plans for the homes as they are now.
@@ -128,6 +130,7 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
         (_, None) => {
             let target = |fetch: Fetch| Target {
                 home: fetch.home.clone(),
+                inserted: inserted_keys(parsed, &fetch),
                 fetch: (!parsed.relations[fetch.relation].inserted).then_some(fetch),
             };
             General::Write {
@@ -137,6 +140,22 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
             }
         }
     }
+}
+
+/// The keys of rows that collide where they are taken, when all of them are constants.
+fn inserted_keys(parsed: &Parsed, fetch: &Fetch) -> Option<Access> {
+    let inserted = parsed.inserted.as_ref()?;
+    if !parsed.on_conflict || !parsed.relations[fetch.relation].inserted {
+        return None;
+    }
+    let table = &fetch.home.table.table;
+    let place = |column: &usize| match &inserted.columns {
+        Some(names) => names.iter().position(|name| *name == table.columns[*column].name),
+        None => Some(*column),
+    };
+    let places = table.primary_key.iter().map(place).collect::<Option<Vec<_>>>()?;
+    let key = |row: &Vec<Option<Constant>>| places.iter().map(|&place| row.get(place)?.clone()).collect();
+    Some(Access::Keys(inserted.rows.iter().map(key).collect::<Option<_>>()?))
 }
 
 /// 0A000 about a table.

@@ -11,6 +11,7 @@
 
 mod condition;
 mod constant;
+mod inserted;
 pub mod lex;
 mod member;
 mod parse;
@@ -26,6 +27,7 @@ mod whole;
 
 pub use condition::{ColumnRef, Comparison, Conjunct, Fact};
 pub use constant::Constant;
+pub use inserted::Inserted;
 pub use parse::{ParseError, Parsed, parse};
 pub use prepared::{executed, prepared};
 pub use relation::{Place, Relation, RelationName, Role};

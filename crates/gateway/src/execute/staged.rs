@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flywheel_plan::{Fetch, Home, Target, record_set};
+use flywheel_plan::{Fetch, Home, Parameters, ResolvedAccess, Target, record_set};
 use flywheel_postgres::Rows;
 use flywheel_sql::Parsed;
 use flywheel_store::{Applied, Change, Expect};
@@ -64,6 +64,9 @@ impl Session {
                 .zip(targets)
                 .map(|(rows, target)| by_key(&target.home, rows))
                 .collect();
+            if on_conflict {
+                self.add_inserted(targets, &mut before, statement, arguments).await?;
+            }
             let (mut answer, mut after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
             // ON CONFLICT looks at rows whose keys are known only now.
             while on_conflict && self.add_conflicting(targets, &mut before, &after).await? {
@@ -158,6 +161,31 @@ impl Session {
     pub(super) async fn print_as_stored(&mut self, tables: impl IntoIterator<Item = &Table>) -> Outcome<()> {
         if tables.into_iter().any(prints_by_setting) {
             self.on_server(STORED_FORM).await?;
+        }
+        Ok(())
+    }
+
+    /// Adds the stored rows of the keys that an INSERT with ON CONFLICT names, so that it runs once, and its rows meet those that are there before they meet each other.
+    async fn add_inserted(
+        &self,
+        targets: &[Target],
+        before: &mut [Images],
+        statement: &StoreStatement,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<()> {
+        let parameters = Parameters {
+            types: statement.parameters(),
+            formats: arguments.formats,
+            values: arguments.values,
+            computed: None,
+        };
+        for (target, before) in targets.iter().zip(before) {
+            let table = &target.home.table.table;
+            let Some(ResolvedAccess::Keys(keys)) = target.inserted.as_ref().and_then(|keys| keys.resolve(table, &parameters)) else {
+                continue;
+            };
+            let rows = self.read_keys(&target.home, &keys).await?;
+            before.extend(by_key(&target.home, rows.into_iter().flatten().collect()));
         }
         Ok(())
     }
