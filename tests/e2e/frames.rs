@@ -1,7 +1,8 @@
 //! The scripts of `tests/frames` and sequences of messages made at random: plain PostgreSQL and Flywheel give the same answers.
 
-use flywheel_tests::frames::{Frame, Pair, cases, random};
-use flywheel_tests::{Home, Setup, World};
+use flywheel_tests::environment::number;
+use flywheel_tests::frames::{Pair, cases, random};
+use flywheel_tests::{Home, Setup, World, shrink};
 
 /// Few connections, so that what a session leaves in one is met by the next.
 const FEW: &str = "pool_size = 2";
@@ -46,27 +47,6 @@ scripts![batches, copy, portals, settings, statements];
 /// How many sequences at once, each with a table of its own.
 const WORKERS: u64 = 4;
 
-fn number(variable: &str, default: u64) -> u64 {
-    std::env::var(variable).map_or(default, |value| value.parse().expect("a number"))
-}
-
-/// Leaves out of a sequence what the difference doesn't need.
-async fn shortest(world: &World, mut frames: Vec<Frame>) -> Vec<Frame> {
-    // What hangs takes long each time.
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
-    let mut at = frames.len();
-    while at > 1 && std::time::Instant::now() < until {
-        at -= 1;
-        let mut fewer = frames.clone();
-        fewer.remove(at);
-        let differs = pair(world).await.differ_much(&fewer).await.is_some();
-        if differs {
-            frames = fewer;
-        }
-    }
-    frames
-}
-
 /// `FLYWHEEL_TEST_SEED` is the first sequence, `FLYWHEEL_TEST_SEQUENCES` how many there are.
 async fn random_sequences(setup: &Setup, is_beside_stores: bool) {
     let Some(world) = setup.start().await else { return };
@@ -88,17 +68,7 @@ async fn random_sequences(setup: &Setup, is_beside_stores: bool) {
                 // The clients go before others are made.
                 let first = pair(&world).await.differ_much(&frames).await;
                 if let Some(first) = first {
-                    let frames = shortest(&world, frames).await;
-                    let lines: String = frames.iter().map(|frame| format!("{frame}\n")).collect();
-                    let difference = pair(&world)
-                        .await
-                        .differ_much(&frames)
-                        .await
-                        .map(|difference| difference.to_string());
-                    return Some(format!(
-                        "== seed {seed}\n{lines}--\n{}",
-                        difference.unwrap_or_else(|| format!("not always:\n{first}"))
-                    ));
+                    return Some((seed, frames, first));
                 }
             }
             None
@@ -106,7 +76,17 @@ async fn random_sequences(setup: &Setup, is_beside_stores: bool) {
     }
     let mut differences = Vec::new();
     for worker in workers {
-        differences.extend(worker.await.expect("a worker"));
+        let Some((seed, frames, first)) = worker.await.expect("a worker") else {
+            continue;
+        };
+        let differs = async |fewer: &[_]| pair(&world).await.differ_much(fewer).await;
+        let frames = shrink::shortest(frames, async |fewer| differs(fewer).await.is_some()).await;
+        let lines: String = frames.iter().map(|frame| format!("{frame}\n")).collect();
+        let difference = differs(&frames).await.map(|difference| difference.to_string());
+        differences.push(format!(
+            "== seed {seed}\n{lines}--\n{}",
+            difference.unwrap_or_else(|| format!("not always:\n{first}"))
+        ));
     }
     assert!(differences.is_empty(), "P: PostgreSQL, F: Flywheel\n{}", differences.join("\n"));
 }

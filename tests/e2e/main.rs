@@ -5,6 +5,7 @@ mod bulk;
 mod changed_results;
 mod cli;
 mod definitions;
+mod differential;
 mod drivers;
 mod embedded;
 mod explain;

@@ -5,6 +5,8 @@
 //! - `cluster/`: a PostgreSQL primary with replicas of its own, which a test can stop and promote.
 //! - `child`: runs `psql` and drivers in other languages.
 //! - `proxy`: a network that a test can cut.
+//! - `differential/`: statements made at random, on plain PostgreSQL and with the tables in each home.
+//! - `environment`, `shrink`: what tests with random input share.
 //! - `frames/`: the same messages to two servers, and where the answers part.
 //! - `raw/`: a small client that keeps every byte of an answer, for comparing two servers and for sending what no driver would.
 //! - `suite/`: runs the files of `tests/suites` on both and tells where the answers differ.
@@ -13,9 +15,12 @@
 
 pub mod child;
 pub mod cluster;
+pub mod differential;
+pub mod environment;
 pub mod frames;
 pub mod proxy;
 pub mod raw;
+pub mod shrink;
 pub mod suite;
 pub mod world;
 

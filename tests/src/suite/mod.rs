@@ -16,6 +16,8 @@ mod mode;
 mod parse;
 mod run;
 
+pub(crate) use mode::Encoded;
 pub use mode::Mode;
 pub use parse::{Parameter, Statement, StoreTable, Suite};
 pub use run::check;
+pub(crate) use run::{compare, encode};

@@ -16,10 +16,19 @@ pub enum Mode {
 
 /// A parameter as it goes over the wire.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Encoded {
+pub(crate) struct Encoded {
     pub(super) types: Vec<u32>,
     pub(super) text: Vec<Option<Vec<u8>>>,
     pub(super) binary: Vec<Option<Vec<u8>>>,
+}
+
+impl Encoded {
+    /// Further parameters.
+    pub(crate) fn extend(&mut self, more: &Self) {
+        self.types.extend_from_slice(&more.types);
+        self.text.extend_from_slice(&more.text);
+        self.binary.extend_from_slice(&more.binary);
+    }
 }
 
 impl Mode {
@@ -36,7 +45,7 @@ impl Mode {
     }
 
     /// A statement's answer.
-    pub(super) async fn ask(self, client: &mut Client, statement: &Statement, parameters: &Encoded) -> Result<Vec<Event>, Lost> {
+    pub(crate) async fn ask(self, client: &mut Client, statement: &Statement, parameters: &Encoded) -> Result<Vec<Event>, Lost> {
         match self {
             Self::Simple => {
                 client.send(&[Message::query(&statement.with_literals())]).await?;

@@ -91,7 +91,7 @@ fn without_user_type(field: &Field) -> Field {
 }
 
 /// The parameters as PostgreSQL itself writes them.
-async fn encode(client: &mut Client, parameters: &[Parameter]) -> Encoded {
+pub(crate) async fn encode(client: &mut Client, parameters: &[Parameter]) -> Encoded {
     let mut encoded = Encoded::default();
     for Parameter { ty, value } in parameters {
         let text = value
@@ -120,7 +120,7 @@ async fn encode(client: &mut Client, parameters: &[Parameter]) -> Encoded {
 }
 
 /// How the answers differ.
-fn compare(expected: Result<Vec<Event>, Lost>, answered: Result<Vec<Event>, Lost>, statement: &Statement) -> Option<String> {
+pub(crate) fn compare(expected: Result<Vec<Event>, Lost>, answered: Result<Vec<Event>, Lost>, statement: &Statement) -> Option<String> {
     let expected = normal(expected, statement);
     let answered = normal(answered, statement);
     if expected == answered {

@@ -1,0 +1,22 @@
+//! Statements made at random give the same answers as PostgreSQL's, wherever their tables live.
+
+use flywheel_tests::differential::{Place, check};
+
+macro_rules! places {
+    ($($name:ident: $place:ident),* $(,)?) => {
+        $(#[tokio::test]
+        async fn $name() {
+            check(Place::$place).await;
+        })*
+    };
+}
+
+places![
+    relational: RELATIONAL,
+    dynoxide: DYNOXIDE,
+    dynamodb: DYNAMODB,
+    redis: REDIS,
+    redis_sorted_set: REDIS_SORTED_SET,
+    memory: MEMORY,
+    memory_sorted_set: MEMORY_SORTED_SET,
+];
