@@ -191,6 +191,17 @@ plans! {
         "  Key: id = 1",
         "  Condition: the key is there",
     ];
+    an_addition: "UPDATE carts SET items = items + 1 WHERE id = 1" => [
+        "Native on public.carts (store \"redis\", Redis)",
+        "  Operation: HSET {app:public.carts:…}, in a script",
+        "  Key: id = 1",
+        "  Condition: the key is there, and items can be added to, else PostgreSQL computes it",
+    ];
+    an_addition_on_conflict: "INSERT INTO carts VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET items = carts.items + excluded.items" => [
+        "Native on public.carts (store \"redis\", Redis)",
+        "  Operation: HSET {app:public.carts:…}, in a script",
+        "  Condition: the key is not there, else the row is updated",
+    ];
     a_staged_update: "UPDATE search_history SET results = results + 1 WHERE user_id = 7" => [
         "Staged: PostgreSQL runs the statement on staged rows, their difference is written to the store",
         "  Write public.search_history (store \"dynoxide\", DynamoDB)",
@@ -200,7 +211,7 @@ plans! {
         "      Key: user_id = 7",
         "      At most 10000 rows",
     ];
-    a_staged_insert: "INSERT INTO carts VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET items = carts.items + excluded.items" => [
+    a_staged_insert: "INSERT INTO carts VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET items = greatest(carts.items, 2)" => [
         "Staged: PostgreSQL runs the statement on staged rows, their difference is written to the store",
         "  Write public.carts (store \"redis\", Redis)",
         "    Operation: one script, if the rows are still as they were read",

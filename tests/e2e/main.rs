@@ -12,6 +12,7 @@ mod explain;
 mod failover;
 mod frames;
 mod gone;
+mod increments;
 mod lifetimes;
 mod limits;
 mod login;

@@ -39,6 +39,7 @@ macro_rules! suites {
 
 suites![
     crud,
+    arithmetic,
     types,
     range,
     mixed,

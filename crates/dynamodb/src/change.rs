@@ -1,8 +1,7 @@
 //! A change as the request that makes it, single or in a transaction.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use flywheel_store::{Change, Effect, Expect, StoreError, StoreTable};
-use flywheel_types::Value;
+use flywheel_store::{Assignment, Change, Effect, Expect, StoreError, StoreTable};
 
 use crate::{
     attribute, condition,
@@ -61,11 +60,32 @@ pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Plan
                     ),
                 });
             }
-            Action::Update(key, assignments(table, values, &mut placeholders)?)
+            match assignments(table, values, &mut placeholders)? {
+                Some((expression, addable)) => return update(table, change, (key, expression), addable, placeholders, now),
+                None => return Ok(Planned::Refuse),
+            }
         }
         _ => Action::Delete(key),
     };
     request(table, change, action, placeholders, now)
+}
+
+fn update(
+    table: &StoreTable,
+    change: &Change,
+    (key, expression): (Item, Option<String>),
+    addable: Vec<String>,
+    placeholders: Placeholders,
+    now: i64,
+) -> Result<Planned, StoreError> {
+    let mut planned = request(table, change, Action::Update(key, expression), placeholders, now)?;
+    if let Planned::Send(request) = &mut planned {
+        let conditions = request.condition.take().into_iter().chain(addable);
+        let condition = conditions.collect::<Vec<_>>().join(" AND ");
+        crate::limits::check_expression(&table.physical_name, &condition)?;
+        request.condition = Some(condition);
+    }
+    Ok(planned)
 }
 
 fn request(table: &StoreTable, change: &Change, action: Action, mut placeholders: Placeholders, now: i64) -> Result<Planned, StoreError> {
@@ -77,16 +97,17 @@ fn request(table: &StoreTable, change: &Change, action: Action, mut placeholders
     }))
 }
 
-fn assignments(table: &StoreTable, values: &[(usize, Value)], placeholders: &mut Placeholders) -> Result<Option<String>, StoreError> {
-    let (mut set, mut remove) = (Vec::new(), Vec::new());
-    let mut assign = |attribute: &str, value: Option<AttributeValue>| {
-        let name = placeholders.name(attribute);
-        match value {
-            Some(value) => set.push(format!("{name} = {}", placeholders.value(value))),
-            None => remove.push(name),
-        }
-    };
-    for (position, value) in values {
+/// An UpdateExpression, if there is anything to be set, and conditions of what is added to.
+type Assignments = (Option<String>, Vec<String>);
+
+/// `None` when something is added to what no sum can be of.
+fn assignments(
+    table: &StoreTable,
+    values: &[(usize, Assignment)],
+    placeholders: &mut Placeholders,
+) -> Result<Option<Assignments>, StoreError> {
+    let (mut set, mut remove, mut addable) = (Vec::new(), Vec::new(), Vec::new());
+    for (position, assignment) in values {
         let column = &table.table.columns[*position];
         if table.table.is_key(*position) {
             return Err(StoreError::Unsupported {
@@ -96,6 +117,27 @@ fn assignments(table: &StoreTable, values: &[(usize, Value)], placeholders: &mut
                 ),
             });
         }
+        let Assignment::Add(amount) = assignment else { continue };
+        let Some(addends) = Assignment::addends(column.ty.scalar, *amount) else {
+            return Ok(None);
+        };
+        let mut number = |number: i64| placeholders.value(AttributeValue::N(number.to_string()));
+        let (least, greatest, amount) = (number(*addends.start()), number(*addends.end()), number(*amount));
+        let name = placeholders.name(&column.name);
+        // False where there is no attribute, or one that isn't a number.
+        addable.push(format!("{name} BETWEEN {least} AND {greatest}"));
+        set.push(format!("{name} = {name} + {amount}"));
+    }
+    let mut assign = |attribute: &str, value: Option<AttributeValue>| {
+        let name = placeholders.name(attribute);
+        match value {
+            Some(value) => set.push(format!("{name} = {}", placeholders.value(value))),
+            None => remove.push(name),
+        }
+    };
+    for (position, assignment) in values {
+        let Assignment::Value(value) = assignment else { continue };
+        let column = &table.table.columns[*position];
         assign(&column.name, attribute::encode(column, value)?);
         if table.expires_at == Some(*position) {
             assign(TTL_ATTRIBUTE, item::ttl(value)?);
@@ -108,12 +150,12 @@ fn assignments(table: &StoreTable, values: &[(usize, Value)], placeholders: &mut
         .collect();
     let expression = clauses.join(" ");
     crate::limits::check_expression(&table.physical_name, &expression)?;
-    Ok((!expression.is_empty()).then_some(expression))
+    Ok(Some(((!expression.is_empty()).then_some(expression), addable)))
 }
 
 #[cfg(test)]
 mod tests {
-    use flywheel_types::Key;
+    use flywheel_types::{Key, Value};
 
     use super::*;
     use crate::test_tables::history;
@@ -128,7 +170,10 @@ mod tests {
 
     #[test]
     fn null_is_removed_and_expiry_set_twice() {
-        let effect = Effect::Set(vec![(2, Value::Null), (4, Value::Timestamptz(1))]);
+        let effect = Effect::Set(vec![
+            (2, Assignment::Value(Value::Null)),
+            (4, Assignment::Value(Value::Timestamptz(1))),
+        ]);
         let Planned::Send(request) = plan(&history(), &change("ann", Expect::Present, effect), 0).unwrap() else {
             panic!()
         };
@@ -148,7 +193,7 @@ mod tests {
 
     #[test]
     fn keys_arent_set() {
-        let effect = Effect::Set(vec![(0, Value::Text("bob".into()))]);
+        let effect = Effect::Set(vec![(0, Assignment::Value(Value::Text("bob".into())))]);
         assert!(matches!(
             plan(&history(), &change("ann", Expect::Present, effect), 0),
             Err(StoreError::Unsupported { .. })

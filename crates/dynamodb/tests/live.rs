@@ -182,7 +182,7 @@ async fn limits_are_named() {
         let update = Change {
             key: key(&[int(1)]),
             expect: Expect::Present,
-            effect: Effect::Set(vec![(2, half)]),
+            effect: Effect::Set(vec![(2, flywheel_store::Assignment::Value(half))]),
         };
         let refused = world.store.write(&table, &update).await;
         assert!(matches!(refused, Err(StoreError::LimitExceeded { .. })), "{refused:?}");

@@ -1,6 +1,6 @@
 //! Conditional writes: first what would become of each row, then all of it.
 
-use flywheel_store::{Applied, Change, Effect, Expect, Layout, StoreError, score};
+use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, StoreError, score, score_addends};
 use flywheel_types::Value;
 
 use crate::rows::{Fields, View, key_bytes};
@@ -31,8 +31,11 @@ impl View<'_> {
             (Effect::Put(row), _) => row.clone(),
             (Effect::Set(values), Some(fields)) => {
                 let mut row = self.decode(fields)?;
-                for (position, value) in values {
-                    row[*position] = value.clone();
+                for (position, assignment) in values {
+                    let Some(value) = self.assigned(*position, assignment, &row[*position]) else {
+                        return Ok(None);
+                    };
+                    row[*position] = value;
                 }
                 row
             }
@@ -64,6 +67,18 @@ impl View<'_> {
             None => self.remove(&prepared.key),
         }
         prepared.applied
+    }
+
+    /// What the column becomes; `None` where the change is refused.
+    fn assigned(&self, position: usize, assignment: &Assignment, current: &Value) -> Option<Value> {
+        let scalar = self.table.table.columns[position].ty.scalar;
+        // Beyond what a score can be, the sum is refused as a sorted set refuses it.
+        if let (Assignment::Add(amount), Layout::SortedSet { .. }, Value::Int(number)) = (assignment, self.table.layout, current)
+            && !score_addends(scalar, *amount)?.contains(number)
+        {
+            return None;
+        }
+        assignment.apply(scalar, current)
     }
 
     fn unchanged(&self, fields: &Fields, row: &[Value]) -> bool {

@@ -66,14 +66,25 @@ fn native_lines(native: &Native, home: &Home) -> Vec<String> {
                 OnConflict::Error => "Condition: the key is not there, else 23505",
                 OnConflict::Nothing => "Condition: the key is not there, else nothing",
                 OnConflict::Replace => "Condition: none, a row of this key is replaced",
+                OnConflict::Update => "Condition: the key is not there, else the row is updated",
             };
             vec![describe(operation), condition.into()]
         }
-        Native::Update(update) => vec![
-            describe(Operation::Update),
-            access_line(&update.access, home),
-            "Condition: the key is there".into(),
-        ],
+        Native::Update(update) => {
+            let added: Vec<_> = update
+                .added()
+                .map(|position| home.table.table.columns[position].name.as_str())
+                .collect();
+            let condition = if added.is_empty() {
+                "Condition: the key is there".into()
+            } else {
+                format!(
+                    "Condition: the key is there, and {} can be added to, else PostgreSQL computes it",
+                    added.join(", ")
+                )
+            };
+            vec![describe(Operation::Update), access_line(&update.access, home), condition]
+        }
         Native::Delete(delete) => vec![describe(Operation::Delete), access_line(&delete.access, home)],
     }
 }

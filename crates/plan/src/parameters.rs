@@ -43,6 +43,27 @@ impl Parameters<'_> {
         })
     }
 
+    /// What the constant adds to an integer column of type `ty`, where it is an integer too: then the sum is one, and is of `ty` or out of
+    /// range, whichever of their types PostgreSQL adds in.
+    #[must_use]
+    pub fn resolve_addend(&self, constant: &Constant, ty: &TypeInfo) -> Option<i64> {
+        let is_integer = |type_oid| matches!(type_oid, oid::INT2 | oid::INT4 | oid::INT8);
+        let bigint = TypeInfo::new(oid::INT8, -1, "bigint");
+        let value = match constant {
+            // Unless it is too long for one.
+            Constant::Number(digits) => return digits.parse().ok(),
+            // It is read as the column's type.
+            Constant::String(_) => self.resolve(constant, ty)?,
+            Constant::Parameter(position) if is_integer(*self.types.get(*position)?) => self.resolve(constant, &bigint)?,
+            Constant::Cast(_, name) if is_integer(named_type(name)?.oid) => self.resolve(constant, &bigint)?,
+            _ => return None,
+        };
+        match value {
+            Value::Int(number) => Some(number),
+            _ => None,
+        }
+    }
+
     /// The constant as the value of a key column of type `ty` that it is compared with. `None` also where PostgreSQL compares them as a third
     /// type, so that several keys, or none, may equal it.
     #[must_use]

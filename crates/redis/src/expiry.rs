@@ -1,6 +1,6 @@
 //! The expiry column as the expiry of the row's key.
 
-use flywheel_store::{Effect, POSTGRES_EPOCH_MICROS, StoreTable};
+use flywheel_store::{Assignment, Effect, POSTGRES_EPOCH_MICROS, StoreTable};
 use flywheel_types::Value;
 
 /// What becomes of a key's own expiry when its row is written.
@@ -23,9 +23,10 @@ impl Expiry {
         };
         let written = match effect {
             Effect::Put(row) => row.get(expires_at),
-            Effect::Set(values) => values
-                .iter()
-                .find_map(|(position, value)| (*position == expires_at).then_some(value)),
+            Effect::Set(values) => values.iter().find_map(|(position, assignment)| match assignment {
+                Assignment::Value(value) if *position == expires_at => Some(value),
+                _ => None,
+            }),
             Effect::Delete => None,
         };
         match written {
@@ -58,7 +59,7 @@ mod tests {
     #[test]
     fn of_a_written_value() {
         let table = table("t", &[("id", int8_type()), ("until", timestamptz_type())], &["id"]);
-        let set = |value: Value| Effect::Set(vec![(1, value)]);
+        let set = |value: Value| Effect::Set(vec![(1, Assignment::Value(value))]);
         assert_eq!(Expiry::of(&table, &set(Value::Null), 0), Expiry::Keep);
         let table = expiring(table, "until");
         let at = |micros: i64| Expiry::of(&table, &set(Value::Timestamptz(micros)), 0);

@@ -1,8 +1,9 @@
 //! Changes as `write.lua` reads them, and what it answers.
 
+use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
-use flywheel_store::{Applied, Change, Effect, Expect, Layout, StoreError, StoreTable, now_micros, text_row};
+use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, StoreError, StoreTable, now_micros, score_addends, text_row};
 use flywheel_types::{Row, Value};
 use redis::{FromRedisValue, Script, from_redis_value};
 
@@ -64,6 +65,32 @@ impl RedisStore {
 
 fn read<T: FromRedisValue>(value: redis::Value) -> Result<T, StoreError> {
     from_redis_value(value).map_err(|error| crate::error::store_error(error.into()))
+}
+
+/// The columns of a SET that become known values.
+fn assigned(values: &[(usize, Assignment)]) -> impl Iterator<Item = (usize, &Value)> {
+    values.iter().filter_map(|(position, assignment)| match assignment {
+        Assignment::Value(value) => Some((*position, value)),
+        Assignment::Add(_) => None,
+    })
+}
+
+/// The columns to which something is added, with how much.
+fn added(effect: &Effect) -> Vec<(usize, i64)> {
+    let Effect::Set(values) = effect else {
+        return Vec::new();
+    };
+    let added = values.iter().filter_map(|(position, assignment)| match assignment {
+        Assignment::Add(amount) => Some((*position, *amount)),
+        Assignment::Value(_) => None,
+    });
+    added.collect()
+}
+
+/// Between what a stored integer must be for the amount to be added, and the amount.
+fn addition(addends: Option<RangeInclusive<i64>>, amount: i64) -> [String; 3] {
+    let (least, greatest) = addends.map_or((1, 0), RangeInclusive::into_inner);
+    [least, greatest, amount].map(|number| number.to_string())
 }
 
 /// What a change is to return.
@@ -128,7 +155,7 @@ impl Request {
         let written: Vec<(usize, &Value)> = match &change.effect {
             Effect::Put(row) => row.iter().enumerate().collect(),
             // The key's fields too, so that a row is never without a field.
-            Effect::Set(values) => key.chain(values.iter().map(|(position, value)| (*position, value))).collect(),
+            Effect::Set(values) => key.chain(assigned(values)).collect(),
             Effect::Delete => Vec::new(),
         };
         let name = |position: usize| columns[position].name.clone();
@@ -143,6 +170,14 @@ impl Request {
                 .filter(|(_, value)| value.is_null())
                 .map(|&(position, _)| name(position)),
         );
+
+        let added = added(&change.effect);
+        let mut sums = Vec::with_capacity(added.len() * 4);
+        for (position, amount) in added {
+            sums.push(name(position));
+            sums.extend(addition(Assignment::addends(columns[position].ty.scalar, amount), amount));
+        }
+        self.list(sums.into_iter());
 
         // A put row is known already.
         let returned = answer == Answer::Row && !matches!(change.effect, Effect::Put(_));
@@ -161,12 +196,19 @@ impl Request {
         };
         let written = match &change.effect {
             Effect::Put(row) => Some(&row[score]),
-            Effect::Set(values) => values.iter().find(|(position, _)| *position == score).map(|(_, value)| value),
+            Effect::Set(values) => assigned(values).find(|(position, _)| *position == score).map(|(_, value)| value),
             Effect::Delete => None,
         };
         for value in [expected, written] {
             let score = value.map(sorted_set::score_argument).transpose()?;
             self.argument(score.unwrap_or_default());
+        }
+        match added(&change.effect).first() {
+            None => self.list(std::iter::empty()),
+            Some(&(position, amount)) => {
+                let addends = score_addends(table.table.columns[position].ty.scalar, amount);
+                self.list(addition(addends, amount).into_iter());
+            }
         }
         Ok(())
     }

@@ -29,7 +29,12 @@ async fn set(store: &RedisStore, table: &StoreTable, row: &[Value], values: &[(u
     let change = Change {
         key: table.table.key_of(row),
         expect: Expect::Present,
-        effect: Effect::Set(values.to_vec()),
+        effect: Effect::Set(
+            values
+                .iter()
+                .map(|(position, value)| (*position, flywheel_store::Assignment::Value(value.clone())))
+                .collect(),
+        ),
     };
     store.write(table, &change).await.expect("write")
 }

@@ -32,7 +32,7 @@ pub use parse::{ParseError, Parsed, parse};
 pub use prepared::{executed, prepared};
 pub use relation::{Place, Relation, RelationName, Role};
 pub use session::{Pin, SessionEffect};
-pub use shape::{ConflictAction, Delete, Insert, InsertValue, OrderKey, Projection, Select, Shape, Update};
+pub use shape::{Assigned, ConflictAction, Delete, Insert, InsertValue, Operand, OrderKey, Projection, Select, Shape, Update};
 pub use split::{Statement, split};
 pub use template::{Literal, Template};
 pub use verb::Verb;

@@ -1,8 +1,8 @@
 //! Statements that a key-value store may answer: one table, plain columns, constants.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, ConflictTarget, Expr, GroupByExpr, LimitClause, OnConflictAction, OnInsert, OrderByKind, OrderBySort,
-    Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
+    Assignment, AssignmentTarget, BinaryOperator, ConflictTarget, Expr, GroupByExpr, LimitClause, OnConflictAction, OnInsert, OrderByKind,
+    OrderBySort, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
 };
 
 use crate::condition::{Conjunct, fold};
@@ -50,6 +50,26 @@ pub enum InsertValue {
     Constant(Constant),
 }
 
+/// What a SET clause makes of a column.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Assigned {
+    /// A value.
+    Value(Operand),
+    /// `column + operand`, or `operand + column`.
+    Plus(ColumnRef, Operand),
+    /// `column - operand`
+    Minus(ColumnRef, Operand),
+}
+
+/// What is assigned or added.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Operand {
+    /// A literal or parameter.
+    Constant(Constant),
+    /// `excluded.column`, in ON CONFLICT DO UPDATE.
+    Excluded(String),
+}
+
 /// What ON CONFLICT does.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConflictAction {
@@ -57,8 +77,8 @@ pub enum ConflictAction {
     Error,
     /// DO NOTHING, with the columns of the conflict target when it has one.
     Nothing(Option<Vec<String>>),
-    /// DO UPDATE SET column = excluded.column for these columns, with the columns of the conflict target.
-    Replace(Vec<String>, Vec<String>),
+    /// DO UPDATE SET, with the columns of the conflict target.
+    Update(Vec<(String, Assigned)>, Vec<String>),
 }
 
 /// INSERT INTO table VALUES constants.
@@ -74,11 +94,11 @@ pub struct Insert {
     pub returning: Vec<Projection>,
 }
 
-/// UPDATE table SET column = constant WHERE conjuncts.
+/// UPDATE table SET column = constant, column = column + constant WHERE conjuncts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Update {
     /// Columns and their new values.
-    pub set: Vec<(String, Constant)>,
+    pub set: Vec<(String, Assigned)>,
     /// All of WHERE.
     pub filter: Vec<Fact>,
     /// RETURNING; empty when there is none.
@@ -129,7 +149,11 @@ impl Shape {
                 plain.then_some(Self::Insert(shape))
             }
             Statement::Update(update) if update.from.is_none() && update.table.joins.is_empty() => {
-                let set = update.assignments.iter().map(assignment).collect::<Option<_>>()?;
+                let set = update
+                    .assignments
+                    .iter()
+                    .map(|each| assignment(each, false))
+                    .collect::<Option<_>>()?;
                 Some(Self::Update(Update {
                     set,
                     filter: facts(update.selection.as_ref())?,
@@ -285,22 +309,40 @@ fn conflict(on: Option<&OnInsert>) -> Option<ConflictAction> {
     match (&on.action, target) {
         (OnConflictAction::DoNothing, target) => Some(ConflictAction::Nothing(target)),
         (OnConflictAction::DoUpdate(update), Some(target)) if update.selection.is_none() => {
-            let columns = update.assignments.iter().map(|assignment| {
-                let column = assigned(assignment)?;
-                let excluded = ColumnRef {
-                    qualifier: Some("excluded".into()),
-                    name: column.clone(),
-                };
-                (ColumnRef::of(&assignment.value)? == excluded).then_some(column)
-            });
-            Some(ConflictAction::Replace(columns.collect::<Option<_>>()?, target))
+            let set = update.assignments.iter().map(|each| assignment(each, true));
+            Some(ConflictAction::Update(set.collect::<Option<_>>()?, target))
         }
         _ => None,
     }
 }
 
-fn assignment(assignment: &Assignment) -> Option<(String, Constant)> {
-    Some((assigned(assignment)?, Constant::of(&assignment.value)?))
+fn assignment(assignment: &Assignment, on_conflict: bool) -> Option<(String, Assigned)> {
+    Some((assigned(assignment)?, value(&assignment.value, on_conflict)?))
+}
+
+fn value(expr: &Expr, on_conflict: bool) -> Option<Assigned> {
+    let operand = |expr| operand(expr, on_conflict);
+    match expr {
+        Expr::Nested(inner) => value(inner, on_conflict),
+        Expr::BinaryOp { left, op, right } => match (op, operand(left), operand(right)) {
+            (BinaryOperator::Plus, None, Some(right)) => Some(Assigned::Plus(ColumnRef::of(left)?, right)),
+            (BinaryOperator::Plus, Some(left), None) => Some(Assigned::Plus(ColumnRef::of(right)?, left)),
+            (BinaryOperator::Minus, None, Some(right)) => Some(Assigned::Minus(ColumnRef::of(left)?, right)),
+            _ => None,
+        },
+        _ => operand(expr).map(Assigned::Value),
+    }
+}
+
+fn operand(expr: &Expr, on_conflict: bool) -> Option<Operand> {
+    match ColumnRef::of(expr) {
+        Some(ColumnRef {
+            qualifier: Some(table),
+            name,
+        }) if on_conflict && table == "excluded" => Some(Operand::Excluded(name)),
+        Some(_) => None,
+        None => Constant::of(expr).map(Operand::Constant),
+    }
 }
 
 fn assigned(assignment: &Assignment) -> Option<String> {

@@ -4,6 +4,7 @@
 //! Tables are named `{prefix}_{part}` and dropped before and after their part, so that parts, and runs with
 //! different prefixes, don't meet.
 
+mod add;
 mod concurrency;
 mod definition;
 mod expiry;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 
 use flywheel_types::{Key, Row, Value};
 
-use crate::{Applied, Change, Effect, Expect, Store, StoreTable};
+use crate::{Applied, Assignment, Change, Effect, Expect, Store, StoreTable};
 
 /// A store under test.
 #[derive(Debug, Clone)]
@@ -45,6 +46,7 @@ impl Suite {
         get::check(self).await;
         write::check(self).await;
         write_all::check(self).await;
+        add::check(self).await;
         range::check(self).await;
         order::check(self).await;
         values::check(self).await;
@@ -55,6 +57,7 @@ impl Suite {
     /// What a store with [`crate::Layout::SortedSet`] does besides.
     pub async fn check_sorted_sets(&self) {
         sorted_set::check(self).await;
+        add::check_scores(self).await;
     }
 
     /// An empty table in the store, called after `part`.
@@ -103,10 +106,15 @@ fn put(table: &StoreTable, expect: Expect, row: Row) -> Change {
 }
 
 fn set(key: &Key, values: &[(usize, Value)]) -> Change {
+    let value = |(position, value): &(usize, Value)| (*position, Assignment::Value(value.clone()));
+    assign(key, values.iter().map(value).collect())
+}
+
+fn assign(key: &Key, values: Vec<(usize, Assignment)>) -> Change {
     Change {
         key: key.clone(),
         expect: Expect::Present,
-        effect: Effect::Set(values.to_vec()),
+        effect: Effect::Set(values),
     }
 }
 

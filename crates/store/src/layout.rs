@@ -1,9 +1,12 @@
 //! What the two layouts of a Redis-like store ask of a table. Redis and the memory store share it, so that what
 //! works in one works in the other.
 
+use std::ops::RangeInclusive;
+
 use flywheel_types::{Scalar, Value, key_type_problem};
 
-use crate::{Layout, StoreError, StoreTable};
+use crate::change::within;
+use crate::{Assignment, Layout, StoreError, StoreTable};
 
 /// A sorted set's scores are doubles: integers are exact up to this and no further.
 const EXACT_INTEGER: i64 = 1 << 53;
@@ -79,6 +82,15 @@ impl StoreTable {
             ),
         })
     }
+}
+
+/// The stored scores, of a column of type `scalar`, to which `amount` can be added exactly; `None`: none.
+#[must_use]
+pub fn score_addends(scalar: Scalar, amount: i64) -> Option<RangeInclusive<i64>> {
+    let exact = within(-EXACT_INTEGER..=EXACT_INTEGER, amount)?;
+    let fitting = Assignment::addends(scalar, amount)?;
+    let (least, greatest) = (*exact.start().max(fitting.start()), *exact.end().min(fitting.end()));
+    (least <= greatest).then_some(least..=greatest)
 }
 
 /// The value of a score column as a sorted set's double, where that is exact.

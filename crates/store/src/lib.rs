@@ -17,10 +17,10 @@ mod store;
 mod table;
 pub mod text_row;
 
-pub use change::{Applied, Change, Effect, Expect};
+pub use change::{Applied, Assignment, Change, Effect, Expect};
 pub use clock::{POSTGRES_EPOCH_MICROS, now_micros};
 pub use error::StoreError;
-pub use layout::{accepts_layout, score};
+pub use layout::{accepts_layout, score, score_addends};
 pub use range::{Bound, KeyRange, after_prefix};
 pub use store::{Operation, Store};
 pub use table::{Layout, StoreTable};

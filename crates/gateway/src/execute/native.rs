@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use flywheel_plan::{
     Access, Home, Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, Parameters, ReadOperation, ResolvedAccess,
+    assign,
 };
 use flywheel_sql::Constant;
-use flywheel_store::{Applied, Change, Effect, Expect, Layout};
+use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout};
 use flywheel_types::{Key, Row, Scalar, Table, TypeInfo, Value, oid};
 use flywheel_wire::frontend::format_at;
 use flywheel_wire::{PgError, sqlstate};
@@ -168,6 +169,13 @@ impl Session {
             return Ok(None);
         };
         self.check_writable(home, "INSERT").await?;
+        if let ([row], OnConflict::Update) = (&rows[..], insert.on_conflict) {
+            let Some(set) = insert.resolve_update(table, row, parameters) else {
+                return Ok(None);
+            };
+            let written = self.insert_or_update(home, row, set).await?;
+            return Ok(written.map(|row| one_row_answer("INSERT 0", table, Some(&row), &insert.returning, arguments)));
+        }
         let inserted = match &rows[..] {
             [row] => self.insert_row(insert.on_conflict, home, row).await?,
             _ => {
@@ -224,6 +232,40 @@ impl Session {
         }
     }
 
+    /// The row as it is after INSERT … ON CONFLICT DO UPDATE; `None` when PostgreSQL must compute it.
+    async fn insert_or_update(&mut self, home: &Arc<Home>, row: &Row, set: Vec<(usize, Assignment)>) -> Outcome<Option<Row>> {
+        let key = home.table.table.key_of(row);
+        if self.block.is_open() {
+            let before = self.read_keys(home, std::slice::from_ref(&key)).await?.pop().flatten();
+            let after = match &before {
+                Some(before) => assign(&home.table.table, before, &set),
+                None => Some(row.clone()),
+            };
+            if after.is_some() {
+                self.block.write(home, key, before, after.clone());
+            }
+            return Ok(after);
+        }
+        let update = Change {
+            key: key.clone(),
+            expect: Expect::Present,
+            effect: Effect::Set(set),
+        };
+        let insert = Change {
+            key,
+            expect: Expect::Absent,
+            effect: Effect::Put(row.clone()),
+        };
+        // Most rows are there. Each attempt is one write; between two the row may come or go.
+        for change in [&update, &insert, &update] {
+            if let Applied::Done(row) = self.write_one(home, change.clone()).await? {
+                return Ok(row);
+            }
+        }
+        // Something can't be added.
+        Ok(None)
+    }
+
     async fn insert_rows(&mut self, home: &Arc<Home>, rows: &[Row], keys: &[Key]) -> Outcome<()> {
         if self.block.is_open() {
             let before = self.read_keys(home, keys).await?;
@@ -269,14 +311,16 @@ impl Session {
         let Some(key) = keys else {
             return Ok(Some(Answer::tagged("UPDATE 0")));
         };
+        let adds = set.iter().any(|(_, assignment)| matches!(assignment, Assignment::Add(_)));
         let updated = if self.block.is_open() {
             let before = self.read_keys(home, std::slice::from_ref(&key)).await?.pop().flatten();
-            let after = before.clone().map(|mut row| {
-                for (position, value) in set {
-                    row[position] = value;
-                }
-                row
-            });
+            let after = match &before {
+                Some(row) => match assign(table, row, &set) {
+                    Some(row) => Some(row),
+                    None => return Ok(None),
+                },
+                None => None,
+            };
             if after.is_some() {
                 self.block.write(home, key, before, after.clone());
             }
@@ -294,6 +338,8 @@ impl Session {
                 .await?
             {
                 Applied::Done(row) => row,
+                // No row, or one to which something can't be added: PostgreSQL says what comes of that.
+                Applied::Refused if adds => return Ok(None),
                 Applied::Refused => None,
             }
         };

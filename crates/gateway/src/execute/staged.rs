@@ -42,37 +42,24 @@ impl Session {
         for target in targets {
             self.check_writable(&target.home, command(&statement.text)).await?;
         }
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                // Those who collide come back at different times.
-                let most = 1000_u64 << attempt.min(6);
-                let pause = Duration::from_micros(rand::rng().random_range(0..most));
-                tokio::time::sleep(pause).await;
+        let given = (targets, fetches, on_conflict);
+        if let Some(answer) = self.staged_once(statement, parsed, given, arguments).await? {
+            return Ok(answer);
+        }
+        for attempt in 1..ATTEMPTS {
+            // Those who collide with others than staged writes come back at different times.
+            let most = 1000_u64 << attempt.min(6);
+            let pause = Duration::from_micros(rand::rng().random_range(0..most));
+            tokio::time::sleep(pause).await;
+            let done = match self.on_server(&turn(targets)).await {
+                Ok(_) => self.staged_once(statement, parsed, given, arguments).await,
+                Err(failure) => Err(failure),
+            };
+            if matches!(done, Err(Failure::Session(_))) {
+                return done.map(Option::unwrap_or_default);
             }
-            let all: Vec<&Fetch> = targets.iter().filter_map(|target| target.fetch.as_ref()).chain(fetches).collect();
-            let mut fetched = self.fetch_all(&all, statement, arguments).await?;
-            let text = text_with_rows(&statement.text, parsed, fetches, &fetched);
-            let mut before: Vec<Images> = targets
-                .iter()
-                .map(|target| {
-                    target
-                        .fetch
-                        .as_ref()
-                        .and_then(|fetch| fetched.remove(&fetch.relation))
-                        .unwrap_or_default()
-                })
-                .zip(targets)
-                .map(|(rows, target)| by_key(&target.home, rows))
-                .collect();
-            if on_conflict {
-                self.add_inserted(targets, &mut before, statement, arguments).await?;
-            }
-            let (mut answer, mut after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
-            // ON CONFLICT looks at rows whose keys are known only now.
-            while on_conflict && self.add_conflicting(targets, &mut before, &after).await? {
-                (answer, after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
-            }
-            if self.write_difference(targets, before, after, on_conflict).await? {
+            self.on_server("ROLLBACK").await?;
+            if let Some(answer) = done? {
                 return Ok(answer);
             }
         }
@@ -83,6 +70,41 @@ impl Session {
                 |target| conflict(&target.home),
             )
             .into())
+    }
+
+    /// The answer; `None` when somebody else has changed one of the rows meanwhile. Never so in a block, where COMMIT finds that out.
+    async fn staged_once(
+        &mut self,
+        statement: &StoreStatement,
+        parsed: &Parsed,
+        (targets, fetches, on_conflict): (&[Target], &[Fetch], bool),
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<Answer>> {
+        let all: Vec<&Fetch> = targets.iter().filter_map(|target| target.fetch.as_ref()).chain(fetches).collect();
+        let mut fetched = self.fetch_all(&all, statement, arguments).await?;
+        let text = text_with_rows(&statement.text, parsed, fetches, &fetched);
+        let mut before: Vec<Images> = targets
+            .iter()
+            .map(|target| {
+                target
+                    .fetch
+                    .as_ref()
+                    .and_then(|fetch| fetched.remove(&fetch.relation))
+                    .unwrap_or_default()
+            })
+            .zip(targets)
+            .map(|(rows, target)| by_key(&target.home, rows))
+            .collect();
+        if on_conflict {
+            self.add_inserted(targets, &mut before, statement, arguments).await?;
+        }
+        let (mut answer, mut after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
+        // ON CONFLICT looks at rows whose keys are known only now.
+        while on_conflict && self.add_conflicting(targets, &mut before, &after).await? {
+            (answer, after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
+        }
+        let written = self.write_difference(targets, before, after, on_conflict).await?;
+        Ok(written.then_some(answer))
     }
 
     /// Runs the text over staged rows; its answer, and the tables' rows after it.
@@ -285,6 +307,20 @@ impl Session {
         }
         Ok(None)
     }
+}
+
+/// What begins a transaction in which the tables are this session's turn among those, of all gateways, whose rows have been changed before:
+/// each of them then collides with newcomers only.
+fn turn(targets: &[Target]) -> String {
+    // "flyw"
+    const CLASS: i32 = 0x666c_7977;
+    let mut tables: Vec<u32> = targets.iter().map(|target| target.home.table.table.oid).collect();
+    tables.sort_unstable();
+    let locks: Vec<_> = tables
+        .iter()
+        .map(|oid| format!("SELECT pg_catalog.pg_advisory_xact_lock({CLASS}, {})", oid.cast_signed()))
+        .collect();
+    format!("BEGIN; {}", locks.join("; "))
 }
 
 /// Whether a column is read as text, because Flywheel has no form of its own for its type.

@@ -1,9 +1,11 @@
 //! INSERT of constant rows.
 
 use flywheel_sql::{ConflictAction, Constant, Insert, InsertValue};
+use flywheel_store::Assignment;
 use flywheel_types::{ColumnDefault, Row, Table, Value};
 
 use super::Columns;
+use super::assign::Assignments;
 use crate::Parameters;
 
 /// What happens when the key is taken.
@@ -15,6 +17,8 @@ pub enum OnConflict {
     Nothing,
     /// The row is replaced, whole.
     Replace,
+    /// Columns of the row are assigned to.
+    Update,
 }
 
 /// An INSERT whose rows need nothing computed.
@@ -24,6 +28,8 @@ pub struct NativeInsert {
     rows: Vec<Vec<Option<Constant>>>,
     /// When the key is taken.
     pub on_conflict: OnConflict,
+    /// What becomes of the row that is there, for [`OnConflict::Update`].
+    set: Option<Assignments>,
     /// RETURNING, as positions in the table; empty when there is none.
     pub returning: Vec<usize>,
 }
@@ -44,13 +50,14 @@ impl NativeInsert {
             .iter()
             .map(|row| arrange(table, &targets, row))
             .collect::<Option<Vec<_>>>()?;
-        let on_conflict = on_conflict(table, &shape.on_conflict)?;
+        let (on_conflict, set) = on_conflict(columns, &shape.on_conflict)?;
         if on_conflict != OnConflict::Error && rows.len() != 1 {
             return None;
         }
         Some(Self {
             rows,
             on_conflict,
+            set,
             returning: columns.projection(&shape.returning)?,
         })
     }
@@ -75,6 +82,12 @@ impl NativeInsert {
                     .collect()
             })
             .collect()
+    }
+
+    /// What becomes of the row that is there; `None` when PostgreSQL must compute it.
+    #[must_use]
+    pub fn resolve_update(&self, table: &Table, row: &[Value], parameters: &Parameters<'_>) -> Option<Vec<(usize, Assignment)>> {
+        self.set.as_ref()?.resolve(table, row, parameters)
     }
 
     /// How many rows it inserts.
@@ -106,22 +119,23 @@ fn arrange(table: &Table, targets: &[usize], row: &[InsertValue]) -> Option<Vec<
         .collect()
 }
 
-fn on_conflict(table: &Table, action: &ConflictAction) -> Option<OnConflict> {
+fn on_conflict(columns: &Columns<'_>, action: &ConflictAction) -> Option<(OnConflict, Option<Assignments>)> {
+    let table = columns.table;
     let is_key = |names: &[String]| {
         let positions: Option<Vec<usize>> = names.iter().map(|name| table.column(name)).collect();
         positions
             .is_some_and(|positions| positions.len() == table.primary_key.len() && positions.iter().all(|position| table.is_key(*position)))
     };
     match action {
-        ConflictAction::Error => Some(OnConflict::Error),
-        ConflictAction::Nothing(target) => target.as_deref().is_none_or(is_key).then_some(OnConflict::Nothing),
-        ConflictAction::Replace(set, target) => {
-            let whole = table
-                .columns
-                .iter()
-                .enumerate()
-                .all(|(position, column)| table.is_key(position) || set.contains(&column.name));
-            (is_key(target) && whole).then_some(OnConflict::Replace)
+        ConflictAction::Error => Some((OnConflict::Error, None)),
+        ConflictAction::Nothing(target) => target.as_deref().is_none_or(is_key).then_some((OnConflict::Nothing, None)),
+        ConflictAction::Update(set, target) => {
+            let set = Assignments::of(set, columns).filter(|_| is_key(target))?;
+            if set.is_replacement(table) {
+                Some((OnConflict::Replace, None))
+            } else {
+                Some((OnConflict::Update, Some(set)))
+            }
         }
     }
 }

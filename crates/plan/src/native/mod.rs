@@ -1,10 +1,12 @@
 //! Statements that a store answers exactly, alone.
 
+mod assign;
 mod delete;
 mod insert;
 mod select;
 mod update;
 
+pub use assign::assign;
 pub use delete::NativeDelete;
 pub use insert::{NativeInsert, OnConflict};
 pub use select::{NativeSelect, ReadOperation};

@@ -3,8 +3,9 @@
 -- ARGV is one change after the other, as write.rs puts them. A list is its length and its elements.
 --   "hash": key; companion's key unless the member is empty |
 --     "hash", expect, effect, member, expiry column, now, expiry,
---     list of (field, expected text), list of (field, text), list of fields to remove, list of fields to return
---   "set": key | "set", expect, effect, member, expected score, score
+--     list of (field, expected text), list of (field, text), list of fields to remove,
+--     list of (field, least, greatest, amount) to add to, list of fields to return
+--   "set": key | "set", expect, effect, member, expected score, score, list of nothing or of least, greatest, amount
 -- An expected text begins with "="; "~" is a field that isn't there.
 -- Answer: {0} when a condition doesn't hold; else {1, what the last change returns}.
 
@@ -43,13 +44,28 @@ local function over(until_text, now)
   return second < now_second or (second == now_second and micros <= now_micros)
 end
 
+-- An integer as two numbers that are compared exactly: Lua's numbers are doubles.
+local function halves(text)
+  local sign, digits = text:match('^(%-?)(%d+)$')
+  if not digits or #digits > 19 or (#digits > 1 and digits:sub(1, 1) == '0') then return nil end
+  local factor = sign == '-' and -1 or 1
+  local high, low = tonumber(digits:sub(1, -10)) or 0, tonumber(digits:sub(-9))
+  return factor * high, factor * low
+end
+
+local function at_most(a, b)
+  local a_high, a_low = halves(a)
+  local b_high, b_low = halves(b)
+  return a_high and b_high and (a_high < b_high or (a_high == b_high and a_low <= b_low))
+end
+
 local hash, set = {}, {}
 
 function hash.read()
   local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
   change.companion = change.member ~= '' and key()
   change.expiry_column, change.now, change.expiry = argument(), argument(), argument()
-  change.expected, change.fields, change.removed, change.returned = list(), list(), list(), list()
+  change.expected, change.fields, change.removed, change.sums, change.returned = list(), list(), list(), list(), list()
   change.type = 'hash'
   return change
 end
@@ -65,6 +81,15 @@ function hash.unchanged(change)
   for i = 1, #change.expected, 2 do
     local text = redis.call('HGET', change.key, change.expected[i])
     if (text and '=' .. text or '~') ~= change.expected[i + 1] then return false end
+  end
+  return true
+end
+
+-- Whether all that is to be added can be.
+function hash.adds(change)
+  for i = 1, #change.sums, 4 do
+    local text = redis.call('HGET', change.key, change.sums[i])
+    if not (text and at_most(change.sums[i + 1], text) and at_most(text, change.sums[i + 2])) then return false end
   end
   return true
 end
@@ -99,6 +124,7 @@ function hash.apply(change)
   end
   if not change.there then redis.call('DEL', change.key) end
   redis.call('HSET', change.key, unpack(change.fields))
+  for i = 1, #change.sums, 4 do redis.call('HINCRBY', change.key, change.sums[i], change.sums[i + 3]) end
   if #change.removed > 0 then redis.call('HDEL', change.key, unpack(change.removed)) end
   local row = returned(change)
   if change.expiry == 'over' then
@@ -116,7 +142,7 @@ end
 
 function set.read()
   local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
-  change.expected, change.score = argument(), argument()
+  change.expected, change.score, change.sum = argument(), argument(), list()
   change.type = 'zset'
   return change
 end
@@ -130,11 +156,18 @@ function set.unchanged(change)
   return tonumber(change.before) == tonumber(change.expected)
 end
 
+function set.adds(change)
+  if #change.sum == 0 then return true end
+  local before = tonumber(change.before)
+  return before and before % 1 == 0 and before >= tonumber(change.sum[1]) and before <= tonumber(change.sum[2])
+end
+
 function set.apply(change)
   if change.effect == 'delete' then
     redis.call('ZREM', change.key, change.member)
     return change.before
   end
+  if #change.sum > 0 then return redis.call('ZINCRBY', change.key, change.sum[3], change.member) end
   redis.call('ZADD', change.key, change.score, change.member)
   return change.score
 end
@@ -157,7 +190,7 @@ while next_argument < #ARGV do
     or (change.expect == 'absent' and not change.there)
     or (change.expect == 'present' and change.there)
     or (change.expect == 'unchanged' and change.there and layout.unchanged(change))
-  if not holds then return { 0 } end
+  if not holds or (change.there and not layout.adds(change)) then return { 0 } end
   change.layout = layout
   changes[#changes + 1] = change
 end
