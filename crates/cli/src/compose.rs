@@ -9,7 +9,7 @@ use flywheel_config::{self as config, Config};
 use flywheel_dynamodb::DynamoStore;
 use flywheel_embedded::{EmbeddedDynamo, EmbeddedPostgres};
 use flywheel_gateway::Options;
-use flywheel_gateway::options::{Authentication, Database, LayoutChoice, PoolMode, Route, StatementKind, TableHome, User};
+use flywheel_gateway::options::{Authentication, Database, IndexChoice, LayoutChoice, PoolMode, Route, StatementKind, TableHome, User};
 use flywheel_memory::MemoryStore;
 use flywheel_postgres::{
     Cluster, ClusterOptions, Host, Lifetimes, MaxLag, Pool, PoolOptions, Server, ServerOptions, Servers, SessionAttributes,
@@ -151,6 +151,7 @@ impl Parts {
                 allow_scan: table.allow_scan,
                 allow_drop: table.allow_drop,
                 consistent_read: table.consistent_read,
+                indexes: table.indexes.as_ref().map(|indexes| indexes.iter().map(index).collect()),
             })
         };
         let route = |route: &config::Route| Route {
@@ -226,6 +227,15 @@ impl Parts {
                 .context("stop embedded PostgreSQL")
         })
         .await?
+    }
+}
+
+fn index(index: &config::Index) -> IndexChoice {
+    IndexChoice {
+        name: index.name.clone(),
+        columns: index.columns.clone(),
+        is_eventual: index.kind.map(|kind| kind == config::IndexKind::Global),
+        consistent_read: index.consistent_read,
     }
 }
 

@@ -306,6 +306,30 @@ pub struct Table {
     pub allow_drop: bool,
     /// Strongly consistent reads.
     pub consistent_read: bool,
+    /// Secondary indexes; `None`: those that the store has.
+    pub indexes: Option<Vec<Index>>,
+}
+
+/// A secondary index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// Its name.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// Its kind, where there are several; `None`: as its columns say.
+    pub kind: Option<IndexKind>,
+    /// Whether reads through it must see every write before them.
+    pub consistent_read: bool,
+}
+
+/// Kinds of secondary indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IndexKind {
+    /// Kept with the row.
+    Local,
+    /// Follows after the row's change.
+    Global,
 }
 
 /// Where some statements go.

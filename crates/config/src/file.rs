@@ -294,6 +294,36 @@ pub struct Table {
     pub allow_drop: Option<bool>,
     /// For DynamoDB: whether reads of this table see every write before them. Default: what the store says.
     pub consistent_read: Option<bool>,
+    /// Secondary indexes, which find rows by other columns than the key. Default: none; in DynamoDB those that the table has there.
+    #[schemars(with = "Option<Vec<Index>>")]
+    pub indexes: Option<Vec<Option<Index>>>,
+}
+
+/// A secondary index of a table.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Index {
+    /// Its name; in DynamoDB the index's there.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Its columns. Rows are found by the first, and by a range of the second, which also orders them.
+    #[schemars(with = "Vec<String>")]
+    pub columns: Vec<Option<String>>,
+    /// For DynamoDB: which kind of index it is. Default: local where it begins with the first of several key columns, else global.
+    pub kind: Option<IndexKindName>,
+    /// For DynamoDB: whether reads through it see every write before them. A global index can't give that, and isn't used then.
+    /// Default: what the table says.
+    pub consistent_read: Option<bool>,
+}
+
+/// Kinds of DynamoDB's secondary indexes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum IndexKindName {
+    /// Beside the rows of one partition, made with the table; reads can see every write before them.
+    Local,
+    /// Over the whole table; reads may miss the last writes.
+    Global,
 }
 
 /// How rows lie in Redis and memory.

@@ -18,8 +18,8 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use config::{
-    Authentication, Config, Database, DynamoDb, EmbeddedStore, Layout, Limits, Memory, PoolMode, Postgres, PostgresHost, PostgresUrl,
-    Redis, Role, Route, RouteTarget, Secret, SessionAttributes, StatementKind, Store, Table, User,
+    Authentication, Config, Database, DynamoDb, EmbeddedStore, Index, IndexKind, Layout, Limits, Memory, PoolMode, Postgres, PostgresHost,
+    PostgresUrl, Redis, Role, Route, RouteTarget, Secret, SessionAttributes, StatementKind, Store, Table, User,
 };
 pub use diagnostic::{Diagnostic, Report};
 

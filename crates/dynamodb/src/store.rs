@@ -20,16 +20,24 @@ impl Store for DynamoStore {
         let request = match operation {
             Operation::Get => "GetItem",
             Operation::GetMany => "BatchGetItem",
-            Operation::Range | Operation::ByScore => "Query",
+            Operation::Range | Operation::IndexRange(_) | Operation::ByScore => "Query",
             Operation::Scan => "Scan",
             Operation::Put => "PutItem",
             Operation::Update => "UpdateItem",
             Operation::Delete => "DeleteItem",
             Operation::WriteAll => "TransactWriteItems",
         };
-        let reads = matches!(operation, Operation::Get | Operation::GetMany | Operation::Range | Operation::Scan);
-        let consistency = if reads && table.consistent_read { " ConsistentRead" } else { "" };
-        format!("{request} {}{consistency}", self.table_name(table))
+        let consistent = match operation {
+            Operation::Get | Operation::GetMany | Operation::Range | Operation::Scan => table.consistent_read,
+            Operation::IndexRange(index) => !table.indexes[index].is_eventual && table.indexes[index].consistent_read,
+            _ => false,
+        };
+        let index = match operation {
+            Operation::IndexRange(index) => format!(" index {}", table.indexes[index].name),
+            _ => String::new(),
+        };
+        let consistency = if consistent { " ConsistentRead" } else { "" };
+        format!("{request} {}{index}{consistency}", self.table_name(table))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

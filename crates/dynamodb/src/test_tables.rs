@@ -33,6 +33,7 @@ pub(crate) fn table(columns: Vec<Column>, primary_key: Vec<usize>, expires_at: O
         allow_scan: true,
         allow_drop: true,
         consistent_read: true,
+        indexes: Vec::new(),
     }
 }
 

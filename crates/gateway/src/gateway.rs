@@ -146,9 +146,15 @@ impl Shared {
         loop {
             tokio::time::sleep(WATCH_INTERVAL).await;
             // A server that can't be reached is told to those who need it.
-            if let Ok(mut lease) = self.pool().acquire_plain().await
-                && let Err(error) = self.visible(&mut lease).await
-            {
+            let Ok(mut lease) = self.pool().acquire_plain().await else {
+                continue;
+            };
+            let looked = if self.catalogue.lacks_indexes() {
+                self.reload(&mut lease).await
+            } else {
+                self.visible(&mut lease).await.map(|_| ())
+            };
+            if let Err(error) = looked {
                 tracing::debug!(%error, "can't look for changed definitions");
             }
         }

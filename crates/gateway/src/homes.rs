@@ -1,17 +1,22 @@
 //! The tables homed in stores, with the definitions that PostgreSQL's catalogue gives them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
+use std::time::Duration;
 
 use flywheel_plan::{Home, Homes};
 use flywheel_postgres::catalogue::{self, Definition};
 use flywheel_postgres::{Connection, ServerError};
-use flywheel_store::{Layout, StoreTable};
-use flywheel_types::TableName;
+use flywheel_store::{Index, Layout, StoreTable};
+use flywheel_types::{Table, TableName};
 use flywheel_wire::{PgError, sqlstate};
+use futures_util::future::join_all;
 
-use crate::options::{LayoutChoice, TableHome};
+use crate::options::{IndexChoice, LayoutChoice, TableHome};
+
+/// How long a store may take to say which indexes a table has. Statements wait for it.
+const INDEX_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What is known of the configured tables now.
 #[derive(Debug, Default, Clone)]
@@ -33,6 +38,8 @@ pub(crate) struct Catalogue {
     definitions: AtomicU64,
     /// The digest of the definitions that `known` was made from.
     digest: Mutex<String>,
+    /// Whether a store couldn't say which indexes it has.
+    lacks_indexes: AtomicBool,
     /// Counts changes, so that plans made before one aren't used after it.
     version: AtomicU64,
 }
@@ -43,6 +50,7 @@ impl Catalogue {
             configured,
             known: RwLock::default(),
             definitions: AtomicU64::new(0),
+            lacks_indexes: AtomicBool::new(false),
             digest: Mutex::default(),
             version: AtomicU64::new(0),
         }
@@ -94,11 +102,50 @@ impl Catalogue {
         *self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) != digest
     }
 
+    /// Whether a store couldn't say which indexes it has: it is to be asked again.
+    pub(crate) fn lacks_indexes(&self) -> bool {
+        self.lacks_indexes.load(Ordering::Acquire)
+    }
+
+    /// The indexes of a table that can serve; `None` when its store doesn't say.
+    async fn find_indexes(&self, home: &Home) -> Option<Vec<Index>> {
+        let listed = self
+            .configured
+            .iter()
+            .any(|configured| configured.name == *home.name() && configured.indexes.is_some());
+        if listed && home.table.indexes.is_empty() {
+            return Some(Vec::new());
+        }
+        let found = tokio::time::timeout(INDEX_PATIENCE, home.store.find_indexes(&home.table, listed)).await;
+        match found {
+            Ok(Ok(indexes)) => {
+                let missing = home
+                    .table
+                    .indexes
+                    .iter()
+                    .filter(|wanted| !indexes.iter().any(|index| index.name == wanted.name));
+                for index in missing {
+                    tracing::warn!(table = %home.name(), index = index.name, store = home.store_name, "the store hasn't this index, or it can't be used yet");
+                }
+                Some(indexes)
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(table = %home.name(), store = home.store_name, %error, "the table's indexes aren't known, and not used");
+                None
+            }
+            Err(_) => {
+                tracing::warn!(table = %home.name(), store = home.store_name, "the store didn't say in time which indexes the table has: none is used");
+                None
+            }
+        }
+    }
+
     /// Reads the definitions anew.
     pub(crate) async fn reload(&self, connection: &mut Connection) -> Result<(), ServerError> {
         let names: Vec<_> = self.configured.iter().map(|table| table.name.clone()).collect();
         let mut definitions = catalogue::load(connection, &names).await?;
         let mut known = Known::default();
+        let mut homes = Vec::new();
         for configured in &self.configured {
             let Some(definition) = definitions.remove(&configured.name) else {
                 continue;
@@ -108,13 +155,20 @@ impl Catalogue {
             }
             known.views.extend(definition.plain_views.iter().cloned());
             match home(configured, definition) {
-                Ok(home) => known.homes.insert(Arc::new(home)),
+                Ok(home) => homes.push(home),
                 Err(error) => {
                     tracing::warn!(table = %configured.name, store = configured.store_name, %error, "table can't be used in its store");
                     known.refused.insert(configured.name.clone(), error);
                 }
             }
         }
+        let found = join_all(homes.iter().map(|home| self.find_indexes(home))).await;
+        let all_found = found.iter().all(Option::is_some);
+        for (mut home, indexes) in homes.into_iter().zip(found) {
+            home.table.indexes = indexes.unwrap_or_default();
+            known.homes.insert(Arc::new(home));
+        }
+        self.lacks_indexes.store(!all_found, Ordering::Release);
         let digest = catalogue::names(connection, &self.names_with(&known)).await?.digest;
         *self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = digest;
         *self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(known);
@@ -164,13 +218,15 @@ pub(crate) fn home(configured: &TableHome, definition: Definition) -> Result<Hom
         LayoutChoice::SortedSet { score } => column(score).map(|score| Layout::SortedSet { score }),
     };
     let expires_at = configured.expires_at.as_deref().map(column).transpose();
-    let (layout, expires_at) = match (layout, expires_at) {
-        (Ok(layout), Ok(expires_at)) => (layout, expires_at),
-        (Err(name), _) | (_, Err(name)) => {
+    let indexes = configured.indexes.iter().flatten();
+    let indexes: Result<Vec<_>, _> = indexes.map(|choice| index(choice, &table)).collect();
+    let (layout, expires_at, indexes) = match (layout, expires_at, indexes) {
+        (Ok(layout), Ok(expires_at), Ok(indexes)) => (layout, expires_at, indexes),
+        (Err(name), ..) | (_, Err(name), _) | (.., Err(name)) => {
             return refuse(
                 sqlstate::FEATURE_NOT_SUPPORTED,
                 format!("it has no column \"{name}\", which the configuration names"),
-                "Mend `score` or `expires_at` in the configuration.",
+                "Mend `score`, `expires_at` or `indexes` in the configuration.",
             );
         }
     };
@@ -182,6 +238,7 @@ pub(crate) fn home(configured: &TableHome, definition: Definition) -> Result<Hom
         allow_scan: configured.allow_scan,
         allow_drop: configured.allow_drop,
         consistent_read: configured.consistent_read,
+        indexes,
     };
     match configured.store.accepts(&table) {
         Ok(()) => Ok(Home {
@@ -195,6 +252,21 @@ pub(crate) fn home(configured: &TableHome, definition: Definition) -> Result<Hom
             "Change the definition or the table's configuration.",
         ),
     }
+}
+
+/// A configured index; the error is the name of a column that the table hasn't.
+fn index(choice: &IndexChoice, table: &Table) -> Result<Index, String> {
+    let column = |name: &String| table.column(name).ok_or_else(|| name.clone());
+    let columns = choice.columns.iter().map(column).collect::<Result<Vec<_>, _>>()?;
+    // What stands in the partition of its row can be kept with it.
+    let is_in_partition = columns.len() == 2 && table.primary_key.len() > 1 && columns[0] == table.primary_key[0];
+    Ok(Index {
+        name: choice.name.clone(),
+        columns,
+        is_eventual: choice.is_eventual.unwrap_or(!is_in_partition),
+        consistent_read: choice.consistent_read,
+        projected: None,
+    })
 }
 
 fn view_refused(view: &TableName, configured: &TableHome) -> PgError {

@@ -96,6 +96,21 @@ pub struct TableHome {
     pub allow_drop: bool,
     /// Strongly consistent reads.
     pub consistent_read: bool,
+    /// Secondary indexes; `None`: those that the store has.
+    pub indexes: Option<Vec<IndexChoice>>,
+}
+
+/// A secondary index, with columns by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexChoice {
+    /// Its name.
+    pub name: String,
+    /// Its columns.
+    pub columns: Vec<String>,
+    /// Whether it may lag behind the table; `None`: as is usual for such columns.
+    pub is_eventual: Option<bool>,
+    /// Whether reads through it must see every write before them.
+    pub consistent_read: bool,
 }
 
 /// What a route asks of a statement.

@@ -90,7 +90,8 @@ impl Store for MemoryStore {
     }
 
     fn accepts(&self, table: &StoreTable) -> Result<(), StoreError> {
-        accepts_layout(table)
+        accepts_layout(table)?;
+        table.check_no_indexes(self.kind())
     }
 
     fn describe(&self, operation: Operation, table: &StoreTable) -> String {
@@ -99,6 +100,7 @@ impl Store for MemoryStore {
             Operation::Get => format!("lookup in {name}"),
             Operation::GetMany => format!("lookups in {name}"),
             Operation::Range => format!("range of {name}"),
+            Operation::IndexRange(index) => format!("range of {name}, index {}", table.indexes[index].name),
             Operation::ByScore => format!("{name} by score"),
             Operation::Scan => format!("all of {name}"),
             Operation::Put => format!("put into {name}"),

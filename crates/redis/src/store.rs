@@ -39,7 +39,8 @@ impl Store for RedisStore {
     }
 
     fn accepts(&self, table: &StoreTable) -> Result<(), StoreError> {
-        accepts_layout(table)
+        accepts_layout(table)?;
+        table.check_no_indexes(self.kind())
     }
 
     fn describe(&self, operation: Operation, table: &StoreTable) -> String {
@@ -56,6 +57,7 @@ impl Store for RedisStore {
                 Operation::Get => format!("ZSCORE {partition}"),
                 Operation::GetMany => format!("ZSCORE {partition}, pipelined"),
                 Operation::Range => format!("ZRANGE {partition} WITHSCORES, whole"),
+                Operation::IndexRange(index) => format!("index {} of {partition}", table.indexes[index].name),
                 Operation::ByScore => format!("ZRANGE or ZREVRANGE {partition} WITHSCORES"),
                 Operation::Scan if several => format!("SCAN MATCH {partition}, ZRANGE of each"),
                 Operation::Scan => format!("ZRANGE {partition} WITHSCORES"),
@@ -68,6 +70,7 @@ impl Store for RedisStore {
             Operation::Get => format!("HMGET {row}"),
             Operation::GetMany => format!("HMGET {row}, pipelined"),
             Operation::Range => format!("ZRANGEBYLEX {partition}, HMGET {row}"),
+            Operation::IndexRange(index) => format!("index {} of {partition}", table.indexes[index].name),
             Operation::ByScore => format!("none: {partition} isn't a sorted set"),
             Operation::Scan => format!("SCAN MATCH {row}, HMGET of each"),
             Operation::Put | Operation::Update => format!("HSET {row}, in a script"),

@@ -1,7 +1,7 @@
 //! What Flywheel asks of a store that is home to tables: the [`Store`] trait and the words it is spoken in.
 //!
 //! A store keeps rows under their primary key and answers exactly these: rows by keys, a range of one partition in
-//! the order of its sort key, all rows up to a limit, and conditional writes. Everything else is PostgreSQL's to compute.
+//! the order of its sort key or of a secondary index, all rows up to a limit, and conditional writes. Everything else is PostgreSQL's to compute.
 //!
 //! Every store passes the same suite (`conformance`, behind the feature of that name); a new one is a crate that implements [`Store`], runs that suite in its
 //! tests, and is registered in the command line's composition.
@@ -11,6 +11,7 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod index;
 mod layout;
 mod range;
 mod store;
@@ -20,6 +21,7 @@ pub mod text_row;
 pub use change::{Applied, Assignment, Change, Effect, Expect};
 pub use clock::{POSTGRES_EPOCH_MICROS, now_micros};
 pub use error::StoreError;
+pub use index::Index;
 pub use layout::{accepts_layout, score, score_addends};
 pub use range::{Bound, KeyRange, after_prefix};
 pub use store::{Operation, Store};

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use flywheel_types::{Key, Row, Value};
 
-use crate::{Applied, Change, KeyRange, StoreError, StoreTable};
+use crate::{Applied, Change, Index, KeyRange, StoreError, StoreTable};
 
 /// A store that is home to tables. One value serves all sessions at once.
 ///
@@ -40,6 +40,27 @@ pub trait Store: Send + Sync + Debug {
     /// The rows of a range in its order, at most `limit`.
     async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError>;
 
+    /// The rows of a range over the columns of a secondary index of the table, in the order of its sort columns (ties in any order), at most
+    /// `limit`. [`KeyRange::partition`] is of the index's first column, the ends are of its second. Whole rows, whatever the index holds.
+    async fn index_range(&self, table: &StoreTable, index: &Index, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let _ = (range, limit);
+        Err(StoreError::Unsupported {
+            what: format!(
+                "index \"{}\" of \"{}\" can't be read: {} keeps no secondary indexes",
+                index.name,
+                table.physical_name,
+                self.kind()
+            ),
+        })
+    }
+
+    /// The table's indexes as the store has them. `listed`: only those that the table names; what the store hasn't is left out. Otherwise all
+    /// that it has and that can serve.
+    async fn find_indexes(&self, table: &StoreTable, listed: bool) -> Result<Vec<Index>, StoreError> {
+        let _ = listed;
+        Ok(table.indexes.clone())
+    }
+
     /// The rows of a partition of a [`crate::Layout::SortedSet`] table by score, at most `limit`. Ties in any order.
     async fn by_score(&self, table: &StoreTable, partition: Option<&Value>, descending: bool, limit: usize)
     -> Result<Vec<Row>, StoreError>;
@@ -63,6 +84,8 @@ pub enum Operation {
     GetMany,
     /// [`Store::range`]
     Range,
+    /// [`Store::index_range`], by the index's position in [`StoreTable::indexes`].
+    IndexRange(usize),
     /// [`Store::by_score`]
     ByScore,
     /// [`Store::scan`]

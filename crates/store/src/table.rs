@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use flywheel_types::{Row, Table, Value};
 
+use crate::Index;
+
 /// How a table's rows lie in a Redis-like store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -33,6 +35,8 @@ pub struct StoreTable {
     pub allow_drop: bool,
     /// Strongly consistent reads, where the store has weaker ones too (DynamoDB).
     pub consistent_read: bool,
+    /// Secondary indexes.
+    pub indexes: Vec<Index>,
 }
 
 impl StoreTable {

@@ -1,5 +1,6 @@
 //! From the file's words to their meaning: names that refer to each other, units, secrets, defaults.
 
+mod indexes;
 mod names;
 mod pools;
 mod routes;

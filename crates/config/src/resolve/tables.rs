@@ -97,6 +97,12 @@ impl Resolver<'_> {
                 "it is DynamoDB's; leave it out",
             );
         }
+        let consistent_read = table.consistent_read.unwrap_or(store_reads);
+        let indexes = match &table.indexes {
+            Some(indexes) => Some(self.indexes(at, indexes, is_dynamodb, consistent_read)),
+            None if is_dynamodb => None,
+            None => Some(Vec::new()),
+        };
         let physical_name = table.physical_name.clone().unwrap_or_else(|| name.to_string());
         if is_dynamodb && !name.name.is_empty() {
             self.dynamodb_name(at, &physical_name, store);
@@ -110,7 +116,8 @@ impl Resolver<'_> {
             // SCAN in Redis walks through the keys of everybody.
             allow_scan: table.allow_scan.unwrap_or(!matches!(store, Store::Redis(_) | Store::DynamoDb(_))),
             allow_drop: table.allow_drop.unwrap_or(false),
-            consistent_read: table.consistent_read.unwrap_or(store_reads),
+            consistent_read,
+            indexes,
         }
     }
 

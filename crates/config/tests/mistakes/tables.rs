@@ -189,3 +189,66 @@ fn what_is_dynamodbs() {
         &[(12, 8, "\"prod-public.wörter\" can't be the name of a table in DynamoDB", rule)],
     );
 }
+
+#[test]
+fn indexes() {
+    let table = |store: &str, indexes: &str| format!("[[tables]]\nname = \"t\"\nstore = \"{store}\"\nindexes = [{indexes}]\n");
+    let cases = [
+        (
+            table("fast", "{ name = \"i\", columns = [] }"),
+            (
+                13,
+                36,
+                "index \"i\" has no columns",
+                "name the column to find rows by, and perhaps one that orders them",
+            ),
+        ),
+        (
+            table("fast", "{ name = \"i\", columns = [\"a\", \"a\"] }"),
+            (13, 36, "column \"a\" is twice in index \"i\"", "name each column once"),
+        ),
+        (
+            table("dyn", "{ name = \"i\", columns = [\"a\"] }, { name = \"i\", columns = [\"b\"] }"),
+            (13, 54, "index \"i\" is listed twice", "give each a name of its own"),
+        ),
+        (
+            table("dyn", "{ name = \"i\", columns = [\"a\", \"b\", \"c\"] }"),
+            (
+                13,
+                36,
+                "index \"i\" has 3 columns",
+                "an index in DynamoDB has a partition key and at most one sort key",
+            ),
+        ),
+        (
+            table("dyn", "{ name = \"i\", columns = [\"a\"], kind = \"local\" }"),
+            (
+                13,
+                36,
+                "index \"i\" is local and has one column",
+                "a local index has the table's first key column and another that orders the rows",
+            ),
+        ),
+        (
+            table("fast", "{ name = \"i\", columns = [\"a\"], kind = \"global\" }"),
+            (
+                13,
+                50,
+                "`kind` means nothing for an index outside of DynamoDB",
+                "it is DynamoDB's; leave it out",
+            ),
+        ),
+        (
+            table("fast", "{ name = \"i\", columns = [\"a\"], consistent_read = false }"),
+            (
+                13,
+                61,
+                "`consistent_read` means nothing for an index outside of DynamoDB",
+                "it is DynamoDB's; leave it out",
+            ),
+        ),
+    ];
+    for (text, mistake) in cases {
+        adding(&[(&text, mistake)]);
+    }
+}

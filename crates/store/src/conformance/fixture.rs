@@ -40,6 +40,7 @@ pub fn table(physical_name: &str, columns: &[(&str, TypeInfo)], key: &[&str]) ->
         allow_scan: true,
         allow_drop: true,
         consistent_read: true,
+        indexes: Vec::new(),
     }
 }
 
