@@ -1,6 +1,8 @@
 -- Statements over tables of different homes: users and lessons are relational, sessions and visits are in the store.
 -- table: public.sessions
 -- table: public.visits
+-- table: public.amounts
+-- table: public.prices
 
 CREATE TABLE users (id bigint PRIMARY KEY, name text NOT NULL, country text);
 CREATE TABLE archive (id uuid PRIMARY KEY, user_id bigint, device text);
@@ -10,6 +12,11 @@ CREATE TABLE visits (user_id bigint, page text, hits int NOT NULL DEFAULT 1, at 
 INSERT INTO users VALUES (1, 'Ada', 'uk'), (2, 'Linus', 'fi'), (3, 'Grace', 'us'), (4, 'Nobody', NULL);
 INSERT INTO sessions VALUES ('11111111-1111-1111-1111-111111111111', 1, 'phone', 10), ('22222222-2222-2222-2222-222222222222', 1, 'desk', 20), ('33333333-3333-3333-3333-333333333333', 2, 'phone', 30), ('44444444-4444-4444-4444-444444444444', 9, NULL, NULL);
 INSERT INTO visits VALUES (1, '/', 5, '2026-01-01 00:00+00'), (1, '/about', 2, '2026-01-02 00:00+00'), (2, '/', 1, NULL), (3, '/', 7, '2026-01-03 00:00+00'), (8, '/', 1, NULL);
+
+CREATE TABLE amounts (id int PRIMARY KEY, n numeric);
+CREATE TABLE prices (price numeric(6,2) PRIMARY KEY, name text);
+INSERT INTO amounts VALUES (1, 1.5), (2, 1.500), (3, 1.505), (4, NULL), (5, 0), (6, 123456789), (7, 'NaN');
+INSERT INTO prices VALUES (1.5, 'one and a half'), (0, 'nothing'), (1.51, 'more');
 
 -- Joins.
 SELECT u.name, s.device FROM users u JOIN sessions s ON s.user_id = u.id ORDER BY u.name, s.device;
@@ -35,6 +42,10 @@ SELECT u.name, s.device FROM users u JOIN sessions s ON s.user_id = u.id WHERE u
 SELECT u.name, s.device FROM users u JOIN sessions s ON s.user_id = u.id WHERE s.id = $1 AND u.country = $2;
 -- params: int8 1, int4 3
 SELECT u.name, v.page, v.hits + $2 AS more FROM users u JOIN visits v ON v.user_id = u.id WHERE v.user_id = $1 ORDER BY v.page;
+
+-- The key's type has another form for the number that the other store table has.
+SELECT a.n, p.name FROM amounts a LEFT JOIN prices p ON p.price = a.n ORDER BY a.n, a.id;
+SELECT a.n, p.name FROM amounts a JOIN prices p ON p.price = a.n WHERE a.id IN (1, 2, 5) ORDER BY a.id;
 
 -- Subqueries.
 SELECT name FROM users u WHERE EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id) ORDER BY name;
@@ -127,6 +138,7 @@ WITH new AS (INSERT INTO visits (user_id, page) VALUES (50, '/w') RETURNING *) S
 -- sorted
 WITH new AS (INSERT INTO visits (user_id, page) VALUES (50, '/w'), (50, '/x') ON CONFLICT DO NOTHING RETURNING *) SELECT user_id, page, hits FROM new;
 WITH new AS (INSERT INTO visits AS v (user_id, page) VALUES (50, '/w') ON CONFLICT (user_id, page) DO UPDATE SET hits = v.hits + 10 RETURNING *) SELECT user_id, hits FROM new;
+WITH new AS (INSERT INTO visits (user_id, page) VALUES (50, '/w'), (50, '/w') ON CONFLICT (user_id, page) DO UPDATE SET hits = 0 WHERE visits.hits < 0 RETURNING *) SELECT count(*) FROM new;
 -- Two rows of a key that is there: neither is inserted, so they don't meet.
 INSERT INTO visits (user_id, page) VALUES (50, '/w'), (50, '/w') ON CONFLICT (user_id, page) DO UPDATE SET hits = 0 WHERE visits.hits < 0;
 INSERT INTO visits (page, user_id, hits) VALUES ('/w', 50, 1), ('/w', 50, 2) ON CONFLICT (user_id, page) DO UPDATE SET hits = NULL;

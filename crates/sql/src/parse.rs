@@ -1,11 +1,10 @@
 //! Reads one statement with sqlparser.
 
-use sqlparser::ast::{Query, SetExpr, Statement as Ast};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use thiserror::Error;
 
-use crate::inserted::Inserted;
+use crate::inserted::{self, Inserted};
 use crate::position::Lines;
 use crate::relation::{Relation, relations};
 use crate::shape::Shape;
@@ -49,27 +48,9 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
     Ok(Parsed {
         relations,
         shape,
-        on_conflict: on_conflict(&statement),
+        on_conflict: inserted::on_conflict(&statement),
         inserted: Inserted::of(&statement),
     })
-}
-
-fn on_conflict(statement: &Ast) -> bool {
-    match statement {
-        Ast::Insert(insert) => insert.on.is_some() || insert.source.as_deref().is_some_and(query_on_conflict),
-        Ast::Query(query) => query_on_conflict(query),
-        _ => false,
-    }
-}
-
-/// An INSERT is the body of a query behind WITH, or one of the queries in WITH.
-fn query_on_conflict(query: &Query) -> bool {
-    let mut tables = query.with.iter().flat_map(|with| &with.cte_tables);
-    let is_inserted = match &*query.body {
-        SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) => on_conflict(inner),
-        _ => false,
-    };
-    is_inserted || tables.any(|table| query_on_conflict(&table.query))
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use flywheel_plan::{Computed, Fetch, FetchAccess, Home, KeySource, Parameters, ResolvedAccess, explain, joined_access};
+use flywheel_plan::{Access, Computed, Fetch, FetchAccess, Home, KeySource, Parameters, ResolvedAccess, explain, joined_access};
 use flywheel_postgres::{Portal, Rows};
 use flywheel_sql::Constant;
-use flywheel_types::{Key, Row, Scalar, TypeInfo, Value, binary};
+use flywheel_types::{Key, Row, Scalar, Table, TypeInfo, Value, binary};
 
 use super::{Arguments, StoreStatement};
 use crate::error::too_many_rows;
@@ -32,55 +32,54 @@ impl Session {
             };
             // A plan has no circles.
             let fetch = open.remove(open.iter().position(is_ready).unwrap_or_default());
-            let access = self.resolve(fetch, &fetched, statement, arguments).await?;
+            let access = match &fetch.access {
+                FetchAccess::Joined(KeySource::Fetched { relation, column }) => {
+                    let source = fetches
+                        .iter()
+                        .find(|source| source.relation == *relation)
+                        .map(|source| &*source.home.table.table);
+                    keys_of(&fetched, (*relation, *column), source, &fetch.home.table.table)
+                }
+                FetchAccess::Joined(KeySource::Postgres { sql, ty }) => {
+                    self.semi_join(&fetch.home, (sql, ty), statement, arguments).await?
+                }
+                FetchAccess::Direct(access) => self.direct(access, &fetch.home, statement, arguments).await?,
+            };
             let rows = self.read_access(&fetch.home, &access).await?;
             fetched.insert(fetch.relation, rows);
         }
         Ok(fetched)
     }
 
-    async fn resolve(
+    /// The rows that a table's own conditions leave.
+    async fn direct(
         &mut self,
-        fetch: &Fetch,
-        fetched: &Fetched,
+        access: &Access,
+        home: &Home,
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<ResolvedAccess> {
-        let table = fetch.home.table.table.clone();
-        match &fetch.access {
-            FetchAccess::Direct(access) => {
-                let parameters = Parameters {
-                    types: statement.parameters(),
-                    formats: arguments.formats,
-                    values: arguments.values,
-                    computed: None,
-                };
-                if let Some(resolved) = access.resolve(&table, &parameters) {
-                    return Ok(resolved);
-                }
-                let unread: Vec<_> = access
-                    .equalities(&table)
-                    .into_iter()
-                    .filter(|(constant, ty)| parameters.compares_exactly(constant, ty) && parameters.resolve(constant, ty).is_none())
-                    .collect();
-                let computed = self.compute(&unread, statement, arguments).await?;
-                let parameters = Parameters {
-                    computed: Some(&computed),
-                    ..parameters
-                };
-                Ok(access.resolve(&table, &parameters).unwrap_or(ResolvedAccess::All))
-            }
-            FetchAccess::Joined(KeySource::Fetched { relation, column }) => {
-                let values = fetched
-                    .get(relation)
-                    .into_iter()
-                    .flatten()
-                    .map(|row| row[*column].clone())
-                    .collect();
-                Ok(joined_access(&table, values))
-            }
-            FetchAccess::Joined(KeySource::Postgres { sql, ty }) => self.semi_join(&fetch.home, (sql, ty), statement, arguments).await,
+        let table = &home.table.table;
+        let parameters = Parameters {
+            types: statement.parameters(),
+            formats: arguments.formats,
+            values: arguments.values,
+            computed: None,
+        };
+        if let Some(resolved) = access.resolve(table, &parameters) {
+            return Ok(resolved);
         }
+        let unread: Vec<_> = access
+            .equalities(table)
+            .into_iter()
+            .filter(|(constant, ty)| parameters.compares_exactly(constant, ty) && parameters.resolve(constant, ty).is_none())
+            .collect();
+        let computed = self.compute(&unread, statement, arguments).await?;
+        let parameters = Parameters {
+            computed: Some(&computed),
+            ..parameters
+        };
+        Ok(access.resolve(table, &parameters).unwrap_or(ResolvedAccess::All))
     }
 
     /// Constants as PostgreSQL reads them: `'yesterday'` as a timestamptz, a jsonb parameter.
@@ -156,6 +155,18 @@ impl Session {
             Err(error) => Err(self.server_failed(&error)),
         }
     }
+}
+
+/// The keys that the rows of another store table name, in the key's own form: `1.5` is `1.50` where the key is numeric(6,2).
+fn keys_of(fetched: &Fetched, (relation, column): (usize, usize), source: Option<&Table>, table: &Table) -> ResolvedAccess {
+    let Some(source) = source.map(|source| &source.columns[column].ty) else {
+        return ResolvedAccess::All;
+    };
+    let key = &table.partition_column().ty;
+    let rows = fetched.get(&relation).into_iter().flatten();
+    // What has no form in the key's type equals none of its values.
+    let values = rows.filter_map(|row| flywheel_types::cast(row[column].clone(), source, key));
+    joined_access(table, values.collect())
 }
 
 /// A constant as a value of the type. A number outside an integer type equals none of its values, as NULL doesn't.
