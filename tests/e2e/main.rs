@@ -15,6 +15,7 @@ mod gone;
 mod increments;
 mod lifetimes;
 mod limits;
+mod linearizable;
 mod login;
 mod logins_as_roles;
 mod modes;

@@ -4,6 +4,7 @@
 //!   `flywheel` binary and waits for it.
 //! - `cluster/`: a PostgreSQL primary with replicas of its own, which a test can stop and promote.
 //! - `child`: runs `psql` and drivers in other languages.
+//! - `history`: whether what clients were told at the same time can be true.
 //! - `proxy`: a network that a test can cut.
 //! - `differential/`: statements made at random, on plain PostgreSQL and with the tables in each home.
 //! - `environment`, `shrink`: what tests with random input share.
@@ -18,6 +19,7 @@ pub mod cluster;
 pub mod differential;
 pub mod environment;
 pub mod frames;
+pub mod history;
 pub mod proxy;
 pub mod raw;
 pub mod shrink;

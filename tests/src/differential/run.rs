@@ -143,7 +143,6 @@ async fn differ(world: &World, encodings: &mut Encodings, sequence: &Sequence, s
 }
 
 /// Of errors only SQLSTATE: which row an error tells of depends on the order in which rows are met; so does, where several rows break several rules, which rule it is.
-/// And not which column of a table a cursor's is.
 fn promised(answer: Result<Vec<Event>, Lost>, statement: &Statement) -> Result<Vec<Event>, Lost> {
     let is_fetched = statement.sql.starts_with("FETCH");
     let has_rows = statement.sql.contains("), (") || (statement.sql.contains("INSERT") && statement.sql.contains("SELECT"));
@@ -153,10 +152,21 @@ fn promised(answer: Result<Vec<Event>, Lost>, statement: &Statement) -> Result<V
             let state = if has_rows && is_rule { "a rule" } else { report.state() };
             Event::Error(Report(vec![('C', state.to_owned())]))
         }
-        Event::Columns(fields) if is_fetched => Event::Columns(fields.into_iter().map(|field| Field { column: 0, ..field }).collect()),
+        Event::Columns(fields) => Event::Columns(fields.into_iter().map(|field| promised_of(field, is_fetched)).collect()),
         event => event,
     };
     Ok(answer?.into_iter().map(promised).collect())
+}
+
+/// Not which column of a table a cursor's is; nor an expression's modifier, for which PostgreSQL has one answer when it has parsed a statement and another when it has planned it.
+const fn promised_of(mut field: Field, is_fetched: bool) -> Field {
+    if is_fetched {
+        field.column = 0;
+    }
+    if field.column == 0 {
+        field.modifier = -1;
+    }
+    field
 }
 
 /// A step as a suite's file would say it.

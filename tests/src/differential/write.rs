@@ -28,7 +28,8 @@ pub(super) fn any(writer: &mut Writer<'_>, tables: &[Table], writable: &[&Table]
 
 /// INSERT of some rows, which is nearly always carried out.
 pub(super) fn fill(writer: &mut Writer<'_>, table: &Table) -> String {
-    let rows: Vec<_> = (0..writer.number(1, 5)).map(|_| row(writer, table)).collect();
+    let most = if table.has_identity() { 1 } else { 5 };
+    let rows: Vec<_> = (0..writer.number(1, most)).map(|_| row(writer, table)).collect();
     let end = if table.has_identity() { "" } else { " ON CONFLICT DO NOTHING" };
     format!("INSERT INTO {} VALUES {}{end}", table.name, rows.join(", "))
 }
@@ -58,6 +59,8 @@ fn returning(writer: &mut Writer<'_>, table: &Table, is_needed: bool) -> String 
 fn insert(writer: &mut Writer<'_>, table: &Table) -> String {
     let name = table.name;
     let rows = *writer.pick(&[&1, &1, &1, &2, &3]);
+    // A row of several that is refused ends PostgreSQL's statement before the next is numbered.
+    let rows = if table.has_identity() { 1 } else { rows };
     let mut text = if writer.chance(25) {
         // Some columns only.
         let mut positions: Vec<_> = (0..table.keys).collect();
