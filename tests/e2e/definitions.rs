@@ -115,6 +115,103 @@ async fn what_only_postgresql_could_keep_is_refused_later_too() {
 }
 
 #[tokio::test]
+async fn what_the_store_cant_follow_isnt_altered() {
+    for home in HOMES {
+        let Some((_world, client)) = world(home, &["allow_scan = true"]).await else {
+            continue;
+        };
+        client.batch_execute("INSERT INTO carts VALUES (1, 1), (2, 2)").await.expect("rows");
+        for sql in [
+            "ALTER TABLE carts RENAME COLUMN id TO key",
+            "ALTER TABLE carts ALTER COLUMN id TYPE bigint",
+            "ALTER TABLE carts DROP COLUMN id",
+            "ALTER TABLE carts RENAME TO baskets",
+            "ALTER TABLE carts ALTER COLUMN n TYPE text",
+            "ALTER TABLE carts DROP COLUMN n, ADD COLUMN n int DEFAULT 3",
+            "ALTER TABLE carts ADD CHECK (n > 0) NOT VALID",
+            "BEGIN; ALTER TABLE carts DROP COLUMN n",
+            "BEGIN; ALTER TABLE carts ADD COLUMN m int DEFAULT 3",
+        ] {
+            Told::of(&client, sql).await.is("0A000", &["public.carts"]);
+            client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+            let rows = column(&client, "SELECT row_to_json(c) FROM carts c ORDER BY id").await;
+            assert_eq!(rows, [r#"{"id":1,"n":1}"#, r#"{"id":2,"n":2}"#], "{home:?}: {sql}");
+        }
+        client
+            .batch_execute("BEGIN; UPDATE carts SET n = 3 WHERE id = 1")
+            .await
+            .expect("a block");
+        Told::of(&client, "ALTER TABLE carts ADD COLUMN m int")
+            .await
+            .is("55006", &["public.carts"]);
+        client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+    }
+}
+
+/// An ALTER TABLE that must see all rows, and what it would otherwise miss.
+#[tokio::test]
+async fn an_alteration_is_as_large_as_a_statement_may_be() {
+    let Some(world) = Setup::default()
+        .table_with("public.carts", Home::Redis, &[])
+        .limit("max_fetch_rows = 2")
+        .start()
+        .await
+    else {
+        return;
+    };
+    let client = world.gateway().await;
+    client
+        .batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int); INSERT INTO carts VALUES (1, 1), (2, 2)")
+        .await
+        .expect("rows");
+    // `allow_scan` is about statements that don't say that they read everything.
+    client
+        .batch_execute("ALTER TABLE carts ADD COLUMN m int NOT NULL DEFAULT 5")
+        .await
+        .expect("a column");
+    client.batch_execute("INSERT INTO carts VALUES (3, 3)").await.expect("a row");
+    for sql in [
+        "ALTER TABLE carts ADD COLUMN o int DEFAULT 5",
+        "ALTER TABLE carts DROP COLUMN n",
+        "ALTER TABLE carts ALTER COLUMN n SET NOT NULL",
+    ] {
+        Told::of(&client, sql).await.is("54000", &["public.carts", "2 rows"]);
+    }
+    client
+        .batch_execute("ALTER TABLE carts ADD COLUMN o int, ALTER COLUMN n SET DEFAULT 8")
+        .await
+        .expect("what doesn't concern the rows");
+    let rows = column(&client, "SELECT m FROM carts WHERE id IN (1, 3)").await;
+    assert_eq!(rows, ["5", "5"]);
+}
+
+/// Statements that others have prepared see the new definition.
+#[tokio::test]
+async fn others_follow_an_alteration() {
+    for home in HOMES {
+        let Some((world, client)) = world(home, &["allow_scan = true"]).await else {
+            continue;
+        };
+        client.batch_execute("INSERT INTO carts VALUES (1, 1)").await.expect("a row");
+        let other = world.gateway().await;
+        let sql = "SELECT * FROM carts WHERE id = 1";
+        assert_eq!(other.query_one(sql, &[]).await.expect("a row").len(), 2);
+        client
+            .batch_execute("ALTER TABLE carts ADD COLUMN m int DEFAULT 4")
+            .await
+            .expect("a column");
+        let row = other.query_one(sql, &[]).await.expect("a row");
+        assert_eq!((row.len(), row.get::<_, i32>(2)), (3, 4), "{home:?}");
+        client
+            .batch_execute("ALTER TABLE carts DROP COLUMN n")
+            .await
+            .expect("a column less");
+        let row = other.query_one(sql, &[]).await.expect("a row");
+        assert_eq!((row.len(), row.get::<_, i32>(1)), (2, 4), "{home:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_foreign_key_to_a_store_table() {
     let Some((world, client)) = world(Home::Redis, &["allow_scan = true"]).await else {
         return;

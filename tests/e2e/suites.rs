@@ -40,6 +40,7 @@ macro_rules! suites {
 suites![
     crud,
     arithmetic,
+    alter,
     types,
     range,
     mixed,

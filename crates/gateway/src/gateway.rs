@@ -424,6 +424,11 @@ impl Gateway {
                 "Definition of {} in PostgreSQL, table in store \"{}\"",
                 table.name, table.store_name
             )]),
+            Kind::AlterTable { home } => Explained::Plan(vec![format!(
+                "Definition of {} altered in PostgreSQL; values of its rows, where they change, in store \"{}\"",
+                home.name(),
+                home.store_name
+            )]),
             Kind::DropTable { homes } => Explained::Plan(
                 homes
                     .iter()

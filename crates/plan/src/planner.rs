@@ -169,7 +169,7 @@ pub fn unsupported(home: &Home, what: &str) -> PgError {
             home.store.kind()
         ),
     )
-    .with_hint("SELECT, INSERT, UPDATE, DELETE, COPY, TRUNCATE, CREATE TABLE and DROP TABLE work on it; EXPLAIN shows how.")
+    .with_hint("SELECT, INSERT, UPDATE, DELETE, COPY, TRUNCATE, CREATE, ALTER and DROP TABLE work on it; EXPLAIN shows how.")
     .with_field(b's', home.name().schema.clone())
     .with_field(b't', home.name().name.clone())
 }

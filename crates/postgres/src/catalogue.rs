@@ -69,6 +69,58 @@ JOIN (
 ) x ON x.relid = c.oid
 WHERE (n.nspname, c.relname) IN ({names})";
 
+/// What tells an altered table's columns from what they were.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Form {
+    /// What the table is called now.
+    pub name: TableName,
+    /// The columns by their numbers, which stay theirs whatever they are called.
+    pub columns: BTreeMap<i32, String>,
+    /// Conditions and expressions that its rows keep to, as SQL.
+    pub rules: Vec<String>,
+    /// The rules that hold for new rows only (NOT VALID).
+    pub unchecked: Vec<String>,
+}
+
+/// The form of the table with this oid.
+///
+/// # Errors
+/// The connection broke.
+pub async fn form(connection: &mut Connection, oid: u32) -> Result<Form, ServerError> {
+    let sql = format!(
+        "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = {oid}; \
+         SELECT attnum, attname FROM pg_catalog.pg_attribute WHERE attrelid = {oid} AND attnum > 0 AND NOT attisdropped; \
+         SELECT pg_catalog.pg_get_constraintdef(oid), convalidated FROM pg_catalog.pg_constraint WHERE conrelid = {oid} AND contype IN ('c', 'n') \
+         UNION ALL SELECT pg_catalog.concat(d.adnum, ' ', pg_catalog.pg_get_expr(d.adbin, d.adrelid)), true FROM pg_catalog.pg_attrdef d \
+         JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum WHERE d.adrelid = {oid} AND a.attgenerated <> ''"
+    );
+    let results = connection.query(&sql).await?;
+    let rows = |at: usize| results.get(at).map_or(0, |rows| rows.rows.len());
+    let text = |at: usize, row: usize, column: usize| results[at].text(row, column);
+    let mut form = Form {
+        name: TableName::new("", ""),
+        columns: BTreeMap::new(),
+        rules: Vec::new(),
+        unchecked: Vec::new(),
+    };
+    if rows(0) > 0 {
+        form.name = TableName::new(text(0, 0, 0), text(0, 0, 1));
+    }
+    for row in 0..rows(1) {
+        form.columns
+            .insert(text(1, row, 0).parse().unwrap_or_default(), text(1, row, 1).to_owned());
+    }
+    for row in 0..rows(2) {
+        let kept = if text(2, row, 1) == "t" {
+            &mut form.rules
+        } else {
+            &mut form.unchecked
+        };
+        kept.push(text(2, row, 0).to_owned());
+    }
+    Ok(form)
+}
+
 /// What names mean on a connection now.
 #[derive(Debug, Clone, Default)]
 pub struct Names {

@@ -20,6 +20,8 @@ pub struct Rows {
     pub rows: Vec<Vec<Option<Bytes>>>,
     /// The command tag; empty when the statement was empty.
     pub tag: String,
+    /// NoticeResponses on the way, where the statement was run by [`Connection::query`].
+    pub notices: Vec<Frame>,
 }
 
 impl Rows {
@@ -71,6 +73,7 @@ impl Connection {
         let mut current = Rows::default();
         self.until_ready(|frame| match frame.tag() {
             reply::tag::DATA_ROW => current.rows.extend(reply::data_row(&frame)),
+            reply::tag::NOTICE_RESPONSE => current.notices.push(frame),
             reply::tag::COMMAND_COMPLETE => {
                 reply::command_tag(&frame).unwrap_or_default().clone_into(&mut current.tag);
                 results.push(std::mem::take(&mut current));
@@ -120,7 +123,11 @@ impl Connection {
     pub async fn run(&mut self, portal: &Portal<'_>) -> Result<Rows, ServerError> {
         let mut rows = Vec::new();
         let tag = self.run_with(portal, |row| rows.extend(reply::data_row(&row))).await?;
-        Ok(Rows { rows, tag })
+        Ok(Rows {
+            rows,
+            tag,
+            ..Rows::default()
+        })
     }
 
     /// Runs a statement by the extended protocol, giving each DataRow to `each`; the command tag.

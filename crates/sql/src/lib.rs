@@ -36,4 +36,4 @@ pub use shape::{Assigned, ConflictAction, Delete, Insert, InsertValue, Operand, 
 pub use split::{Statement, split};
 pub use template::{Literal, Template};
 pub use verb::Verb;
-pub use whole::{CopySource, copy_from, truncated};
+pub use whole::{CopySource, altered, copy_from, truncated};

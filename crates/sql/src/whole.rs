@@ -1,4 +1,4 @@
-//! Statements about whole tables, which are read from their words: COPY of a table and TRUNCATE.
+//! Statements about whole tables, which are read from their words: COPY of a table, TRUNCATE and ALTER TABLE.
 
 use crate::RelationName;
 use crate::lex::{Token, TokenKind};
@@ -58,6 +58,18 @@ pub fn truncated(text: &str, tokens: &[Token]) -> Option<Vec<RelationName>> {
     }
 }
 
+/// The table of ALTER TABLE; `None` for every other statement, and for ALTER TABLE ALL IN TABLESPACE.
+#[must_use]
+pub fn altered(text: &str, tokens: &[Token]) -> Option<RelationName> {
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    if !is(0, "alter") || !is(1, "table") || (is(2, "all") && is(3, "in")) {
+        return None;
+    }
+    let mut at = if is(2, "if") && is(3, "exists") { 4 } else { 2 };
+    at += usize::from(is(at, "only"));
+    relation_name(text, tokens, at).map(|(name, _)| name)
+}
+
 /// A name of one to three parts, and what comes behind it.
 fn relation_name(text: &str, tokens: &[Token], start: usize) -> Option<(RelationName, usize)> {
     let word = |at: usize| {
@@ -100,6 +112,15 @@ mod tests {
         assert_eq!(copied("COPY t FROM PROGRAM 'cat'"), Some(("t".into(), CopySource::Server)));
         assert_eq!(copied("COPY t TO STDOUT"), None);
         assert_eq!(copied("COPY (SELECT 1) TO STDOUT"), None);
+    }
+
+    #[test]
+    fn the_table_of_an_alteration() {
+        let name = |text: &str| altered(text, &lex(text)).map(|name| name.to_string());
+        assert_eq!(name("ALTER TABLE t ADD COLUMN a int"), Some("t".into()));
+        assert_eq!(name("alter table if exists only S.\"T\" * drop b"), Some("s.T".into()));
+        assert_eq!(name("ALTER TABLE ALL IN TABLESPACE a SET TABLESPACE b"), None);
+        assert_eq!(name("ALTER INDEX t RENAME TO u"), None);
     }
 
     #[test]

@@ -5,9 +5,11 @@ use flywheel_types::{Row, Table, TypeInfo, Value, binary, text};
 use flywheel_wire::frontend::format_at;
 use flywheel_wire::{Frame, backend};
 
-/// Encoded DataRows and how the statement ends.
+/// Encoded notices and DataRows, and how the statement ends.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
+    /// NoticeResponses, which come first.
+    notices: BytesMut,
     rows: BytesMut,
     /// Where in `rows` each row ends.
     ends: Vec<usize>,
@@ -23,6 +25,11 @@ impl Answer {
             tag: tag.into(),
             ..Self::default()
         }
+    }
+
+    /// Adds a NoticeResponse.
+    pub(crate) fn push_notice(&mut self, notice: &[u8]) {
+        self.notices.extend_from_slice(notice);
     }
 
     /// Adds a DataRow as a server sent it.
@@ -68,6 +75,7 @@ impl Answer {
         };
         let start = self.sent.checked_sub(1).map_or(0, |last| self.ends[last]);
         let end = until.checked_sub(1).map_or(0, |last| self.ends[last]);
+        out.put_slice(&std::mem::take(&mut self.notices));
         out.put_slice(&self.rows[start..end]);
         let given = until - self.sent;
         let resumed = self.sent > 0;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, unsupported};
 use flywheel_postgres::{Connection, ServerError};
 use flywheel_sql::lex::TokenKind;
-use flywheel_sql::{CopySource, Fact, Parsed, RelationName, Role, Verb, copy_from, parse, prepared, truncated};
+use flywheel_sql::{CopySource, Fact, Parsed, RelationName, Role, Verb, altered, copy_from, parse, prepared, truncated};
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
 
@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Explain { lines: Vec<String> },
     /// CREATE TABLE of a table that the configuration homes in a store.
     CreateTable { table: Box<TableHome> },
+    /// ALTER TABLE of this store table.
+    AlterTable { home: Arc<Home> },
     /// DROP TABLE of these store tables.
     DropTable { homes: Vec<Arc<Home>> },
     /// COPY out of store tables, as COPY of a query: relayed with their rows put in.
@@ -102,7 +104,6 @@ pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
 
 fn verb_name(verb: Verb) -> &'static str {
     match verb {
-        Verb::AlterTable => "ALTER TABLE",
         Verb::Merge => "MERGE",
         _ => "this kind of statement",
     }
@@ -150,7 +151,8 @@ impl Maker<'_> {
             // sqlparser doesn't say which tables these name.
             Verb::DropTable => return Ok(self.drop_table(analysis)),
             Verb::Truncate => return self.truncate(analysis),
-            Verb::Copy | Verb::AlterTable | Verb::Merge | Verb::Lock if as_query(analysis).is_none() && !is_copy_of_query(analysis) => {
+            Verb::AlterTable => return self.alter_table(analysis),
+            Verb::Copy | Verb::Merge | Verb::Lock if as_query(analysis).is_none() && !is_copy_of_query(analysis) => {
                 return match self.named(analysis).next() {
                     Some(home) if analysis.statements[0].has_keyword(text, "references") => Err(unsupported(home, "a foreign key")),
                     Some(home) => Err(unsupported(home, verb_name(verb))),
@@ -207,6 +209,22 @@ impl Maker<'_> {
             };
             self.known.homes.resolve(&name, self.visible)
         })
+    }
+
+    fn alter_table(&self, analysis: &Analysis) -> Result<Kind, PgError> {
+        let statement = &analysis.statements[0];
+        let altered = altered(&analysis.text, &statement.tokens);
+        if let Some(home) = altered.and_then(|name| self.known.homes.resolve(&name, self.visible)) {
+            return Ok(Kind::AlterTable { home: home.clone() });
+        }
+        // Another table that is to depend on one: all other words are names of columns, or of what isn't a table.
+        let depends = ["references", "inherit", "attach"]
+            .into_iter()
+            .any(|word| statement.has_keyword(&analysis.text, word));
+        match self.named(analysis).next() {
+            Some(home) if depends => Err(unsupported(home, "inheritance from, or a foreign key to,")),
+            _ => Ok(Kind::Relayed),
+        }
     }
 
     fn drop_table(&self, analysis: &Analysis) -> Kind {
@@ -390,6 +408,6 @@ impl Maker<'_> {
             sqlstate::FEATURE_NOT_SUPPORTED,
             format!("the statement names {name}, homed in {kind}, in a form that Flywheel can't carry out: {why}"),
         )
-        .with_hint("SELECT, INSERT, UPDATE, DELETE, COPY, TRUNCATE, CREATE TABLE and DROP TABLE work on it; EXPLAIN shows how.")
+        .with_hint("SELECT, INSERT, UPDATE, DELETE, COPY, TRUNCATE, CREATE, ALTER and DROP TABLE work on it; EXPLAIN shows how.")
     }
 }

@@ -29,22 +29,22 @@ impl Session {
         if own_block {
             self.on_server(if created.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         }
-        let (tag, home) = created?;
+        let (answer, home) = created?;
         if !own_block {
             self.block.created.push(home);
         }
         self.reload_catalogue().await?;
-        Ok(Answer::tagged(tag))
+        Ok(answer)
     }
 
-    async fn create_both(&mut self, sql: &str, configured: &TableHome) -> Outcome<(String, Home)> {
-        let tag = self.on_server(sql).await?;
+    async fn create_both(&mut self, sql: &str, configured: &TableHome) -> Outcome<(Answer, Home)> {
+        let answer = self.on_server_with_notices(sql).await?;
         let definition = self.definition(&configured.name).await?;
         let home = home(configured, definition)?;
         self.interruptible(home.store.create_table(&home.table))
             .await?
             .map_err(|error| store_error(&error, &home))?;
-        Ok((tag, home))
+        Ok((answer, home))
     }
 
     /// Removes the stores' tables whose definitions have gone with a ROLLBACK, unless they have rows from before.
@@ -61,7 +61,7 @@ impl Session {
         }
     }
 
-    async fn definition(&mut self, name: &TableName) -> Outcome<catalogue::Definition> {
+    pub(super) async fn definition(&mut self, name: &TableName) -> Outcome<catalogue::Definition> {
         let lease = self.server().await?;
         match catalogue::load(lease, std::slice::from_ref(name)).await {
             Ok(mut found) => found.remove(name).ok_or_else(|| {
@@ -98,7 +98,7 @@ impl Session {
                     .into());
             }
         }
-        let tag = self.on_server(&statement.text).await?;
+        let answer = self.on_server_with_notices(&statement.text).await?;
         for home in homes {
             // Inside a block the definition may come back by ROLLBACK; its rows were none, or given up by allow_drop.
             self.interruptible(home.store.drop_table(&home.table))
@@ -106,10 +106,10 @@ impl Session {
                 .map_err(|error| store_error(&error, home))?;
         }
         self.reload_catalogue().await?;
-        Ok(Answer::tagged(tag))
+        Ok(answer)
     }
 
-    async fn has_rows(&self, home: &Arc<Home>) -> Outcome<bool> {
+    pub(super) async fn has_rows(&self, home: &Arc<Home>) -> Outcome<bool> {
         // One row is asked for, whatever may be read by statements.
         let table = StoreTable {
             allow_scan: true,

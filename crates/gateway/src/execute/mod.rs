@@ -1,5 +1,6 @@
 //! Statements that name a table homed in a store.
 
+mod alter;
 mod answer;
 mod classify;
 mod copy_from;
@@ -51,6 +52,7 @@ impl Session {
             }
             Kind::Explain { lines } => Ok(explain::answer(lines)),
             Kind::CreateTable { .. } => self.create_table(statement).await,
+            Kind::AlterTable { home } => self.alter_table(statement, home).await,
             Kind::DropTable { homes } => self.drop_table(statement, homes).await,
             Kind::CopyFrom { home } => self.copy_from(statement, home).await,
             Kind::CreateView => self.create_view(statement).await,

@@ -29,7 +29,7 @@ const STORED_FORM: &str = "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalS
                            SET LOCAL extra_float_digits = 3; SET LOCAL bytea_output = 'hex'; SET LOCAL lc_monetary = 'C'";
 
 /// Rows of one table before and after.
-type Images = HashMap<Key, Row>;
+pub(super) type Images = HashMap<Key, Row>;
 
 impl Session {
     pub(super) async fn staged(
@@ -155,7 +155,7 @@ impl Session {
     }
 
     /// The rows of PostgreSQL's own table.
-    async fn read_staged(&mut self, home: &Arc<Home>) -> Outcome<Images> {
+    pub(super) async fn read_staged(&mut self, home: &Home) -> Outcome<Images> {
         let table = &home.table.table;
         let rows = self.run_staged_read(table, &select_all(table)).await?;
         let rows = decode_all(table, &rows)?;
@@ -340,7 +340,7 @@ fn command(text: &str) -> &'static str {
 }
 
 /// The statement that puts rows into PostgreSQL's own table. Generated columns compute themselves.
-fn stage(table: &Table, rows: &Images) -> String {
+pub(super) fn stage(table: &Table, rows: &Images) -> String {
     let columns: Vec<_> = table
         .columns
         .iter()

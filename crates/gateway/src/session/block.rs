@@ -39,6 +39,8 @@ pub(crate) struct Block {
     /// PostgreSQL has said that the block may write.
     pub(crate) may_write: bool,
     pub(crate) writes: Writes,
+    /// It has altered a store table's definition.
+    pub(crate) redefined: bool,
     /// Tables that it has made in their stores.
     pub(crate) created: Vec<Home>,
 }
@@ -70,6 +72,7 @@ impl Block {
         self.savepoints.clear();
         self.local.reset_all();
         self.may_write = false;
+        self.redefined = false;
         self.writes.clear();
         let created = std::mem::take(&mut self.created);
         if rolled_back { created } else { Vec::new() }

@@ -17,6 +17,7 @@ use super::relay::{Step, Undo};
 use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
 use crate::error::{conflict, store_error};
+use crate::execute::Answer;
 use crate::options::PoolMode;
 
 impl Session {
@@ -62,6 +63,7 @@ impl Session {
             Verb::Savepoint => self.block.savepoint(savepoint_name(statement, text), &self.settings),
             Verb::RollbackTo => {
                 self.block.rollback_to(&savepoint_name(statement, text), &mut self.settings);
+                self.undefined |= self.block.redefined;
                 self.note_settings();
             }
             Verb::Release => self.block.release(&savepoint_name(statement, text)),
@@ -192,7 +194,7 @@ impl Session {
         }
         self.undo = None;
         let uncreated = std::mem::take(&mut self.uncreated);
-        if !uncreated.is_empty() {
+        if std::mem::take(&mut self.undefined) || !uncreated.is_empty() {
             self.drop_uncreated(uncreated).await;
             if let Err(Failure::Session(end)) = self.reload_catalogue().await {
                 return Err(end);
@@ -314,6 +316,7 @@ impl Session {
     /// The block is over, in PostgreSQL too.
     pub(super) fn end_block(&mut self, rolled_back: bool) {
         self.pins.end_block(rolled_back);
+        self.undefined |= rolled_back && self.block.redefined;
         let uncreated = self.block.end(rolled_back, &mut self.settings);
         self.uncreated.extend(uncreated);
         self.note_settings();
@@ -343,12 +346,22 @@ impl Session {
 
     /// Runs a statement on the server, its answer kept back; its tag.
     pub(crate) async fn on_server(&mut self, sql: &str) -> Outcome<String> {
+        Ok(self.on_server_with_notices(sql).await?.tag)
+    }
+
+    /// The same, with the notices that the client is to get.
+    pub(crate) async fn on_server_with_notices(&mut self, sql: &str) -> Outcome<Answer> {
         self.replicas.note_write();
         let lease = self.server().await?;
         match lease.query(sql).await {
             Ok(results) => {
                 self.follow_server();
-                Ok(results.into_iter().next_back().map(|rows| rows.tag).unwrap_or_default())
+                let last = results.into_iter().next_back().unwrap_or_default();
+                let mut answer = Answer::tagged(last.tag);
+                for notice in &last.notices {
+                    answer.push_notice(notice.raw());
+                }
+                Ok(answer)
             }
             Err(error) => Err(self.server_failed(&error)),
         }

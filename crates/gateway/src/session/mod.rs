@@ -77,6 +77,8 @@ pub(crate) struct Session {
     implicit: bool,
     /// Tables made in stores by a block that was rolled back.
     uncreated: Vec<Home>,
+    /// The definition of a store table is again what it was before a block: it is to be read anew.
+    undefined: bool,
     /// The settings to go back to when the implicit transaction that has changed them fails.
     undo: Option<Arc<Settings>>,
     /// The batch that is under way, when it can be worked off once more.
@@ -175,6 +177,7 @@ impl Session {
             sync_swallowed: false,
             implicit: false,
             uncreated: Vec::new(),
+            undefined: false,
             undo: None,
             renewal: None,
             replicas,

@@ -1,0 +1,291 @@
+//! ALTER TABLE of a table homed in a store. PostgreSQL alters its own empty table first; the definition that comes of it says what that means for
+//! the rows. Where they must be looked at or changed, they are put into PostgreSQL's table and it is altered anew: PostgreSQL checks them against a
+//! new NOT NULL or CHECK, and gives new columns their values. What has changed is written to the store before PostgreSQL commits; what is left
+//! there under the names of columns that are gone is removed after it.
+
+use std::sync::Arc;
+
+use flywheel_plan::Home;
+use flywheel_postgres::catalogue::{self, Form};
+use flywheel_store::{Assignment, Change, Effect, Expect, StoreError, StoreTable, text_row};
+use flywheel_types::{Column, Row, Scalar, Table, Value};
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::{PgError, sqlstate};
+
+use super::copy_from::ROWS_AT_ONCE;
+use super::fetch::by_key;
+use super::staged::stage;
+use super::{Answer, StoreStatement};
+use crate::error::{conflict, store_error, too_many_rows};
+use crate::homes::home as homed;
+use crate::session::{Failure, Outcome, Session};
+
+/// What an ALTER TABLE makes of a definition.
+struct Alteration {
+    before: Arc<Home>,
+    after: Home,
+    /// For each column after it its position before it.
+    origins: Vec<Option<usize>>,
+    /// Columns before it under whose names nothing is to be left.
+    gone: Vec<usize>,
+    /// Rows must be checked, or get values.
+    concerns_rows: bool,
+}
+
+impl Session {
+    pub(super) async fn alter_table(&mut self, statement: &StoreStatement, home: &Arc<Home>) -> Outcome<Answer> {
+        if self.block.of_table(home.name()).next().is_some() {
+            let message = format!(
+                "table \"{}\", homed in {}, has been written to in this transaction",
+                home.name(),
+                home.store.kind()
+            );
+            return Err(PgError::error(sqlstate::OBJECT_IN_USE, message)
+                .with_hint("ALTER TABLE after COMMIT.")
+                .into());
+        }
+        let own_block = self.status == TransactionStatus::Idle;
+        if own_block {
+            self.on_server("BEGIN").await?;
+        }
+        let altered = self.alter_both(&statement.text, home, own_block).await;
+        if own_block && !matches!(altered, Err(Failure::Session(_))) {
+            self.on_server(if altered.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        }
+        self.block.redefined |= !own_block;
+        self.shared.catalogue.touch();
+        let (answer, alteration, rows) = altered?;
+        self.reload_catalogue().await?;
+        self.erase(&alteration, &rows).await?;
+        Ok(answer)
+    }
+
+    /// Alters the definition, and writes what becomes of the rows. PostgreSQL's answer, and the rows as they were.
+    async fn alter_both(&mut self, sql: &str, home: &Arc<Home>, own_block: bool) -> Outcome<(Answer, Alteration, Vec<Row>)> {
+        let table = &home.table.table;
+        let before = self.form(table).await?;
+        self.on_server("SAVEPOINT flywheel_altered").await?;
+        let answer = self.on_server_with_notices(sql).await?;
+        // Whoever plans anew waits for the end of this, since PostgreSQL has locked the table.
+        self.shared.catalogue.touch();
+        let after = self.form(table).await?;
+        let alteration = self.alteration(home, &before, &after).await?;
+        if !alteration.concerns_rows && alteration.gone.is_empty() {
+            return Ok((answer, alteration, Vec::new()));
+        }
+        if !self.has_rows(home).await? {
+            return Ok((answer, alteration, Vec::new()));
+        }
+        if !own_block {
+            let what = "inside a transaction block, ALTER TABLE that concerns the rows";
+            return Err(refused(
+                home,
+                what,
+                "Run it outside a block, where its effect on the store can be the last step.",
+            )
+            .into());
+        }
+        if alteration.concerns_rows {
+            let lock = format!("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE", table.name.to_sql());
+            self.on_server(&format!("ROLLBACK TO SAVEPOINT flywheel_altered; {lock}")).await?;
+        }
+        let rows = self.all_rows(home).await?;
+        if alteration.concerns_rows {
+            self.on_server(&stage(table, &by_key(home, rows.clone()))).await?;
+            self.on_server(sql).await?;
+            self.print_as_stored([&*alteration.after.table.table]).await?;
+            let mut altered = self.read_staged(&alteration.after).await?;
+            self.on_server(&format!("DELETE FROM ONLY {}", table.name.to_sql())).await?;
+            let pairs: Vec<(&Row, Row)> = rows
+                .iter()
+                .filter_map(|row| Some((row, altered.remove(&table.key_of(row))?)))
+                .collect();
+            self.write_altered(&alteration, &pairs).await?;
+        }
+        Ok((answer, alteration, rows))
+    }
+
+    async fn form(&mut self, table: &Table) -> Outcome<Form> {
+        let lease = self.server().await?;
+        let form = catalogue::form(lease, table.oid).await;
+        form.map_err(|error| self.server_failed(&error))
+    }
+
+    /// What the definition has become; refused when the table can't live in its store any more.
+    async fn alteration(&mut self, home: &Arc<Home>, before: &Form, after: &Form) -> Outcome<Alteration> {
+        if after.name != *home.name() {
+            let what = "another name or schema";
+            return Err(refused(
+                home,
+                what,
+                "The configuration names the table: make a new one under the new name, and copy the rows.",
+            )
+            .into());
+        }
+        if let Some(rule) = after.unchecked.first() {
+            let what = format!("a constraint that isn't checked (NOT VALID: {rule})");
+            return Err(refused(home, &what, "Leave NOT VALID out: then the rows are checked.").into());
+        }
+        let shared = self.shared.clone();
+        let configured = shared.catalogue.configured().iter().find(|table| table.name == *home.name());
+        let Some(configured) = configured else {
+            return Err(PgError::error(sqlstate::INTERNAL_ERROR, "the table isn't configured").into());
+        };
+        let definition = self.definition(home.name()).await?;
+        let new_home = homed(configured, definition)?;
+        let (old, new) = (&home.table.table, &new_home.table.table);
+
+        let number = |form: &Form, name: &str| form.columns.iter().find(|(_, each)| *each == name).map(|(&number, _)| number);
+        let origins: Vec<Option<usize>> = new
+            .columns
+            .iter()
+            .map(|column| {
+                let number = number(after, &column.name)?;
+                old.column(before.columns.get(&number)?)
+            })
+            .collect();
+        let unchanged_key = old.primary_key.len() == new.primary_key.len()
+            && old.primary_key.iter().zip(&new.primary_key).all(|(&was, &is)| {
+                let (old_column, new_column) = (&old.columns[was], &new.columns[is]);
+                origins[is] == Some(was) && old_column.name == new_column.name && old_column.ty == new_column.ty
+            });
+        if !unchanged_key {
+            let hint = "The key is where the rows lie in the store: make a new table, and copy the rows.";
+            return Err(refused(home, "another primary key, or a change of its columns' names or types,", hint).into());
+        }
+        let kept = |was: usize| (0..origins.len()).any(|is| origins[is] == Some(was) && new.columns[is].name == old.columns[was].name);
+        let gone: Vec<usize> = (0..old.columns.len()).filter(|&was| !kept(was)).collect();
+        if let Some(&again) = gone.iter().find(|&&was| new.column(&old.columns[was].name).is_some()) {
+            let what = format!("dropping and adding column \"{}\" in one statement", old.columns[again].name);
+            return Err(refused(home, &what, "Use two statements.").into());
+        }
+        let needs_value = |(column, origin): (&Column, &Option<usize>)| match origin {
+            None => column.not_null || column.default != flywheel_types::ColumnDefault::None,
+            Some(was) => {
+                let was = &old.columns[*was];
+                was.name != column.name || (column.not_null && !was.not_null) || was.ty != column.ty
+            }
+        };
+        let concerns_rows = new.columns.iter().zip(&origins).any(needs_value)
+            || (new.has_checks && !old.has_checks)
+            || after.rules.iter().any(|rule| !before.rules.contains(rule));
+        Ok(Alteration {
+            before: home.clone(),
+            after: new_home,
+            origins,
+            gone,
+            concerns_rows,
+        })
+    }
+
+    /// All rows of the table, few enough to be looked at. ALTER TABLE says plainly that it concerns all of them, so `allow_scan` isn't asked.
+    async fn all_rows(&self, home: &Arc<Home>) -> Outcome<Vec<Row>> {
+        let table = StoreTable {
+            allow_scan: true,
+            ..home.table.clone()
+        };
+        let limit = self.shared.options.max_fetch_rows;
+        self.interruptible(home.store.scan(&table, limit))
+            .await?
+            .map_err(|error| match error {
+                StoreError::TooManyRows { limit } => too_many_rows(home, limit).into(),
+                other => store_error(&other, home).into(),
+            })
+    }
+
+    /// Writes the values that rows have got, on condition that they are still as they were read.
+    async fn write_altered(&self, alteration: &Alteration, rows: &[(&Row, Row)]) -> Outcome<()> {
+        let Alteration {
+            before, after, origins, ..
+        } = alteration;
+        let (old, new) = (&before.table.table, &after.table.table);
+        let mut changes: Vec<Change> = Vec::with_capacity(rows.len());
+        for (was, is) in rows {
+            let mut expected: Row = Vec::with_capacity(is.len());
+            let mut set = Vec::new();
+            for (position, column) in new.columns.iter().enumerate() {
+                let origin = origins[position].filter(|&origin| old.columns[origin].name == column.name);
+                let stored = origin.map_or(Value::Null, |origin| was[origin].clone());
+                let is_of_old_type = origin.is_none_or(|origin| old.columns[origin].ty == column.ty);
+                if is_of_old_type {
+                    if stored != is[position] {
+                        set.push((position, Assignment::Value(is[position].clone())));
+                    }
+                    expected.push(stored);
+                } else if origin.is_some_and(|origin| is_stored_alike(&old.columns[origin], &stored, column, &is[position])) {
+                    expected.push(is[position].clone());
+                } else {
+                    let what = format!(
+                        "another type of column \"{}\", under which stored values would read differently,",
+                        column.name
+                    );
+                    let hint = "Add a column of the new type, UPDATE it from the old one, drop that, and rename.";
+                    return Err(refused(before, &what, hint).into());
+                }
+            }
+            if !set.is_empty() {
+                changes.push(Change {
+                    key: new.key_of(is),
+                    expect: Expect::Unchanged(expected),
+                    effect: Effect::Set(set),
+                });
+            }
+        }
+        for changes in changes.chunks(ROWS_AT_ONCE) {
+            let changes: Vec<_> = changes.iter().map(|change| (&after.table, change.clone())).collect();
+            // Not to be interrupted: whether it was carried out must be known.
+            match after.store.write_all(&changes).await {
+                Ok(true) => {}
+                Ok(false) => return Err(conflict(before).into()),
+                Err(error) => return Err(store_error(&error, before).into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what is stored under the names of columns that are gone. The definition is changed for good.
+    async fn erase(&self, alteration: &Alteration, rows: &[Row]) -> Outcome<()> {
+        let home = &alteration.before;
+        if alteration.gone.is_empty() {
+            return Ok(());
+        }
+        let erased = alteration.gone.iter().map(|&position| (position, Assignment::Value(Value::Null)));
+        let erased: Vec<_> = erased.collect();
+        for row in rows {
+            let change = Change {
+                key: home.table.table.key_of(row),
+                expect: Expect::Present,
+                effect: Effect::Set(erased.clone()),
+            };
+            if let Err(error) = home.store.write(&home.table, &change).await {
+                let names: Vec<_> = alteration
+                    .gone
+                    .iter()
+                    .map(|&at| home.table.table.columns[at].name.as_str())
+                    .collect();
+                let detail = format!(
+                    "The definition is changed, but rows still have values of \"{}\" in the store, which a new column of that name would show.",
+                    names.join("\", \"")
+                );
+                return Err(store_error(&error, home).with_detail(detail).into());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether what is stored for a value of one type is read as that of another.
+fn is_stored_alike(old: &Column, was: &Value, new: &Column, is: &Value) -> bool {
+    use Scalar::{Int2, Int4, Int8, Numeric, Other, Text, Varchar};
+    let alike = match (old.ty.scalar, new.ty.scalar) {
+        (Int2 | Int4 | Int8, Int2 | Int4 | Int8) | (Text | Varchar(_) | Other, Text | Varchar(_) | Other) => true,
+        (Numeric(Some((_, was))), Numeric(Some((_, is)))) => was == is,
+        (Numeric(None), Numeric(_)) => true,
+        (old, new) => old == new,
+    };
+    alike && text_row::encode(was) == text_row::encode(is)
+}
+
+fn refused(home: &Home, what: &str, hint: &str) -> PgError {
+    flywheel_plan::unsupported(home, what).with_hint(hint.to_owned())
+}
