@@ -41,6 +41,7 @@ suites![
     crud,
     arithmetic,
     alter,
+    merge,
     types,
     range,
     mixed,

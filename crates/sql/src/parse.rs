@@ -111,6 +111,12 @@ mod tests {
             names("DELETE FROM t USING s WHERE t.id = s.id"),
             [("t".into(), Role::Target), ("s".into(), Role::Read)]
         );
+        assert_eq!(
+            names(
+                "MERGE INTO t USING s ON t.id = s.id WHEN MATCHED THEN UPDATE SET a = (SELECT 1 FROM u) WHEN NOT MATCHED THEN INSERT VALUES (s.id)"
+            ),
+            [("t".into(), Role::Target), ("s".into(), Role::Read), ("u".into(), Role::Read)]
+        );
         assert_eq!(names("TRUNCATE t")[0].1, Role::Object);
         assert_eq!(
             names("WITH d AS (DELETE FROM t RETURNING *) SELECT * FROM d"),
@@ -199,6 +205,10 @@ mod tests {
         assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1), std::slice::from_ref(&on));
         assert_eq!(facts("SELECT * FROM u RIGHT JOIN h ON h.u = u.id", 1), []);
         assert_eq!(facts("SELECT * FROM u FULL JOIN h ON h.u = u.id", 1), []);
+        let merge = |clause: &str| format!("MERGE INTO h USING u ON h.u = u.id WHEN {clause} THEN DELETE");
+        assert_eq!(facts(&merge("MATCHED"), 0), std::slice::from_ref(&on));
+        assert_eq!(facts(&merge("MATCHED"), 1), []);
+        assert_eq!(facts(&merge("NOT MATCHED BY SOURCE"), 0), []);
         let where_ = Fact::Compare(column(Some("u"), "id"), Comparison::Equal, Constant::Number("7".into()));
         assert_eq!(facts("SELECT * FROM u JOIN h ON h.u = u.id WHERE u.id = 7", 1), [where_, on]);
     }

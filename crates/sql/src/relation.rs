@@ -5,8 +5,8 @@ use std::fmt;
 use std::ops::{ControlFlow, Range};
 
 use sqlparser::ast::{
-    Delete, FromTable, Join, JoinConstraint, JoinOperator, ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableAlias,
-    TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind, Visit, Visitor,
+    Delete, Expr, FromTable, Join, JoinConstraint, JoinOperator, Merge, MergeClauseKind, ObjectName, ObjectNamePart, Query, Select,
+    SetExpr, Statement, TableAlias, TableFactor, TableObject, TableWithJoins, Update, UpdateTableFromKind, Visit, Visitor,
 };
 use sqlparser::tokenizer::Location;
 
@@ -271,7 +271,7 @@ impl Visitor for Finder<'_> {
     }
 
     fn post_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
-        if matches!(statement, Statement::Update(_) | Statement::Delete(_)) {
+        if matches!(statement, Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_)) {
             self.levels.pop();
         }
         ControlFlow::Continue(())
@@ -300,7 +300,7 @@ impl Visitor for Finder<'_> {
             }
             Statement::Update(update) => self.update(update),
             Statement::Delete(delete) => self.delete(delete),
-            Statement::Merge(_) => self.lost = true,
+            Statement::Merge(merge) => self.merge(merge),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -428,6 +428,34 @@ impl Finder<'_> {
             self.lost = true;
         }
         self.enter_from(from.iter().chain(delete.using.iter().flatten()).collect(), &filter);
+    }
+
+    /// MERGE is an outer join of its source with its target: rows of the target that match nothing don't matter, unless it says what becomes of them.
+    fn merge(&mut self, merge: &Merge) {
+        let TableFactor::Table { name, .. } = &merge.table else {
+            self.lost = true;
+            return;
+        };
+        self.target(name);
+        let on = JoinConstraint::On(Expr::clone(&merge.on));
+        let by_source = merge
+            .clauses
+            .iter()
+            .any(|clause| clause.clause_kind == MergeClauseKind::NotMatchedBySource);
+        let join = Join {
+            relation: merge.table.clone(),
+            global: false,
+            join_operator: if by_source {
+                JoinOperator::FullOuter(on)
+            } else {
+                JoinOperator::LeftOuter(on)
+            },
+        };
+        let item = TableWithJoins {
+            relation: merge.source.clone(),
+            joins: vec![join],
+        };
+        self.enter_from(vec![&item], &[]);
     }
 
     /// Begins a FROM with these names in it; `None`: not all are known.

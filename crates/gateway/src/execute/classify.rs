@@ -59,7 +59,7 @@ pub(crate) async fn column_types(connection: &mut Connection, known: &Known, ana
     };
     // EXPLAIN's own words aren't sqlparser's.
     let inner = statement.tokens.iter().find(|token| {
-        ["select", "with", "insert", "update", "delete"]
+        ["select", "with", "insert", "update", "delete", "merge"]
             .iter()
             .any(|verb| token.is_keyword(&analysis.text, verb))
     });
@@ -104,7 +104,6 @@ pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
 
 fn verb_name(verb: Verb) -> &'static str {
     match verb {
-        Verb::Merge => "MERGE",
         _ => "this kind of statement",
     }
 }
@@ -152,7 +151,7 @@ impl Maker<'_> {
             Verb::DropTable => return Ok(self.drop_table(analysis)),
             Verb::Truncate => return self.truncate(analysis),
             Verb::AlterTable => return self.alter_table(analysis),
-            Verb::Copy | Verb::Merge | Verb::Lock if as_query(analysis).is_none() && !is_copy_of_query(analysis) => {
+            Verb::Copy | Verb::Lock if as_query(analysis).is_none() && !is_copy_of_query(analysis) => {
                 return match self.named(analysis).next() {
                     Some(home) if analysis.statements[0].has_keyword(text, "references") => Err(unsupported(home, "a foreign key")),
                     Some(home) => Err(unsupported(home, verb_name(verb))),
@@ -379,7 +378,15 @@ impl Maker<'_> {
     fn refuse_unusable(&self, verb: Verb, parsed: &Parsed) -> Result<(), PgError> {
         let reads = matches!(
             verb,
-            Verb::Select | Verb::With | Verb::Insert | Verb::Update | Verb::Delete | Verb::Explain | Verb::Prepare | Verb::Copy
+            Verb::Select
+                | Verb::With
+                | Verb::Insert
+                | Verb::Update
+                | Verb::Delete
+                | Verb::Merge
+                | Verb::Explain
+                | Verb::Prepare
+                | Verb::Copy
         );
         for relation in &parsed.relations {
             // DROP and ALTER are how an unusable table is mended.

@@ -331,10 +331,11 @@ fn prints_by_setting(table: &Table) -> bool {
 /// The command as PostgreSQL names it where it refuses one.
 fn command(text: &str) -> &'static str {
     let words = text.trim_start().get(..6).unwrap_or_default().to_ascii_lowercase();
-    match words.as_str() {
+    match words.trim_end() {
         "insert" => "INSERT",
         "update" => "UPDATE",
         "delete" => "DELETE",
+        "merge" => "MERGE",
         _ => "SELECT",
     }
 }
