@@ -114,6 +114,104 @@ async fn what_only_postgresql_could_keep_is_refused_later_too() {
     assert_eq!(column(&client, "SELECT n FROM carts").await, ["11"]);
 }
 
+/// What only PostgreSQL could keep is given up where the configuration says so, and said.
+#[tokio::test]
+async fn constraints_are_given_up_knowingly() {
+    for home in HOMES {
+        let keys = ["allow_scan = true", "drop_constraints = true"];
+        let Some(world) = Setup::default().table_with("public.carts", home, &keys).start().await else {
+            continue;
+        };
+        if !home.is_available(world.servers()) {
+            continue;
+        }
+        let mut raw = world.raw().await;
+        raw.query("CREATE TABLE users (id int PRIMARY KEY)").await.expect("a table");
+        let told = raw
+            .query("CREATE TABLE carts (id int PRIMARY KEY, owner int REFERENCES users, n int UNIQUE, EXCLUDE (n WITH =), CHECK (n > 0))")
+            .await
+            .expect("an answer");
+        let told: Vec<_> = told.iter().map(ToString::to_string).collect();
+        for what in ["carts_owner_fkey", "carts_n_key", "carts_n_excl"] {
+            let warns =
+                |line: &&String| line.starts_with("notice") && line.contains("WARNING") && line.contains("01000") && line.contains(what);
+            assert_eq!(told.iter().filter(warns).count(), 1, "{home:?}: {what} in {told:#?}");
+        }
+        let client = world.gateway().await;
+        client
+            .batch_execute("INSERT INTO carts VALUES (1, 99, 7), (2, 99, 7); UPDATE carts SET n = n + 1 WHERE owner = 99")
+            .await
+            .expect("nobody's two carts");
+        Told::of(&client, "UPDATE carts SET n = -1 WHERE id = 1")
+            .await
+            .is("23514", &["carts"]);
+        client
+            .batch_execute("ALTER TABLE carts ADD UNIQUE (owner)")
+            .await
+            .expect("ALTER");
+        client
+            .batch_execute("ALTER TABLE carts ADD COLUMN m int NOT NULL DEFAULT 3, ADD FOREIGN KEY (m) REFERENCES users NOT VALID")
+            .await
+            .expect("ALTER");
+        assert_eq!(
+            column(&client, "SELECT m FROM carts WHERE owner = 99").await,
+            ["3", "3"],
+            "{home:?}"
+        );
+        let left = "SELECT count(*) FROM pg_constraint WHERE conrelid = 'carts'::regclass AND contype IN ('u', 'x', 'f')";
+        assert_eq!(column(&client, left).await, ["0"]);
+    }
+}
+
+/// The same of a table that was made past Flywheel.
+#[tokio::test]
+async fn constraints_of_a_table_that_is_moved_are_given_up() {
+    let keys = ["drop_constraints = true"];
+    let setup = Setup::default().table_with("public.carts", Home::Redis, &keys);
+    let setup = setup.table_with("public.kept", Home::Redis, &[]);
+    let Some(mut world) = setup.start().await else { return };
+    world.process_mut().terminate().await;
+    let behind = world.behind().await;
+    behind
+        .batch_execute(
+            "CREATE TABLE carts (id int PRIMARY KEY, n int UNIQUE); CREATE UNIQUE INDEX twice ON carts (n); ALTER TABLE carts ENABLE ROW LEVEL SECURITY;
+             CREATE TABLE lines (cart int REFERENCES carts); CREATE RULE silent AS ON INSERT TO carts DO INSTEAD NOTHING;
+             CREATE TRIGGER same BEFORE UPDATE ON carts FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger();
+             CREATE TABLE kept (id int PRIMARY KEY, n int UNIQUE)",
+        )
+        .await
+        .expect("tables");
+    let mut command = std::process::Command::new(flywheel_tests::world::flywheel());
+    command.args(["check".as_ref(), "--connect".as_ref(), world.config().as_os_str()]);
+    let checked = command.output().expect("flywheel check");
+    let checked = String::from_utf8_lossy(&checked.stdout);
+    for what in [
+        "\"carts_n_key\"",
+        "\"twice\"",
+        "\"silent\"",
+        "\"same\"",
+        "\"lines_cart_fkey\"",
+        "row-level security",
+    ] {
+        assert!(
+            checked.contains(&format!("doesn't keep {what}")) || checked.contains(what),
+            "{what} in {checked}"
+        );
+    }
+    let process = Process::start(["--config".as_ref(), world.config().as_os_str()]).await;
+    let client = connect(&format!("postgres://postgres@{}/app", process.address())).await;
+    for _ in 0..100 {
+        if client.batch_execute("INSERT INTO carts VALUES (1, 1), (2, 1)").await.is_ok() {
+            break;
+        }
+        ::tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    assert_eq!(column(&client, "SELECT n FROM carts WHERE id IN (1, 2)").await, ["1", "1"]);
+    let error = client.batch_execute("INSERT INTO kept VALUES (1, 1)").await.expect_err("UNIQUE");
+    let error = error.as_db_error().expect("PostgreSQL's error");
+    assert!(error.hint().is_some_and(|hint| hint.contains("drop_constraints")), "{error:?}");
+}
+
 #[tokio::test]
 async fn what_the_store_cant_follow_isnt_altered() {
     for home in HOMES {

@@ -43,6 +43,7 @@ suites![
     alter,
     merge,
     types,
+    alltypes,
     range,
     mixed,
     transactions,

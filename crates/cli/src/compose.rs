@@ -150,6 +150,7 @@ impl Parts {
                 expires_at: table.expires_at.clone(),
                 allow_scan: table.allow_scan,
                 allow_drop: table.allow_drop,
+                drop_constraints: table.drop_constraints,
                 consistent_read: table.consistent_read,
                 indexes: table.indexes.as_ref().map(|indexes| indexes.iter().map(index).collect()),
             })

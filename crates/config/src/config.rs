@@ -304,6 +304,8 @@ pub struct Table {
     pub allow_scan: bool,
     /// Whether it may be dropped with rows in it.
     pub allow_drop: bool,
+    /// Whether constraints that its store can't keep are dropped.
+    pub drop_constraints: bool,
     /// Strongly consistent reads.
     pub consistent_read: bool,
     /// Secondary indexes; `None`: those that the store has.

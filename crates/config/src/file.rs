@@ -292,6 +292,9 @@ pub struct Table {
     pub allow_scan: Option<bool>,
     /// Whether DROP TABLE may drop it with rows in it. Default: false.
     pub allow_drop: Option<bool>,
+    /// Whether what only PostgreSQL could keep for the table (UNIQUE and EXCLUDE constraints, foreign keys from and to it, triggers, rules, row-level
+    /// security) is given up: it is dropped in PostgreSQL, with a warning each. Otherwise a table that has any can't be used. Default: false.
+    pub drop_constraints: Option<bool>,
     /// For DynamoDB: whether reads of this table see every write before them. Default: what the store says.
     pub consistent_read: Option<bool>,
     /// Secondary indexes, which find rows by other columns than the key. Default: none; in DynamoDB those that the table has there.

@@ -151,7 +151,7 @@ fn commented_keys_are_right() {
     assert!(matches!(&embedded.stores["main"], Store::EmbeddedPostgres(store) if store.data.is_some()));
     let production = load_production(&uncommented(PRODUCTION));
     assert!(matches!(&production.stores["history"], Store::DynamoDb(store) if !store.consistent_read && store.credentials.is_some()));
-    assert!(production.tables[0].consistent_read && production.tables[1].allow_drop);
+    assert!(production.tables[0].consistent_read && production.tables[1].allow_drop && production.tables[1].drop_constraints);
     assert_eq!(production.tables[0].physical_name, "search-history");
     assert_eq!(production.routes.len(), 2);
     let analyst = &production.users[1];

@@ -141,10 +141,40 @@ impl Shared {
         })
     }
 
+    /// Drops what the configuration gives up of tables that were made past Flywheel.
+    async fn give_up(&self, lease: &mut Connection) -> Result<(), ServerError> {
+        let given_up: Vec<_> = self.catalogue.configured().iter().filter(|table| table.drop_constraints).collect();
+        if given_up.is_empty() || self.catalogue.known().refused.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = given_up.iter().map(|table| table.name.clone()).collect();
+        let definitions = flywheel_postgres::catalogue::load(lease, &names).await?;
+        let mut dropped = false;
+        for table in given_up {
+            let Some(definition) = definitions.get(&table.name) else { continue };
+            // What has rows isn't homed in a store yet.
+            if definition.has_rows {
+                continue;
+            }
+            for (drop, warning) in crate::homes::given_up(table, definition) {
+                tracing::warn!(table = %table.name, "{}: {drop}", warning.message());
+                lease.query(&format!("SET LOCAL lock_timeout = '1s'; {drop}")).await?;
+                dropped = true;
+            }
+        }
+        if dropped {
+            self.reload(lease).await?;
+        }
+        Ok(())
+    }
+
     /// Looks from time to time whether others have changed definitions: plans are kept, and a native plan asks PostgreSQL nothing.
     async fn watch_definitions(self: Arc<Self>) {
+        let mut waits = !self.catalogue.configured().iter().any(|table| table.drop_constraints);
         loop {
-            tokio::time::sleep(WATCH_INTERVAL).await;
+            if std::mem::replace(&mut waits, true) {
+                tokio::time::sleep(WATCH_INTERVAL).await;
+            }
             // A server that can't be reached is told to those who need it.
             let Ok(mut lease) = self.pool().acquire_plain().await else {
                 continue;
@@ -156,6 +186,8 @@ impl Shared {
             };
             if let Err(error) = looked {
                 tracing::debug!(%error, "can't look for changed definitions");
+            } else if let Err(error) = self.give_up(&mut lease).await {
+                tracing::warn!(%error, "what `drop_constraints` gives up can't be dropped");
             }
         }
     }
@@ -254,6 +286,8 @@ pub struct TableReport {
     pub store_name: String,
     /// What is wrong, a sentence each; empty when all is well.
     pub problems: Vec<String>,
+    /// What the configuration gives up of its definition, a sentence each.
+    pub given_up: Vec<String>,
 }
 
 impl Gateway {
@@ -369,21 +403,30 @@ impl Gateway {
         let mut definitions = flywheel_postgres::catalogue::load(&mut lease, &names).await?;
         let mut reports = Vec::new();
         for table in configured {
+            let mut given_up = Vec::new();
             let problems = match definitions.remove(&table.name) {
                 None => vec!["PostgreSQL has no table of this name: CREATE TABLE through Flywheel makes it".to_owned()],
-                Some(definition) => match home(table, definition) {
-                    Err(error) => vec![error.message().to_owned()],
-                    Ok(home) => home
-                        .store
-                        .check_table(&home.table)
-                        .await
-                        .unwrap_or_else(|error| vec![error.to_string()]),
-                },
+                Some(mut definition) => {
+                    let warnings = crate::homes::given_up(table, &definition);
+                    given_up.extend(warnings.iter().map(|(_, warning)| warning.message().to_owned()));
+                    if !warnings.is_empty() {
+                        definition.obstacles.retain(|obstacle| obstacle.drop.is_none());
+                    }
+                    match home(table, definition) {
+                        Err(error) => vec![error.message().to_owned()],
+                        Ok(home) => home
+                            .store
+                            .check_table(&home.table)
+                            .await
+                            .unwrap_or_else(|error| vec![error.to_string()]),
+                    }
+                }
             };
             reports.push(TableReport {
                 name: table.name.clone(),
                 store_name: table.store_name.clone(),
                 problems,
+                given_up,
             });
         }
         Ok(reports)

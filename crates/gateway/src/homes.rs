@@ -10,7 +10,7 @@ use flywheel_postgres::catalogue::{self, Definition};
 use flywheel_postgres::{Connection, ServerError};
 use flywheel_store::{Index, Layout, StoreTable};
 use flywheel_types::{Table, TableName};
-use flywheel_wire::{PgError, sqlstate};
+use flywheel_wire::{PgError, Severity, sqlstate};
 use futures_util::future::join_all;
 
 use crate::options::{IndexChoice, LayoutChoice, TableHome};
@@ -194,8 +194,13 @@ pub(crate) fn home(configured: &TableHome, definition: Definition) -> Result<Hom
     if let Some(obstacle) = definition.obstacles.first() {
         return refuse(
             sqlstate::FEATURE_NOT_SUPPORTED,
-            format!("it has {obstacle}"),
-            "Only PostgreSQL could keep that. Drop it, or keep the table in PostgreSQL.",
+            format!("it has {}", obstacle.what),
+            if obstacle.drop.is_some() {
+                "Only PostgreSQL could keep that. Drop it, set `drop_constraints = true` for the table in the configuration to have that done, or keep the \
+                 table in PostgreSQL."
+            } else {
+                "Only PostgreSQL could keep that. Drop it, or keep the table in PostgreSQL."
+            },
         );
     }
     if definition.has_rows {
@@ -267,6 +272,28 @@ fn index(choice: &IndexChoice, table: &Table) -> Result<Index, String> {
         consistent_read: choice.consistent_read,
         projected: None,
     })
+}
+
+/// What the configuration gives up of a table's definition: statements that drop it, each with a warning of what it was.
+pub(crate) fn given_up(configured: &TableHome, definition: &Definition) -> Vec<(String, PgError)> {
+    if !configured.drop_constraints {
+        return Vec::new();
+    }
+    let warning = |what: &str| {
+        let message = format!(
+            "table \"{}\", homed in {}, doesn't keep {what}",
+            configured.name,
+            configured.store.kind()
+        );
+        PgError::new(Severity::Warning, sqlstate::WARNING, message)
+            .with_detail("It is dropped, since `drop_constraints = true` is set for the table in the configuration.")
+            .with_field(b's', configured.name.schema.clone())
+            .with_field(b't', configured.name.name.clone())
+    };
+    let obstacles = definition.obstacles.iter();
+    obstacles
+        .filter_map(|obstacle| Some((obstacle.drop.clone()?, warning(&obstacle.what))))
+        .collect()
 }
 
 fn view_refused(view: &TableName, configured: &TableHome) -> PgError {

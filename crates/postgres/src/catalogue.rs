@@ -13,14 +13,23 @@ use crate::{Connection, Rows, ServerError};
 pub struct Definition {
     /// The table; `None` when it has no primary key.
     pub table: Option<Table>,
-    /// Constraints and the like that only PostgreSQL could enforce, each as the end of the sentence "table … has …".
-    pub obstacles: Vec<String>,
+    /// Constraints and the like that only PostgreSQL could enforce.
+    pub obstacles: Vec<Obstacle>,
     /// Views that read the table, directly or through other views, and would find PostgreSQL's empty one.
     pub dependents: Vec<TableName>,
     /// Those of them that are nothing but their query: not materialized, and no security barrier.
     pub plain_views: Vec<TableName>,
     /// Whether PostgreSQL's own table, which should be empty, has rows.
     pub has_rows: bool,
+}
+
+/// Something that only PostgreSQL could enforce.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Obstacle {
+    /// The end of the sentence "table … has …".
+    pub what: String,
+    /// The statement that drops it; `None` where it is more than a constraint.
+    pub drop: Option<String>,
 }
 
 /// One row a column: table name, oid, and the column's facts. `contype = 'p'` gives the key's order by `conkey`.
@@ -49,23 +58,23 @@ WITH RECURSIVE reads AS (
 ), views AS (
   SELECT relid, view FROM reads UNION SELECT views.relid, reads.view FROM views JOIN reads ON reads.relid = views.view
 )
-SELECT n.nspname, c.relname, x.kind, x.what
+SELECT n.nspname, c.relname, x.kind, x.what, x.drop
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN (
-  SELECT conrelid AS relid, 'check' AS kind, conname::text AS what FROM pg_constraint WHERE contype = 'c'
-  UNION ALL SELECT conrelid, 'obstacle', 'the UNIQUE constraint \"' || conname || '\"' FROM pg_constraint WHERE contype = 'u'
-  UNION ALL SELECT conrelid, 'obstacle', 'the EXCLUDE constraint \"' || conname || '\"' FROM pg_constraint WHERE contype = 'x'
-  UNION ALL SELECT conrelid, 'obstacle', 'the foreign key \"' || conname || '\"' FROM pg_constraint WHERE contype = 'f'
-  UNION ALL SELECT confrelid, 'obstacle', 'the foreign key \"' || conname || '\" of another table that refers to it' FROM pg_constraint WHERE contype = 'f'
-  UNION ALL SELECT i.indrelid, 'obstacle', 'the unique index \"' || ic.relname || '\"' FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
+  SELECT conrelid AS relid, 'check' AS kind, conname::text AS what, NULL AS drop FROM pg_constraint WHERE contype = 'c'
+  UNION ALL SELECT confrelid, 'obstacle', 'the foreign key \"' || conname || '\" of another table that refers to it', {drop} FROM pg_constraint k WHERE contype = 'f' AND confrelid <> conrelid
+  UNION ALL SELECT conrelid, 'obstacle', 'the foreign key \"' || conname || '\"', {drop} FROM pg_constraint k WHERE contype = 'f'
+  UNION ALL SELECT conrelid, 'obstacle', 'the UNIQUE constraint \"' || conname || '\"', {drop} FROM pg_constraint k WHERE contype = 'u'
+  UNION ALL SELECT conrelid, 'obstacle', 'the EXCLUDE constraint \"' || conname || '\"', {drop} FROM pg_constraint k WHERE contype = 'x'
+  UNION ALL SELECT i.indrelid, 'obstacle', 'the unique index \"' || ic.relname || '\"', format('DROP INDEX %I.%I', ic.relnamespace::regnamespace, ic.relname) FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid
             WHERE i.indisunique AND NOT i.indisprimary AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)
-  UNION ALL SELECT tgrelid, 'obstacle', 'the trigger \"' || tgname || '\"' FROM pg_trigger WHERE NOT tgisinternal
-  UNION ALL SELECT ev_class, 'obstacle', 'the rule \"' || rulename || '\"' FROM pg_rewrite WHERE rulename <> '_RETURN'
-  UNION ALL SELECT inhparent, 'obstacle', 'tables that inherit from it' FROM pg_inherits
-  UNION ALL SELECT inhrelid, 'obstacle', 'a table that it inherits from' FROM pg_inherits
-  UNION ALL SELECT oid, 'obstacle', 'row-level security' FROM pg_class WHERE relrowsecurity
-  UNION ALL SELECT views.relid, CASE WHEN v.relkind = 'v' AND coalesce(v.reloptions::text NOT LIKE '%security_barrier%', true) THEN 'plain view' ELSE 'view' END, v.relnamespace::regnamespace::text || '.' || v.relname FROM views JOIN pg_class v ON v.oid = views.view
+  UNION ALL SELECT tgrelid, 'obstacle', 'the trigger \"' || tgname || '\"', format('DROP TRIGGER %I ON {table}', tgname) FROM pg_trigger WHERE NOT tgisinternal
+  UNION ALL SELECT ev_class, 'obstacle', 'the rule \"' || rulename || '\"', format('DROP RULE %I ON {table}', rulename) FROM pg_rewrite WHERE rulename <> '_RETURN'
+  UNION ALL SELECT inhparent, 'obstacle', 'tables that inherit from it', NULL FROM pg_inherits
+  UNION ALL SELECT inhrelid, 'obstacle', 'a table that it inherits from', NULL FROM pg_inherits
+  UNION ALL SELECT oid, 'obstacle', 'row-level security', 'ALTER TABLE {table} DISABLE ROW LEVEL SECURITY' FROM pg_class WHERE relrowsecurity
+  UNION ALL SELECT views.relid, CASE WHEN v.relkind = 'v' AND coalesce(v.reloptions::text NOT LIKE '%security_barrier%', true) THEN 'plain view' ELSE 'view' END, v.relnamespace::regnamespace::text || '.' || v.relname, NULL FROM views JOIN pg_class v ON v.oid = views.view
 ) x ON x.relid = c.oid
 WHERE (n.nspname, c.relname) IN ({names})";
 
@@ -120,6 +129,10 @@ pub async fn form(connection: &mut Connection, oid: u32) -> Result<Form, ServerE
     }
     Ok(form)
 }
+
+/// The statement that drops the constraint `k`, which may be another table's.
+const DROP_CONSTRAINT: &str = "(SELECT format('ALTER TABLE %I.%I DROP CONSTRAINT %I', t.relnamespace::regnamespace, t.relname, k.conname) \
+                               FROM pg_class t WHERE t.oid = k.conrelid)";
 
 /// What names mean on a connection now.
 #[derive(Debug, Clone, Default)]
@@ -230,7 +243,7 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
         return Err(PgError::error(sqlstate::INSUFFICIENT_PRIVILEGE, message).into());
     }
     let facts = connection
-        .query(&OBSTACLES.replace("{names}", &names))
+        .query(&OBSTACLES.replace("{drop}", DROP_CONSTRAINT).replace("{names}", &names))
         .await?
         .pop()
         .unwrap_or_default();
@@ -248,7 +261,10 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
                 }
                 definition.dependents.extend(view);
             }
-            _ => definition.obstacles.push(what),
+            _ => definition.obstacles.push(Obstacle {
+                what,
+                drop: Some(facts.text(row, 4).replace("{table}", &name.to_sql())).filter(|drop| !drop.is_empty()),
+            }),
         }
     }
     for (name, definition) in &mut definitions {

@@ -16,6 +16,8 @@ pub enum Severity {
     Error,
     /// The session ends.
     Fatal,
+    /// The statement goes on.
+    Warning,
 }
 
 impl Severity {
@@ -23,6 +25,7 @@ impl Severity {
         match self {
             Self::Error => "ERROR",
             Self::Fatal => "FATAL",
+            Self::Warning => "WARNING",
         }
     }
 }

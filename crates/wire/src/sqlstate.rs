@@ -11,6 +11,8 @@ macro_rules! states {
 }
 
 states! {
+    /// 01000
+    WARNING = "01000";
     /// 08P01: a message that the protocol doesn't allow.
     PROTOCOL_VIOLATION = "08P01";
     /// 08006: the server connection broke.

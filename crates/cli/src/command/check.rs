@@ -77,6 +77,9 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
                 if report.problems.is_empty() {
                     say(&format!("table {}: fits its home in store {}", report.name, report.store_name));
                 }
+                for warning in &report.given_up {
+                    say(&format!("table {}: {warning}, since `drop_constraints` is set", report.name));
+                }
                 for problem in &report.problems {
                     well = false;
                     say(&format!("table {}: {problem}", report.name));

@@ -116,6 +116,7 @@ impl Resolver<'_> {
             // SCAN in Redis walks through the keys of everybody.
             allow_scan: table.allow_scan.unwrap_or(!matches!(store, Store::Redis(_) | Store::DynamoDb(_))),
             allow_drop: table.allow_drop.unwrap_or(false),
+            drop_constraints: table.drop_constraints.unwrap_or(false),
             consistent_read,
             indexes,
         }

@@ -18,6 +18,7 @@ use super::staged::stage;
 use super::{Answer, StoreStatement};
 use crate::error::{conflict, store_error, too_many_rows};
 use crate::homes::home as homed;
+use crate::options::TableHome;
 use crate::session::{Failure, Outcome, Session};
 
 /// What an ALTER TABLE makes of a definition.
@@ -65,11 +66,16 @@ impl Session {
         let table = &home.table.table;
         let before = self.form(table).await?;
         self.on_server("SAVEPOINT flywheel_altered").await?;
-        let answer = self.on_server_with_notices(sql).await?;
+        let shared = self.shared.clone();
+        let configured = shared.catalogue.configured().iter().find(|table| table.name == *home.name());
+        let Some(configured) = configured else {
+            return Err(PgError::error(sqlstate::INTERNAL_ERROR, "the table isn't configured").into());
+        };
+        let mut answer = self.on_server_with_notices(sql).await?;
         // Whoever plans anew waits for the end of this, since PostgreSQL has locked the table.
         self.shared.catalogue.touch();
         let after = self.form(table).await?;
-        let alteration = self.alteration(home, &before, &after).await?;
+        let alteration = self.alteration(home, (&before, &after), configured, &mut answer).await?;
         if !alteration.concerns_rows && alteration.gone.is_empty() {
             return Ok((answer, alteration, Vec::new()));
         }
@@ -93,6 +99,7 @@ impl Session {
         if alteration.concerns_rows {
             self.on_server(&stage(table, &by_key(home, rows.clone()))).await?;
             self.on_server(sql).await?;
+            self.kept_definition(configured, &mut Answer::default()).await?;
             self.print_as_stored([&*alteration.after.table.table]).await?;
             let mut altered = self.read_staged(&alteration.after).await?;
             self.on_server(&format!("DELETE FROM ONLY {}", table.name.to_sql())).await?;
@@ -112,7 +119,13 @@ impl Session {
     }
 
     /// What the definition has become; refused when the table can't live in its store any more.
-    async fn alteration(&mut self, home: &Arc<Home>, before: &Form, after: &Form) -> Outcome<Alteration> {
+    async fn alteration(
+        &mut self,
+        home: &Arc<Home>,
+        (before, after): (&Form, &Form),
+        configured: &TableHome,
+        answer: &mut Answer,
+    ) -> Outcome<Alteration> {
         if after.name != *home.name() {
             let what = "another name or schema";
             return Err(refused(
@@ -126,12 +139,7 @@ impl Session {
             let what = format!("a constraint that isn't checked (NOT VALID: {rule})");
             return Err(refused(home, &what, "Leave NOT VALID out: then the rows are checked.").into());
         }
-        let shared = self.shared.clone();
-        let configured = shared.catalogue.configured().iter().find(|table| table.name == *home.name());
-        let Some(configured) = configured else {
-            return Err(PgError::error(sqlstate::INTERNAL_ERROR, "the table isn't configured").into());
-        };
-        let definition = self.definition(home.name()).await?;
+        let definition = self.kept_definition(configured, answer).await?;
         let new_home = homed(configured, definition)?;
         let (old, new) = (&home.table.table, &new_home.table.table);
 

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
+use bytes::BytesMut;
 use flywheel_plan::Home;
 use flywheel_postgres::{Connection, catalogue};
 use flywheel_store::{StoreError, StoreTable};
 use flywheel_types::TableName;
-use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{PgError, sqlstate};
 
 use super::{Answer, Kind, StoreStatement};
 use crate::error::store_error;
-use crate::homes::home;
+use crate::homes::{given_up, home};
 use crate::options::TableHome;
 use crate::session::{Outcome, Session};
 
@@ -38,8 +39,8 @@ impl Session {
     }
 
     async fn create_both(&mut self, sql: &str, configured: &TableHome) -> Outcome<(Answer, Home)> {
-        let answer = self.on_server_with_notices(sql).await?;
-        let definition = self.definition(&configured.name).await?;
+        let mut answer = self.on_server_with_notices(sql).await?;
+        let definition = self.kept_definition(configured, &mut answer).await?;
         let home = home(configured, definition)?;
         self.interruptible(home.store.create_table(&home.table))
             .await?
@@ -59,6 +60,22 @@ impl Session {
                 tracing::warn!(table = %home.name(), %error, "the table that a rolled back CREATE TABLE has made can't be dropped");
             }
         }
+    }
+
+    /// The table's definition, without what the configuration gives up of it, of which the answer warns.
+    pub(super) async fn kept_definition(&mut self, configured: &TableHome, answer: &mut Answer) -> Outcome<catalogue::Definition> {
+        let definition = self.definition(&configured.name).await?;
+        let given_up = given_up(configured, &definition);
+        if given_up.is_empty() {
+            return Ok(definition);
+        }
+        for (drop, warning) in given_up {
+            self.on_server(&drop).await?;
+            let mut notice = BytesMut::new();
+            backend::notice_response(&mut notice, &warning);
+            answer.push_notice(&notice);
+        }
+        self.definition(&configured.name).await
     }
 
     pub(super) async fn definition(&mut self, name: &TableName) -> Outcome<catalogue::Definition> {
