@@ -28,6 +28,11 @@ macro_rules! suites {
             }
 
             #[tokio::test]
+            async fn redis_json() {
+                suite::check(concat!(stringify!($name), ".sql"), Home::RedisJson).await;
+            }
+
+            #[tokio::test]
             async fn memory() {
                 suite::check(concat!(stringify!($name), ".sql"), Home::Memory).await;
             }

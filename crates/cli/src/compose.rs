@@ -145,6 +145,7 @@ impl Parts {
                 physical_name: table.physical_name.clone(),
                 layout: match &table.layout {
                     config::Layout::Hash => LayoutChoice::Hash,
+                    config::Layout::Json => LayoutChoice::Json,
                     config::Layout::SortedSet { score } => LayoutChoice::SortedSet { score: score.clone() },
                 },
                 expires_at: table.expires_at.clone(),

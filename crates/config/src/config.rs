@@ -280,6 +280,8 @@ pub struct EmbeddedStore {
 pub enum Layout {
     /// A hash, or an item, for each row.
     Hash,
+    /// A JSON object for each row.
+    Json,
     /// A sorted set for each partition.
     SortedSet {
         /// The score column.

@@ -335,6 +335,8 @@ pub enum IndexKindName {
 pub enum LayoutName {
     /// A hash for each row.
     Hash,
+    /// A string for each row, one JSON object.
+    Json,
     /// A sorted set for each value of the first key column, with the second as member.
     SortedSet,
 }

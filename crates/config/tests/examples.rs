@@ -127,13 +127,14 @@ fn production_stores() {
 #[test]
 fn production_tables() {
     let config = load_production(PRODUCTION);
-    let [history, sessions, leaderboard] = &config.tables[..] else {
+    let [history, sessions, leaderboard, profiles] = &config.tables[..] else {
         panic!("{:?}", config.tables)
     };
     for (table, name, store) in [
         (history, "public.search_history", "history"),
         (sessions, "public.sessions", "fast"),
         (leaderboard, "public.leaderboard", "fast"),
+        (profiles, "public.profiles", "fast"),
     ] {
         assert_eq!((table.name.to_string().as_str(), table.physical_name.as_str()), (name, name));
         assert_eq!((table.store.as_str(), table.allow_scan, table.allow_drop), (store, false, false));
@@ -142,6 +143,7 @@ fn production_tables() {
     assert_eq!(sessions.expires_at.as_deref(), Some("expires_at"));
     assert_eq!((&history.layout, &sessions.layout), (&Layout::Hash, &Layout::Hash));
     assert_eq!(leaderboard.layout, Layout::SortedSet { score: "score".into() });
+    assert_eq!(profiles.layout, Layout::Json);
 }
 
 /// What stands in comments is as right as the rest.

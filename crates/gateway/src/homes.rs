@@ -220,6 +220,7 @@ pub(crate) fn home(configured: &TableHome, definition: Definition) -> Result<Hom
     let column = |name: &str| table.column(name).ok_or_else(|| name.to_owned());
     let layout = match &configured.layout {
         LayoutChoice::Hash => Ok(Layout::Hash),
+        LayoutChoice::Json => Ok(Layout::Json),
         LayoutChoice::SortedSet { score } => column(score).map(|score| Layout::SortedSet { score }),
     };
     let expires_at = configured.expires_at.as_deref().map(column).transpose();

@@ -68,6 +68,8 @@ impl std::fmt::Debug for User {
 pub enum LayoutChoice {
     /// One hash, or one item, for each row.
     Hash,
+    /// One JSON object for each row.
+    Json,
     /// A sorted set for each partition.
     SortedSet {
         /// The score column.

@@ -20,19 +20,30 @@
 //! {public.words}                     zset      member flywheel, score 12
 //! ```
 //!
-//! Values are the text that PostgreSQL prints; NULL is an absent field. The braces keep what belongs to one partition
+//! In the JSON layout a row is a string, one JSON object, in the key that would be its hash:
+//!
+//! ```text
+//! {public.profiles:ann}              string    {"id":"ann","born":"2001-02-03","visits":17,"settings":{"dark": true}}
+//! ```
+//!
+//! Values in hashes and sets are the text that PostgreSQL prints; NULL is an absent field. In JSON (`json` has the table of types) numbers that a
+//! double may not hold are strings. The braces keep what belongs to one partition
 //! in one slot of a cluster. In a key, `%`, `:`, `{`, `}` and control characters of a value are percent-encoded.
 //!
 //! - `key`: the names above. `row`: hashes as rows. `expiry`: the expiry column as the key's own.
 //! - `read`, `range`, `sorted_set`, `scan`: the reads of the store contract.
-//! - `write` and `scripts`: conditional changes, each request one script, so that Redis runs it as one.
+//! - `write` and `scripts`: conditional changes, each request one script, so that Redis runs it as one. `document`: changes of JSON rows,
+//!   which are computed here and written if the string is still the one that was read. `json`, `jsonb`: rows as JSON.
 //! - `connection`: one multiplexed connection, made anew when it is lost. `error`: what an answer means.
 //!
 //! Redis in cluster mode isn't followed across its nodes: an answer that another node has the key is an error.
 
 mod connection;
+mod document;
 mod error;
 mod expiry;
+mod json;
+mod jsonb;
 mod key;
 mod range;
 mod read;

@@ -78,7 +78,7 @@ impl RedisStore {
             })?;
         let mut gone = FORGET.key(companion);
         let mut any_gone = false;
-        let found = self.hashes(table, &names).await?;
+        let found = self.stored(table, &names).await?;
         for ((row, name), member) in found.into_iter().zip(&names).zip(members) {
             match row? {
                 Some(row) => rows.push(row),

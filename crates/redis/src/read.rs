@@ -2,7 +2,7 @@
 
 use flywheel_store::{Layout, StoreError, StoreTable, now_micros};
 use flywheel_types::{Key, Row};
-use redis::Pipeline;
+use redis::{Cmd, FromRedisValue, Pipeline};
 
 use crate::row::{self, Fields};
 use crate::store::RedisStore;
@@ -16,28 +16,47 @@ impl RedisStore {
             return self.members(table, keys, score).await;
         }
         let names: Vec<String> = keys.iter().map(|key| self.keys.row(table, key)).collect();
-        let rows = self.hashes(table, &names).await?;
+        let rows = self.stored(table, &names).await?;
         rows.into_iter().collect()
     }
 
-    /// The rows of the hashes of these names, in the names' order, each with its own error.
-    pub(crate) async fn hashes(&self, table: &StoreTable, names: &[String]) -> Result<Vec<Result<Option<Row>, StoreError>>, StoreError> {
+    /// The rows in the keys of these names, in the names' order, each with its own error.
+    pub(crate) async fn stored(&self, table: &StoreTable, names: &[String]) -> Result<Vec<Result<Option<Row>, StoreError>>, StoreError> {
         let now = now_micros();
-        let mut rows = Vec::with_capacity(names.len());
+        if table.layout == Layout::Json {
+            let objects = self.strings(names).await?;
+            let found = names.iter().zip(objects);
+            return Ok(found
+                .map(|(name, object)| row::decode_object(&self.keys, table, name, object.as_deref(), now))
+                .collect());
+        }
+        let fields: Vec<Fields> = self.each(names, |name| row::read_command(table, name)).await?;
+        let found = names.iter().zip(&fields);
+        Ok(found
+            .map(|(name, fields)| row::decode(&self.keys, table, name, fields, now))
+            .collect())
+    }
+
+    /// The strings in the keys of these names.
+    pub(crate) async fn strings(&self, names: &[String]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.each(names, |name| Cmd::get(name)).await
+    }
+
+    /// The answers to a command for each name.
+    async fn each<T: FromRedisValue>(&self, names: &[String], command: impl Fn(&str) -> Cmd) -> Result<Vec<T>, StoreError> {
+        let mut answers = Vec::with_capacity(names.len());
         for names in names.chunks(CHUNK) {
-            let fields: Vec<Fields> = match names {
-                [name] => vec![self.link.query(&row::read_command(table, name)).await?],
+            match names {
+                [name] => answers.push(self.link.query(&command(name)).await?),
                 _ => {
                     let mut commands = Pipeline::with_capacity(names.len());
                     for name in names {
-                        commands.add_command(row::read_command(table, name));
+                        commands.add_command(command(name));
                     }
-                    self.link.query_all(&commands).await?
+                    answers.extend(self.link.query_all::<Vec<T>>(&commands).await?);
                 }
-            };
-            let found = names.iter().zip(&fields);
-            rows.extend(found.map(|(name, fields)| row::decode(&self.keys, table, name, fields, now)));
+            }
         }
-        Ok(rows)
+        Ok(answers)
     }
 }

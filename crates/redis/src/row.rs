@@ -1,9 +1,10 @@
-//! Hashes as rows.
+//! Hashes, and strings that are JSON objects, as rows.
 
 use flywheel_store::{StoreError, StoreTable, text_row};
 use flywheel_types::{Row, Value};
 use redis::Cmd;
 
+use crate::json;
 use crate::key::Keyspace;
 
 /// The texts of a table's columns, in their order.
@@ -25,6 +26,20 @@ pub(crate) fn decode(keys: &Keyspace, table: &StoreTable, name: &str, fields: &F
         return Ok(None);
     }
     let row = text_row::decode(table, || name.to_owned(), fields.iter().map(Option::as_deref))?;
+    check_key(keys, table, name, &row)?;
+    Ok((!table.is_expired(&row, now)).then_some(row))
+}
+
+/// The row of a string called `name`; `None` when it isn't there or has expired at `now`.
+pub(crate) fn decode_object(
+    keys: &Keyspace,
+    table: &StoreTable,
+    name: &str,
+    object: Option<&[u8]>,
+    now: i64,
+) -> Result<Option<Row>, StoreError> {
+    let Some(object) = object else { return Ok(None) };
+    let row = json::decode(table, name, object)?;
     check_key(keys, table, name, &row)?;
     Ok((!table.is_expired(&row, now)).then_some(row))
 }

@@ -60,10 +60,10 @@ impl RedisStore {
         Ok(())
     }
 
-    /// The rows of hashes, or up to `limit` of sorted sets, of these names.
+    /// The rows of hashes or strings, or up to `limit` of sorted sets, of these names.
     async fn rows_under(&self, table: &StoreTable, names: &[String], limit: usize) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
         let Layout::SortedSet { score } = table.layout else {
-            let rows = self.hashes(table, names).await?;
+            let rows = self.stored(table, names).await?;
             return Ok(rows.into_iter().filter_map(Result::transpose).collect());
         };
         let mut rows = Vec::new();
@@ -124,8 +124,8 @@ impl<'s> Cursor<'s> {
             (Some(_), _) if self.everything => true,
             (Some(Name::Table), Layout::SortedSet { .. }) => key_columns == 1,
             (Some(Name::Partition(_)), Layout::SortedSet { .. }) => key_columns > 1,
-            (Some(Name::Partition(_)), Layout::Hash) => key_columns == 1,
-            (Some(Name::Row), Layout::Hash) => key_columns > 1,
+            (Some(Name::Partition(_)), Layout::Hash | Layout::Json) => key_columns == 1,
+            (Some(Name::Row), Layout::Hash | Layout::Json) => key_columns > 1,
             _ => false,
         }
     }

@@ -66,6 +66,19 @@ impl Store for RedisStore {
                 Operation::WriteAll => "one script".to_owned(),
             };
         }
+        if table.layout == Layout::Json {
+            return match operation {
+                Operation::Get => format!("GET {row}"),
+                Operation::GetMany => format!("GET {row}, pipelined"),
+                Operation::Range => format!("ZRANGEBYLEX {partition}, GET {row}"),
+                Operation::ByScore => format!("none: {partition} isn't a sorted set"),
+                Operation::Scan => format!("SCAN MATCH {row}, GET of each"),
+                Operation::Put => format!("SET {row}, in a script"),
+                Operation::Update => format!("GET and SET {row}, in a script"),
+                Operation::Delete => format!("DEL {row}, in a script"),
+                Operation::WriteAll => "one script".to_owned(),
+            };
+        }
         match operation {
             Operation::Get => format!("HMGET {row}"),
             Operation::GetMany => format!("HMGET {row}, pipelined"),

@@ -2,11 +2,13 @@
 
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, StoreError, StoreTable, now_micros, score_addends, text_row};
 use flywheel_types::{Row, Value};
 use redis::{FromRedisValue, Script, from_redis_value};
 
+use crate::document::{Before, Document, needs_no_read};
 use crate::expiry::Expiry;
 use crate::key::companion_member;
 use crate::row::{self, Fields};
@@ -15,18 +17,30 @@ use crate::store::RedisStore;
 
 static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
 
+/// How often a change of a JSON row is computed anew because somebody else has changed the string meanwhile.
+const ATTEMPTS: u32 = 100;
+
+/// From this attempt on there is a pause before each, so that others get done.
+const PATIENT: u32 = 5;
+
 impl RedisStore {
     pub(crate) async fn apply(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
-        let mut request = Request::new(now_micros());
-        request.push(self, table, change, Answer::Row)?;
-        let Some(answer) = self.send(&request).await? else {
+        let Some(written) = self.carry_out(&[(table, change)], Answer::Row).await? else {
             return Ok(Applied::Refused);
         };
         let row = match (&change.effect, table.layout) {
             (Effect::Put(row), _) => Some(row.clone()),
-            (_, Layout::Hash) => self.row_of(table, change, answer, request.now)?,
+            (_, Layout::Hash) => self.row_of(table, change, written.answer, written.now)?,
+            (_, Layout::Json) => match written.document {
+                Some(document) if document.before != Before::Any => document.row,
+                _ => {
+                    let object: Option<Vec<u8>> = read(written.answer)?;
+                    let name = self.keys.row(table, &change.key);
+                    row::decode_object(&self.keys, table, &name, object.as_deref(), written.now)?
+                }
+            },
             (_, Layout::SortedSet { score }) => {
-                let answer: Option<Vec<u8>> = read(answer)?;
+                let answer: Option<Vec<u8>> = read(written.answer)?;
                 let row = |text: Vec<u8>| sorted_set::row(table, &change.key, score, &text);
                 answer.map(row).transpose()?
             }
@@ -35,21 +49,82 @@ impl RedisStore {
     }
 
     pub(crate) async fn apply_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
-        let mut request = Request::new(now_micros());
-        for (table, change) in changes {
-            request.push(self, table, change, Answer::Nothing)?;
-        }
-        Ok(changes.is_empty() || self.send(&request).await?.is_some())
+        let changes: Vec<(&StoreTable, &Change)> = changes.iter().map(|(table, change)| (*table, change)).collect();
+        Ok(changes.is_empty() || self.carry_out(&changes, Answer::Nothing).await?.is_some())
     }
 
-    /// What the last change returned; `None` when a condition didn't hold.
-    async fn send(&self, request: &Request) -> Result<Option<redis::Value>, StoreError> {
+    /// All of the changes; `None` when a condition doesn't hold.
+    async fn carry_out(&self, changes: &[(&StoreTable, &Change)], answer: Answer) -> Result<Option<Written>, StoreError> {
+        for attempt in 0..ATTEMPTS {
+            if attempt >= PATIENT {
+                tokio::time::sleep(Duration::from_millis(attempt.into())).await;
+            }
+            let mut before = self.before(changes, attempt == 0).await?.into_iter();
+            let mut request = Request::new(now_micros());
+            let mut document = None;
+            for (table, change) in changes {
+                document = match table.layout {
+                    Layout::Hash => {
+                        request.push_hash(self, table, change, answer);
+                        None
+                    }
+                    Layout::Json => {
+                        let before = before.next().unwrap_or(Before::Any);
+                        let Some(document) = self.document(table, change, before, request.now)? else {
+                            return Ok(None);
+                        };
+                        request.push_document(self, table, change, &document);
+                        Some(document)
+                    }
+                    Layout::SortedSet { score } => {
+                        request.push_set(self, table, change, score)?;
+                        None
+                    }
+                };
+            }
+            match self.send(&request).await? {
+                Sent::Done(answer) => {
+                    return Ok(Some(Written {
+                        answer,
+                        document,
+                        now: request.now,
+                    }));
+                }
+                Sent::Refused => return Ok(None),
+                Sent::Outdated => {}
+            }
+        }
+        Err(StoreError::Throttled {
+            reason: format!("others have changed the row {ATTEMPTS} times while it was to be changed"),
+        })
+    }
+
+    /// The strings of those changes that are of JSON rows. The first time without reading those that are probably as the change wants them.
+    async fn before(&self, changes: &[(&StoreTable, &Change)], first: bool) -> Result<Vec<Before>, StoreError> {
+        let documents = changes.iter().filter(|(table, _)| table.layout == Layout::Json);
+        let is_read = |change: &Change| !(first && needs_no_read(change));
+        let read = documents.clone().filter(|(_, change)| is_read(change));
+        let names: Vec<String> = read.map(|(table, change)| self.keys.row(table, &change.key)).collect();
+        let mut strings = self.strings(&names).await?.into_iter();
+        let before = |(_, change): &(&StoreTable, &Change)| match change.expect {
+            _ if is_read(change) => Before::Is(strings.next().flatten()),
+            Expect::Absent => Before::Is(None),
+            _ => Before::Any,
+        };
+        Ok(documents.map(before).collect())
+    }
+
+    async fn send(&self, request: &Request) -> Result<Sent, StoreError> {
         let mut script = WRITE.prepare_invoke();
         script.key(&request.keys).arg(&request.arguments);
         let mut answer: Vec<redis::Value> = self.link.invoke(&script).await?;
         let last = if answer.len() > 1 { answer.remove(1) } else { redis::Value::Nil };
-        let applied: i64 = answer.into_iter().next().map_or(Ok(0), read)?;
-        Ok((applied == 1).then_some(last))
+        let code: i64 = answer.into_iter().next().map_or(Ok(0), read)?;
+        Ok(match code {
+            1 => Sent::Done(last),
+            2 => Sent::Outdated,
+            _ => Sent::Refused,
+        })
     }
 
     fn row_of(&self, table: &StoreTable, change: &Change, answer: redis::Value, now: i64) -> Result<Option<Row>, StoreError> {
@@ -61,6 +136,27 @@ impl RedisStore {
         let now = if matches!(change.effect, Effect::Set(_)) { i64::MIN } else { now };
         row::decode(&self.keys, table, &name, &fields, now)
     }
+}
+
+/// Changes that were carried out.
+#[derive(Debug)]
+struct Written {
+    /// What the script returned of the last one.
+    answer: redis::Value,
+    /// The last one, where it is of a JSON row.
+    document: Option<Document>,
+    now: i64,
+}
+
+/// What the script said.
+#[derive(Debug)]
+enum Sent {
+    /// All is written; what the last change returned.
+    Done(redis::Value),
+    /// A condition doesn't hold.
+    Refused,
+    /// A JSON row has been changed since it was read.
+    Outdated,
 }
 
 fn read<T: FromRedisValue>(value: redis::Value) -> Result<T, StoreError> {
@@ -117,26 +213,11 @@ impl Request {
         }
     }
 
-    fn push(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, answer: Answer) -> Result<(), StoreError> {
-        match table.layout {
-            Layout::Hash => {
-                self.push_hash(store, table, change, answer);
-                Ok(())
-            }
-            Layout::SortedSet { score } => self.push_set(store, table, change, score),
-        }
-    }
-
     fn push_hash(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, answer: Answer) {
         let columns = &table.table.columns;
         self.keys.push(store.keys.row(table, &change.key));
         self.conditions("hash", change);
-        if change.key.sort().is_empty() {
-            self.argument("");
-        } else {
-            self.keys.push(store.keys.partition(table, change.key.partition()));
-            self.argument(companion_member(change.key.sort()));
-        }
+        self.companion(store, table, change);
         self.argument(table.expires_at.map_or("", |position| columns[position].name.as_str()));
         self.argument(text_row::encode(&Value::Timestamptz(self.now)).unwrap_or_default());
         self.argument(Expiry::of(table, &change.effect, self.now).argument());
@@ -183,6 +264,30 @@ impl Request {
         let returned = answer == Answer::Row && !matches!(change.effect, Effect::Put(_));
         let returned = if returned { columns.as_slice() } else { &[] };
         self.list(returned.iter().map(|column| column.name.clone()));
+    }
+
+    fn push_document(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, document: &Document) {
+        self.keys.push(store.keys.row(table, &change.key));
+        self.argument("json");
+        self.argument(if document.before == Before::Any { "any" } else { "same" });
+        self.argument(if document.after.is_some() { "put" } else { "delete" });
+        self.companion(store, table, change);
+        self.argument(match &document.before {
+            Before::Is(Some(text)) => [b"=", &text[..]].concat(),
+            Before::Is(None) | Before::Any => b"~".to_vec(),
+        });
+        self.argument(document.after.clone().unwrap_or_default());
+        self.argument(document.expiry.argument());
+    }
+
+    /// The sorted set that keeps the order of the row's partition, and its member there.
+    fn companion(&mut self, store: &RedisStore, table: &StoreTable, change: &Change) {
+        if change.key.sort().is_empty() {
+            self.argument("");
+        } else {
+            self.keys.push(store.keys.partition(table, change.key.partition()));
+            self.argument(companion_member(change.key.sort()));
+        }
     }
 
     fn push_set(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, score: usize) -> Result<(), StoreError> {

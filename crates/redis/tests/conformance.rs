@@ -4,6 +4,7 @@ mod server;
 
 use std::sync::Arc;
 
+use flywheel_store::Layout;
 use flywheel_store::conformance::Suite;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -11,6 +12,13 @@ async fn keeps_the_contract() {
     let Some(url) = server::shared() else { return };
     let suite = Suite::new(Arc::new(server::store(&url, "suite:")), "contract");
     suite.check().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_with_rows_as_json() {
+    let Some(url) = server::shared() else { return };
+    let suite = Suite::new(Arc::new(server::store(&url, "suite:")), "json");
+    suite.in_layout(Layout::Json).check().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -21,13 +21,14 @@ use std::sync::Arc;
 
 use flywheel_types::{Key, Row, Value};
 
-use crate::{Applied, Assignment, Change, Effect, Expect, Store, StoreTable};
+use crate::{Applied, Assignment, Change, Effect, Expect, Layout, Store, StoreTable};
 
 /// A store under test.
 #[derive(Debug, Clone)]
 pub struct Suite {
     store: Arc<dyn Store>,
     prefix: String,
+    layout: Layout,
 }
 
 impl Suite {
@@ -37,7 +38,14 @@ impl Suite {
         Self {
             store,
             prefix: prefix.into(),
+            layout: Layout::Hash,
         }
+    }
+
+    /// The same over tables in another layout than [`Layout::Hash`].
+    #[must_use]
+    pub fn in_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     /// What every store does.
@@ -62,7 +70,8 @@ impl Suite {
 
     /// An empty table in the store, called after `part`.
     async fn fresh(&self, part: &str, columns: &[(&str, flywheel_types::TypeInfo)], key: &[&str]) -> StoreTable {
-        let table = fixture::table(&format!("{}_{part}", self.prefix), columns, key);
+        let mut table = fixture::table(&format!("{}_{part}", self.prefix), columns, key);
+        table.layout = self.layout;
         self.empty(&table).await;
         table
     }

@@ -1,4 +1,4 @@
-//! What the two layouts of a Redis-like store ask of a table. Redis and the memory store share it, so that what
+//! What the layouts of a Redis-like store ask of a table. Redis and the memory store share it, so that what
 //! works in one works in the other.
 
 use std::ops::RangeInclusive;

@@ -11,6 +11,8 @@ use crate::Index;
 pub enum Layout {
     /// A row is a hash; the rows of a composite key have a sorted set beside them that keeps their order.
     Hash,
+    /// A row is one string, a JSON object; the rows of a composite key have the same sorted set beside them.
+    Json,
     /// A partition is a sorted set: the sort key's value is the member, the column at this position the score.
     SortedSet {
         /// Position of the score column.

@@ -30,8 +30,8 @@ pub async fn check(file: &str, home: Home) {
 async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
     let mut setup = Setup::default();
     for table in &suite.tables {
-        // A store without sorted sets keeps a leaderboard as any other table.
-        let has_sorted_sets = !matches!(home, Home::Dynoxide | Home::DynamoDb);
+        // A home without sorted sets keeps a leaderboard as any other table.
+        let has_sorted_sets = !matches!(home, Home::Dynoxide | Home::DynamoDb | Home::RedisJson);
         let is_layout = |key: &str| key.starts_with("layout") || key.starts_with("score");
         let keys = table
             .keys

@@ -15,22 +15,40 @@ pub enum Home {
     DynamoDb,
     /// Redis.
     Redis,
+    /// Redis, each row a JSON object.
+    RedisJson,
     /// The gateway's memory.
     Memory,
 }
 
 impl Home {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Relational, Self::Dynoxide, Self::DynamoDb, Self::Redis, Self::Memory];
+    pub const ALL: [Self; 6] = [
+        Self::Relational,
+        Self::Dynoxide,
+        Self::DynamoDb,
+        Self::Redis,
+        Self::RedisJson,
+        Self::Memory,
+    ];
 
-    /// Its name in configurations, suites and reports.
+    /// Its name in suites and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Relational => "relational",
             Self::Dynoxide => "dynoxide",
             Self::DynamoDb => "dynamodb",
             Self::Redis => "redis",
+            Self::RedisJson => "redis_json",
             Self::Memory => "memory",
+        }
+    }
+
+    /// The store's name in configurations.
+    const fn store(self) -> &'static str {
+        match self {
+            Self::RedisJson => Self::Redis.name(),
+            other => other.name(),
         }
     }
 
@@ -38,7 +56,7 @@ impl Home {
     pub fn is_available(self, servers: &Servers) -> bool {
         match self {
             Self::DynamoDb => !servers.dynamodb.is_empty(),
-            Self::Redis => servers.redis.is_some(),
+            Self::Redis | Self::RedisJson => servers.redis.is_some(),
             Self::Relational | Self::Dynoxide | Self::Memory => true,
         }
     }
@@ -175,7 +193,7 @@ impl Setup {
                     toml,
                     "\n[stores.{}]\nkind = \"dynamodb\"\nregion = \"eu-central-1\"\nendpoint = {endpoint:?}\ntable_prefix = \"{unique}-\"\n\
                      access_key_id = \"test\"\nsecret_access_key = \"test\"\n",
-                    home.name()
+                    home.store()
                 );
             }
         }
@@ -187,7 +205,10 @@ impl Setup {
         }
         toml.push_str("\n[stores.memory]\nkind = \"memory\"\n");
         for table in self.tables.iter().filter(|table| table.home != Home::Relational) {
-            let _ = write!(toml, "\n[[tables]]\nname = {:?}\nstore = \"{}\"\n", table.name, table.home.name());
+            let _ = write!(toml, "\n[[tables]]\nname = {:?}\nstore = \"{}\"\n", table.name, table.home.store());
+            if table.home == Home::RedisJson {
+                toml.push_str("layout = \"json\"\n");
+            }
             lines(&mut toml, &table.keys);
         }
         if let Some(keys) = &self.other {

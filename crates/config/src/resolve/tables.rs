@@ -125,7 +125,7 @@ impl Resolver<'_> {
     /// How the rows lie. Only Redis and what stands in for it have a choice.
     fn layout(&mut self, at: &str, table: &file::Table, store: &Store) -> Layout {
         let path = |key: &'static str| ["tables", at, key];
-        let sorted_set = "sorted sets are Redis': leave `layout` and `score` out";
+        let sorted_set = "layouts are Redis': leave `layout` and `score` out";
         if !matches!(store, Store::Redis(_) | Store::Memory(_)) {
             if self.is_there(&path("layout")) {
                 let message = format!("`layout` means nothing in a {} store", store.kind());
@@ -149,19 +149,21 @@ impl Resolver<'_> {
                     self.mistake(
                         &path("expires_at"),
                         "`expires_at` means nothing with layout = \"sorted_set\"",
-                        "the members of a sorted set don't expire one by one: leave it out, or use layout = \"hash\"",
+                        "the members of a sorted set don't expire one by one: leave it out, or use another layout",
                     );
                 }
                 score.clone().map_or(Layout::Hash, |score| Layout::SortedSet { score })
             }
-            (Some(LayoutName::Hash), Some(_)) => {
+            (Some(name @ (LayoutName::Hash | LayoutName::Json)), Some(_)) => {
+                let name = if name == LayoutName::Json { "json" } else { "hash" };
                 self.mistake(
                     &path("score"),
-                    "`score` means nothing with layout = \"hash\"",
+                    format!("`score` means nothing with layout = \"{name}\""),
                     "use layout = \"sorted_set\", or leave the score out",
                 );
                 Layout::Hash
             }
+            (Some(LayoutName::Json), None) => Layout::Json,
             (None, Some(_)) if !self.is_there(&path("layout")) => {
                 self.mistake(
                     &path("score"),

@@ -96,16 +96,26 @@ fn keys(store: &str, rest: &str, expected: super::Mistake<'_>) {
 
 #[test]
 fn layouts() {
-    let redis = "sorted sets are Redis': leave `layout` and `score` out";
+    let redis = "layouts are Redis': leave `layout` and `score` out";
     keys(
         "fast",
         "layout = \"list\"\n",
-        (13, 10, "`layout` can't be \"list\"", "`layout` is one of: \"hash\", \"sorted_set\""),
+        (
+            13,
+            10,
+            "`layout` can't be \"list\"",
+            "`layout` is one of: \"hash\", \"json\", \"sorted_set\"",
+        ),
     );
     keys(
         "fast",
         "layout = \"list\"\nscore = \"points\"\n",
-        (13, 10, "`layout` can't be \"list\"", "`layout` is one of: \"hash\", \"sorted_set\""),
+        (
+            13,
+            10,
+            "`layout` can't be \"list\"",
+            "`layout` is one of: \"hash\", \"json\", \"sorted_set\"",
+        ),
     );
     keys(
         "fast",
@@ -144,7 +154,7 @@ fn layouts() {
             15,
             14,
             "`expires_at` means nothing with layout = \"sorted_set\"",
-            "the members of a sorted set don't expire one by one: leave it out, or use layout = \"hash\"",
+            "the members of a sorted set don't expire one by one: leave it out, or use another layout",
         ),
     );
     for layout in ["hash", "sorted_set"] {

@@ -5,9 +5,12 @@
 --     "hash", expect, effect, member, expiry column, now, expiry,
 --     list of (field, expected text), list of (field, text), list of fields to remove,
 --     list of (field, least, greatest, amount) to add to, list of fields to return
+--   "json": key; companion's key unless the member is empty |
+--     "json", expect, effect, member, expected text of the string, its new text, expiry
 --   "set": key | "set", expect, effect, member, expected score, score, list of nothing or of least, greatest, amount
--- An expected text begins with "="; "~" is a field that isn't there.
--- Answer: {0} when a condition doesn't hold; else {1, what the last change returns}.
+-- An expected text begins with "="; "~" is a field or string that isn't there.
+-- Answer: {0} when a condition doesn't hold; {2} when a string isn't the one that its new text was made from;
+-- else {1, what the last change returns}.
 
 local next_argument, next_key = 0, 0
 
@@ -59,7 +62,7 @@ local function at_most(a, b)
   return a_high and b_high and (a_high < b_high or (a_high == b_high and a_low <= b_low))
 end
 
-local hash, set = {}, {}
+local hash, json, set = {}, {}, {}
 
 function hash.read()
   local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
@@ -140,6 +143,39 @@ function hash.apply(change)
   return row
 end
 
+function json.read()
+  local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
+  change.companion = change.member ~= '' and key()
+  change.expected, change.text, change.expiry = argument(), argument(), argument()
+  change.type = 'string'
+  return change
+end
+
+function json.exists(change)
+  change.before = redis.call('GET', change.key)
+  return change.before ~= false
+end
+
+-- Sums are in the new text already.
+function json.adds()
+  return true
+end
+
+function json.apply(change)
+  if change.effect == 'delete' then
+    remove(change)
+    return change.expect == 'any' and change.before
+  end
+  if change.expiry == 'keep' then
+    redis.call('SET', change.key, change.text, 'KEEPTTL')
+  else
+    redis.call('SET', change.key, change.text)
+    if change.expiry ~= 'never' then redis.call('PEXPIREAT', change.key, change.expiry) end
+  end
+  if change.companion then put_companion(change) end
+  return false
+end
+
 function set.read()
   local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
   change.expected, change.score, change.sum = argument(), argument(), list()
@@ -172,7 +208,7 @@ function set.apply(change)
   return change.score
 end
 
-local layouts = { hash = hash, set = set }
+local layouts = { hash = hash, json = json, set = set }
 local changes = {}
 
 -- First all conditions, and whatever else could fail: a script that fails doesn't take back what it wrote.
@@ -186,7 +222,8 @@ while next_argument < #ARGV do
     return redis.error_reply('WRONGTYPE a key of the table holds a value of another kind')
   end
   change.there = layout.exists(change)
-  local holds = change.expect == 'any'
+  if change.expect == 'same' and (change.before and '=' .. change.before or '~') ~= change.expected then return { 2 } end
+  local holds = change.expect == 'any' or change.expect == 'same'
     or (change.expect == 'absent' and not change.there)
     or (change.expect == 'present' and change.there)
     or (change.expect == 'unchanged' and change.there and layout.unchanged(change))
