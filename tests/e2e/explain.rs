@@ -74,9 +74,42 @@ plans! {
         "  Order: sort key descending",
         "  Limit: 5",
     ];
+    a_page_between_scores: "SELECT member FROM leaderboard WHERE board = 'weekly' AND score > 10 AND score <= 20 ORDER BY score LIMIT 3 OFFSET 6" => [
+        "Native on public.leaderboard (store \"redis\", Redis)",
+        "  Operation: ZRANGEBYSCORE {app:public.leaderboard:…} WITHSCORES",
+        "  Key: board = 'weekly'",
+        "  Score: score > 10, score <= 20",
+        "  Order: score ascending",
+        "  Limit: 3",
+        "  Offset: 6",
+    ];
+    a_count: "SELECT count(*) FROM leaderboard WHERE board = 'weekly'" => [
+        "Native on public.leaderboard (store \"redis\", Redis)",
+        "  Operation: ZCARD {app:public.leaderboard:…}",
+        "  Key: board = 'weekly'",
+    ];
+    the_place_of_a_score: "SELECT count(*) + 1 FROM leaderboard WHERE board = 'weekly' AND score > 120" => [
+        "Native on public.leaderboard (store \"redis\", Redis)",
+        "  Operation: ZCOUNT {app:public.leaderboard:…}",
+        "  Key: board = 'weekly'",
+        "  Score: score > 120",
+    ];
+    the_rank_of_a_member: "SELECT r FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = 'weekly') s WHERE member = 'ann'" => [
+        "Native on public.leaderboard (store \"redis\", Redis)",
+        "  Operation: ZSCORE and ZCOUNT {app:public.leaderboard:…}, in a script",
+        "  Key: board = 'weekly', member = 'ann'",
+        "  Rank: by score descending",
+    ];
+    the_top_with_ranks: "SELECT member, rank() OVER (ORDER BY score DESC) FROM leaderboard WHERE board = 'weekly' ORDER BY rank LIMIT 10" => [
+        "Native on public.leaderboard (store \"redis\", Redis)",
+        "  Operation: ZREVRANGE {app:public.leaderboard:…} WITHSCORES",
+        "  Key: board = 'weekly'",
+        "  Rank: by score descending",
+        "  Limit: 10",
+    ];
     the_top_of_a_board: "SELECT member FROM leaderboard WHERE board = 'weekly' ORDER BY score DESC LIMIT 3" => [
         "Native on public.leaderboard (store \"redis\", Redis)",
-        "  Operation: ZRANGE or ZREVRANGE {app:public.leaderboard:…} WITHSCORES",
+        "  Operation: ZREVRANGE {app:public.leaderboard:…} WITHSCORES",
         "  Key: board = 'weekly'",
         "  Order: score descending",
         "  Limit: 3",

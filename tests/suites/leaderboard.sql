@@ -33,6 +33,95 @@ SELECT count(*) FROM leaderboard WHERE board = 'week' AND score > (SELECT score 
 SELECT count(*) FROM leaderboard WHERE board = 'week';
 SELECT board, count(*), max(score), sum(score) FROM leaderboard GROUP BY board ORDER BY board;
 
+-- Pages and ranges of scores.
+-- params: text 'week', int8 2, int8 1
+SELECT member, score FROM leaderboard WHERE board = $1 ORDER BY score DESC LIMIT $2 OFFSET $3;
+SELECT member FROM leaderboard WHERE board = 'week' ORDER BY score OFFSET 4;
+SELECT member FROM leaderboard WHERE board = 'week' ORDER BY score LIMIT NULL OFFSET NULL;
+SELECT member FROM leaderboard WHERE board = 'week' ORDER BY score LIMIT 0;
+SELECT member FROM leaderboard WHERE board = 'week' ORDER BY score LIMIT -1;
+SELECT member FROM leaderboard WHERE board = 'week' ORDER BY score LIMIT -1 OFFSET -1;
+SELECT member FROM leaderboard WHERE board = 'week' ORDER BY member LIMIT 2 OFFSET 1;
+SELECT member FROM leaderboard WHERE board = 'week' AND member = 'ada' OFFSET 1;
+SELECT member FROM leaderboard WHERE board = 'week' AND member = 'ada' LIMIT 1 OFFSET 0;
+-- sorted
+SELECT member, score FROM leaderboard WHERE board = 'week' AND score >= 95;
+SELECT member, score FROM leaderboard WHERE board = 'week' AND score < 120 ORDER BY score DESC LIMIT 2 OFFSET 1;
+SELECT member FROM leaderboard WHERE board = 'week' AND 95 <= score AND score <= 120 ORDER BY score;
+SELECT member FROM leaderboard WHERE board = 'week' AND score = 120 ORDER BY score DESC;
+SELECT member FROM leaderboard WHERE board = 'week' AND score > 95.5 ORDER BY score;
+SELECT member FROM leaderboard WHERE board = 'week' AND score > 1 AND score > 100 ORDER BY score;
+SELECT member FROM leaderboard WHERE board = 'week' AND score > 9223372036854775807 ORDER BY score;
+SELECT member FROM leaderboard WHERE board = 'week' AND score < 9223372036854775808 ORDER BY score LIMIT 1;
+SELECT member FROM leaderboard WHERE board = 'week' AND score > -9007199254740993 ORDER BY score LIMIT 1;
+-- params: text 'week', int4 0, int8 100
+SELECT member, score FROM leaderboard WHERE board = $1 AND score BETWEEN $2 AND $3 ORDER BY score;
+-- params: text 'week', int8 NULL
+SELECT member FROM leaderboard WHERE board = $1 AND score > $2 ORDER BY score;
+-- params: text NULL, int8 1
+SELECT member FROM leaderboard WHERE board = $1 AND score > $2 ORDER BY score;
+-- params: text 'week', float8 95.5
+SELECT member FROM leaderboard WHERE board = $1 AND score > $2 ORDER BY score;
+
+-- How many, and which place a score has.
+SELECT count(*) FROM leaderboard WHERE board = 'nothing';
+SELECT count(*) AS players FROM leaderboard l WHERE l.board = 'week' AND l.score > 80;
+SELECT count(*) + 1 FROM leaderboard WHERE board = 'week' AND score > 120;
+SELECT 1 + count(*) AS place FROM leaderboard WHERE board = 'week' AND score > 120;
+SELECT count(*) + 1.5 FROM leaderboard WHERE board = 'week';
+SELECT count(*) FROM leaderboard WHERE board IN ('week', 'month');
+SELECT count(*) FROM leaderboard WHERE board = 'week' AND member > 'b';
+SELECT count(*) FROM leaderboard WHERE board = 'week' LIMIT 0;
+SELECT count(*) FILTER (WHERE score > 80), count(DISTINCT score) FROM leaderboard WHERE board = 'week';
+-- params: text 'week', int8 80
+SELECT count(*) + 1 FROM leaderboard WHERE board = $1 AND score > $2;
+-- params: text 'week', int8 NULL
+SELECT count(*) + 1 FROM leaderboard WHERE board = $1 AND score > $2;
+
+-- Ranks, with ties.
+INSERT INTO leaderboard VALUES ('ties', 'a', 10), ('ties', 'b', 20), ('ties', 'c', 20), ('ties', 'd', 30), ('ties', 'e', 5), ('ties', 'f', 20);
+SELECT rank FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS rank FROM leaderboard WHERE board = 'ties') s WHERE member = 'c';
+SELECT rank FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS rank FROM leaderboard WHERE board = 'ties') s WHERE member = 'a';
+SELECT s.member, s.rank, s.score FROM (SELECT *, rank() OVER (ORDER BY score) FROM leaderboard WHERE board = 'ties') s WHERE s.member = 'b';
+SELECT * FROM (SELECT member AS who, rank() OVER (PARTITION BY board ORDER BY score DESC) AS r, score AS points FROM leaderboard WHERE board = 'ties') s WHERE who = 'a';
+SELECT r FROM (SELECT board, member, rank() OVER (PARTITION BY board ORDER BY score DESC) AS r FROM leaderboard) s WHERE board = 'ties' AND member = 'e';
+SELECT r FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = 'ties') s WHERE member = 'nobody';
+SELECT r FROM (SELECT member, dense_rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = 'ties') s WHERE member = 'a';
+SELECT r FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = 'ties' AND score > 10) s WHERE member = 'b';
+SELECT r FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = 'ties' AND member = 'a') s WHERE member = 'a';
+SELECT r FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = 'ties' LIMIT 3) s WHERE member = 'd';
+SELECT r FROM (SELECT member, rank() OVER (ORDER BY member) AS r FROM leaderboard WHERE board = 'ties') s WHERE member = 'c';
+-- sorted
+SELECT member FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = 'ties') s WHERE r <= 2;
+-- params: text 'ties', text 'f'
+SELECT r FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = $1) s WHERE member = $2;
+-- params: text 'ties', text NULL
+SELECT r FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = $1) s WHERE member = $2;
+SELECT score, rank() OVER (ORDER BY score DESC), dense_rank() OVER (ORDER BY score DESC) FROM leaderboard WHERE board = 'ties' ORDER BY score DESC LIMIT 5;
+SELECT score, rank() OVER (ORDER BY score DESC) AS r, row_number() OVER (ORDER BY score DESC) AS n FROM leaderboard WHERE board = 'ties' ORDER BY r LIMIT 3 OFFSET 2;
+SELECT score, row_number() OVER (ORDER BY score) FROM leaderboard WHERE board = 'ties' ORDER BY 2;
+SELECT score, rank() OVER (ORDER BY score) FROM leaderboard WHERE board = 'ties' ORDER BY score DESC;
+SELECT score, rank() OVER (ORDER BY score DESC) FROM leaderboard WHERE board = 'ties' AND score < 30 ORDER BY score DESC LIMIT 4;
+-- sorted
+SELECT member, rank() OVER (ORDER BY score DESC NULLS LAST) FROM leaderboard WHERE board = 'ties';
+SELECT member AS score, rank() OVER (ORDER BY score DESC) FROM leaderboard WHERE board = 'ties' ORDER BY score DESC LIMIT 2;
+-- sorted
+SELECT board, member, rank() OVER (PARTITION BY board ORDER BY score DESC) FROM leaderboard WHERE board IN ('ties', 'week');
+SELECT score, rank() OVER (ORDER BY score DESC), rank() OVER (ORDER BY score) FROM leaderboard WHERE board = 'ties' ORDER BY score, 2 LIMIT 2;
+
+BEGIN;
+INSERT INTO leaderboard VALUES ('ties', 'g', 25);
+DELETE FROM leaderboard WHERE board = 'ties' AND member = 'd';
+SELECT count(*) FROM leaderboard WHERE board = 'ties';
+SELECT count(*) + 1 FROM leaderboard WHERE board = 'ties' AND score > 10;
+SELECT r FROM (SELECT member, rank() OVER (ORDER BY score DESC) AS r FROM leaderboard WHERE board = 'ties') s WHERE member = 'a';
+SELECT score, rank() OVER (ORDER BY score DESC) FROM leaderboard WHERE board = 'ties' ORDER BY score DESC LIMIT 2;
+SELECT member FROM leaderboard WHERE board = 'ties' ORDER BY score DESC LIMIT 1;
+SELECT score FROM leaderboard WHERE board = 'ties' ORDER BY score DESC LIMIT 2 OFFSET 1;
+SELECT member FROM leaderboard WHERE board = 'ties' AND score >= 25 ORDER BY score DESC;
+ROLLBACK;
+DELETE FROM leaderboard WHERE board = 'ties';
+
 -- Scores change.
 UPDATE leaderboard SET score = 300 WHERE board = 'week' AND member = 'dee';
 UPDATE leaderboard SET score = score + 50 WHERE board = 'week' AND member = 'ada' RETURNING score;

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use flywheel_store::{Applied, Change, KeyRange, Operation, Store, StoreError, StoreTable};
-use flywheel_types::{Key, Row, Value};
+use flywheel_types::{Key, Row};
 
 use crate::client::DynamoStore;
 
@@ -20,7 +20,9 @@ impl Store for DynamoStore {
         let request = match operation {
             Operation::Get => "GetItem",
             Operation::GetMany => "BatchGetItem",
-            Operation::Range | Operation::IndexRange(_) | Operation::ByScore => "Query",
+            Operation::Range | Operation::IndexRange(_) | Operation::ByScore { .. } | Operation::CountByScore { .. } | Operation::Rank => {
+                "Query"
+            }
             Operation::Scan => "Scan",
             Operation::Put => "PutItem",
             Operation::Update => "UpdateItem",
@@ -63,18 +65,6 @@ impl Store for DynamoStore {
 
     async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.range_rows(table, range, limit).await
-    }
-
-    async fn by_score(
-        &self,
-        table: &StoreTable,
-        _partition: Option<&Value>,
-        _descending: bool,
-        _limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        Err(StoreError::Unsupported {
-            what: format!("\"{}\" is in DynamoDB, which has no order but the sort key's", table.physical_name),
-        })
     }
 
     async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {

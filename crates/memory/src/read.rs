@@ -1,7 +1,7 @@
 //! Reads of a table's rows.
 
-use flywheel_store::{KeyRange, Layout, StoreError, after_prefix, score};
-use flywheel_types::{Key, Row, Value, ordered, text};
+use flywheel_store::{Bound, KeyRange, Layout, ScoreRange, StoreError, after_prefix, score};
+use flywheel_types::{Key, Row, ordered, text};
 
 use crate::rows::{Fields, View, key_bytes};
 
@@ -34,28 +34,76 @@ impl View<'_> {
         }
     }
 
-    pub(crate) fn by_score(&self, partition: Option<&Value>, descending: bool, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let Layout::SortedSet { score: position } = self.table.layout else {
-            return Err(StoreError::Unsupported {
-                what: format!("table \"{}\" isn't a sorted set", self.table.table.name),
-            });
-        };
-        let first = partition.map_or_else(Vec::new, |value| ordered::encode(std::slice::from_ref(value)));
-        let end = after_prefix(first.clone());
-        let mut by_score = self
-            .between(first, end)
-            .map(|fields| Ok((self.score_of(fields, position)?, fields)))
-            .collect::<Result<Vec<(f64, &Fields)>, StoreError>>()?;
+    pub(crate) fn by_score(&self, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let mut by_score = self.scored(range)?;
         let order = |a: &(f64, &Fields), b: &(f64, &Fields)| {
-            if descending { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) }
+            if range.descending {
+                b.0.total_cmp(&a.0)
+            } else {
+                a.0.total_cmp(&b.0)
+            }
         };
         // Only the part that is returned is sorted: a board is long and its head short.
-        if limit < by_score.len() {
-            by_score.select_nth_unstable_by(limit, order);
-            by_score.truncate(limit);
+        let head = offset.saturating_add(limit);
+        if offset == 0 && head < by_score.len() {
+            by_score.select_nth_unstable_by(head, order);
+            by_score.truncate(head);
         }
         by_score.sort_by(order);
-        by_score.into_iter().map(|(_, fields)| self.decode(fields)).collect()
+        let page = by_score.into_iter().skip(offset).take(limit);
+        page.map(|(_, fields)| self.decode(fields)).collect()
+    }
+
+    pub(crate) fn count_by_score(&self, range: &ScoreRange) -> Result<u64, StoreError> {
+        Ok(self.scored(range)?.len() as u64)
+    }
+
+    /// The row of a key, and how many of its partition have a lower score, or a higher one.
+    pub(crate) fn rank(&mut self, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
+        let position = self.score_position()?;
+        let Some(row) = self.get(std::slice::from_ref(key))?.pop().flatten() else {
+            return Ok(None);
+        };
+        let end = Bound::Excluded(row[position].clone());
+        let (lower, upper) = if descending {
+            (end, Bound::Unbounded)
+        } else {
+            (Bound::Unbounded, end)
+        };
+        let ahead = ScoreRange {
+            partition: (!key.sort().is_empty()).then(|| key.partition().clone()),
+            lower,
+            upper,
+            descending,
+        };
+        Ok(Some((row, self.count_by_score(&ahead)?)))
+    }
+
+    /// The rows of a range with their scores.
+    fn scored(&self, range: &ScoreRange) -> Result<Vec<(f64, &Fields)>, StoreError> {
+        let position = self.score_position()?;
+        let first = range
+            .partition
+            .as_ref()
+            .map_or_else(Vec::new, |value| ordered::encode(std::slice::from_ref(value)));
+        let end = after_prefix(first.clone());
+        let mut scored = Vec::new();
+        for fields in self.between(first, end) {
+            let score = self.score_of(fields, position)?;
+            if range.holds(score) {
+                scored.push((score, fields));
+            }
+        }
+        Ok(scored)
+    }
+
+    fn score_position(&self) -> Result<usize, StoreError> {
+        match self.table.layout {
+            Layout::SortedSet { score } => Ok(score),
+            _ => Err(StoreError::Unsupported {
+                what: format!("table \"{}\" isn't a sorted set", self.table.table.name),
+            }),
+        }
     }
 
     pub(crate) fn scan(&self, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use flywheel_store::{Applied, Change, KeyRange, Operation, Store, StoreError, StoreTable, accepts_layout, text_row};
-use flywheel_types::{Key, Row, Value};
+use flywheel_store::{Applied, Change, KeyRange, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row};
+use flywheel_types::{Key, Row};
 
 use crate::rows::{Rows, View};
 use crate::snapshot;
@@ -101,7 +101,9 @@ impl Store for MemoryStore {
             Operation::GetMany => format!("lookups in {name}"),
             Operation::Range => format!("range of {name}"),
             Operation::IndexRange(index) => format!("range of {name}, index {}", table.indexes[index].name),
-            Operation::ByScore => format!("{name} by score"),
+            Operation::ByScore { .. } => format!("{name} by score"),
+            Operation::CountByScore { .. } => format!("count of {name} by score"),
+            Operation::Rank => format!("rank in {name} by score"),
             Operation::Scan => format!("all of {name}"),
             Operation::Put => format!("put into {name}"),
             Operation::Update => format!("set in {name}"),
@@ -135,14 +137,16 @@ impl Store for MemoryStore {
         self.with(table, |view| view.range(range, limit))
     }
 
-    async fn by_score(
-        &self,
-        table: &StoreTable,
-        partition: Option<&Value>,
-        descending: bool,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.with(table, |view| view.by_score(partition, descending, limit))
+    async fn by_score(&self, table: &StoreTable, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.with(table, |view| view.by_score(range, offset, limit))
+    }
+
+    async fn count_by_score(&self, table: &StoreTable, range: &ScoreRange) -> Result<u64, StoreError> {
+        self.with(table, |view| view.count_by_score(range))
+    }
+
+    async fn rank(&self, table: &StoreTable, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
+        self.with(table, |view| view.rank(key, descending))
     }
 
     async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -4,7 +4,7 @@ use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Parsed, Relation};
 use flywheel_store::Operation;
 
 use crate::access::End;
-use crate::native::{NativeSelect, OnConflict, ReadOperation};
+use crate::native::{NativeRanked, NativeSelect, OnConflict, RankedRows, ReadOperation, ScoreAccess};
 use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, Plan};
 
 /// The plan of the statement `text`.
@@ -56,6 +56,14 @@ fn native_lines(native: &Native, home: &Home) -> Vec<String> {
     let describe = |operation| format!("Operation: {}", home.store.describe(operation, &home.table));
     match native {
         Native::Select(select) => select_lines(select, home),
+        Native::Count(count) => {
+            let mut out = vec![describe(Operation::CountByScore {
+                whole: count.range.is_whole(),
+            })];
+            out.extend(score_lines(&count.range, home));
+            out
+        }
+        Native::Ranked(ranked) => ranked_lines(ranked, home),
         Native::Insert(insert) => {
             let operation = if insert.row_count() > 1 {
                 Operation::WriteAll
@@ -91,15 +99,77 @@ fn native_lines(native: &Native, home: &Home) -> Vec<String> {
 
 fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
     let mut out = vec![format!("Operation: {}", home.store.describe(select.operation(), &home.table))];
-    let (access, order) = match &select.read {
-        ReadOperation::Keys(access) => (access, None),
-        ReadOperation::Range { access, descending } => (access, Some(("sort key", *descending))),
-        ReadOperation::ByScore { access, descending } => (access, Some(("score", *descending))),
+    let order = match &select.read {
+        ReadOperation::Keys(access) => {
+            out.push(access_line(access, home));
+            None
+        }
+        ReadOperation::Range { access, descending } => {
+            out.push(access_line(access, home));
+            Some(("sort key", *descending))
+        }
+        ReadOperation::ByScore { range, descending } => {
+            out.extend(score_lines(range, home));
+            Some(("score", *descending))
+        }
     };
-    out.push(access_line(access, home));
-    out.extend(order.map(|(what, descending)| format!("Order: {what} {}", if descending { "descending" } else { "ascending" })));
-    out.extend(select.limit.as_ref().map(|limit| format!("Limit: {}", constant(limit))));
+    out.extend(order.map(|(what, descending)| format!("Order: {what} {}", direction(descending))));
+    out.extend(page_lines(select.limit.as_ref(), select.offset.as_ref()));
     out
+}
+
+fn direction(descending: bool) -> &'static str {
+    if descending { "descending" } else { "ascending" }
+}
+
+fn page_lines(limit: Option<&Constant>, offset: Option<&Constant>) -> impl Iterator<Item = String> {
+    let limit = limit.map(|limit| format!("Limit: {}", constant(limit)));
+    limit
+        .into_iter()
+        .chain(offset.map(|offset| format!("Offset: {}", constant(offset))))
+}
+
+/// The set, and between which scores.
+fn score_lines(range: &ScoreAccess, home: &Home) -> Vec<String> {
+    let name = &home.table.table.columns[range.score].name;
+    let mut out = vec![access_line(&range.access, home)];
+    let ends: Vec<_> = [(&range.lower, ">"), (&range.upper, "<")]
+        .into_iter()
+        .filter_map(|(end, open)| {
+            let end = end.as_ref()?;
+            Some(format!(
+                "{name} {open}{} {}",
+                if end.inclusive { "=" } else { "" },
+                constant(&end.value)
+            ))
+        })
+        .collect();
+    if !ends.is_empty() {
+        out.push(format!("Score: {}", ends.join(", ")));
+    }
+    out
+}
+
+fn ranked_lines(ranked: &NativeRanked, home: &Home) -> Vec<String> {
+    let order = format!("Rank: by score {}", direction(ranked.descending));
+    match &ranked.rows {
+        RankedRows::One(access) => vec![
+            format!("Operation: {}", home.store.describe(Operation::Rank, &home.table)),
+            access_line(access, home),
+            order,
+        ],
+        RankedRows::Range { range, limit, offset } => {
+            let operation = Operation::ByScore {
+                descending: ranked.descending,
+                whole: range.is_whole(),
+            };
+            let mut out = vec![format!("Operation: {}", home.store.describe(operation, &home.table))];
+            out.extend(score_lines(range, home));
+            out.push(order);
+            out.extend(page_lines(limit.as_ref(), offset.as_ref()));
+            out
+        }
+    }
 }
 
 fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {

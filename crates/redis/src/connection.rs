@@ -104,6 +104,19 @@ impl Link {
         self.watch(&live, result).map_err(store_error)
     }
 
+    /// A script that only reads, and so may be sent twice.
+    pub(crate) async fn invoke_read<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+        let live = self.live().await?;
+        let lost = match self.watch(&live, script.invoke_async(&mut live.connection.clone()).await) {
+            Err(error) if error.is_connection_dropped() => error,
+            result => return result.map_err(store_error),
+        };
+        tracing::debug!(%lost, "connection to Redis lost, asking again");
+        let live = self.live().await?;
+        let result = script.invoke_async(&mut live.connection.clone()).await;
+        self.watch(&live, result).map_err(store_error)
+    }
+
     fn idle(&self) -> Duration {
         let answered = Duration::from_millis(self.answered.load(Ordering::Relaxed));
         self.started.elapsed().saturating_sub(answered)

@@ -1,12 +1,16 @@
 //! Tables that are sorted sets: the key's last column is the member, the score column its score.
 
-use flywheel_store::{Layout, StoreError, StoreTable, score, text_row};
+use std::sync::LazyLock;
+
+use flywheel_store::{Layout, ScoreEnd, ScoreRange, Store, StoreError, StoreTable, score, text_row};
 use flywheel_types::{Key, Row, Scalar, Value, ordered, text};
-use redis::{Cmd, Pipeline};
+use redis::{Cmd, Pipeline, Script};
 
 use crate::key::Keyspace;
 use crate::read::CHUNK;
 use crate::store::RedisStore;
+
+static RANK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/rank.lua")));
 
 /// The longest set that is read whole to give its members in their own order, of which Redis knows nothing.
 const READ_WHOLE: usize = 100_000;
@@ -34,27 +38,53 @@ impl RedisStore {
     pub(crate) async fn members_by_score(
         &self,
         table: &StoreTable,
-        partition: Option<&Value>,
-        descending: bool,
+        range: &ScoreRange,
+        offset: usize,
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let Layout::SortedSet { score } = table.layout else {
-            return Err(StoreError::Unsupported {
-                what: format!("table \"{}\" isn't a sorted set", table.table.name),
-            });
+            return Err(self.no_sorted_set(table));
         };
-        let Some(last) = limit.checked_sub(1) else {
+        if limit == 0 {
             return Ok(Vec::new());
-        };
-        let set = match partition {
-            Some(partition) => self.keys.partition(table, partition),
-            None => self.keys.table(table),
-        };
-        let members: Members = self.link.query(&by_score(&set, descending, last)).await?;
+        }
+        let members: Members = self.link.query(&by_score(&self.set(table, range), range, offset, limit)).await?;
         members
             .into_iter()
-            .map(|(member, text)| row_of_member(table, partition, score, &member, &text))
+            .map(|(member, text)| row_of_member(table, range.partition.as_ref(), score, &member, &text))
             .collect()
+    }
+
+    pub(crate) async fn count_members(&self, table: &StoreTable, range: &ScoreRange) -> Result<u64, StoreError> {
+        if !matches!(table.layout, Layout::SortedSet { .. }) {
+            return Err(self.no_sorted_set(table));
+        }
+        let set = self.set(table, range);
+        let command = if range.is_whole() {
+            redis::cmd("ZCARD").arg(set).to_owned()
+        } else {
+            let (lower, upper) = range.ends();
+            redis::cmd("ZCOUNT").arg(set).arg(limit_of(lower)).arg(limit_of(upper)).to_owned()
+        };
+        self.link.query(&command).await
+    }
+
+    pub(crate) async fn member_with_rank(&self, table: &StoreTable, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
+        let Layout::SortedSet { score } = table.layout else {
+            return Err(self.no_sorted_set(table));
+        };
+        let (set, member) = address(&self.keys, table, key);
+        let mut script = RANK.key(set);
+        script.arg(member).arg(if descending { "descending" } else { "ascending" });
+        let found: Option<(Vec<u8>, u64)> = self.link.invoke_read(&script).await?;
+        found.map(|(text, ahead)| Ok((row(table, key, score, &text)?, ahead))).transpose()
+    }
+
+    fn set(&self, table: &StoreTable, range: &ScoreRange) -> String {
+        match &range.partition {
+            Some(partition) => self.keys.partition(table, partition),
+            None => self.keys.table(table),
+        }
     }
 
     /// Members between two of their [`ordered`] bytes, in that order.
@@ -78,7 +108,7 @@ impl RedisStore {
                 ),
             });
         }
-        let members: Members = self.link.query(&by_score(&set, false, count)).await?;
+        let members: Members = self.link.query(&all(&set, count)).await?;
         let mut rows = Vec::new();
         for (member, text) in members {
             let row = row_of_member(table, Some(partition), score, &member, &text)?;
@@ -100,9 +130,9 @@ impl RedisStore {
         score: usize,
         limit: usize,
     ) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
-        let Some(last) = limit.checked_sub(1) else {
+        if limit == 0 {
             return Ok(Vec::new());
-        };
+        }
         let column = table.table.partition_column();
         let partition = match partition {
             None => None,
@@ -111,18 +141,53 @@ impl RedisStore {
                 None => return Ok(vec![Err(malformed(set, &column.name, &column.ty.name))]),
             },
         };
-        let members: Members = self.link.query(&by_score(set, false, last)).await?;
+        let members: Members = self.link.query(&all(set, limit)).await?;
         let row = |(member, text): &(Vec<u8>, Vec<u8>)| row_of_member(table, partition.as_ref(), score, member, text);
         Ok(members.iter().map(row).collect())
     }
 }
 
-/// ZREVRANGE rather than ZRANGE … REV, which Redis has from 6.2 on.
-fn by_score(set: &str, descending: bool, last: usize) -> Cmd {
-    let mut command = redis::cmd(if descending { "ZREVRANGE" } else { "ZRANGE" });
-    // Past what Redis can count means to the end, as −1 does.
-    command.arg(set).arg(0).arg(i64::try_from(last).unwrap_or(-1)).arg("WITHSCORES");
+/// Up to `limit` members from the lowest score on.
+fn all(set: &str, limit: usize) -> Cmd {
+    ranked(redis::cmd("ZRANGE"), set, 0, limit)
+}
+
+/// ZREVRANGE and the like rather than ZRANGE with options, which Redis has from 6.2 on.
+pub(crate) fn by_score_command(descending: bool, whole: bool) -> &'static str {
+    match (descending, whole) {
+        (false, true) => "ZRANGE",
+        (true, true) => "ZREVRANGE",
+        (false, false) => "ZRANGEBYSCORE",
+        (true, false) => "ZREVRANGEBYSCORE",
+    }
+}
+
+fn by_score(set: &str, range: &ScoreRange, offset: usize, limit: usize) -> Cmd {
+    let mut command = redis::cmd(by_score_command(range.descending, range.is_whole()));
+    if range.is_whole() {
+        return ranked(command, set, offset, limit);
+    }
+    let (lower, upper) = range.ends();
+    let (from, to) = if range.descending { (upper, lower) } else { (lower, upper) };
+    command.arg(set).arg(limit_of(from)).arg(limit_of(to)).arg("WITHSCORES");
+    command.arg("LIMIT").arg(integer(offset)).arg(integer(limit));
     command
+}
+
+fn ranked(mut command: Cmd, set: &str, offset: usize, limit: usize) -> Cmd {
+    let last = offset.saturating_add(limit).saturating_sub(1);
+    command.arg(set).arg(integer(offset)).arg(integer(last)).arg("WITHSCORES");
+    command
+}
+
+/// Past what Redis can count means past the end.
+fn integer(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// An end of a range as ZRANGEBYSCORE and ZCOUNT take it.
+fn limit_of(end: ScoreEnd) -> String {
+    format!("{}{:e}", if end.included { "" } else { "(" }, end.score)
 }
 
 /// The set and the member of a key.

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flywheel_store::{Applied, Change, KeyRange, Layout, Operation, Store, StoreError, StoreTable, accepts_layout, text_row};
-use flywheel_types::{Key, Row, Value};
+use flywheel_store::{Applied, Change, KeyRange, Layout, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row};
+use flywheel_types::{Key, Row};
 
 use crate::connection::Link;
 use crate::key::Keyspace;
+use crate::sorted_set::by_score_command;
 
 /// Redis (or Valkey), one server or primary.
 #[derive(Debug)]
@@ -58,7 +59,10 @@ impl Store for RedisStore {
                 Operation::GetMany => format!("ZSCORE {partition}, pipelined"),
                 Operation::Range => format!("ZRANGE {partition} WITHSCORES, whole"),
                 Operation::IndexRange(index) => format!("index {} of {partition}", table.indexes[index].name),
-                Operation::ByScore => format!("ZRANGE or ZREVRANGE {partition} WITHSCORES"),
+                Operation::ByScore { descending, whole } => format!("{} {partition} WITHSCORES", by_score_command(descending, whole)),
+                Operation::CountByScore { whole: true } => format!("ZCARD {partition}"),
+                Operation::CountByScore { whole: false } => format!("ZCOUNT {partition}"),
+                Operation::Rank => format!("ZSCORE and ZCOUNT {partition}, in a script"),
                 Operation::Scan if several => format!("SCAN MATCH {partition}, ZRANGE of each"),
                 Operation::Scan => format!("ZRANGE {partition} WITHSCORES"),
                 Operation::Put | Operation::Update => format!("ZADD {partition}, in a script"),
@@ -71,7 +75,10 @@ impl Store for RedisStore {
                 Operation::Get => format!("GET {row}"),
                 Operation::GetMany => format!("GET {row}, pipelined"),
                 Operation::Range => format!("ZRANGEBYLEX {partition}, GET {row}"),
-                Operation::ByScore => format!("none: {partition} isn't a sorted set"),
+                Operation::IndexRange(index) => format!("index {} of {partition}", table.indexes[index].name),
+                Operation::ByScore { .. } | Operation::CountByScore { .. } | Operation::Rank => {
+                    format!("none: {partition} isn't a sorted set")
+                }
                 Operation::Scan => format!("SCAN MATCH {row}, GET of each"),
                 Operation::Put => format!("SET {row}, in a script"),
                 Operation::Update => format!("GET and SET {row}, in a script"),
@@ -84,7 +91,7 @@ impl Store for RedisStore {
             Operation::GetMany => format!("HMGET {row}, pipelined"),
             Operation::Range => format!("ZRANGEBYLEX {partition}, HMGET {row}"),
             Operation::IndexRange(index) => format!("index {} of {partition}", table.indexes[index].name),
-            Operation::ByScore => format!("none: {partition} isn't a sorted set"),
+            Operation::ByScore { .. } | Operation::CountByScore { .. } | Operation::Rank => format!("none: {partition} isn't a sorted set"),
             Operation::Scan => format!("SCAN MATCH {row}, HMGET of each"),
             Operation::Put | Operation::Update => format!("HSET {row}, in a script"),
             Operation::Delete => format!("DEL {row}, in a script"),
@@ -116,14 +123,16 @@ impl Store for RedisStore {
         self.rows_between(table, range, limit).await
     }
 
-    async fn by_score(
-        &self,
-        table: &StoreTable,
-        partition: Option<&Value>,
-        descending: bool,
-        limit: usize,
-    ) -> Result<Vec<Row>, StoreError> {
-        self.members_by_score(table, partition, descending, limit).await
+    async fn by_score(&self, table: &StoreTable, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.members_by_score(table, range, offset, limit).await
+    }
+
+    async fn count_by_score(&self, table: &StoreTable, range: &ScoreRange) -> Result<u64, StoreError> {
+        self.count_members(table, range).await
+    }
+
+    async fn rank(&self, table: &StoreTable, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
+        self.member_with_rank(table, key, descending).await
     }
 
     async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use flywheel_redis::RedisStore;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Assignment, Bound, Change, Effect, Expect, KeyRange, Layout, Store, StoreError, StoreTable, now_micros};
+use flywheel_store::{
+    Applied, Assignment, Bound, Change, Effect, Expect, KeyRange, Layout, ScoreRange, Store, StoreError, StoreTable, now_micros,
+};
 use flywheel_types::{Row, Value};
 use redis::AsyncTypedCommands;
 use redis::aio::MultiplexedConnection;
@@ -384,8 +386,13 @@ async fn a_board_is_a_sorted_set() {
 
     // Somebody else's ZINCRBY shows; a fraction isn't a bigint.
     redis.zincr(name, "c", 10).await.expect("zincrby");
-    let board = text("go");
-    let by_score = || store.by_score(&boards, Some(&board), false, 1);
+    let range = ScoreRange {
+        partition: Some(text("go")),
+        lower: Bound::Unbounded,
+        upper: Bound::Unbounded,
+        descending: false,
+    };
+    let by_score = || store.by_score(&boards, &range, 0, 1);
     assert_eq!(by_score().await.expect("by_score"), [row("c", 7)]);
     redis.zincr(name, "c", 0.5).await.expect("zincrby");
     let error = by_score().await.expect_err("a fraction");

@@ -6,6 +6,7 @@ use sqlparser::ast::{
 };
 
 use crate::condition::{Conjunct, fold};
+use crate::ranked::{self, Count, Ranked};
 use crate::{ColumnRef, Constant, Fact, Relation};
 
 /// A column of the result or of RETURNING.
@@ -39,6 +40,8 @@ pub struct Select {
     pub order: Vec<OrderKey>,
     /// LIMIT
     pub limit: Option<Constant>,
+    /// OFFSET
+    pub offset: Option<Constant>,
 }
 
 /// A value of an INSERT.
@@ -119,6 +122,8 @@ pub struct Delete {
 #[allow(missing_docs, reason = "each variant holds the struct of its name")]
 pub enum Shape {
     Select(Select),
+    Count(Count),
+    Ranked(Ranked),
     Insert(Insert),
     Update(Update),
     Delete(Delete),
@@ -131,7 +136,10 @@ impl Shape {
             return None;
         }
         match statement {
-            Statement::Query(query) => select(query).map(Self::Select),
+            Statement::Query(query) => select(query)
+                .map(Self::Select)
+                .or_else(|| ranked::count(query).map(Self::Count))
+                .or_else(|| ranked::ranked(query).map(Self::Ranked)),
             Statement::Insert(insert) => {
                 let plain = insert.or.is_none() && !insert.overwrite && insert.partitioned.is_none() && insert.assignments.is_empty();
                 let rows = insert_rows(insert.source.as_deref()?)?;
@@ -182,33 +190,8 @@ fn select(query: &Query) -> Option<Select> {
     else {
         return None;
     };
-    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(keys, modifiers) if keys.is_empty() && modifiers.is_empty());
-    let plain = query.with.is_none()
-        && query.fetch.is_none()
-        && query.locks.is_empty()
-        && query.for_clause.is_none()
-        && from.joins.is_empty()
-        && select.distinct.is_none()
-        && select.into.is_none()
-        && select.having.is_none()
-        && select.named_window.is_empty()
-        && ungrouped;
-    let order = match &query.order_by {
-        None => Vec::new(),
-        Some(order) => match &order.kind {
-            OrderByKind::Expressions(keys) => keys.iter().map(order_key).collect::<Option<_>>()?,
-            OrderByKind::All(_) => return None,
-        },
-    };
-    let limit = match &query.limit_clause {
-        None => None,
-        Some(LimitClause::LimitOffset {
-            limit: Some(limit),
-            offset: None,
-            limit_by,
-        }) if limit_by.is_empty() => Some(Constant::of(limit)?),
-        Some(_) => return None,
-    };
+    let order = order(query)?;
+    let (limit, offset) = limit(query)?;
     let projection = projections(Some(&select.projection))?;
     // A bare name in ORDER BY means a result column of that name before it means a column of the table.
     let renamed = |name: &str| {
@@ -220,15 +203,56 @@ fn select(query: &Query) -> Option<Select> {
     if order.iter().any(|key| key.column.qualifier.is_none() && renamed(&key.column.name)) {
         return None;
     }
-    plain.then_some(Select {
+    (from.joins.is_empty() && is_plain(query, select)).then_some(Select {
         projection,
         filter: facts(select.selection.as_ref())?,
         order,
         limit,
+        offset,
     })
 }
 
-fn order_key(key: &sqlparser::ast::OrderByExpr) -> Option<OrderKey> {
+/// Whether a query has nothing but a result list, FROM, WHERE, ORDER BY and LIMIT.
+pub(crate) fn is_plain(query: &Query, select: &sqlparser::ast::Select) -> bool {
+    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(keys, modifiers) if keys.is_empty() && modifiers.is_empty());
+    query.with.is_none()
+        && query.fetch.is_none()
+        && query.locks.is_empty()
+        && query.for_clause.is_none()
+        && select.distinct.is_none()
+        && select.into.is_none()
+        && select.having.is_none()
+        && select.named_window.is_empty()
+        && ungrouped
+}
+
+/// ORDER BY, when it names columns.
+pub(crate) fn order(query: &Query) -> Option<Vec<OrderKey>> {
+    match &query.order_by {
+        None => Some(Vec::new()),
+        Some(order) => match &order.kind {
+            OrderByKind::Expressions(keys) => keys.iter().map(order_key).collect(),
+            OrderByKind::All(_) => None,
+        },
+    }
+}
+
+/// LIMIT and OFFSET, when they are constants.
+pub(crate) fn limit(query: &Query) -> Option<(Option<Constant>, Option<Constant>)> {
+    let constant = |expr: Option<&Expr>| match expr {
+        None => Some(None),
+        Some(expr) => Constant::of(expr).map(Some),
+    };
+    match &query.limit_clause {
+        None => Some((None, None)),
+        Some(LimitClause::LimitOffset { limit, offset, limit_by }) if limit_by.is_empty() => {
+            Some((constant(limit.as_ref())?, constant(offset.as_ref().map(|offset| &offset.value))?))
+        }
+        Some(_) => None,
+    }
+}
+
+pub(crate) fn order_key(key: &sqlparser::ast::OrderByExpr) -> Option<OrderKey> {
     let descending = match key.options.sort {
         None | Some(OrderBySort::Asc) => false,
         Some(OrderBySort::Desc) => true,
@@ -256,7 +280,7 @@ fn projections(items: Option<&[SelectItem]>) -> Option<Vec<Projection>> {
         .collect()
 }
 
-fn plain_wildcard(options: &WildcardAdditionalOptions) -> bool {
+pub(crate) fn plain_wildcard(options: &WildcardAdditionalOptions) -> bool {
     options.opt_ilike.is_none()
         && options.opt_exclude.is_none()
         && options.opt_except.is_none()
@@ -265,7 +289,7 @@ fn plain_wildcard(options: &WildcardAdditionalOptions) -> bool {
 }
 
 /// The facts of a condition when it holds nothing else.
-fn facts(selection: Option<&Expr>) -> Option<Vec<Fact>> {
+pub(crate) fn facts(selection: Option<&Expr>) -> Option<Vec<Fact>> {
     let mut all: Vec<Conjunct> = Vec::new();
     if let Some(selection) = selection {
         crate::condition::conjuncts(selection, &mut all);

@@ -1,15 +1,9 @@
 //! What the layouts of a Redis-like store ask of a table. Redis and the memory store share it, so that what
 //! works in one works in the other.
 
-use std::ops::RangeInclusive;
+use flywheel_types::{Scalar, key_type_problem};
 
-use flywheel_types::{Scalar, Value, key_type_problem};
-
-use crate::change::within;
-use crate::{Assignment, Layout, StoreError, StoreTable};
-
-/// A sorted set's scores are doubles: integers are exact up to this and no further.
-const EXACT_INTEGER: i64 = 1 << 53;
+use crate::{Layout, StoreError, StoreTable};
 
 /// Whether a table with this definition can live in a Redis-like store; the error names the column and the reason.
 pub fn accepts_layout(table: &StoreTable) -> Result<(), StoreError> {
@@ -81,34 +75,5 @@ impl StoreTable {
                 self.table.name
             ),
         })
-    }
-}
-
-/// The stored scores, of a column of type `scalar`, to which `amount` can be added exactly; `None`: none.
-#[must_use]
-pub fn score_addends(scalar: Scalar, amount: i64) -> Option<RangeInclusive<i64>> {
-    let exact = within(-EXACT_INTEGER..=EXACT_INTEGER, amount)?;
-    let fitting = Assignment::addends(scalar, amount)?;
-    let (least, greatest) = (*exact.start().max(fitting.start()), *exact.end().min(fitting.end()));
-    (least <= greatest).then_some(least..=greatest)
-}
-
-/// The value of a score column as a sorted set's double, where that is exact.
-pub fn score(value: &Value) -> Result<f64, StoreError> {
-    let refuse = |why: &str| {
-        Err(StoreError::LimitExceeded {
-            what: format!("score {why}"),
-        })
-    };
-    match value {
-        #[expect(clippy::cast_precision_loss, reason = "checked to be exact")]
-        Value::Int(number) if (-EXACT_INTEGER..=EXACT_INTEGER).contains(number) => Ok(*number as f64),
-        Value::Int(number) => refuse(&format!(
-            "{number} is past ±2^53 ({EXACT_INTEGER}), up to which a sorted set is exact"
-        )),
-        Value::Float4(number) if !number.is_nan() => Ok(f64::from(*number)),
-        Value::Float8(number) if !number.is_nan() => Ok(*number),
-        Value::Float4(_) | Value::Float8(_) => refuse("NaN has no place in a sorted set"),
-        _ => refuse("isn't a number"),
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 
 use async_trait::async_trait;
-use flywheel_types::{Key, Row, Value};
+use flywheel_types::{Key, Row};
 
-use crate::{Applied, Change, Index, KeyRange, StoreError, StoreTable};
+use crate::{Applied, Change, Index, KeyRange, ScoreRange, StoreError, StoreTable};
 
 /// A store that is home to tables. One value serves all sessions at once.
 ///
@@ -61,9 +61,32 @@ pub trait Store: Send + Sync + Debug {
         Ok(table.indexes.clone())
     }
 
-    /// The rows of a partition of a [`crate::Layout::SortedSet`] table by score, at most `limit`. Ties in any order.
-    async fn by_score(&self, table: &StoreTable, partition: Option<&Value>, descending: bool, limit: usize)
-    -> Result<Vec<Row>, StoreError>;
+    /// The rows of a range of a [`crate::Layout::SortedSet`] table by score, without the first `offset`, at most `limit`. Ties in any order that
+    /// stays the same while they don't change.
+    async fn by_score(&self, table: &StoreTable, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let _ = (range, offset, limit);
+        Err(self.no_sorted_set(table))
+    }
+
+    /// How many rows are in a range of a [`crate::Layout::SortedSet`] table.
+    async fn count_by_score(&self, table: &StoreTable, range: &ScoreRange) -> Result<u64, StoreError> {
+        let _ = range;
+        Err(self.no_sorted_set(table))
+    }
+
+    /// The row of a key of a [`crate::Layout::SortedSet`] table, and how many of its partition have a lower score, or a higher one if
+    /// `descending`.
+    async fn rank(&self, table: &StoreTable, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
+        let _ = (key, descending);
+        Err(self.no_sorted_set(table))
+    }
+
+    /// The error where a table is to be read by score that isn't kept so.
+    fn no_sorted_set(&self, table: &StoreTable) -> StoreError {
+        StoreError::Unsupported {
+            what: format!("table \"{}\" isn't a sorted set", table.table.name),
+        }
+    }
 
     /// All rows in any order, each once; [`StoreError::TooManyRows`] when there are more than `limit`.
     async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError>;
@@ -87,7 +110,19 @@ pub enum Operation {
     /// [`Store::index_range`], by the index's position in [`StoreTable::indexes`].
     IndexRange(usize),
     /// [`Store::by_score`]
-    ByScore,
+    ByScore {
+        /// From the highest score down.
+        descending: bool,
+        /// Not between scores.
+        whole: bool,
+    },
+    /// [`Store::count_by_score`]
+    CountByScore {
+        /// Not between scores.
+        whole: bool,
+    },
+    /// [`Store::rank`]
+    Rank,
     /// [`Store::scan`]
     Scan,
     /// A row put, if absent or not.

@@ -40,16 +40,16 @@ impl Answer {
 
     /// Adds a row of `table`: these of its columns, in the formats that the client asked for.
     pub(crate) fn push_row(&mut self, table: &Table, row: &Row, projection: &[usize], formats: &[i16]) {
-        backend::data_row(&mut self.rows, projection.len(), |out| {
+        let values = projection.iter().map(|&position| (&table.columns[position].ty, &row[position]));
+        self.push_values(values, formats);
+    }
+
+    /// Adds a row of these values.
+    pub(crate) fn push_values<'v>(&mut self, values: impl ExactSizeIterator<Item = (&'v TypeInfo, &'v Value)>, formats: &[i16]) {
+        backend::data_row(&mut self.rows, values.len(), |out| {
             let mut printed = Vec::new();
-            for (place, &position) in projection.iter().enumerate() {
-                put_value(
-                    out,
-                    &table.columns[position].ty,
-                    &row[position],
-                    format_at(formats, place),
-                    &mut printed,
-                );
+            for (place, (ty, value)) in values.enumerate() {
+                put_value(out, ty, value, format_at(formats, place), &mut printed);
             }
         });
         self.ends.push(self.rows.len());

@@ -7,12 +7,12 @@ use flywheel_plan::{
     Access, Home, Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, Parameters, ReadOperation, ResolvedAccess,
     assign,
 };
-use flywheel_sql::Constant;
-use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout};
-use flywheel_types::{Key, Row, Scalar, Table, TypeInfo, Value, oid};
+use flywheel_store::{Applied, Assignment, Change, Effect, Expect};
+use flywheel_types::{Key, Row, Scalar, Table, TypeInfo};
 use flywheel_wire::frontend::format_at;
 use flywheel_wire::{PgError, sqlstate};
 
+use super::ranked::{BIGINT, ranked_types};
 use super::{Answer, Arguments, StoreStatement};
 use crate::error::{duplicate_key, store_error, too_many_rows};
 use crate::session::{Outcome, Session};
@@ -31,17 +31,22 @@ impl Session {
             values: arguments.values,
             computed: None,
         };
-        let returned = match native {
-            Native::Select(select) => &select.projection,
-            Native::Insert(insert) => &insert.returning,
-            Native::Update(update) => &update.returning,
-            Native::Delete(delete) => &delete.returning,
+        let table = &home.table.table;
+        let types: Vec<&TypeInfo> = match native {
+            Native::Select(select) => column_types(table, &select.projection),
+            Native::Count(_) => vec![&BIGINT],
+            Native::Ranked(ranked) => ranked_types(table, ranked),
+            Native::Insert(insert) => column_types(table, &insert.returning),
+            Native::Update(update) => column_types(table, &update.returning),
+            Native::Delete(delete) => column_types(table, &delete.returning),
         };
-        if !self.can_print(&home.table.table, returned, statement, arguments.result_formats) {
+        if !self.can_print(&types, statement, arguments.result_formats) {
             return Ok(None);
         }
         match native {
             Native::Select(select) => self.native_select(select, home, &parameters, arguments).await,
+            Native::Count(count) => self.native_count(count, home, &parameters, arguments).await,
+            Native::Ranked(ranked) => self.native_ranked(ranked, home, &parameters, arguments).await,
             Native::Insert(insert) => self.native_insert(insert, home, &parameters, arguments).await,
             Native::Update(update) => self.native_update(update, home, &parameters, arguments).await,
             Native::Delete(delete) => self.native_delete(delete, home, &parameters, arguments).await,
@@ -49,11 +54,10 @@ impl Session {
     }
 
     /// Whether these columns can be printed here as PostgreSQL would print them for this session.
-    fn can_print(&self, table: &Table, projection: &[usize], statement: &StoreStatement, formats: &[i16]) -> bool {
+    fn can_print(&self, types: &[&TypeInfo], statement: &StoreStatement, formats: &[i16]) -> bool {
         let fields = statement.fields().unwrap_or_default();
-        fields.len() == projection.len()
-            && projection.iter().zip(fields).enumerate().all(|(place, (&position, field))| {
-                let ty = &table.columns[position].ty;
+        fields.len() == types.len()
+            && types.iter().zip(fields).enumerate().all(|(place, (ty, field))| {
                 // A definition that has changed since it was read.
                 if ty.oid != field.type_oid {
                     return false;
@@ -90,71 +94,48 @@ impl Session {
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Answer>> {
         let table = &home.table.table;
-        let Some(limit) = self.limit(select.limit.as_ref(), parameters)? else {
+        let Some(page) = self.page(select.limit.as_ref(), select.offset.as_ref(), parameters)? else {
             return Ok(None);
         };
         let most = self.shared.options.max_fetch_rows;
         // One more than allowed tells whether there are more.
-        let too_many = most.saturating_add(1);
-        let wanted = limit.map_or(too_many, |limit| limit.min(too_many));
+        let wanted = page.head().min(most.saturating_add(1));
         let rows = match &select.read {
             ReadOperation::Keys(access) => {
                 let Some(ResolvedAccess::Keys(keys)) = access.resolve(table, parameters) else {
                     return Ok(None);
                 };
-                let mut rows = self.read_access(home, &ResolvedAccess::Keys(keys)).await?;
-                rows.truncate(limit.unwrap_or(usize::MAX));
-                rows
+                page.of(self.read_access(home, &ResolvedAccess::Keys(keys)).await?)
             }
             ReadOperation::Range { access, descending } => {
                 let Some(ResolvedAccess::Ranges(mut ranges)) = access.resolve(table, parameters) else {
                     return Ok(None);
                 };
-                match ranges.pop() {
+                let rows = match ranges.pop() {
                     Some(mut range) => {
                         range.descending = *descending;
                         self.read_range(home, &range, wanted).await?
                     }
                     None => Vec::new(),
+                };
+                if rows.len() > most {
+                    return Err(too_many_rows(home, most).into());
                 }
+                page.of(rows)
             }
-            ReadOperation::ByScore { access, descending } => {
-                let Layout::SortedSet { score } = home.table.layout else {
-                    return Ok(None);
-                };
-                let partition = match access.resolve(table, parameters) {
-                    Some(ResolvedAccess::Ranges(mut ranges)) => match ranges.pop() {
-                        Some(range) => Some(range.partition),
-                        None => return Ok(Some(Answer::tagged("SELECT 0"))),
-                    },
-                    Some(ResolvedAccess::All) => None,
-                    _ => return Ok(None),
-                };
-                self.read_by_score(home, partition.as_ref(), score, *descending, wanted).await?
-            }
+            ReadOperation::ByScore { range, descending } => match range.resolve(table, parameters, *descending) {
+                // Which of the block's own rows are in a range of scores is PostgreSQL's to tell.
+                Some(Some(range)) if !range.is_whole() && self.block.of_table(home.name()).next().is_some() => return Ok(None),
+                Some(Some(range)) => self.read_by_score(home, &range, page).await?,
+                Some(None) => Vec::new(),
+                None => return Ok(None),
+            },
         };
-        if rows.len() > most {
-            return Err(too_many_rows(home, most).into());
-        }
         let mut answer = Answer::tagged(format!("SELECT {}", rows.len()));
         for row in &rows {
             answer.push_row(table, row, &select.projection, arguments.result_formats);
         }
         Ok(Some(answer))
-    }
-
-    /// LIMIT's value: `Some(None)` is no limit, `None` isn't readable here.
-    #[allow(clippy::option_option, reason = "no limit and no answer are two things")]
-    fn limit(&self, limit: Option<&Constant>, parameters: &Parameters<'_>) -> Outcome<Option<Option<usize>>> {
-        let Some(constant) = limit else { return Ok(Some(None)) };
-        match parameters.resolve(constant, &TypeInfo::new(oid::INT8, -1, "bigint")) {
-            Some(Value::Null) => Ok(Some(None)),
-            Some(Value::Int(count)) => match usize::try_from(count) {
-                Ok(count) => Ok(Some(Some(count))),
-                Err(_) => Err(PgError::error(flywheel_wire::SqlState("2201W"), "LIMIT must not be negative").into()),
-            },
-            _ => Ok(None),
-        }
     }
 
     async fn native_insert(
@@ -454,9 +435,13 @@ impl Session {
     }
 }
 
+fn column_types<'t>(table: &'t Table, projection: &[usize]) -> Vec<&'t TypeInfo> {
+    projection.iter().map(|&position| &table.columns[position].ty).collect()
+}
+
 /// The one key of an access: `Some(None)` when it is compared with NULL, `None` when it can't be read.
 #[allow(clippy::option_option, reason = "no key and no answer are two things")]
-fn single_key(access: &Access, table: &Table, parameters: &Parameters<'_>) -> Option<Option<Key>> {
+pub(super) fn single_key(access: &Access, table: &Table, parameters: &Parameters<'_>) -> Option<Option<Key>> {
     match access.resolve(table, parameters)? {
         ResolvedAccess::Keys(mut keys) => Some(keys.pop()),
         _ => None,

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flywheel_plan::{Home, ResolvedAccess};
-use flywheel_store::{Bound, KeyRange, StoreError};
+use flywheel_store::{Bound, KeyRange, Layout, ScoreRange, StoreError};
 use flywheel_types::{Key, Row, Value, ordered};
 use futures_util::future::try_join_all;
 
+use super::page::Page;
 use crate::error::{scan_refused, store_error, too_many_rows};
 use crate::session::{Outcome, Session};
 
@@ -59,29 +60,35 @@ impl Session {
         Ok(rows)
     }
 
-    /// A partition of a sorted set by score, at most `limit` rows.
-    pub(crate) async fn read_by_score(
-        &self,
-        home: &Arc<Home>,
-        partition: Option<&Value>,
-        score: usize,
-        descending: bool,
-        limit: usize,
-    ) -> Outcome<Vec<Row>> {
+    /// A page of a sorted set by score; refused when it has more than `max_fetch_rows`.
+    pub(crate) async fn read_by_score(&self, home: &Arc<Home>, range: &ScoreRange, page: Page) -> Outcome<Vec<Row>> {
+        let most = self.shared.options.max_fetch_rows;
         let written = self.block.of_table(home.name()).count();
-        let read = home
-            .store
-            .by_score(&home.table, partition, descending, limit.saturating_add(written));
-        let rows = self.interruptible(read).await?.map_err(|error| store_error(&error, home))?;
-        if written == 0 {
-            return Ok(rows);
+        let (offset, limit) = match written {
+            0 => (page.offset, page.limit),
+            // What the block has written may stand ahead of the page.
+            _ => (0, page.head().saturating_add(written)),
+        };
+        // One more than allowed tells whether there are more.
+        let limit = limit.min(most.saturating_add(1).saturating_add(written));
+        let read = home.store.by_score(&home.table, range, offset, limit);
+        let mut rows = self.interruptible(read).await?.map_err(|error| store_error(&error, home))?;
+        if let (true, Layout::SortedSet { score: position }) = (written > 0, home.table.layout) {
+            rows = self.lay_over(home, rows, |key| {
+                range.partition.as_ref().is_none_or(|partition| key.partition() == partition)
+            });
+            rows.sort_by_cached_key(|row| ordered::encode(&row[position..=position]));
+            if range.descending {
+                rows.reverse();
+            }
+            if rows.len() > most && page.head() > most {
+                return Err(too_many_rows(home, most).into());
+            }
+            rows = page.of(rows);
         }
-        let mut rows = self.lay_over(home, rows, |key| partition.is_none_or(|partition| key.partition() == partition));
-        rows.sort_by_cached_key(|row| ordered::encode(&row[score..=score]));
-        if descending {
-            rows.reverse();
+        if rows.len() > most {
+            return Err(too_many_rows(home, most).into());
         }
-        rows.truncate(limit);
         Ok(rows)
     }
 

@@ -3,12 +3,14 @@
 mod assign;
 mod delete;
 mod insert;
+mod score;
 mod select;
 mod update;
 
 pub use assign::assign;
 pub use delete::NativeDelete;
 pub use insert::{NativeInsert, OnConflict};
+pub use score::{NativeCount, NativeRanked, RankedColumn, RankedRows, ScoreAccess};
 pub use select::{NativeSelect, ReadOperation};
 pub use update::NativeUpdate;
 
@@ -23,6 +25,8 @@ use crate::access::{Access, TableFact};
 #[allow(missing_docs, reason = "each variant holds the struct of its name")]
 pub enum Native {
     Select(NativeSelect),
+    Count(NativeCount),
+    Ranked(NativeRanked),
     Insert(NativeInsert),
     Update(NativeUpdate),
     Delete(NativeDelete),
@@ -36,6 +40,8 @@ impl Native {
         };
         match shape {
             Shape::Select(shape) => NativeSelect::of(shape, &target, home).map(Self::Select),
+            Shape::Count(shape) => NativeCount::of(shape, &target, home).map(Self::Count),
+            Shape::Ranked(shape) => NativeRanked::of(shape, &target, home).map(Self::Ranked),
             Shape::Insert(shape) => NativeInsert::of(shape, &target).map(Self::Insert),
             Shape::Update(shape) => NativeUpdate::of(shape, &target).map(Self::Update),
             Shape::Delete(shape) => NativeDelete::of(shape, &target).map(Self::Delete),

@@ -3,7 +3,7 @@
 use flywheel_sql::{Constant, OrderKey, Select};
 use flywheel_store::{Layout, Operation};
 
-use super::Columns;
+use super::{Columns, ScoreAccess};
 use crate::access::orders_exactly;
 use crate::{Access, Home};
 
@@ -21,8 +21,8 @@ pub enum ReadOperation {
     },
     /// One partition of a sorted set, by score.
     ByScore {
-        /// The partition; [`Access::All`] when the table is one set.
-        access: Access,
+        /// Which members.
+        range: ScoreAccess,
         /// From the highest score down.
         descending: bool,
     },
@@ -37,40 +37,45 @@ pub struct NativeSelect {
     pub projection: Vec<usize>,
     /// LIMIT
     pub limit: Option<Constant>,
+    /// OFFSET
+    pub offset: Option<Constant>,
 }
 
 impl NativeSelect {
     pub(super) fn of(shape: &Select, columns: &Columns<'_>, home: &Home) -> Option<Self> {
         let projection = columns.projection(&shape.projection)?;
-        let access = columns.exact_access(&shape.filter)?;
         let order = shape
             .order
             .iter()
             .map(|key| Some((columns.position(&key.column)?, key)))
             .collect::<Option<Vec<_>>>()?;
-        let read = match (&access, home.table.layout) {
-            // Rows of several keys come in no order, and a limit would have to choose among them as PostgreSQL does: at random.
-            (Access::Keys(keys), _) if order.is_empty() || access.is_single() => ReadOperation::Keys(access),
-            (Access::Partitions { .. } | Access::All, Layout::SortedSet { score }) if is_by_score(&order, score) => {
-                let whole_set = columns.table.primary_key.len() == 1;
-                if whole_set != matches!(access, Access::All) || !is_unbounded(&access) {
-                    return None;
-                }
-                ReadOperation::ByScore {
+        let by_score = match (home.table.layout, &order[..]) {
+            // Equal scores come in any order in PostgreSQL, and in the members' order in the set: one of those it allows.
+            (Layout::SortedSet { score }, [(position, key)]) if *position == score => Some(key.descending),
+            // So do all of a range without ORDER BY.
+            (Layout::SortedSet { .. }, []) if columns.exact_access(&shape.filter).is_none() => Some(false),
+            _ => None,
+        };
+        let range = by_score.and_then(|descending| Some((ScoreAccess::of(&shape.filter, columns, home)?, descending)));
+        let read = if let Some((range, descending)) = range {
+            ReadOperation::ByScore { range, descending }
+        } else {
+            let access = columns.exact_access(&shape.filter)?;
+            match &access {
+                // Rows of several keys come in no order, and a limit would have to choose among them as PostgreSQL does: at random.
+                Access::Keys(_) if order.is_empty() || access.is_single() => ReadOperation::Keys(access),
+                Access::Partitions { .. } if access.is_single() => ReadOperation::Range {
                     access,
-                    descending: order[0].1.descending,
-                }
+                    descending: sort_direction(columns, &order)?,
+                },
+                _ => return None,
             }
-            (Access::Partitions { .. }, _) if access.is_single() => ReadOperation::Range {
-                access,
-                descending: sort_direction(columns, &order)?,
-            },
-            _ => return None,
         };
         Some(Self {
             read,
             projection,
             limit: shape.limit.clone(),
+            offset: shape.offset.clone(),
         })
     }
 
@@ -81,20 +86,11 @@ impl NativeSelect {
             ReadOperation::Keys(access) if access.is_single() => Operation::Get,
             ReadOperation::Keys(_) => Operation::GetMany,
             ReadOperation::Range { .. } => Operation::Range,
-            ReadOperation::ByScore { .. } => Operation::ByScore,
+            ReadOperation::ByScore { range, descending } => Operation::ByScore {
+                descending: *descending,
+                whole: range.is_whole(),
+            },
         }
-    }
-}
-
-fn is_by_score(order: &[(usize, &OrderKey)], score: usize) -> bool {
-    // Equal scores come in any order in PostgreSQL, and in the members' order in the set: one of those it allows.
-    matches!(order, [(position, _)] if *position == score)
-}
-
-fn is_unbounded(access: &Access) -> bool {
-    match access {
-        Access::Partitions { lower, upper, .. } => access.is_single() && lower.is_none() && upper.is_none(),
-        _ => true,
     }
 }
 

@@ -56,7 +56,12 @@ async fn create_and_drop(suite: &Suite) {
         Operation::Get,
         Operation::GetMany,
         Operation::Range,
-        Operation::ByScore,
+        Operation::ByScore {
+            descending: true,
+            whole: true,
+        },
+        Operation::CountByScore { whole: true },
+        Operation::Rank,
         Operation::Scan,
         Operation::Put,
         Operation::Update,

@@ -3,7 +3,7 @@
 use flywheel_types::{Row, TypeInfo, Value, oid};
 
 use super::{Suite, delete, fixture::*, put, range::read, same, set};
-use crate::{Applied, Bound, Expect, StoreError, StoreTable};
+use crate::{Applied, Bound, Expect, ScoreRange, StoreError, StoreTable};
 
 /// The widest integer score that a double holds exactly.
 const EXACT: i64 = 1 << 53;
@@ -12,6 +12,8 @@ pub(super) async fn check(suite: &Suite) {
     leaderboard(suite).await;
     without_partition(suite).await;
     float_scores(suite).await;
+    ranges_of_scores(suite).await;
+    ranks(suite).await;
     refused_definitions(suite);
 }
 
@@ -48,16 +50,25 @@ async fn leaderboard(suite: &Suite) {
     suite.put(&table, vec![text("chess"), int(5), text("ann")]).await;
 
     let board = text("go:{1}");
+    let whole = |partition: &Value, descending: bool| range_of(Some(partition), Bound::Unbounded, Bound::Unbounded, descending);
     let mut expected: Vec<Row> = ascending.map(|(score, player)| row(score, player)).to_vec();
-    let rows = suite.store.by_score(&table, Some(&board), false, 100).await.expect("by_score");
+    let rows = suite.store.by_score(&table, &whole(&board, false), 0, 100).await.expect("by_score");
     same(&rows, &expected, "by score, ascending");
     expected.reverse();
-    let rows = suite.store.by_score(&table, Some(&board), true, 3).await.expect("by_score");
+    let rows = suite.store.by_score(&table, &whole(&board, true), 0, 3).await.expect("by_score");
     same(rows.as_slice(), &expected[..3], "the three highest");
-    let rows = suite.store.by_score(&table, Some(&text("none")), true, 3).await.expect("by_score");
+    let rows = suite
+        .store
+        .by_score(&table, &whole(&text("none"), true), 0, 3)
+        .await
+        .expect("by_score");
     same(&rows, &vec![], "an empty board");
     for (limit, count) in [(0, 0), (usize::MAX, ascending.len())] {
-        let rows = suite.store.by_score(&table, Some(&board), true, limit).await.expect("by_score");
+        let rows = suite
+            .store
+            .by_score(&table, &whole(&board, true), 0, limit)
+            .await
+            .expect("by_score");
         same(&rows.len(), &count, "a limit at its ends");
     }
 
@@ -155,10 +166,93 @@ async fn without_partition(suite: &Suite) {
     for (word, n) in [("b", 3), ("a", 1), ("c", 2)] {
         suite.put(&table, row(word, n)).await;
     }
-    let rows = suite.store.by_score(&table, None, true, 2).await.expect("by_score");
+    let rows = suite
+        .store
+        .by_score(&table, &range_of(None, Bound::Unbounded, Bound::Unbounded, true), 0, 2)
+        .await
+        .expect("by_score");
     same(&rows, &vec![row("b", 3), row("c", 2)], "by score");
     same(&suite.get_one(&table, &key(&[text("a")])).await, &Some(row("a", 1)), "by key");
     same(&suite.store.scan(&table, 3).await.expect("scan").len(), &3, "scan");
+    suite.drop(&table).await;
+}
+
+fn range_of(partition: Option<&Value>, lower: Bound, upper: Bound, descending: bool) -> ScoreRange {
+    ScoreRange {
+        partition: partition.cloned(),
+        lower,
+        upper,
+        descending,
+    }
+}
+
+async fn ranges_of_scores(suite: &Suite) {
+    let table = board(suite, "ranges").await;
+    let scores = [(-EXACT, "a"), (-1, "b"), (0, "c"), (7, "d"), (8, "e"), (EXACT, "f")];
+    for (score, player) in scores {
+        suite.put(&table, vec![text("x"), int(score), text(player)]).await;
+        suite.put(&table, vec![text("y"), int(score), text(player)]).await;
+    }
+    let at = |value: i64| Bound::Included(int(value));
+    let past = |value: i64| Bound::Excluded(int(value));
+    let open = || Bound::Unbounded;
+    for (lower, upper, players) in [
+        (open(), open(), "abcdef"),
+        (at(0), open(), "cdef"),
+        (past(0), at(8), "de"),
+        (open(), past(0), "ab"),
+        (at(7), at(7), "d"),
+        (at(8), at(7), ""),
+        (past(EXACT), open(), ""),
+        (at(EXACT), open(), "f"),
+        (at(EXACT + 1), open(), ""),
+        (open(), at(-EXACT - 1), ""),
+        (past(i64::MIN), past(i64::MAX), "abcdef"),
+    ] {
+        let what = format!("{lower:?} to {upper:?}");
+        let mut expected: Vec<Value> = players.chars().map(|player| text(&player.to_string())).collect();
+        for descending in [false, true] {
+            let range = range_of(Some(&text("x")), lower.clone(), upper.clone(), descending);
+            let count = suite.store.count_by_score(&table, &range).await.expect("count_by_score");
+            same(&count, &(expected.len() as u64), &what);
+            for (offset, limit) in [(0, 100), (1, 100), (1, 2), (100, 1), (0, usize::MAX), (usize::MAX, usize::MAX)] {
+                let rows = suite.store.by_score(&table, &range, offset, limit).await.expect("by_score");
+                let players: Vec<Value> = rows.iter().map(|row| row[2].clone()).collect();
+                let page: Vec<Value> = expected.iter().skip(offset).take(limit).cloned().collect();
+                same(&players, &page, &format!("{what} without {offset} at most {limit}"));
+            }
+            expected.reverse();
+        }
+    }
+    suite.drop(&table).await;
+}
+
+async fn ranks(suite: &Suite) {
+    let table = board(suite, "ranks").await;
+    for (score, player) in [(5, "a"), (5, "b"), (3, "c"), (9, "d"), (-EXACT, "e"), (EXACT, "f")] {
+        suite.put(&table, vec![text("x"), int(score), text(player)]).await;
+    }
+    suite.put(&table, vec![text("y"), int(100), text("a")]).await;
+    for (player, score, below, above) in [
+        ("a", 5, 2, 2),
+        ("b", 5, 2, 2),
+        ("c", 3, 1, 4),
+        ("d", 9, 4, 1),
+        ("e", -EXACT, 0, 5),
+        ("f", EXACT, 5, 0),
+    ] {
+        let id = key(&[text("x"), text(player)]);
+        for (descending, ahead) in [(false, below), (true, above)] {
+            let found = suite.store.rank(&table, &id, descending).await.expect("rank");
+            same(
+                &found,
+                &Some((vec![text("x"), int(score), text(player)], ahead)),
+                "ties have one rank",
+            );
+        }
+    }
+    let nobody = suite.store.rank(&table, &key(&[text("x"), text("z")]), true).await;
+    same(&nobody.expect("rank"), &None, "no such member");
     suite.drop(&table).await;
 }
 
@@ -175,7 +269,11 @@ async fn float_scores(suite: &Suite) {
     for row in rows.iter().rev() {
         suite.put(&table, row.clone()).await;
     }
-    let found = suite.store.by_score(&table, Some(&int(-1)), false, 100).await.expect("by_score");
+    let found = suite
+        .store
+        .by_score(&table, &range_of(Some(&int(-1)), Bound::Unbounded, Bound::Unbounded, false), 0, 100)
+        .await
+        .expect("by_score");
     same(&found, &rows, "doubles, exactly");
     let nan = put(&table, Expect::Any, vec![int(-1), int(99), Value::Float8(f64::NAN)]);
     let answer = suite.store.write(&table, &nan).await;

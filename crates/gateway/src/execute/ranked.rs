@@ -1,0 +1,149 @@
+//! How many members of a sorted set there are, and their ranks by score.
+
+use std::sync::{Arc, LazyLock};
+
+use flywheel_plan::{Home, NativeCount, NativeRanked, Parameters, RankedColumn, RankedRows};
+use flywheel_sql::Ranking;
+use flywheel_store::{Layout, score};
+use flywheel_types::{Row, Table, TypeInfo, Value, oid};
+
+use super::native::single_key;
+use super::page::Page;
+use super::{Answer, Arguments};
+use crate::error::store_error;
+use crate::session::{Outcome, Session};
+
+/// What counts and ranks are.
+pub(super) static BIGINT: LazyLock<TypeInfo> = LazyLock::new(|| TypeInfo::new(oid::INT8, -1, "bigint"));
+
+/// The types of the result's columns.
+pub(super) fn ranked_types<'t>(table: &'t Table, ranked: &NativeRanked) -> Vec<&'t TypeInfo> {
+    let ty = |column: &RankedColumn| match column {
+        RankedColumn::Column(position) => &table.columns[*position].ty,
+        RankedColumn::Ranking(_) => &*BIGINT,
+    };
+    ranked.projection.iter().map(ty).collect()
+}
+
+impl Session {
+    pub(super) async fn native_count(
+        &mut self,
+        count: &NativeCount,
+        home: &Arc<Home>,
+        parameters: &Parameters<'_>,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<Answer>> {
+        // What the block has written isn't in the store yet.
+        if self.block.of_table(home.name()).next().is_some() {
+            return Ok(None);
+        }
+        let counted = match count.range.resolve(&home.table.table, parameters, false) {
+            Some(Some(range)) => self
+                .interruptible(home.store.count_by_score(&home.table, &range))
+                .await?
+                .map_err(|error| store_error(&error, home))?,
+            Some(None) => 0,
+            None => return Ok(None),
+        };
+        let counted = i64::try_from(counted).unwrap_or(i64::MAX).saturating_add(count.plus);
+        let mut answer = Answer::tagged("SELECT 1");
+        answer.push_values([(&*BIGINT, &Value::Int(counted))].into_iter(), arguments.result_formats);
+        Ok(Some(answer))
+    }
+
+    pub(super) async fn native_ranked(
+        &mut self,
+        ranked: &NativeRanked,
+        home: &Arc<Home>,
+        parameters: &Parameters<'_>,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<Answer>> {
+        if self.block.of_table(home.name()).next().is_some() {
+            return Ok(None);
+        }
+        let table = &home.table.table;
+        let rows = match &ranked.rows {
+            RankedRows::One(access) => {
+                let Some(key) = single_key(access, table, parameters) else {
+                    return Ok(None);
+                };
+                let found = match key {
+                    None => None,
+                    Some(key) => self
+                        .interruptible(home.store.rank(&home.table, &key, ranked.descending))
+                        .await?
+                        .map_err(|error| store_error(&error, home))?,
+                };
+                let first = |(row, ahead): (Row, u64)| {
+                    let number = i64::try_from(ahead).unwrap_or(i64::MAX).saturating_add(1);
+                    // Of a single row only its rank is asked.
+                    let ranks = Ranks {
+                        rank: number,
+                        dense_rank: number,
+                        row_number: number,
+                    };
+                    (row, ranks)
+                };
+                found.map(first).into_iter().collect()
+            }
+            RankedRows::Range { range, limit, offset } => {
+                let Some(page) = self.page(limit.as_ref(), offset.as_ref(), parameters)? else {
+                    return Ok(None);
+                };
+                let Layout::SortedSet { score } = home.table.layout else {
+                    return Ok(None);
+                };
+                match range.resolve(table, parameters, ranked.descending) {
+                    Some(Some(range)) => {
+                        // The ranks of a page are those of all rows ahead of it.
+                        let head = Page {
+                            offset: 0,
+                            limit: page.head(),
+                        };
+                        page.of(number(self.read_by_score(home, &range, head).await?, score))
+                    }
+                    Some(None) => Vec::new(),
+                    None => return Ok(None),
+                }
+            }
+        };
+        let types = ranked_types(table, ranked);
+        let mut answer = Answer::tagged(format!("SELECT {}", rows.len()));
+        for (row, ranks) in &rows {
+            let value = |column: &RankedColumn| match column {
+                RankedColumn::Column(position) => row[*position].clone(),
+                RankedColumn::Ranking(Ranking::Rank) => Value::Int(ranks.rank),
+                RankedColumn::Ranking(Ranking::DenseRank) => Value::Int(ranks.dense_rank),
+                RankedColumn::Ranking(Ranking::RowNumber) => Value::Int(ranks.row_number),
+            };
+            let values: Vec<Value> = ranked.projection.iter().map(value).collect();
+            answer.push_values(types.iter().copied().zip(&values), arguments.result_formats);
+        }
+        Ok(Some(answer))
+    }
+}
+
+/// A row's numbers in the order of the scores.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ranks {
+    rank: i64,
+    dense_rank: i64,
+    row_number: i64,
+}
+
+/// Rows in the order of their scores, from the first on, with their numbers.
+fn number(rows: Vec<Row>, position: usize) -> Vec<(Row, Ranks)> {
+    let mut ranks = Ranks::default();
+    let mut last: Option<f64> = None;
+    let next = |row: Row| {
+        let score = score(&row[position]).ok();
+        ranks.row_number += 1;
+        if ranks.row_number == 1 || score != last {
+            ranks.rank = ranks.row_number;
+            ranks.dense_rank += 1;
+        }
+        last = score;
+        (row, ranks)
+    };
+    rows.into_iter().map(next).collect()
+}
