@@ -1,7 +1,7 @@
 //! The one place where a store's error becomes a PostgreSQL error.
 
 use flywheel_plan::Home;
-use flywheel_store::StoreError;
+use flywheel_store::{Operation, StoreError};
 use flywheel_types::Key;
 use flywheel_wire::{PgError, sqlstate};
 
@@ -26,6 +26,25 @@ pub(crate) fn store_error(error: &StoreError, home: &Home) -> PgError {
             sqlstate::CONFIGURATION_LIMIT_EXCEEDED,
             format!("{place}: the store is over its capacity: {reason}"),
             "Repeat the statement later, or raise the table's capacity.".into(),
+        ),
+        StoreError::Unknown { reason } => (
+            sqlstate::TRANSACTION_RESOLUTION_UNKNOWN,
+            format!("{place}: the connection was lost while it wrote; whether the write was carried out isn't known: {reason}"),
+            "Read the rows to see; a statement that doesn't depend on what was there can be repeated.".into(),
+        ),
+        StoreError::Full { reason } => (
+            sqlstate::OUT_OF_MEMORY,
+            format!("{place}: the store is full: {reason}"),
+            "Raise its limit (Redis: maxmemory), or delete rows.".into(),
+        ),
+        StoreError::Forbidden { reason } => (
+            sqlstate::INSUFFICIENT_PRIVILEGE,
+            format!("{place}: permission denied in the store: {reason}"),
+            format!(
+                "The user in `stores.{}` needs it for what begins with \"{}\" (Redis: ACL SETUSER).",
+                home.store_name,
+                home.store.describe(Operation::Scan, &home.table)
+            ),
         ),
         StoreError::NoSuchTable { name } => (
             sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,

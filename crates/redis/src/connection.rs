@@ -10,15 +10,11 @@ use std::time::{Duration, Instant};
 
 use flywheel_store::StoreError;
 use redis::aio::MultiplexedConnection;
-use redis::io::tcp::TcpSettings;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, IntoConnectionInfo, Pipeline, RedisError, RedisResult,
-    ScriptInvocation,
-};
-use rustls::crypto::CryptoProvider;
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
 use crate::error::store_error;
+use crate::sentinel::Sentinels;
 
 /// After this long without an answer a write asks first whether the connection still stands: a write that was sent
 /// can't be sent again, so it had better not find out itself.
@@ -27,12 +23,54 @@ const IDLE: Duration = Duration::from_millis(500);
 /// Requests that may wait in the connection's queue.
 const QUEUE: usize = 1024;
 
+/// Where a connection leads.
+#[derive(Debug)]
+pub(crate) enum Server {
+    /// To one address.
+    Fixed(Client),
+    /// To the primary of the moment.
+    Primary(Sentinels),
+}
+
+/// What became of a request that isn't answered well.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// It can't have been carried out.
+    Unsent(StoreError),
+    /// The server answered with this error, or the connection was lost with the request on its way.
+    Answered(RedisError),
+}
+
+impl Failure {
+    /// The error of a request that changes nothing.
+    pub(crate) fn of_read(self) -> StoreError {
+        match self {
+            Self::Unsent(error) => error,
+            Self::Answered(error) => store_error(error),
+        }
+    }
+
+    /// The error of a request that changes something.
+    pub(crate) fn of_write(self) -> StoreError {
+        match self {
+            Self::Unsent(error) => error,
+            Self::Answered(error) if error.is_io_error() => StoreError::Unknown { reason: error.to_string() },
+            Self::Answered(error) => store_error(error),
+        }
+    }
+
+    /// Whether the connection is gone, so that another one is to be tried.
+    fn is_lost(&self) -> bool {
+        matches!(self, Self::Answered(error) if error.is_connection_dropped())
+    }
+}
+
 pub(crate) struct Link {
-    client: Client,
+    server: Server,
     timeout: Duration,
     current: RwLock<Option<Live>>,
     /// Held while connecting, so that one caller does and the others share its result.
-    connecting: Mutex<Option<Failure>>,
+    connecting: Mutex<Option<ConnectFailure>>,
     started: Instant,
     /// When the last answer came, in milliseconds since `started`.
     answered: AtomicU64,
@@ -44,77 +82,49 @@ struct Live {
     connection: MultiplexedConnection,
 }
 
-struct Failure {
+struct ConnectFailure {
     at: Instant,
     error: StoreError,
 }
 
 impl Link {
-    pub(crate) fn new(url: &str, timeout: Duration) -> Result<Self, StoreError> {
-        let info = url.into_connection_info().map_err(store_error)?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) && CryptoProvider::get_default().is_none() {
-            // Else rustls panics at the first connection, unless one of its providers happens to be the only one linked.
-            // An error: another thread was first.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
-        let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-        Ok(Self {
-            client: Client::open(info).map_err(store_error)?,
+    pub(crate) fn new(server: Server, timeout: Duration) -> Self {
+        Self {
+            server,
             timeout,
             current: RwLock::default(),
             connecting: Mutex::default(),
             started: Instant::now(),
             answered: AtomicU64::new(0),
-        })
-    }
-
-    /// A command that may be sent twice.
-    pub(crate) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let live = self.live().await?;
-        let lost = match self.watch(&live, command.query_async(&mut live.connection.clone()).await) {
-            Err(error) if error.is_connection_dropped() => error,
-            result => return result.map_err(store_error),
-        };
-        tracing::debug!(%lost, "connection to Redis lost, asking again");
-        let live = self.live().await?;
-        let result = command.query_async(&mut live.connection.clone()).await;
-        self.watch(&live, result).map_err(store_error)
+        }
     }
 
     /// Commands that may be sent twice.
-    pub(crate) async fn query_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
-        let live = self.live().await?;
-        let lost = match self.watch(&live, commands.query_async(&mut live.connection.clone()).await) {
-            Err(error) if error.is_connection_dropped() => error,
-            result => return result.map_err(store_error),
+    pub(crate) async fn read(&self, commands: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failure> {
+        let once = match self.send(commands).await {
+            Err(failure) if failure.is_lost() => failure,
+            result => return result,
         };
-        tracing::debug!(%lost, "connection to Redis lost, asking again");
-        let live = self.live().await?;
-        let result = commands.query_async(&mut live.connection.clone()).await;
-        self.watch(&live, result).map_err(store_error)
+        tracing::debug!(?once, "connection to Redis lost, asking again");
+        self.send(commands).await
     }
 
-    /// A script that writes: sent once. When its answer is lost, whether it ran is unknown.
-    pub(crate) async fn invoke<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
+    /// Commands that are sent once.
+    pub(crate) async fn write(&self, commands: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failure> {
         if self.idle() > IDLE {
-            self.query::<()>(&redis::cmd("PING")).await?;
+            let mut ping = Pipeline::new();
+            ping.cmd("PING");
+            self.read(&ping).await.map_err(|failure| Failure::Unsent(failure.of_read()))?;
         }
-        let live = self.live().await?;
-        let result = script.invoke_async(&mut live.connection.clone()).await;
-        self.watch(&live, result).map_err(store_error)
+        self.send(commands).await
     }
 
-    /// A script that only reads, and so may be sent twice.
-    pub(crate) async fn invoke_read<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> Result<T, StoreError> {
-        let live = self.live().await?;
-        let lost = match self.watch(&live, script.invoke_async(&mut live.connection.clone()).await) {
-            Err(error) if error.is_connection_dropped() => error,
-            result => return result.map_err(store_error),
-        };
-        tracing::debug!(%lost, "connection to Redis lost, asking again");
-        let live = self.live().await?;
-        let result = script.invoke_async(&mut live.connection.clone()).await;
-        self.watch(&live, result).map_err(store_error)
+    async fn send(&self, commands: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failure> {
+        let live = self.live().await.map_err(Failure::Unsent)?;
+        let mut connection = live.connection.clone();
+        let result: RedisResult<Vec<RedisResult<Value>>> = commands.query_async(&mut connection).await;
+        self.watch(&live, &result);
+        result.map_err(Failure::Answered)
     }
 
     fn idle(&self) -> Duration {
@@ -123,21 +133,22 @@ impl Link {
     }
 
     /// Notes what a request's result says of the connection.
-    fn watch<T>(&self, live: &Live, result: RedisResult<T>) -> RedisResult<T> {
-        match &result {
+    fn watch(&self, live: &Live, result: &RedisResult<Vec<RedisResult<Value>>>) {
+        let is_over = match result {
             // A connection on which nothing comes back may lead to a machine that is gone; TCP alone would wait for minutes.
-            Err(error) if error.is_timeout() || error.is_connection_dropped() || error.is_unrecoverable_error() => {
-                let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-                if current.as_ref().is_some_and(|current| current.number == live.number) {
-                    *current = None;
-                }
+            Err(error) => error.is_timeout() || error.is_connection_dropped() || error.is_unrecoverable_error(),
+            // It was the primary; who is now is asked of the sentinels.
+            Ok(answers) => matches!(self.server, Server::Primary(_)) && answers.iter().any(is_replicas),
+        };
+        if is_over {
+            let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+            if current.as_ref().is_some_and(|current| current.number == live.number) {
+                *current = None;
             }
-            _ => {
-                let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-                self.answered.store(now, Ordering::Relaxed);
-            }
+        } else {
+            let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.answered.store(now, Ordering::Relaxed);
         }
-        result
     }
 
     fn current(&self) -> Option<Live> {
@@ -156,7 +167,11 @@ impl Link {
         if let Some(failure) = last_failure.as_ref().filter(|failure| failure.at >= asked) {
             return Err(failure.error.clone());
         }
-        match self.connect().await {
+        let connected = match &self.server {
+            Server::Fixed(client) => connect(client, self.timeout).await.map_err(store_error),
+            Server::Primary(sentinels) => sentinels.connect(self.timeout).await,
+        };
+        match connected {
             Ok(connection) => {
                 static NUMBER: AtomicU64 = AtomicU64::new(0);
                 let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -165,8 +180,7 @@ impl Link {
                 Ok(live)
             }
             Err(error) => {
-                let error = store_error(error);
-                *last_failure = Some(Failure {
+                *last_failure = Some(ConnectFailure {
                     at: Instant::now(),
                     error: error.clone(),
                 });
@@ -174,26 +188,47 @@ impl Link {
             }
         }
     }
+}
 
-    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.timeout))
-            .set_response_timeout(Some(self.timeout))
-            .set_pipeline_buffer_size(QUEUE);
-        let connect = self.client.get_multiplexed_async_connection_with_config(&config);
-        // Around the library's own limits: those are of each step, this is of all.
-        match tokio::time::timeout(self.timeout, connect).await {
-            Ok(result) => result,
-            Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
-        }
+/// Whether an answer is of a replica, which takes no writes.
+fn is_replicas(answer: &RedisResult<Value>) -> bool {
+    matches!(answer, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly))
+}
+
+pub(crate) async fn connect(client: &Client, timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(timeout))
+        .set_response_timeout(Some(timeout))
+        .set_pipeline_buffer_size(QUEUE);
+    let connect = client.get_multiplexed_async_connection_with_config(&config);
+    // Around the library's own limits: those are of each step, this is of all.
+    match tokio::time::timeout(timeout, connect).await {
+        Ok(result) => result,
+        Err(_) => Err(timed_out().into()),
     }
 }
 
-/// Without the client, whose address holds the password.
+pub(crate) fn timed_out() -> std::io::Error {
+    std::io::ErrorKind::TimedOut.into()
+}
+
+/// One command as a pipeline whose errors come as the command's answer.
+pub(crate) fn single(command: &Cmd) -> Pipeline {
+    let mut commands = Pipeline::with_capacity(1);
+    commands.add_command(command.clone());
+    commands.ignore_errors();
+    commands
+}
+
+/// Without what the address holds beside the host: the password.
 impl fmt::Debug for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = match &self.server {
+            Server::Fixed(client) => client.get_connection_info().addr().to_string(),
+            Server::Primary(_) => "the sentinels' primary".to_owned(),
+        };
         f.debug_struct("Link")
-            .field("address", &self.client.get_connection_info().addr().to_string())
+            .field("address", &address)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }

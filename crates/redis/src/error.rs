@@ -18,14 +18,19 @@ pub(crate) fn store_error(error: RedisError) -> StoreError {
             | ServerErrorKind::TryAgain
             | ServerErrorKind::ReadOnly,
         ) => StoreError::Unavailable { reason },
+        ErrorKind::Server(ServerErrorKind::NoPerm) => StoreError::Forbidden { reason },
+        _ if is_full(&error, &reason) => StoreError::Full { reason },
         _ if overloaded(&error, &reason) => StoreError::Throttled { reason },
         _ => StoreError::Refused { reason },
     }
 }
 
-/// Out of memory (also inside a script, where older servers wrap the code), busy with a script, out of connections.
+/// Past its maxmemory, also inside a script, where older servers wrap the code.
+fn is_full(error: &RedisError, reason: &str) -> bool {
+    error.code() == Some("OOM") || reason.contains("OOM command not allowed")
+}
+
+/// Busy with a script, out of connections.
 fn overloaded(error: &RedisError, reason: &str) -> bool {
-    matches!(error.code(), Some("OOM" | "BUSY"))
-        || reason.contains("OOM command not allowed")
-        || reason.contains("max number of clients reached")
+    error.code() == Some("BUSY") || reason.contains("max number of clients reached")
 }

@@ -34,10 +34,10 @@
 //! - `read`, `range`, `sorted_set`, `scan`: the reads of the store contract.
 //! - `write` and `scripts`: conditional changes, each request one script, so that Redis runs it as one. `document`: changes of JSON rows,
 //!   which are computed here and written if the string is still the one that was read. `json`, `jsonb`: rows as JSON.
-//! - `connection`: one multiplexed connection, made anew when it is lost. `error`: what an answer means.
-//!
-//! Redis in cluster mode isn't followed across its nodes: an answer that another node has the key is an error.
+//! - `servers`: which server a request goes to. `connection`: one multiplexed connection, made anew when it is lost. `sentinel`: the primary that
+//!   sentinels know. `cluster`, `slot`: a cluster's nodes and slots. `options`: what a store is made with. `error`: what an answer means.
 
+mod cluster;
 mod connection;
 mod document;
 mod error;
@@ -45,12 +45,18 @@ mod expiry;
 mod json;
 mod jsonb;
 mod key;
+mod options;
 mod range;
 mod read;
 mod row;
 mod scan;
+mod script;
+mod sentinel;
+mod servers;
+mod slot;
 mod sorted_set;
 mod store;
 mod write;
 
+pub use options::{Certificates, RedisOptions, Topology};
 pub use store::RedisStore;

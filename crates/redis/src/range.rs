@@ -4,13 +4,13 @@ use std::sync::LazyLock;
 
 use flywheel_store::{KeyRange, Layout, StoreError, StoreTable};
 use flywheel_types::Row;
-use redis::Script;
 
 use crate::key::row_name_end;
 use crate::read::CHUNK;
+use crate::script::Program;
 use crate::store::RedisStore;
 
-static FORGET: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/forget.lua")));
+static FORGET: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/forget.lua")));
 
 impl RedisStore {
     pub(crate) async fn rows_between(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
@@ -46,7 +46,7 @@ impl RedisStore {
             } else {
                 command.arg(&low).arg(&high);
             }
-            let members: Vec<Vec<u8>> = self.link.query(command.arg("LIMIT").arg(0).arg(ask)).await?;
+            let members: Vec<Vec<u8>> = self.servers.query(&companion, command.arg("LIMIT").arg(0).arg(ask)).await?;
             let Some(last) = members.last() else { break };
             let past_last = [b"(", &last[..]].concat();
             if range.descending {
@@ -76,21 +76,20 @@ impl RedisStore {
             .ok_or_else(|| StoreError::Refused {
                 reason: format!("the sorted set {companion} has a member that Flywheel didn't write"),
             })?;
-        let mut gone = FORGET.key(companion);
-        let mut any_gone = false;
+        let (mut keys, mut gone) = (vec![companion.to_owned()], Vec::new());
         let found = self.stored(table, &names).await?;
         for ((row, name), member) in found.into_iter().zip(&names).zip(members) {
             match row? {
                 Some(row) => rows.push(row),
                 None => {
-                    any_gone = true;
-                    gone.key(name).arg(member);
+                    keys.push(name.clone());
+                    gone.push(member.clone());
                 }
             }
         }
-        if any_gone {
+        if !gone.is_empty() {
             // Only tidying: the rows are read, and the next reader tries again.
-            if let Err(error) = self.link.invoke::<i64>(&gone).await {
+            if let Err(error) = self.servers.write::<i64>(&FORGET.run(keys, gone)).await {
                 tracing::debug!(%error, companion, "members of rows that are gone stay for now");
             }
         }

@@ -2,7 +2,7 @@
 
 use flywheel_store::{Layout, StoreError, StoreTable, now_micros};
 use flywheel_types::{Key, Row};
-use redis::{Cmd, FromRedisValue, Pipeline};
+use redis::{Cmd, FromRedisValue};
 
 use crate::row::{self, Fields};
 use crate::store::RedisStore;
@@ -47,13 +47,10 @@ impl RedisStore {
         let mut answers = Vec::with_capacity(names.len());
         for names in names.chunks(CHUNK) {
             match names {
-                [name] => answers.push(self.link.query(&command(name)).await?),
+                [name] => answers.push(self.servers.query(name, &command(name)).await?),
                 _ => {
-                    let mut commands = Pipeline::with_capacity(names.len());
-                    for name in names {
-                        commands.add_command(command(name));
-                    }
-                    answers.extend(self.link.query_all::<Vec<T>>(&commands).await?);
+                    let commands = names.iter().map(|name| (name.as_str(), command(name))).collect();
+                    answers.extend(self.servers.query_each::<T>(commands).await?);
                 }
             }
         }

@@ -1,11 +1,14 @@
 //! All of a table's keys: for whole reads, checks and drops.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use flywheel_store::{Layout, StoreError, StoreTable, text_row};
 use flywheel_types::Row;
 
+use crate::connection::Link;
 use crate::key::{Name, unescape};
+use crate::servers::query_at;
 use crate::store::RedisStore;
 
 /// Keys that Redis looks at in one turn: a few hundred microseconds in which it serves nobody else.
@@ -16,7 +19,7 @@ const SAMPLE_TURNS: usize = 100;
 
 impl RedisStore {
     pub(crate) async fn all_rows(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let mut cursor = Cursor::new(self, table);
+        let mut cursor = Cursor::new(self, table).await?;
         let mut rows = Vec::new();
         while let Some(names) = cursor.turn().await? {
             // One more than there may be tells that there are more.
@@ -33,7 +36,7 @@ impl RedisStore {
 
     /// Some rows, those that can't be read as their errors.
     pub(crate) async fn sample(&self, table: &StoreTable) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
-        let mut cursor = Cursor::new(self, table);
+        let mut cursor = Cursor::new(self, table).await?;
         let mut rows = Vec::new();
         for _ in 0..SAMPLE_TURNS {
             let Some(mut names) = cursor.turn().await? else {
@@ -50,11 +53,13 @@ impl RedisStore {
     }
 
     pub(crate) async fn unlink_all(&self, table: &StoreTable) -> Result<(), StoreError> {
-        let mut cursor = Cursor::new(self, table);
+        let mut cursor = Cursor::new(self, table).await?;
         cursor.everything = true;
         while let Some(names) = cursor.turn().await? {
             if !names.is_empty() {
-                self.link.query::<i64>(redis::cmd("UNLINK").arg(&names)).await?;
+                let unlink = |name: &String| redis::cmd("UNLINK").arg(name).to_owned();
+                let commands = names.iter().map(|name| (name.as_str(), unlink(name))).collect();
+                self.servers.query_each::<i64>(commands).await?;
             }
         }
         Ok(())
@@ -84,34 +89,40 @@ struct Cursor<'s> {
     store: &'s RedisStore,
     table: &'s StoreTable,
     pattern: String,
-    /// Where Redis goes on; `None`: through.
-    position: Option<String>,
+    /// The servers that are left, the one that is read last.
+    servers: Vec<Arc<Link>>,
+    /// Where that one goes on.
+    position: String,
     seen: HashSet<String>,
     /// Also the companions of rows, and what an earlier layout left.
     everything: bool,
 }
 
 impl<'s> Cursor<'s> {
-    fn new(store: &'s RedisStore, table: &'s StoreTable) -> Self {
-        Self {
+    async fn new(store: &'s RedisStore, table: &'s StoreTable) -> Result<Self, StoreError> {
+        Ok(Self {
             store,
             table,
             pattern: store.keys.pattern(table),
-            position: Some("0".to_owned()),
+            servers: store.servers.all().await?,
+            position: "0".to_owned(),
             seen: HashSet::new(),
             everything: false,
-        }
+        })
     }
 
     /// The next names, perhaps none of them; `None` when there are no more.
     async fn turn(&mut self) -> Result<Option<Vec<String>>, StoreError> {
-        let Some(position) = self.position.take() else {
+        let Some(server) = self.servers.last() else {
             return Ok(None);
         };
         let mut command = redis::cmd("SCAN");
-        command.arg(position).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(TURN);
-        let (position, names): (String, Vec<Vec<u8>>) = self.store.link.query(&command).await?;
-        self.position = (position != "0").then_some(position);
+        command.arg(&self.position).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(TURN);
+        let (position, names): (String, Vec<Vec<u8>>) = query_at(server, &command).await?;
+        if position == "0" {
+            self.servers.pop();
+        }
+        self.position = position;
         let names = names.into_iter().filter_map(|name| String::from_utf8(name).ok());
         let names: Vec<String> = names.filter(|name| self.is_wanted(name)).collect();
         Ok(Some(names.into_iter().filter(|name| self.seen.insert(name.clone())).collect()))

@@ -4,13 +4,14 @@ use std::sync::LazyLock;
 
 use flywheel_store::{Layout, ScoreEnd, ScoreRange, Store, StoreError, StoreTable, score, text_row};
 use flywheel_types::{Key, Row, Scalar, Value, ordered, text};
-use redis::{Cmd, Pipeline, Script};
+use redis::Cmd;
 
 use crate::key::Keyspace;
 use crate::read::CHUNK;
+use crate::script::Program;
 use crate::store::RedisStore;
 
-static RANK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/rank.lua")));
+static RANK: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/rank.lua")));
 
 /// The longest set that is read whole to give its members in their own order, of which Redis knows nothing.
 const READ_WHOLE: usize = 100_000;
@@ -22,12 +23,10 @@ impl RedisStore {
     pub(crate) async fn members(&self, table: &StoreTable, keys: &[Key], score: usize) -> Result<Vec<Option<Row>>, StoreError> {
         let mut rows = Vec::with_capacity(keys.len());
         for keys in keys.chunks(CHUNK) {
-            let mut commands = Pipeline::with_capacity(keys.len());
-            for key in keys {
-                let (set, member) = address(&self.keys, table, key);
-                commands.cmd("ZSCORE").arg(set).arg(member);
-            }
-            let scores: Vec<Option<Vec<u8>>> = self.link.query_all(&commands).await?;
+            let addresses: Vec<(String, String)> = keys.iter().map(|key| address(&self.keys, table, key)).collect();
+            let command = |(set, member): &(String, String)| redis::cmd("ZSCORE").arg(set).arg(member).to_owned();
+            let commands = addresses.iter().map(|address| (address.0.as_str(), command(address))).collect();
+            let scores: Vec<Option<Vec<u8>>> = self.servers.query_each(commands).await?;
             for (key, text) in keys.iter().zip(scores) {
                 rows.push(text.map(|text| row(table, key, score, &text)).transpose()?);
             }
@@ -48,7 +47,8 @@ impl RedisStore {
         if limit == 0 {
             return Ok(Vec::new());
         }
-        let members: Members = self.link.query(&by_score(&self.set(table, range), range, offset, limit)).await?;
+        let set = self.set(table, range);
+        let members: Members = self.servers.query(&set, &by_score(&set, range, offset, limit)).await?;
         members
             .into_iter()
             .map(|(member, text)| row_of_member(table, range.partition.as_ref(), score, &member, &text))
@@ -61,12 +61,12 @@ impl RedisStore {
         }
         let set = self.set(table, range);
         let command = if range.is_whole() {
-            redis::cmd("ZCARD").arg(set).to_owned()
+            redis::cmd("ZCARD").arg(&set).to_owned()
         } else {
             let (lower, upper) = range.ends();
-            redis::cmd("ZCOUNT").arg(set).arg(limit_of(lower)).arg(limit_of(upper)).to_owned()
+            redis::cmd("ZCOUNT").arg(&set).arg(limit_of(lower)).arg(limit_of(upper)).to_owned()
         };
-        self.link.query(&command).await
+        self.servers.query(&set, &command).await
     }
 
     pub(crate) async fn member_with_rank(&self, table: &StoreTable, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
@@ -74,9 +74,9 @@ impl RedisStore {
             return Err(self.no_sorted_set(table));
         };
         let (set, member) = address(&self.keys, table, key);
-        let mut script = RANK.key(set);
-        script.arg(member).arg(if descending { "descending" } else { "ascending" });
-        let found: Option<(Vec<u8>, u64)> = self.link.invoke_read(&script).await?;
+        let order = if descending { "descending" } else { "ascending" };
+        let run = RANK.run(vec![set], vec![member.into_bytes(), order.into()]);
+        let found: Option<(Vec<u8>, u64)> = self.servers.read(&run).await?;
         found.map(|(text, ahead)| Ok((row(table, key, score, &text)?, ahead))).transpose()
     }
 
@@ -98,7 +98,7 @@ impl RedisStore {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let set = self.keys.partition(table, partition);
-        let count: usize = self.link.query(redis::cmd("ZCARD").arg(&set)).await?;
+        let count: usize = self.servers.query(&set, redis::cmd("ZCARD").arg(&set)).await?;
         if count > READ_WHOLE.max(limit) {
             return Err(StoreError::LimitExceeded {
                 what: format!(
@@ -108,7 +108,7 @@ impl RedisStore {
                 ),
             });
         }
-        let members: Members = self.link.query(&all(&set, count)).await?;
+        let members: Members = self.servers.query(&set, &all(&set, count)).await?;
         let mut rows = Vec::new();
         for (member, text) in members {
             let row = row_of_member(table, Some(partition), score, &member, &text)?;
@@ -141,7 +141,7 @@ impl RedisStore {
                 None => return Ok(vec![Err(malformed(set, &column.name, &column.ty.name))]),
             },
         };
-        let members: Members = self.link.query(&all(set, limit)).await?;
+        let members: Members = self.servers.query(set, &all(set, limit)).await?;
         let row = |(member, text): &(Vec<u8>, Vec<u8>)| row_of_member(table, partition.as_ref(), score, member, text);
         Ok(members.iter().map(row).collect())
     }

@@ -6,29 +6,43 @@ use async_trait::async_trait;
 use flywheel_store::{Applied, Change, KeyRange, Layout, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row};
 use flywheel_types::{Key, Row};
 
-use crate::connection::Link;
 use crate::key::Keyspace;
+use crate::options::{Certificates, RedisOptions, Topology};
+use crate::servers::{Servers, query_at};
 use crate::sorted_set::by_score_command;
 
-/// Redis (or Valkey), one server or primary.
+/// Redis (or Valkey): one server, the primary that sentinels know, or a cluster.
 #[derive(Debug)]
 pub struct RedisStore {
-    pub(crate) link: Link,
+    pub(crate) servers: Servers,
     pub(crate) keys: Keyspace,
 }
 
 impl RedisStore {
-    /// A store on the server at `url` (`redis://`, `rediss://` or `unix://`), all of whose keys begin with `key_prefix`
-    /// inside their braces. Connects when first asked something; `timeout` is the longest wait for a connection and for an answer.
+    /// A store that connects when it is first asked something.
     ///
-    /// `rediss://` trusts what the operating system trusts, and takes ring as rustls' provider unless the process has one.
+    /// `rediss://` trusts what the operating system trusts unless the options say otherwise, and takes ring as rustls' provider unless the
+    /// process has one.
+    ///
+    /// # Errors
+    /// When a URL isn't one, or a certificate can't be read.
+    pub fn new(options: &RedisOptions) -> Result<Self, StoreError> {
+        Ok(Self {
+            servers: Servers::new(options)?,
+            keys: Keyspace::new(&options.key_prefix),
+        })
+    }
+
+    /// A store on the one server at `url`.
     ///
     /// # Errors
     /// When the URL isn't one.
     pub fn connect_lazy(url: &str, key_prefix: &str, timeout: Duration) -> Result<Self, StoreError> {
-        Ok(Self {
-            link: Link::new(url, timeout)?,
-            keys: Keyspace::new(key_prefix),
+        Self::new(&RedisOptions {
+            topology: Topology::One(url.to_owned()),
+            certificates: Certificates::default(),
+            key_prefix: key_prefix.to_owned(),
+            timeout,
         })
     }
 }
@@ -100,7 +114,10 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.link.query(&redis::cmd("PING")).await
+        for server in self.servers.all().await? {
+            query_at::<()>(&server, &redis::cmd("PING")).await?;
+        }
+        Ok(())
     }
 
     async fn create_table(&self, _table: &StoreTable) -> Result<(), StoreError> {

@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, StoreError, StoreTable, now_micros, score_addends, text_row};
 use flywheel_types::{Row, Value};
-use redis::{FromRedisValue, Script, from_redis_value};
+use redis::{FromRedisValue, from_redis_value};
 
 use crate::document::{Before, Document, needs_no_read};
 use crate::expiry::Expiry;
 use crate::key::companion_member;
 use crate::row::{self, Fields};
+use crate::script::Program;
 use crate::sorted_set;
 use crate::store::RedisStore;
 
-static WRITE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/write.lua")));
+static WRITE: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/write.lua")));
 
 /// How often a change of a JSON row is computed anew because somebody else has changed the string meanwhile.
 const ATTEMPTS: u32 = 100;
@@ -61,6 +62,7 @@ impl RedisStore {
             }
             let mut before = self.before(changes, attempt == 0).await?.into_iter();
             let mut request = Request::new(now_micros());
+            let now = request.now;
             let mut document = None;
             for (table, change) in changes {
                 document = match table.layout {
@@ -82,13 +84,9 @@ impl RedisStore {
                     }
                 };
             }
-            match self.send(&request).await? {
+            match self.send(request).await? {
                 Sent::Done(answer) => {
-                    return Ok(Some(Written {
-                        answer,
-                        document,
-                        now: request.now,
-                    }));
+                    return Ok(Some(Written { answer, document, now }));
                 }
                 Sent::Refused => return Ok(None),
                 Sent::Outdated => {}
@@ -114,10 +112,9 @@ impl RedisStore {
         Ok(documents.map(before).collect())
     }
 
-    async fn send(&self, request: &Request) -> Result<Sent, StoreError> {
-        let mut script = WRITE.prepare_invoke();
-        script.key(&request.keys).arg(&request.arguments);
-        let mut answer: Vec<redis::Value> = self.link.invoke(&script).await?;
+    async fn send(&self, request: Request) -> Result<Sent, StoreError> {
+        let run = WRITE.run(request.keys, request.arguments);
+        let mut answer: Vec<redis::Value> = self.servers.write(&run).await?;
         let last = if answer.len() > 1 { answer.remove(1) } else { redis::Value::Nil };
         let code: i64 = answer.into_iter().next().map_or(Ok(0), read)?;
         Ok(match code {

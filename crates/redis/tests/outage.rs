@@ -115,7 +115,7 @@ async fn a_server_that_refuses_says_why() {
     };
     config("maxmemory", "1").await;
     let answer = store.write(&words(), &change(2)).await;
-    assert!(matches!(answer, Err(StoreError::Throttled { .. })), "{answer:?}");
+    assert!(matches!(answer, Err(StoreError::Full { .. })), "{answer:?}");
     config("maxmemory", "0").await;
     answers(&store).await;
 

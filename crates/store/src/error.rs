@@ -17,6 +17,24 @@ pub enum StoreError {
         /// What the store said.
         reason: String,
     },
+    /// A write was sent and its answer was lost: it may have been carried out or not.
+    #[error("whether the write was carried out isn't known: {reason}")]
+    Unknown {
+        /// What the client library said.
+        reason: String,
+    },
+    /// The store has no room for what is written (Redis at its maxmemory).
+    #[error("store is full: {reason}")]
+    Full {
+        /// What the store said.
+        reason: String,
+    },
+    /// The store's user may not do that.
+    #[error("permission denied in the store: {reason}")]
+    Forbidden {
+        /// What the store said.
+        reason: String,
+    },
     /// The table isn't in the store.
     #[error("table \"{name}\" doesn't exist in the store")]
     NoSuchTable {

@@ -17,6 +17,10 @@ states! {
     PROTOCOL_VIOLATION = "08P01";
     /// 08006: the server connection broke.
     CONNECTION_FAILURE = "08006";
+    /// 08007: a write whose answer was lost.
+    TRANSACTION_RESOLUTION_UNKNOWN = "08007";
+    /// 53200: a store has no room.
+    OUT_OF_MEMORY = "53200";
     /// 08001: a server can't be reached.
     CANNOT_CONNECT = "08001";
     /// 0A000

@@ -31,22 +31,85 @@ pub(crate) async fn plain(url: &str) -> redis::aio::MultiplexedConnection {
 
 /// A redis-server of a test's own, ended with it.
 pub(crate) struct Server {
-    port: u16,
+    pub(crate) port: u16,
+    arguments: Vec<String>,
     process: Option<Child>,
+}
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("an address").port()
+}
+
+/// A folder of a test's own, removed with it.
+pub(crate) struct Folder(pub(crate) std::path::PathBuf);
+
+impl Folder {
+    pub(crate) fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("flywheel-redis-{name}-{}-{}", std::process::id(), free_port()));
+        std::fs::create_dir_all(&path).expect("a folder");
+        Self(path)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> String {
+        self.0.join(name).to_string_lossy().into_owned()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Waits until `ready` says so.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut() -> F) {
+    let begun = Instant::now();
+    while !ready().await {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 impl Server {
     /// A server on a free port; `None` where there is no redis-server.
     pub(crate) async fn start() -> Option<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
-        let mut server = Self { port, process: None };
+        Self::start_with(&[]).await
+    }
+
+    /// The same with further arguments.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Option<Self> {
+        let mut server = Self {
+            port: free_port(),
+            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+            process: None,
+        };
         if !server.run().await {
             eprintln!("no redis-server: nothing tested");
             return None;
         }
         Some(server)
+    }
+
+    /// A sentinel by a configuration file, which it writes to.
+    pub(crate) async fn start_sentinel(file: &str, folder: &Folder) -> Self {
+        let port = free_port();
+        let process = Command::new("redis-server")
+            .arg(file)
+            .args(["--sentinel", "--port", &port.to_string(), "--bind", "127.0.0.1", "--dir"])
+            .arg(&folder.0)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let sentinel = Self {
+            port,
+            arguments: Vec::new(),
+            process: Some(process.expect("redis-server")),
+        };
+        let store = store(&sentinel.url(), "");
+        until("the sentinel starts", async || store.ping().await.is_ok()).await;
+        sentinel
     }
 
     pub(crate) fn url(&self) -> String {
@@ -58,6 +121,7 @@ impl Server {
         let started = Command::new("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
+            .args(&self.arguments)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
