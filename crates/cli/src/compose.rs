@@ -14,7 +14,7 @@ use flywheel_memory::MemoryStore;
 use flywheel_postgres::{
     Cluster, ClusterOptions, Host, Lifetimes, MaxLag, Pool, PoolOptions, Server, ServerOptions, Servers, SessionAttributes,
 };
-use flywheel_redis::RedisStore;
+use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
 use flywheel_store::Store;
 
 /// The stores and embedded servers of a configuration.
@@ -69,7 +69,7 @@ impl Parts {
                     embedded_dynamos.push(server);
                 }
                 config::Store::Redis(options) => {
-                    let store = RedisStore::connect_lazy(options.url.expose(), &options.key_prefix, options.timeout);
+                    let store = RedisStore::new(&redis(options));
                     stores.insert(name.clone(), Arc::new(store.with_context(|| format!("store \"{name}\""))?));
                 }
                 config::Store::Memory(options) => {
@@ -229,6 +229,27 @@ impl Parts {
                 .context("stop embedded PostgreSQL")
         })
         .await?
+    }
+}
+
+fn redis(options: &config::Redis) -> RedisOptions {
+    let text = |secret: &config::Secret| secret.expose().to_owned();
+    let pem = |secret: &config::Secret| secret.expose().as_bytes().to_vec();
+    RedisOptions {
+        topology: match &options.servers {
+            config::RedisServers::One(url) => Topology::One(text(url)),
+            config::RedisServers::Cluster(urls) => Topology::Cluster(urls.iter().map(text).collect()),
+            config::RedisServers::Sentinel { primary, sentinels } => Topology::Sentinel {
+                primary: text(primary),
+                sentinels: sentinels.iter().map(text).collect(),
+            },
+        },
+        certificates: Certificates {
+            authorities: options.authorities.as_ref().map(pem),
+            client: options.client.as_ref().map(|(certificate, key)| (pem(certificate), pem(key))),
+        },
+        key_prefix: options.key_prefix.clone(),
+        timeout: options.timeout,
     }
 }
 

@@ -253,12 +253,32 @@ pub struct DynamoDb {
 /// Redis.
 #[derive(Debug, Clone)]
 pub struct Redis {
-    /// The server's url.
-    pub url: Secret,
+    /// Which servers.
+    pub servers: RedisServers,
+    /// The authorities that are trusted, as PEM; `None`: the operating system's.
+    pub authorities: Option<Secret>,
+    /// The client's certificate and its key, as PEM.
+    pub client: Option<(Secret, Secret)>,
     /// Put before every key.
     pub key_prefix: String,
     /// How long one request may take.
     pub timeout: Duration,
+}
+
+/// Which servers a Redis store is on, by their urls.
+#[derive(Debug, Clone)]
+pub enum RedisServers {
+    /// One.
+    One(Secret),
+    /// A cluster, found through any of these.
+    Cluster(Vec<Secret>),
+    /// The primary that sentinels know.
+    Sentinel {
+        /// Its login, with the name that the sentinels know for a host.
+        primary: Secret,
+        /// The sentinels.
+        sentinels: Vec<Secret>,
+    },
 }
 
 /// The store in memory.

@@ -235,8 +235,24 @@ pub enum Store {
     /// Redis 6.2 or later.
     #[serde(rename = "redis")]
     Redis {
-        /// redis://user:password@host:port/number, rediss:// for TLS.
+        /// redis://user:password@host:port/number, rediss:// for TLS. For a cluster several hosts (host1:port1,host2:port2), through any of which its
+        /// nodes are found. With `sentinels` the host is the name that they know the primary by.
         url: SecretSource,
+        /// Whether it is a Redis Cluster. Default: false.
+        cluster: Option<bool>,
+        /// Sentinels that know which server is the primary, by their urls, each with its own login. Default: none.
+        #[serde(default)]
+        #[schemars(with = "Vec<SecretSource>")]
+        sentinels: Vec<Option<SecretSource>>,
+        /// For TLS: a PEM file of the authorities that are trusted. Default: those of the operating system.
+        #[schemars(length(min = 1))]
+        tls_ca_cert_file: Option<String>,
+        /// For TLS: a PEM file of the client's certificate. Default: none.
+        #[schemars(length(min = 1))]
+        tls_cert_file: Option<String>,
+        /// For TLS: a PEM file of the client certificate's key.
+        #[schemars(length(min = 1))]
+        tls_key_file: Option<String>,
         /// Put before every key. Default: nothing.
         key_prefix: Option<String>,
         /// How long one request may take, such as "1s". Default: 1s.

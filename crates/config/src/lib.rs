@@ -19,7 +19,7 @@ use std::path::Path;
 
 pub use config::{
     Authentication, Config, Database, DynamoDb, EmbeddedStore, Index, IndexKind, Layout, Limits, Memory, PoolMode, Postgres, PostgresHost,
-    PostgresUrl, Redis, Role, Route, RouteTarget, Secret, SessionAttributes, StatementKind, Store, Table, User,
+    PostgresUrl, Redis, RedisServers, Role, Route, RouteTarget, Secret, SessionAttributes, StatementKind, Store, Table, User,
 };
 pub use diagnostic::{Diagnostic, Report};
 

@@ -5,7 +5,7 @@ mod support;
 use std::path::Path;
 use std::time::Duration;
 
-use flywheel_config::{Authentication, Config, Layout, PoolMode, RouteTarget, StatementKind, Store, load, parse};
+use flywheel_config::{Authentication, Config, Layout, PoolMode, RedisServers, RouteTarget, StatementKind, Store, load, parse};
 use support::{EMBEDDED, PRODUCTION, uncommented};
 
 /// Loads a production file, with its environment and its secret.
@@ -13,7 +13,10 @@ fn load_production(text: &str) -> Config {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("analyst"), "s3cret\n").expect("a secret");
     let file = folder.path().join("production.toml");
-    std::fs::write(&file, text.replace("/run/secrets/analyst", "analyst")).expect("a file");
+    for name in ["redis-ca.crt", "redis.crt", "redis.key"] {
+        std::fs::write(folder.path().join(name), "-----BEGIN CERTIFICATE-----\n").expect("a certificate");
+    }
+    std::fs::write(&file, text.replace("/run/secrets/", "")).expect("a file");
     load(&file, &|name| Some(format!("{name}-value"))).unwrap_or_else(|report| panic!("{report}"))
 }
 
@@ -120,7 +123,10 @@ fn production_stores() {
     let Store::Redis(fast) = &config.stores["fast"] else {
         panic!("{:?}", config.stores)
     };
-    assert_eq!(fast.url.expose(), "redis://default:REDIS_PASSWORD-value@cache.internal:6379/0");
+    let RedisServers::One(url) = &fast.servers else {
+        panic!("{fast:?}")
+    };
+    assert_eq!(url.expose(), "rediss://default:REDIS_PASSWORD-value@cache.internal:6379/0");
     assert_eq!((fast.key_prefix.as_str(), fast.timeout), ("app:", Duration::from_secs(1)));
 }
 
@@ -156,6 +162,12 @@ fn commented_keys_are_right() {
     assert!(production.tables[0].consistent_read && production.tables[1].allow_drop && production.tables[1].drop_constraints);
     assert_eq!(production.tables[0].physical_name, "search-history");
     assert_eq!(production.routes.len(), 2);
+    assert!(matches!(&production.stores["fast"], Store::Redis(redis) if redis.authorities.is_some() && redis.client.is_some()));
+    assert!(
+        matches!(&production.stores["wide"], Store::Redis(redis) if matches!(&redis.servers, RedisServers::Cluster(nodes) if nodes.len() == 2))
+    );
+    assert!(matches!(&production.stores["watched"], Store::Redis(redis)
+        if matches!(&redis.servers, RedisServers::Sentinel { sentinels, .. } if sentinels.len() == 2)));
     let analyst = &production.users[1];
     let role = analyst.role.as_ref().expect("a role");
     assert_eq!(

@@ -3,6 +3,7 @@
 mod indexes;
 mod names;
 mod pools;
+mod redis;
 mod routes;
 mod stores;
 mod tables;

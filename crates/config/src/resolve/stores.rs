@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
-use super::Resolver;
-use crate::config::{DynamoDb, EmbeddedStore, Memory, PoolMode, Postgres, PostgresUrl, Redis, Secret, Store};
+use super::{Resolver, redis};
+use crate::config::{DynamoDb, EmbeddedStore, Memory, PoolMode, Postgres, PostgresUrl, Store};
 use crate::file;
 
 impl Resolver<'_> {
@@ -228,15 +228,28 @@ impl Resolver<'_> {
                     timeout: self.duration(&path("timeout"), timeout.as_deref(), "5s"),
                 })
             }
-            file::Store::Redis { url, key_prefix, timeout } => {
-                let timeout = self.duration(&path("timeout"), timeout.as_deref(), "1s");
-                let url = self.redis_url(&path("url"), url).unwrap_or_else(|| Secret::new(String::new()));
-                Store::Redis(Redis {
+            file::Store::Redis {
+                url,
+                cluster,
+                sentinels,
+                tls_ca_cert_file,
+                tls_cert_file,
+                tls_key_file,
+                key_prefix,
+                timeout,
+            } => Store::Redis(self.redis(
+                name,
+                &redis::Keys {
                     url,
-                    key_prefix: key_prefix.clone().unwrap_or_default(),
-                    timeout,
-                })
-            }
+                    cluster: *cluster,
+                    sentinels,
+                    tls_ca_cert_file: tls_ca_cert_file.as_deref(),
+                    tls_cert_file: tls_cert_file.as_deref(),
+                    tls_key_file: tls_key_file.as_deref(),
+                    key_prefix: key_prefix.as_deref(),
+                    timeout: timeout.as_deref(),
+                },
+            )),
             file::Store::Memory { snapshot } => Store::Memory(Memory {
                 snapshot: snapshot.as_ref().map(|path| self.folder.join(path)),
             }),

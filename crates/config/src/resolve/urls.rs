@@ -53,6 +53,42 @@ impl Resolver<'_> {
         }
     }
 
+    /// The urls of a Redis store's servers: one, or each of a cluster's. `None` when there is a mistake, which is reported.
+    pub(super) fn redis_urls(&mut self, path: &[&str], source: &SecretSource, cluster: bool) -> Option<Vec<Secret>> {
+        if !cluster {
+            let secret = self.secret(path, source)?;
+            let hosts = each_host(secret.expose());
+            if hosts.len() > 1 && hosts.iter().all(|url| redis_problem(url).is_none()) {
+                self.mistake(
+                    path,
+                    "several hosts, where there is no cluster",
+                    "set `cluster = true`, or name one host; a primary and its replicas are found by `sentinels`",
+                );
+                return None;
+            }
+            return self.redis_url(path, source).map(|url| vec![url]);
+        }
+        let secret = self.secret(path, source)?;
+        let urls = each_host(secret.expose());
+        for url in &urls {
+            let problem = redis_problem(url).or_else(|| {
+                let parsed = Url::parse(url).ok()?;
+                let number = parsed.path().trim_start_matches('/');
+                let is_other = parsed.scheme().contains("unix") || !matches!(number, "" | "0");
+                is_other.then(|| "not a Redis Cluster's url: a cluster has TCP and the database 0 alone".into())
+            });
+            if let Some(problem) = problem {
+                self.mistake(
+                    path,
+                    problem,
+                    "write redis://user:password@host1:port1,host2:port2, with %2F for / in a password; rediss://… for TLS",
+                );
+                return None;
+            }
+        }
+        Some(urls.into_iter().map(Secret::new).collect())
+    }
+
     /// A Redis server's url; `None` when it isn't one, which is reported.
     pub(super) fn redis_url(&mut self, path: &[&str], source: &SecretSource) -> Option<Secret> {
         let secret = self.secret(path, source)?;
@@ -66,6 +102,18 @@ impl Resolver<'_> {
         }
         Some(secret)
     }
+}
+
+/// A url for each of a cluster's hosts: `redis://login@one,two/` is `redis://login@one/` and `redis://login@two/`.
+fn each_host(text: &str) -> Vec<String> {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return vec![text.to_owned()];
+    };
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (login, hosts) = authority
+        .rfind('@')
+        .map_or(("", authority), |at| (&authority[..=at], &authority[at + 1..]));
+    hosts.split(',').map(|host| format!("{scheme}://{login}{host}{rest}")).collect()
 }
 
 /// Why this isn't the url of a Redis server.
@@ -276,6 +324,19 @@ mod tests {
         for (url, problem) in cases {
             assert_eq!(parse_postgres_url(url), Err(problem.to_owned()), "{url}");
         }
+    }
+
+    #[test]
+    fn urls_of_a_cluster() {
+        assert_eq!(
+            each_host("rediss://app:a%2Cb@one,[::1]:7000/0?protocol=resp3"),
+            [
+                "rediss://app:a%2Cb@one/0?protocol=resp3",
+                "rediss://app:a%2Cb@[::1]:7000/0?protocol=resp3"
+            ]
+        );
+        assert_eq!(each_host("redis://one"), ["redis://one"]);
+        assert_eq!(each_host("one,two"), ["one,two"]);
     }
 
     #[test]

@@ -193,6 +193,76 @@ fn redis() {
         "not a Redis url: what follows the host isn't a database's number",
     );
     url("unix://", "not a Redis url: it names no socket");
+    url("redis://one,two:x", "not a Redis url: invalid port number");
+    let mistake = |keys: &str, expected: super::Mistake<'_>| has(&WELL.replace("url = \"redis://cache\"", keys), &[expected]);
+    mistake(
+        "url = \"redis://one,two\"",
+        (
+            7,
+            7,
+            "several hosts, where there is no cluster",
+            "set `cluster = true`, or name one host; a primary and its replicas are found by `sentinels`",
+        ),
+    );
+    mistake(
+        "cluster = true\nurl = \"redis://one,two/1\"",
+        (
+            8,
+            7,
+            "not a Redis Cluster's url: a cluster has TCP and the database 0 alone",
+            "write redis://user:password@host1:port1,host2:port2, …",
+        ),
+    );
+    mistake(
+        "url = \"redis://one\"\ncluster = true\nsentinels = [\"redis://two\"]",
+        (
+            9,
+            13,
+            "`sentinels` of a cluster",
+            "a cluster replaces its nodes itself: leave them out, or leave `cluster` out",
+        ),
+    );
+    mistake(
+        "url = \"redis://main\"\nsentinels = [\"two\"]",
+        (8, 14, "not a Redis url: relative URL without a base", help),
+    );
+    mistake(
+        "url = \"rediss://one\"\ntls_ca_cert_file = \"/nowhere/ca.crt\"",
+        (
+            8,
+            20,
+            "can't read /nowhere/ca.crt: No such file or directory (os error 2)",
+            "a PEM file, by a path that is absolute or relative to this file",
+        ),
+    );
+    let (key, certificate) = ("tls_key_file = \"/dev/null\"", "tls_cert_file = \"/dev/null\"");
+    let empty = "a PEM file, by a path that is absolute or relative to this file";
+    has(
+        &WELL.replace("url = \"redis://cache\"", &format!("url = \"redis://one\"\n{key}\n{certificate}")),
+        &[
+            (8, 16, "`tls_key_file` without TLS", "leave it out, or begin the url with rediss://"),
+            (8, 16, "can't read /dev/null: it holds nothing in PEM", empty),
+            (
+                9,
+                17,
+                "`tls_cert_file` without TLS",
+                "leave it out, or begin the url with rediss://",
+            ),
+            (9, 17, "can't read /dev/null: it holds nothing in PEM", empty),
+        ],
+    );
+    has(
+        &WELL.replace("url = \"redis://cache\"", &format!("url = \"rediss://one\"\n{key}")),
+        &[
+            (
+                8,
+                16,
+                "`tls_key_file` without `tls_cert_file`",
+                "give the client's certificate and its key, or neither",
+            ),
+            (8, 16, "can't read /dev/null: it holds nothing in PEM", empty),
+        ],
+    );
 }
 
 #[test]
