@@ -26,6 +26,7 @@ mod pipelines;
 mod pool;
 mod protocol;
 mod psql;
+mod redis_servers;
 mod repeated;
 mod replicas;
 mod replication;

@@ -19,6 +19,7 @@ ensure_packages() {
     has cc || missing+=(gcc libc6-dev)
     has_postgres || missing+=(postgresql postgresql-client)
     { has redis-server && has redis-cli; } || missing+=(redis-server)
+    has openssl || missing+=(openssl)
     # With its compiler, for a driver's script.
     { has_java && has javac; } || missing+=(default-jdk-headless)
     [[ -e /usr/share/java/postgresql.jar ]] || missing+=(libpostgresql-jdbc-java)

@@ -113,6 +113,14 @@ impl Servers {
         }
     }
 
+    /// The slot of a key, where there are slots.
+    pub(crate) fn slot(&self, key: &str) -> Option<u16> {
+        match self {
+            Self::One(_) => None,
+            Self::Cluster(_) => Some(slot::of(key.as_bytes())),
+        }
+    }
+
     /// Whether the keys can be changed together.
     pub(crate) fn check_one_slot(&self, keys: &[String]) -> Result<(), StoreError> {
         let Self::Cluster(_) = self else { return Ok(()) };

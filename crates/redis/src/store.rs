@@ -9,7 +9,7 @@ use flywheel_types::{Key, Row};
 use crate::key::Keyspace;
 use crate::options::{Certificates, RedisOptions, Topology};
 use crate::servers::{Servers, query_at};
-use crate::sorted_set::by_score_command;
+use crate::sorted_set::{address, by_score_command};
 
 /// Redis (or Valkey): one server, the primary that sentinels know, or a cluster.
 #[derive(Debug)]
@@ -159,6 +159,14 @@ impl Store for RedisStore {
 
     async fn write(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
         self.apply(table, change).await
+    }
+
+    fn place(&self, table: &StoreTable, key: &Key) -> Option<u16> {
+        let name = match table.layout {
+            Layout::SortedSet { .. } => address(&self.keys, table, key).0,
+            Layout::Hash | Layout::Json => self.keys.row(table, key),
+        };
+        self.servers.slot(&name)
     }
 
     async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {

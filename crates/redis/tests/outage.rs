@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use flywheel_redis::RedisStore;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Change, Effect, Expect, Store, StoreError, StoreTable};
+use flywheel_store::{Applied, Change, Effect, Expect, Layout, Store, StoreError, StoreTable};
 use flywheel_types::Value;
 use server::Server;
 
@@ -116,6 +116,17 @@ async fn a_server_that_refuses_says_why() {
     config("maxmemory", "1").await;
     let answer = store.write(&words(), &change(2)).await;
     assert!(matches!(answer, Err(StoreError::Full { .. })), "{answer:?}");
+    let new = Change {
+        key: key(&[text("new")]),
+        expect: Expect::Absent,
+        effect: Effect::Put(vec![text("new"), int(1)]),
+    };
+    for layout in [Layout::Hash, Layout::Json] {
+        let table = StoreTable { layout, ..words() };
+        let answer = store.write(&table, &new).await;
+        assert!(matches!(answer, Err(StoreError::Full { .. })), "a new row: {answer:?}");
+        assert_eq!(store.get(&words(), std::slice::from_ref(&new.key)).await, Ok(vec![None]));
+    }
     config("maxmemory", "0").await;
     answers(&store).await;
 

@@ -94,6 +94,13 @@ pub trait Store: Send + Sync + Debug {
     /// One change, atomically.
     async fn write(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError>;
 
+    /// Where a row is kept, for a store that takes no changes of rows in different places by [`Store::write_all`] (a Redis Cluster). `None`: any
+    /// rows can be changed together.
+    fn place(&self, table: &StoreTable, key: &Key) -> Option<u16> {
+        let _ = (table, key);
+        None
+    }
+
     /// Several changes, of different rows, all or none. False, and nothing written, when a condition didn't hold.
     async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError>;
 }

@@ -93,7 +93,7 @@ impl Session {
             if together.is_empty() {
                 return Ok(());
             }
-            for rows in together {
+            for rows in together.into_iter().flat_map(|rows| by_place(home, rows)) {
                 if let Err(failure) = self.write_absent(home, &rows).await {
                     return Err(match failure {
                         Failure::Statement(error) if written > 0 => Failure::Statement(error.with_hint(format!(
@@ -170,6 +170,13 @@ impl Session {
         // Taken when it was written, and free again.
         Err(taken_key(home, &changes[0].1.key).into())
     }
+}
+
+/// Rows in portions that the store takes together.
+pub(super) fn by_place(home: &Home, mut rows: Vec<Row>) -> Vec<Vec<Row>> {
+    let place = |row: &Row| home.store.place(&home.table, &home.table.table.key_of(row));
+    rows.sort_by_cached_key(place);
+    rows.chunk_by(|a, b| place(a) == place(b)).map(<[Row]>::to_vec).collect()
 }
 
 /// PostgreSQL's error, but for the line's number, which nobody knows any more.

@@ -27,7 +27,7 @@ pub(super) fn ranked_types<'t>(table: &'t Table, ranked: &NativeRanked) -> Vec<&
 
 impl Session {
     pub(super) async fn native_count(
-        &mut self,
+        &self,
         count: &NativeCount,
         home: &Arc<Home>,
         parameters: &Parameters<'_>,
@@ -52,7 +52,7 @@ impl Session {
     }
 
     pub(super) async fn native_ranked(
-        &mut self,
+        &self,
         ranked: &NativeRanked,
         home: &Arc<Home>,
         parameters: &Parameters<'_>,

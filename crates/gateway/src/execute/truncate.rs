@@ -7,7 +7,7 @@ use flywheel_plan::{Home, ResolvedAccess};
 use flywheel_store::{Change, Effect, Expect, StoreTable};
 use flywheel_types::Row;
 
-use super::copy_from::ROWS_AT_ONCE;
+use super::copy_from::{ROWS_AT_ONCE, by_place};
 use super::{Answer, StoreStatement};
 use crate::error::store_error;
 use crate::session::{Failure, Outcome, Session};
@@ -43,7 +43,7 @@ impl Session {
             doomed.push((home, self.read_access(home, &ResolvedAccess::All).await?));
         }
         for (home, rows) in doomed {
-            for rows in rows.chunks(ROWS_AT_ONCE) {
+            for rows in by_place(home, rows).iter().flat_map(|rows| rows.chunks(ROWS_AT_ONCE)) {
                 let delete = |row: &Row| {
                     let change = Change {
                         key: home.table.table.key_of(row),

@@ -54,7 +54,7 @@ impl ScoreAccess {
                 if end.is_some() && slot.is_some() {
                     return None;
                 }
-                *slot = end.or(slot.take());
+                *slot = end.or_else(|| slot.take());
             }
         }
         let (access, exact) = Access::of(columns.table, &others);

@@ -77,7 +77,8 @@ function hash.exists(change)
   if redis.call('EXISTS', change.key) == 0 then return false end
   if change.expiry_column == '' then return true end
   local until_text = redis.call('HGET', change.key, change.expiry_column)
-  return not (until_text and over(until_text, change.now))
+  change.is_over = until_text and over(until_text, change.now)
+  return not change.is_over
 end
 
 function hash.unchanged(change)
@@ -125,7 +126,8 @@ function hash.apply(change)
     remove(change)
     return row
   end
-  if not change.there then redis.call('DEL', change.key) end
+  -- Only where there is something: once a script has written, Redis no longer refuses what it has no room for.
+  if change.is_over then redis.call('DEL', change.key) end
   redis.call('HSET', change.key, unpack(change.fields))
   for i = 1, #change.sums, 4 do redis.call('HINCRBY', change.key, change.sums[i], change.sums[i + 3]) end
   if #change.removed > 0 then redis.call('HDEL', change.key, unpack(change.removed)) end
