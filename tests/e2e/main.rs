@@ -13,6 +13,7 @@ mod failover;
 mod frames;
 mod gone;
 mod increments;
+mod indexes;
 mod lifetimes;
 mod limits;
 mod linearizable;

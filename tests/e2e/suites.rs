@@ -50,6 +50,7 @@ suites![
     types,
     alltypes,
     range,
+    indexes,
     mixed,
     transactions,
     leaderboard,

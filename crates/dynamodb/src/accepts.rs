@@ -3,7 +3,7 @@
 use flywheel_store::{Layout, StoreError, StoreTable};
 use flywheel_types::{Scalar, key_type_problem};
 
-use crate::{client::DynamoStore, item::TTL_ATTRIBUTE, key::SORT_ATTRIBUTE};
+use crate::{client::DynamoStore, index, item::TTL_ATTRIBUTE, key::SORT_ATTRIBUTE};
 
 impl DynamoStore {
     pub(crate) fn check_definition(&self, table: &StoreTable) -> Result<(), StoreError> {
@@ -40,6 +40,12 @@ impl DynamoStore {
                 "column \"{}\" is {}; rows can only expire by a timestamptz",
                 column.name, column.ty.name
             ));
+        }
+        if let Err(StoreError::Unsupported { what }) = table.check_indexes() {
+            return Some(what);
+        }
+        if let Some(problem) = index::problem(table) {
+            return Some(problem);
         }
         let name = self.table_name(table);
         let allowed = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use aws_sdk_dynamodb::{
     error::ProvideErrorMetadata,
     types::{
-        AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
+        AttributeDefinition, BillingMode, IndexStatus, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
         TimeToLiveSpecification,
     },
 };
@@ -14,6 +14,7 @@ use flywheel_store::{StoreError, StoreTable};
 use crate::{
     client::DynamoStore,
     error::{incomplete, store_error},
+    index,
     item::TTL_ATTRIBUTE,
     key::{self, Part},
 };
@@ -44,6 +45,7 @@ impl DynamoStore {
                 .attribute_definitions(definition.map_err(|error| incomplete(&error))?)
                 .key_schema(element.map_err(|error| incomplete(&error))?);
         }
+        request = index::with_indexes(table, request)?;
         match request.send().await {
             Ok(_) => {}
             Err(error) if error.code() == Some("ResourceInUseException") => {} // it is there, perhaps still in the making
@@ -51,7 +53,13 @@ impl DynamoStore {
         }
         let description = self
             .settled(&name, |description| {
-                description.is_none_or(|table| table.table_status() == Some(&TableStatus::Active))
+                description.is_none_or(|table| {
+                    let indexes = table.global_secondary_indexes().iter();
+                    table.table_status() == Some(&TableStatus::Active)
+                        && indexes
+                            .filter_map(|index| index.index_status())
+                            .all(|status| *status == IndexStatus::Active)
+                })
             })
             .await?;
         let Some(description) = description else {
@@ -60,7 +68,10 @@ impl DynamoStore {
         let differences = differences(table, &description);
         if !differences.is_empty() {
             return Err(StoreError::Refused {
-                reason: format!("table \"{name}\" is there already with another key: {}", differences.join("; ")),
+                reason: format!(
+                    "table \"{name}\" is there already with another key or other indexes: {}",
+                    differences.join("; ")
+                ),
             });
         }
         if table.expires_at.is_some() {
@@ -139,7 +150,7 @@ impl DynamoStore {
         Ok(())
     }
 
-    async fn describe_table(&self, name: &str) -> Result<Option<TableDescription>, StoreError> {
+    pub(crate) async fn describe_table(&self, name: &str) -> Result<Option<TableDescription>, StoreError> {
         match self.client.describe_table().table_name(name).send().await {
             Ok(answer) => Ok(answer.table),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
@@ -174,14 +185,14 @@ impl DynamoStore {
     }
 }
 
-fn key_type(part: Part) -> KeyType {
+pub(crate) fn key_type(part: Part) -> KeyType {
     match part {
         Part::Partition => KeyType::Hash,
         Part::Sort => KeyType::Range,
     }
 }
 
-/// How the key of a table differs from the definition's, a sentence each.
+/// How the key and the indexes of a table differ from the definition's, a sentence each.
 fn differences(table: &StoreTable, description: &TableDescription) -> Vec<String> {
     let types: HashMap<&str, &ScalarAttributeType> = description
         .attribute_definitions()
@@ -215,5 +226,6 @@ fn differences(table: &StoreTable, description: &TableDescription) -> Vec<String
             _ => {}
         }
     }
+    differences.extend(index::differences(table, description));
     differences
 }

@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use flywheel_store::{Assignment, Change, Effect, Expect, StoreError, StoreTable};
 
 use crate::{
-    attribute, condition,
+    condition,
     expression::Placeholders,
     item::{self, Item, TTL_ATTRIBUTE},
     key,
@@ -138,7 +138,7 @@ fn assignments(
     for (position, assignment) in values {
         let Assignment::Value(value) = assignment else { continue };
         let column = &table.table.columns[*position];
-        assign(&column.name, attribute::encode(column, value)?);
+        assign(&column.name, key::encode_indexed(table, *position, value)?);
         if table.expires_at == Some(*position) {
             assign(TTL_ATTRIBUTE, item::ttl(value)?);
         }

@@ -7,7 +7,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use flywheel_store::{Expect, StoreError, StoreTable};
 use flywheel_types::Row;
 
-use crate::{attribute, expression::Placeholders, limits::check_expression, time};
+use crate::{expression::Placeholders, key, limits::check_expression, time};
 
 /// The condition of `expect` at the moment `now`; `None` for no condition.
 pub(crate) fn of(table: &StoreTable, expect: &Expect, now: i64, placeholders: &mut Placeholders) -> Result<Option<String>, StoreError> {
@@ -53,7 +53,7 @@ fn unchanged(table: &StoreTable, row: &Row, placeholders: &mut Placeholders) -> 
             continue;
         }
         let name = placeholders.name(&column.name);
-        condition += &match attribute::encode(column, value)? {
+        condition += &match key::encode_indexed(table, position, value)? {
             Some(attribute) => format!(" AND {name} = {}", placeholders.value(attribute)),
             // Other tools may write NULL as an attribute of that type
             None => {

@@ -18,11 +18,11 @@ pub(crate) const TTL_ATTRIBUTE: &str = "flywheel_ttl";
 pub(crate) fn encode(table: &StoreTable, row: &Row) -> Result<Item, StoreError> {
     let definition = &table.table;
     let mut item = key::encode(definition, &definition.key_of(row))?;
-    for (column, value) in definition.columns.iter().zip(row) {
+    for (position, (column, value)) in definition.columns.iter().zip(row).enumerate() {
         if item.contains_key(&column.name) {
             continue;
         }
-        if let Some(attribute) = attribute::encode(column, value)? {
+        if let Some(attribute) = key::encode_indexed(table, position, value)? {
             item.insert(column.name.clone(), attribute);
         }
     }

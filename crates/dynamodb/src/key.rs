@@ -4,7 +4,7 @@ use aws_sdk_dynamodb::{
     primitives::Blob,
     types::{AttributeValue, ScalarAttributeType},
 };
-use flywheel_store::StoreError;
+use flywheel_store::{StoreError, StoreTable};
 use flywheel_types::{Column, Key, Scalar, Table, Value, ordered};
 
 use crate::{
@@ -131,8 +131,27 @@ pub(crate) fn encode_part(column: &Column, part: Part, value: &Value) -> Result<
     Ok(attribute)
 }
 
+/// The attribute of a column outside of the primary key, in the form that an index over it needs; `None` for NULL, which is in no index.
+pub(crate) fn encode_indexed(table: &StoreTable, position: usize, value: &Value) -> Result<Option<AttributeValue>, StoreError> {
+    let column = &table.table.columns[position];
+    let places = table.indexes.iter().filter_map(|index| {
+        let place = index.columns.iter().position(|&each| each == position)?;
+        Some((index, if place == 0 { Part::Partition } else { Part::Sort }))
+    });
+    let mut attribute = None;
+    if !value.is_null() {
+        for (index, part) in places {
+            attribute = Some(encode_part(column, part, value).map_err(|error| match error {
+                StoreError::LimitExceeded { what } => exceeded(format!("index \"{}\": {what}", index.name)),
+                other => other,
+            })?);
+        }
+    }
+    attribute.map_or_else(|| attribute::encode(column, value), |attribute| Ok(Some(attribute)))
+}
+
 /// The type of a key column's attribute.
-fn attribute_type(column: &Column) -> ScalarAttributeType {
+pub(crate) fn attribute_type(column: &Column) -> ScalarAttributeType {
     match column.ty.scalar {
         Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Numeric(_) => ScalarAttributeType::N,
         Scalar::Bytea => ScalarAttributeType::B,

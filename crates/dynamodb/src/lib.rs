@@ -26,6 +26,9 @@
 //! | `json` | S, the text as it was given | – |
 //! | any other | S as PostgreSQL prints it | – |
 //!
+//! A column outside of the primary key that a secondary index is over has the form of a key (`true` as S), and the limits of one. A row with NULL
+//! there isn't in the index. An index that holds only some attributes gives keys, by which whole items are read.
+//!
 //! A `jsonb` document stays text when it has a number with trailing zeros after the point (`1.50`) or of more than 38 digits, an
 //! empty key, or more than 31 levels.
 //!
@@ -35,14 +38,14 @@
 //!
 //! # What is sent
 //!
-//! [`Store::get`](flywheel_store::Store::get) is GetItem or BatchGetItem, `range` is Query, `scan` is Scan; a write is PutItem,
+//! [`Store::get`](flywheel_store::Store::get) is GetItem or BatchGetItem, `range` and `index_range` are Query, `scan` is Scan; a write is PutItem,
 //! UpdateItem or DeleteItem with its condition as ConditionExpression, and several are TransactWriteItems. Everything that could
 //! be larger than an answer is read page by page. A single write is never sent again unless DynamoDB said that the first had no effect.
 //!
 //! # The parts
 //!
 //! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write` and `transact` send; `read`,
-//! `range` and `paging` read; `admin` and `accepts` see to definitions. `item`, `key` and `attribute` with `number`, `time` and
+//! `range` and `paging` read; `admin`, `index` and `accepts` see to definitions. `item`, `key` and `attribute` with `number`, `time` and
 //! `json` are the mapping above. `limits` and `error` know what DynamoDB refuses, `send_once` and `backoff` when to ask again.
 
 mod accepts;
@@ -54,6 +57,7 @@ mod client;
 mod condition;
 mod error;
 mod expression;
+mod index;
 mod item;
 mod json;
 mod key;

@@ -1,33 +1,40 @@
-//! A range of one partition: Query.
+//! A range of one partition, of the table or of an index: Query.
 //!
 //! Query takes one condition on the sort key, so that two ends are BETWEEN, which includes both; and an end that DynamoDB
 //! can't express (an empty text, infinity) is left open. What is read besides is dropped here.
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
-use flywheel_store::{Bound, KeyRange, StoreError, StoreTable, now_micros};
-use flywheel_types::{Column, Row, Value, ordered};
+use flywheel_store::{Bound, Index, KeyRange, StoreError, StoreTable, now_micros};
+use flywheel_types::{Column, Row};
 
 use crate::{
     client::DynamoStore,
     error::store_error,
     expression::Placeholders,
-    item,
+    item::{self, Item},
     key::{self, Part, encode_part},
     limits::SORT_KEY_BYTES,
     paging::PageSize,
 };
 
 impl DynamoStore {
-    pub(crate) async fn range_rows(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let Some((first, end)) = range.sort_bytes() else {
+    /// The rows of a range of the primary key, or of an index.
+    pub(crate) async fn range_rows(
+        &self,
+        table: &StoreTable,
+        index: Option<&Index>,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        if range.sort_bytes().is_none() {
+            return Ok(Vec::new());
+        }
+        let Some(query) = query(table, index, range)? else {
             return Ok(Vec::new());
         };
-        let Some(query) = query(table, range)? else { return Ok(Vec::new()) };
-        let sort_position = table.table.primary_key.get(1).copied();
-        let contains = |value: &Value| {
-            let bytes = ordered::encode(std::slice::from_ref(value));
-            bytes >= first && end.as_ref().is_none_or(|end| bytes < *end)
-        };
+        let columns = index.map_or(&table.table.primary_key, |index| &index.columns);
+        let consistent = index.map_or(table.consistent_read, |index| !index.is_eventual && index.consistent_read);
+        let is_partial = index.is_some_and(|index| index.projected.is_some());
         let name = self.table_name(table);
         let now = now_micros();
         let (names, values) = query.placeholders.into_maps();
@@ -39,30 +46,53 @@ impl DynamoStore {
                 .client
                 .query()
                 .table_name(&name)
+                .set_index_name(index.map(|index| index.name.clone()))
                 .key_condition_expression(&query.condition)
                 .set_expression_attribute_names(names.clone())
                 .set_expression_attribute_values(values.clone())
                 .scan_index_forward(!range.descending)
-                .consistent_read(table.consistent_read)
+                .consistent_read(consistent)
                 .limit(page.next())
                 .set_exclusive_start_key(start)
                 .send()
                 .await
                 .map_err(|error| store_error(&name, &error))?;
-            for item in answer.items.unwrap_or_default() {
-                if let Some(row) = item::decode_live(table, item, now)?
-                    && sort_position.is_none_or(|position| contains(&row[position]))
-                {
-                    rows.push(row);
-                }
+            let mut items = answer.items.unwrap_or_default();
+            if is_partial {
+                items = self.whole_items(table, items).await?;
+            }
+            for item in items {
+                rows.extend(item::decode_live(table, item, now)?.filter(|row| range.contains(columns, row)));
             }
             start = answer.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() {
                 break;
             }
         }
+        if is_partial {
+            // Whole items come in no order, and may have moved since.
+            rows.sort_by_cached_key(|row| KeyRange::sort_key(columns, row));
+            if range.descending {
+                rows.reverse();
+            }
+        }
         rows.truncate(limit);
         Ok(rows)
+    }
+
+    /// The items of the table that an index has a part of.
+    async fn whole_items(&self, table: &StoreTable, parts: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+        let names: Vec<&str> = key::attributes(&table.table).iter().map(|attribute| attribute.name).collect();
+        let key = |mut part: Item| {
+            part.retain(|name, _| names.contains(&name.as_str()));
+            part
+        };
+        let mut keys: Vec<Item> = parts.into_iter().map(key).collect();
+        if keys.len() > 1 {
+            self.batch_get(table, keys).await
+        } else {
+            self.get_item(table, keys.pop()).await
+        }
     }
 }
 
@@ -75,17 +105,26 @@ struct Query {
 
 /// The query of a range whose ends are the right way round (DynamoDB refuses a BETWEEN otherwise); `None` when no row can have
 /// the partition.
-fn query(table: &StoreTable, range: &KeyRange) -> Result<Option<Query>, StoreError> {
+fn query(table: &StoreTable, index: Option<&Index>, range: &KeyRange) -> Result<Option<Query>, StoreError> {
     let mut placeholders = Placeholders::default();
-    let partition = table.table.partition_column();
+    let columns = &table.table.columns;
+    let partition = index.map_or_else(|| table.table.partition_column(), |index| &columns[index.columns[0]]);
     let value = match encode_part(partition, Part::Partition, &range.partition) {
         Ok(value) => value,
         Err(StoreError::LimitExceeded { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
     let mut condition = format!("{} = {}", placeholders.name(&partition.name), placeholders.value(value));
-    let (lower, upper) = ends(table, range)?;
-    let sort = key::attributes(&table.table).pop().map_or("", |attribute| attribute.name);
+    let (sort, (lower, upper)) = match index {
+        Some(index) => match index.columns.get(1).map(|&sort| &columns[sort]) {
+            Some(sort) => (sort.name.as_str(), (end(sort, &range.lower)?, end(sort, &range.upper)?)),
+            None => ("", (End::Open, End::Open)),
+        },
+        None => {
+            let sort = key::attributes(&table.table).pop().map_or("", |attribute| attribute.name);
+            (sort, ends(table, range)?)
+        }
+    };
     let mut besides = 0;
     let mut compare = |operator: &str, value: AttributeValue| {
         condition += &format!(" AND {} {operator} {}", placeholders.name(sort), placeholders.value(value));
@@ -152,7 +191,7 @@ fn end(column: &Column, bound: &Bound) -> Result<End, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use flywheel_types::oid;
+    use flywheel_types::{Value, oid};
 
     use super::*;
     use crate::test_tables::{column, history, table};
@@ -172,16 +211,18 @@ mod tests {
 
     #[test]
     fn two_ends_are_between() {
-        let both = query(&history(), &range(Bound::Excluded(at(0)), Bound::Included(at(1))))
+        let both = query(&history(), None, &range(Bound::Excluded(at(0)), Bound::Included(at(1))))
             .unwrap()
             .unwrap();
         assert_eq!(both.condition, "#0 = :0 AND #1 BETWEEN :1 AND :2");
         assert_eq!(both.besides, 1, "the excluded end");
-        let one = query(&history(), &range(Bound::Excluded(at(0)), Bound::Unbounded))
+        let one = query(&history(), None, &range(Bound::Excluded(at(0)), Bound::Unbounded))
             .unwrap()
             .unwrap();
         assert_eq!((one.condition.as_str(), one.besides), ("#0 = :0 AND #1 > :1", 0));
-        let open = query(&history(), &range(Bound::Unbounded, Bound::Unbounded)).unwrap().unwrap();
+        let open = query(&history(), None, &range(Bound::Unbounded, Bound::Unbounded))
+            .unwrap()
+            .unwrap();
         assert_eq!((open.condition.as_str(), open.besides), ("#0 = :0", 0));
     }
 
@@ -189,7 +230,7 @@ mod tests {
     fn an_end_that_cant_be_sent_is_left_open() {
         let tags = table(vec![column("owner", oid::TEXT, -1), column("tag", oid::TEXT, -1)], vec![0, 1], None);
         let empty = Bound::Excluded(Value::Text(String::new()));
-        let query = query(&tags, &range(empty, Bound::Included(Value::Text("b".into()))))
+        let query = query(&tags, None, &range(empty, Bound::Included(Value::Text("b".into()))))
             .unwrap()
             .unwrap();
         assert_eq!(query.condition, "#0 = :0 AND #1 <= :1");
@@ -206,9 +247,13 @@ mod tests {
             vec![0, 1, 2],
             None,
         );
-        let query = query(&days, &range(Bound::Included(Value::Date(1)), Bound::Included(Value::Date(1))))
-            .unwrap()
-            .unwrap();
+        let query = query(
+            &days,
+            None,
+            &range(Bound::Included(Value::Date(1)), Bound::Included(Value::Date(1))),
+        )
+        .unwrap()
+        .unwrap();
         assert_eq!(query.condition, "#0 = :0 AND #1 BETWEEN :1 AND :2");
         let (names, values) = query.placeholders.into_maps();
         assert_eq!(names.unwrap()["#1"], key::SORT_ATTRIBUTE);

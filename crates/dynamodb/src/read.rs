@@ -48,7 +48,7 @@ impl DynamoStore {
         Ok(keys.iter().map(|key| found.remove(key)).collect())
     }
 
-    async fn get_item(&self, table: &StoreTable, key: Option<Item>) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn get_item(&self, table: &StoreTable, key: Option<Item>) -> Result<Vec<Item>, StoreError> {
         if key.is_none() {
             return Ok(Vec::new());
         }
@@ -65,7 +65,7 @@ impl DynamoStore {
         Ok(answer.item.into_iter().collect())
     }
 
-    async fn batch_get(&self, table: &StoreTable, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn batch_get(&self, table: &StoreTable, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         let batches: Vec<_> = keys
             .chunks(BATCH_GET_KEYS)
             .map(|batch| self.get_batch(table, batch.to_vec()))

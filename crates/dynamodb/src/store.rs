@@ -1,7 +1,7 @@
 //! [`Store`] for [`DynamoStore`].
 
 use async_trait::async_trait;
-use flywheel_store::{Applied, Change, KeyRange, Operation, Store, StoreError, StoreTable};
+use flywheel_store::{Applied, Change, Index, KeyRange, Operation, Store, StoreError, StoreTable};
 use flywheel_types::{Key, Row};
 
 use crate::client::DynamoStore;
@@ -64,7 +64,15 @@ impl Store for DynamoStore {
     }
 
     async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.range_rows(table, range, limit).await
+        self.range_rows(table, None, range, limit).await
+    }
+
+    async fn index_range(&self, table: &StoreTable, index: &Index, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.range_rows(table, Some(index), range, limit).await
+    }
+
+    async fn find_indexes(&self, table: &StoreTable, listed: bool) -> Result<Vec<Index>, StoreError> {
+        self.indexes_of(table, listed).await
     }
 
     async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {

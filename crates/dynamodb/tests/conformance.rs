@@ -10,12 +10,16 @@ use world::World;
 #[tokio::test(flavor = "multi_thread")]
 async fn embedded() {
     let world = World::start().await;
-    Suite::new(Arc::new(world.store.clone()), "conformance").check().await;
+    let suite = Suite::new(Arc::new(world.store.clone()), "conformance");
+    suite.check().await;
+    suite.check_indexes().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints() {
     for world in World::endpoints().await {
-        Suite::new(Arc::new(world.store.clone()), "conformance").check().await;
+        let suite = Suite::new(Arc::new(world.store.clone()), "conformance");
+        suite.check().await;
+        suite.check_indexes().await;
     }
 }

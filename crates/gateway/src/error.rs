@@ -110,8 +110,19 @@ fn narrow(home: &Home, setting: &str) -> String {
         .iter()
         .map(|&position| home.table.table.columns[position].name.as_str())
         .collect();
+    let indexed: String = home
+        .table
+        .indexes
+        .iter()
+        .filter(|index| index.serves())
+        .map(|index| {
+            let first = &home.table.table.columns[index.columns[0]].name;
+            format!(" or `{first} = …` (index {})", index.name)
+        })
+        .collect();
+    let unused: String = home.unused_indexes().map(|why| format!(" {why}.")).collect();
     format!(
-        "Give a condition on its key ({}), at least `{} = …`, or {setting} in the configuration.",
+        "Give a condition on its key ({}), at least `{} = …`{indexed}, or {setting} in the configuration.{unused}",
         columns.join(", "),
         columns[0]
     )

@@ -107,37 +107,37 @@ impl Catalogue {
         self.lacks_indexes.load(Ordering::Acquire)
     }
 
-    /// The indexes of a table that can serve; `None` when its store doesn't say.
-    async fn find_indexes(&self, home: &Home) -> Option<Vec<Index>> {
-        let listed = self
-            .configured
-            .iter()
-            .any(|configured| configured.name == *home.name() && configured.indexes.is_some());
-        if listed && home.table.indexes.is_empty() {
-            return Some(Vec::new());
+    /// The indexes of a table as its store has them, and whether they are all.
+    async fn find_indexes(&self, home: &Home) -> (Vec<Index>, bool) {
+        let wanted = &home.table.indexes;
+        let is_listed = |configured: &&TableHome| configured.name == *home.name() && configured.indexes.is_some();
+        let listed = self.configured.iter().any(|configured| is_listed(&configured));
+        if listed && wanted.is_empty() {
+            return (Vec::new(), true);
         }
         let found = tokio::time::timeout(INDEX_PATIENCE, home.store.find_indexes(&home.table, listed)).await;
-        match found {
+        let problem = match found {
             Ok(Ok(indexes)) => {
-                let missing = home
-                    .table
-                    .indexes
-                    .iter()
-                    .filter(|wanted| !indexes.iter().any(|index| index.name == wanted.name));
-                for index in missing {
-                    tracing::warn!(table = %home.name(), index = index.name, store = home.store_name, "the store hasn't this index, or it can't be used yet");
+                let is_missing = |wanted: &&Index| !indexes.iter().any(|index| index.name == wanted.name);
+                let Some(missing) = wanted.iter().find(is_missing) else {
+                    return (indexes, true);
+                };
+                let problem = format!(
+                    "the store has no index \"{}\" that could be read, or not as it is configured",
+                    missing.name
+                );
+                if !self.lacks_indexes() {
+                    tracing::warn!(table = %home.name(), store = home.store_name, "{problem}; `flywheel check --connect` compares them");
                 }
-                Some(indexes)
+                return (indexes, false);
             }
-            Ok(Err(error)) => {
-                tracing::warn!(table = %home.name(), store = home.store_name, %error, "the table's indexes aren't known, and not used");
-                None
-            }
-            Err(_) => {
-                tracing::warn!(table = %home.name(), store = home.store_name, "the store didn't say in time which indexes the table has: none is used");
-                None
-            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "the store didn't say in time which indexes the table has".to_owned(),
+        };
+        if !self.lacks_indexes() {
+            tracing::warn!(table = %home.name(), store = home.store_name, problem, "the table's indexes aren't used as long as they aren't known");
         }
+        (Vec::new(), false)
     }
 
     /// Reads the definitions anew.
@@ -163,13 +163,17 @@ impl Catalogue {
             }
         }
         let found = join_all(homes.iter().map(|home| self.find_indexes(home))).await;
-        let all_found = found.iter().all(Option::is_some);
-        for (mut home, indexes) in homes.into_iter().zip(found) {
-            home.table.indexes = indexes.unwrap_or_default();
+        let lacks_indexes = found.iter().any(|(_, is_complete)| !is_complete);
+        for (mut home, (indexes, _)) in homes.into_iter().zip(found) {
+            home.table.indexes = indexes;
             known.homes.insert(Arc::new(home));
         }
-        self.lacks_indexes.store(!all_found, Ordering::Release);
         let digest = catalogue::names(connection, &self.names_with(&known)).await?.digest;
+        if lacks_indexes && self.lacks_indexes.swap(lacks_indexes, Ordering::AcqRel) && !self.has_changed(&digest) {
+            // Nothing new: plans stay.
+            return Ok(());
+        }
+        self.lacks_indexes.store(lacks_indexes, Ordering::Release);
         *self.digest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = digest;
         *self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(known);
         self.version.fetch_add(1, Ordering::AcqRel);

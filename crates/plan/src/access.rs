@@ -1,8 +1,8 @@
 //! Which rows of a table can matter, from the conditions on its key.
 
 use flywheel_sql::{Comparison, Constant, Fact};
-use flywheel_store::{Bound, KeyRange};
-use flywheel_types::{Key, Scalar, Table, Value};
+use flywheel_store::{Bound, KeyRange, Operation, StoreTable};
+use flywheel_types::{Key, Scalar, Value};
 
 use crate::Parameters;
 
@@ -24,6 +24,8 @@ pub enum Access {
     /// Of the partitions with these values, the rows between two ends of the first sort column.
     #[allow(private_interfaces, reason = "read through `resolve` and `Display` only")]
     Partitions {
+        /// The secondary index whose partitions they are, by its position; `None`: the primary key's.
+        index: Option<usize>,
         /// The partition column's values.
         values: Vec<Constant>,
         /// Lower end.
@@ -41,7 +43,12 @@ pub enum ResolvedAccess {
     /// The rows of these keys, no key twice.
     Keys(Vec<Key>),
     /// The rows of these ranges, no partition twice.
-    Ranges(Vec<KeyRange>),
+    Ranges {
+        /// The secondary index whose ranges they are; `None`: the primary key's.
+        index: Option<usize>,
+        /// The ranges.
+        ranges: Vec<KeyRange>,
+    },
     /// All rows.
     All,
 }
@@ -65,55 +72,86 @@ impl TableFact {
 }
 
 impl Access {
-    /// The narrowest access that `facts` allow, and whether it says all that they say (so that nothing is left to recheck).
-    pub(crate) fn of(table: &Table, facts: &[TableFact]) -> (Self, bool) {
-        let key = &table.primary_key;
-        let equals: Vec<Option<(usize, Vec<Constant>)>> = key.iter().map(|&column| equal_to(facts, column)).collect();
-        if let Some(all) = equals.iter().cloned().collect::<Option<Vec<_>>>() {
-            let exact = facts.len() == key.len();
-            let values: Vec<_> = all.into_iter().map(|(_, values)| values).collect();
-            if let Some(keys) = product(&values) {
-                return (Self::Keys(keys), exact);
-            }
+    /// The narrowest access that `facts` allow.
+    pub(crate) fn of(table: &StoreTable, facts: &[TableFact]) -> Self {
+        Self::candidates(table, facts).swap_remove(0).0
+    }
+
+    /// The accesses that `facts` allow, the narrowest first, and whether each says all that they say (so that nothing is left to recheck).
+    /// Never empty.
+    pub(crate) fn candidates(table: &StoreTable, facts: &[TableFact]) -> Vec<(Self, bool)> {
+        let key = &table.table.primary_key;
+        let equals: Option<Vec<Vec<Constant>>> = key.iter().map(|&column| equal_to(facts, column)).collect();
+        if let Some(keys) = equals.and_then(|values| product(&values)) {
+            return vec![(Self::Keys(keys), facts.len() == key.len())];
         }
         if let Some(keys) = facts.iter().find_map(|fact| key_tuples(key, fact)) {
-            return (Self::Keys(keys), facts.len() == 1);
+            return vec![(Self::Keys(keys), facts.len() == 1)];
         }
-        let Some((_, values)) = equals[0].clone() else {
-            return (Self::All, facts.is_empty());
-        };
+        let indexes = (0..table.indexes.len()).filter(|&index| table.indexes[index].serves() && holds_all(table, index, facts));
+        let mut found: Vec<(Self, usize)> = std::iter::once(None)
+            .chain(indexes.map(Some))
+            .filter_map(|index| Self::partitions(table, index, facts))
+            .collect();
+        // A stable sort: where they say as much, the primary key goes first.
+        found.sort_by_key(|(_, used)| std::cmp::Reverse(*used));
+        let mut candidates: Vec<_> = found.into_iter().map(|(access, used)| (access, used == facts.len())).collect();
+        if candidates.is_empty() {
+            candidates.push((Self::All, facts.is_empty()));
+        }
+        candidates
+    }
+
+    /// The partitions of the primary key or an index that `facts` leave, and how many facts say so.
+    fn partitions(table: &StoreTable, index: Option<usize>, facts: &[TableFact]) -> Option<(Self, usize)> {
+        let columns = table.order_columns(index);
+        let values = equal_to(facts, columns[0])?;
         let (mut lower, mut upper, mut used) = (None, None, 1);
-        if let Some(&sort) = key.get(1).filter(|&&sort| table.columns[sort].byte_ordered) {
-            for fact in facts {
-                let TableFact::Compare(column, comparison, value) = fact else {
-                    continue;
-                };
-                let end = |inclusive| {
-                    Some(End {
-                        value: value.clone(),
-                        inclusive,
-                    })
-                };
-                let (slot, end) = match comparison {
-                    Comparison::Greater => (&mut lower, end(false)),
-                    Comparison::GreaterOrEqual => (&mut lower, end(true)),
-                    Comparison::Less => (&mut upper, end(false)),
-                    Comparison::LessOrEqual => (&mut upper, end(true)),
-                    Comparison::Equal => continue,
-                };
-                if *column == sort && slot.is_none() {
-                    *slot = end;
+        let sort = columns.get(1).copied();
+        let ordered = sort.is_some_and(|sort| orders_exactly(&table.table.columns[sort]));
+        for fact in facts {
+            let TableFact::Compare(column, comparison, value) = fact else {
+                continue;
+            };
+            if sort != Some(*column) {
+                continue;
+            }
+            let end = |inclusive| {
+                Some(End {
+                    value: value.clone(),
+                    inclusive,
+                })
+            };
+            let (slot, end) = match comparison {
+                Comparison::Equal if lower.is_none() && upper.is_none() => {
+                    (lower, upper) = (end(true), end(true));
                     used += 1;
+                    continue;
                 }
+                Comparison::Greater if ordered => (&mut lower, end(false)),
+                Comparison::GreaterOrEqual if ordered => (&mut lower, end(true)),
+                Comparison::Less if ordered => (&mut upper, end(false)),
+                Comparison::LessOrEqual if ordered => (&mut upper, end(true)),
+                _ => continue,
+            };
+            if slot.is_none() {
+                *slot = end;
+                used += 1;
             }
         }
-        (Self::Partitions { values, lower, upper }, used == facts.len())
+        let access = Self::Partitions {
+            index,
+            values,
+            lower,
+            upper,
+        };
+        Some((access, used))
     }
 
     /// The access with its constants as values. `None`: a constant can't be read exactly, or one outside its column's type makes a comparison
     /// that no key expresses.
     #[must_use]
-    pub fn resolve(&self, table: &Table, parameters: &Parameters<'_>) -> Option<ResolvedAccess> {
+    pub fn resolve(&self, table: &StoreTable, parameters: &Parameters<'_>) -> Option<ResolvedAccess> {
         match self {
             Self::All => Some(ResolvedAccess::All),
             Self::Keys(keys) => {
@@ -121,8 +159,8 @@ impl Access {
                 for key in keys {
                     let values = key
                         .iter()
-                        .zip(&table.primary_key)
-                        .map(|(constant, &column)| parameters.resolve_each(constant, &table.columns[column].ty));
+                        .zip(&table.table.primary_key)
+                        .map(|(constant, &column)| parameters.resolve_each(constant, &table.table.columns[column].ty));
                     let values: Vec<Vec<Value>> = values.collect::<Option<_>>()?;
                     let alternatives = product(&values)?;
                     // A comparison with NULL is never true.
@@ -131,12 +169,18 @@ impl Access {
                 }
                 Some(ResolvedAccess::Keys(distinct(resolved)))
             }
-            Self::Partitions { values, lower, upper } => {
+            Self::Partitions {
+                index,
+                values,
+                lower,
+                upper,
+            } => {
+                let ty = &table.table.columns[table.order_columns(*index)[0]].ty;
                 let mut partitions = Vec::with_capacity(values.len());
                 for value in values {
-                    partitions.extend(parameters.resolve_each(value, &table.partition_column().ty)?);
+                    partitions.extend(parameters.resolve_each(value, ty)?);
                 }
-                Self::ranges(table, partitions, lower.as_ref(), upper.as_ref(), parameters)
+                Self::ranges(table, *index, partitions, lower.as_ref(), upper.as_ref(), parameters)
             }
         }
     }
@@ -151,31 +195,46 @@ impl Access {
         }
     }
 
+    /// Whether the first sort column can have one value only.
+    pub(crate) fn fixes_sort(&self) -> bool {
+        matches!(self, Self::Partitions { lower: Some(lower), upper: Some(upper), .. } if lower == upper && lower.inclusive)
+    }
+
+    /// The store's operation that reads partitions.
+    pub(crate) fn range_operation(&self) -> Operation {
+        match self {
+            Self::Partitions { index: Some(index), .. } => Operation::IndexRange(*index),
+            _ => Operation::Range,
+        }
+    }
+
     /// The constants that columns of the key must equal, each with its column's type.
     #[must_use]
-    pub fn equalities<'a>(&'a self, table: &'a Table) -> Vec<(&'a Constant, &'a flywheel_types::TypeInfo)> {
-        let key_type = |place: usize| &table.columns[table.primary_key[place]].ty;
+    pub fn equalities<'a>(&'a self, table: &'a StoreTable) -> Vec<(&'a Constant, &'a flywheel_types::TypeInfo)> {
+        let key_type = |index: Option<usize>, place: usize| &table.table.columns[table.order_columns(index)[place]].ty;
         match self {
             Self::All => Vec::new(),
             Self::Keys(keys) => keys
                 .iter()
-                .flat_map(|key| key.iter().enumerate().map(|(place, constant)| (constant, key_type(place))))
+                .flat_map(|key| key.iter().enumerate().map(|(place, constant)| (constant, key_type(None, place))))
                 .collect(),
-            Self::Partitions { values, .. } => values.iter().map(|constant| (constant, key_type(0))).collect(),
+            Self::Partitions { index, values, .. } => values.iter().map(|constant| (constant, key_type(*index, 0))).collect(),
         }
     }
 
     /// The ranges of the given partitions between two ends.
     pub(crate) fn ranges(
-        table: &Table,
+        table: &StoreTable,
+        index: Option<usize>,
         partitions: Vec<Value>,
         lower: Option<&End>,
         upper: Option<&End>,
         parameters: &Parameters<'_>,
     ) -> Option<ResolvedAccess> {
-        let bound = |end: Option<&End>| match (end, table.sort_columns().next()) {
+        let sort = table.order_columns(index).get(1).map(|&sort| &table.table.columns[sort].ty);
+        let bound = |end: Option<&End>| match (end, sort) {
             (Some(end), Some(sort)) => {
-                let value = match parameters.resolve_key(&end.value, &sort.ty) {
+                let value = match parameters.resolve_key(&end.value, sort) {
                     Some(value) => value,
                     // PostgreSQL checks the end again: without it, only more rows are read.
                     None if parameters.computed.is_some() => return Some(Bound::Unbounded),
@@ -204,15 +263,30 @@ impl Access {
             upper: upper.clone(),
             descending: false,
         };
-        Some(ResolvedAccess::Ranges(distinct(keys).into_iter().map(range).collect()))
+        Some(ResolvedAccess::Ranges {
+            index,
+            ranges: distinct(keys).into_iter().map(range).collect(),
+        })
     }
 }
 
-/// The values that a column must equal, with the position of the fact that says so.
-fn equal_to(facts: &[TableFact], column: usize) -> Option<(usize, Vec<Constant>)> {
-    facts.iter().enumerate().find_map(|(position, fact)| match fact {
-        TableFact::Compare(each, Comparison::Equal, value) if *each == column => Some((position, vec![value.clone()])),
-        TableFact::In(columns, rows) if columns[..] == [column] => Some((position, rows.iter().map(|row| row[0].clone()).collect())),
+/// Whether every row that `facts` allow is in the index: one with NULL in a column of it isn't, and doesn't compare.
+fn holds_all(table: &StoreTable, index: usize, facts: &[TableFact]) -> bool {
+    let is_compared = |column: usize| {
+        facts.iter().any(|fact| match fact {
+            TableFact::Compare(each, ..) => *each == column,
+            TableFact::In(columns, _) => columns.contains(&column),
+        })
+    };
+    let mut columns = table.indexes[index].columns.iter();
+    columns.all(|&column| table.table.columns[column].not_null || is_compared(column))
+}
+
+/// The values that a column must equal one of.
+fn equal_to(facts: &[TableFact], column: usize) -> Option<Vec<Constant>> {
+    facts.iter().find_map(|fact| match fact {
+        TableFact::Compare(each, Comparison::Equal, value) if *each == column => Some(vec![value.clone()]),
+        TableFact::In(columns, rows) if columns[..] == [column] => Some(rows.iter().map(|row| row[0].clone()).collect()),
         _ => None,
     })
 }

@@ -180,23 +180,22 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
         FetchAccess::Direct(Access::All) => Operation::Scan,
         FetchAccess::Direct(access @ Access::Keys(_)) if access.is_single() => Operation::Get,
         FetchAccess::Direct(Access::Keys(_)) => Operation::GetMany,
-        FetchAccess::Joined(_) if home.table.table.primary_key.len() == 1 => Operation::GetMany,
-        FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined(_) => Operation::Range,
+        FetchAccess::Direct(access) => access.range_operation(),
+        FetchAccess::Joined { index: Some(index), .. } => Operation::IndexRange(*index),
+        FetchAccess::Joined { .. } if home.table.table.primary_key.len() == 1 => Operation::GetMany,
+        FetchAccess::Joined { .. } => Operation::Range,
     };
     let rows = match &fetch.access {
         FetchAccess::Direct(Access::All) if !home.table.allow_scan => "Rows: all, which `allow_scan = false` refuses".into(),
         FetchAccess::Direct(access) => access_line(access, home),
-        FetchAccess::Joined(KeySource::Postgres { sql, .. }) => {
-            format!("Key: {} from PostgreSQL: {sql}", home.table.table.partition_column().name)
-        }
-        FetchAccess::Joined(KeySource::Fetched { relation, column }) => {
-            let source = &parsed.relations[*relation];
-            let _ = column;
-            format!(
-                "Key: {} from the rows of {}",
-                home.table.table.partition_column().name,
-                source.qualifier()
-            )
+        FetchAccess::Joined { index, source } => {
+            let column = order_names(home, *index)[0];
+            match source {
+                KeySource::Postgres { sql, .. } => format!("Key: {column} from PostgreSQL: {sql}"),
+                KeySource::Fetched { relation, .. } => {
+                    format!("Key: {column} from the rows of {}", parsed.relations[*relation].qualifier())
+                }
+            }
         }
     };
     let mut out = vec![
@@ -204,6 +203,9 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
         format!("    Operation: {}", home.store.describe(operation, &home.table)),
         format!("    {rows}"),
     ];
+    if matches!(fetch.access, FetchAccess::Direct(Access::All)) {
+        out.extend(home.unused_indexes().map(|why| format!("    {why}")));
+    }
     let checked = checked_by_postgres(fetch, relation);
     if !checked.is_empty() {
         out.push(format!("    Not pushed down: {}", checked.join(", ")));
@@ -238,12 +240,16 @@ fn checked_by_postgres(fetch: &Fetch, relation: &Relation) -> Vec<String> {
 
 /// Whether the access that was chosen comes from the condition, among others.
 fn is_pushed(fact: &Fact, fetch: &Fetch, own: impl Fn(&ColumnRef) -> Option<usize>) -> bool {
-    let key = &fetch.home.table.table.primary_key;
+    let index = match &fetch.access {
+        FetchAccess::Direct(Access::Partitions { index, .. }) | FetchAccess::Joined { index, .. } => *index,
+        FetchAccess::Direct(_) => None,
+    };
+    let key = fetch.home.table.order_columns(index);
     let place = |column: &ColumnRef| key.iter().position(|position| Some(*position) == own(column));
     let leads = |column: &ColumnRef| match &fetch.access {
         FetchAccess::Direct(Access::All) => false,
         FetchAccess::Direct(Access::Keys(_)) => place(column).is_some(),
-        FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined(_) => place(column) == Some(0),
+        FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined { .. } => place(column) == Some(0),
     };
     let is_end = |end: &Option<End>, value: &Constant| end.as_ref().is_some_and(|end| end.value == *value);
     match (fact, &fetch.access) {
@@ -251,7 +257,7 @@ fn is_pushed(fact: &Fact, fetch: &Fetch, own: impl Fn(&ColumnRef) -> Option<usiz
             (Access::Keys(keys), Some(place)) => *comparison == Comparison::Equal && keys.iter().any(|key| key[place] == *value),
             (Access::Partitions { values, .. }, Some(0)) => *comparison == Comparison::Equal && values.contains(value),
             (Access::Partitions { lower, upper, .. }, Some(1)) => match comparison {
-                Comparison::Equal => false,
+                Comparison::Equal => is_end(lower, value) && is_end(upper, value),
                 Comparison::Greater | Comparison::GreaterOrEqual => is_end(lower, value),
                 Comparison::Less | Comparison::LessOrEqual => is_end(upper, value),
             },
@@ -265,13 +271,14 @@ fn is_pushed(fact: &Fact, fetch: &Fetch, own: impl Fn(&ColumnRef) -> Option<usiz
     }
 }
 
+/// The names of the columns of the primary key or an index.
+fn order_names(home: &Home, index: Option<usize>) -> Vec<&str> {
+    let columns = home.table.order_columns(index).iter();
+    columns.map(|&position| home.table.table.columns[position].name.as_str()).collect()
+}
+
 fn access_line(access: &Access, home: &Home) -> String {
-    let table = &home.table.table;
-    let key_names: Vec<_> = table
-        .primary_key
-        .iter()
-        .map(|&position| table.columns[position].name.as_str())
-        .collect();
+    let key_names = order_names(home, None);
     match access {
         Access::All => "Rows: all".into(),
         Access::Keys(keys) => match &keys[..] {
@@ -286,7 +293,13 @@ fn access_line(access: &Access, home: &Home) -> String {
             ),
             keys => format!("Keys: {} of ({})", keys.len(), key_names.join(", ")),
         },
-        Access::Partitions { values, lower, upper } => {
+        Access::Partitions {
+            index,
+            values,
+            lower,
+            upper,
+        } => {
+            let key_names = order_names(home, *index);
             let values: Vec<_> = values.iter().map(constant).collect();
             let mut out = match &values[..] {
                 [one] => format!("Key: {} = {one}", key_names[0]),
@@ -298,8 +311,13 @@ fn access_line(access: &Access, home: &Home) -> String {
                     format!(", {sort} {open}{} {}", if end.inclusive { "=" } else { "" }, constant(&end.value))
                 })
             };
-            out.push_str(&end(lower, ">"));
-            out.push_str(&end(upper, "<"));
+            match lower {
+                Some(only) if access.fixes_sort() => out.push_str(&format!(", {sort} = {}", constant(&only.value))),
+                _ => {
+                    out.push_str(&end(lower, ">"));
+                    out.push_str(&end(upper, "<"));
+                }
+            }
             out
         }
     }

@@ -2,11 +2,12 @@
 //!
 //! The rows may be a superset: PostgreSQL checks every condition again. What is pushed to a store must only never lose a row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Relation};
-use flywheel_types::{Key, Scalar, Table, TypeInfo, Value, quote_identifier};
+use flywheel_store::{Index, StoreTable};
+use flywheel_types::{Key, Scalar, TypeInfo, Value, quote_identifier};
 
 use crate::access::{Access, ResolvedAccess, TableFact, distinct};
 use crate::{Home, Parameters};
@@ -28,7 +29,12 @@ pub enum FetchAccess {
     /// What constants say.
     Direct(Access),
     /// Rows whose key starts with a value that another relation has: a semi-join.
-    Joined(KeySource),
+    Joined {
+        /// The secondary index whose first column has the value; `None`: the primary key's first column.
+        index: Option<usize>,
+        /// Where the values come from.
+        source: KeySource,
+    },
 }
 
 /// Where the values of a semi-join come from.
@@ -52,8 +58,8 @@ pub enum KeySource {
 
 /// The accesses that a semi-join's values make.
 #[must_use]
-pub fn joined_access(table: &Table, values: Vec<Value>) -> ResolvedAccess {
-    if table.primary_key.len() == 1 {
+pub fn joined_access(table: &StoreTable, index: Option<usize>, values: Vec<Value>) -> ResolvedAccess {
+    if index.is_none() && table.table.primary_key.len() == 1 {
         let keys = values
             .into_iter()
             .filter(|value| !value.is_null())
@@ -62,7 +68,7 @@ pub fn joined_access(table: &Table, values: Vec<Value>) -> ResolvedAccess {
         return ResolvedAccess::Keys(distinct(keys));
     }
     // Without ends there is nothing to resolve, so this can't fail.
-    Access::ranges(table, values, None, None, &Parameters::default()).unwrap_or(ResolvedAccess::All)
+    Access::ranges(table, index, values, None, None, &Parameters::default()).unwrap_or(ResolvedAccess::All)
 }
 
 /// The fetches for all `wanted` places of a statement (place and table), in an order in which each comes after those it takes values from.
@@ -90,9 +96,9 @@ pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)], types:
         let joined = open
             .iter()
             .enumerate()
-            .find_map(|(at, (relation, home))| Some((at, scope.source(*relation, home, &done)?)));
+            .find_map(|(at, (relation, home))| Some((at, scope.joined(*relation, home, &done)?)));
         let (at, access) = match joined {
-            Some((at, source)) => (at, FetchAccess::Joined(source)),
+            Some(joined) => joined,
             None => (scope.start(&open), FetchAccess::Direct(Access::All)),
         };
         let (relation, home) = open.remove(at);
@@ -219,7 +225,9 @@ impl Scope<'_> {
             .iter()
             .filter_map(|conjunct| TableFact::of(&conjunct.fact, own))
             .collect();
-        for &position in &table.primary_key {
+        let indexed = home.table.indexes.iter().flat_map(|index| &index.columns);
+        let keyed: BTreeSet<usize> = table.primary_key.iter().chain(indexed).copied().collect();
+        for position in keyed {
             let column = &table.columns[position];
             for node in self.equal_columns(relation, (relation, column.name.clone())).into_iter().skip(1) {
                 facts.extend(self.constants_of(relation, &node).map(|values| match values {
@@ -228,7 +236,7 @@ impl Scope<'_> {
                 }));
             }
         }
-        Access::of(table, &facts).0
+        Access::of(&home.table, &facts)
     }
 
     /// The constants that a column must equal: one (true), or one of a list.
@@ -245,10 +253,21 @@ impl Scope<'_> {
         })
     }
 
-    /// Where the first key column's values can come from.
-    fn source(&self, relation: usize, home: &Home, done: &[Fetch]) -> Option<KeySource> {
-        let partition = home.table.table.partition_column();
-        let class = self.equal_columns(relation, (relation, partition.name.clone()));
+    /// The semi-join that finds the table's rows by the primary key, else by an index that holds all of them.
+    fn joined(&self, relation: usize, home: &Home, done: &[Fetch]) -> Option<FetchAccess> {
+        let table = &home.table;
+        let holds_all = |index: &Index| index.columns[1..].iter().all(|&column| table.table.columns[column].not_null);
+        let indexes = (0..table.indexes.len()).filter(|&index| table.indexes[index].serves() && holds_all(&table.indexes[index]));
+        std::iter::once(None).chain(indexes.map(Some)).find_map(|index| {
+            let first = &table.table.columns[table.order_columns(index)[0]];
+            let source = self.source(relation, &first.name, done)?;
+            Some(FetchAccess::Joined { index, source })
+        })
+    }
+
+    /// Where a column's values can come from.
+    fn source(&self, relation: usize, column: &str, done: &[Fetch]) -> Option<KeySource> {
+        let class = self.equal_columns(relation, (relation, column.to_owned()));
         let fetched = class.iter().skip(1).find_map(|(other, name)| {
             let table = &done.iter().find(|fetch| fetch.relation == *other)?.home.table.table;
             let column = table.column(name)?;

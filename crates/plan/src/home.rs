@@ -24,6 +24,17 @@ impl Home {
     pub fn name(&self) -> &TableName {
         &self.table.table.name
     }
+
+    /// Why indexes of the table aren't used, a sentence each.
+    pub fn unused_indexes(&self) -> impl Iterator<Item = String> {
+        let unused = self.table.indexes.iter().filter(|index| !index.serves());
+        unused.map(|index| {
+            format!(
+                "Index {} ({}) isn't used: it follows the table with a delay; `consistent_read = false` for it or the table allows that",
+                index.name, self.table.table.columns[index.columns[0]].name
+            )
+        })
+    }
 }
 
 /// What names without a schema mean to a session, by PostgreSQL's own word: a table of the same name in an earlier schema of the search path,

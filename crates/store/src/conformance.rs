@@ -10,6 +10,7 @@ mod definition;
 mod expiry;
 pub mod fixture;
 mod get;
+mod index;
 mod order;
 mod range;
 mod sorted_set;
@@ -73,6 +74,11 @@ impl Suite {
         values::check(self).await;
         expiry::check(self).await;
         concurrency::check(self).await;
+    }
+
+    /// What a store with secondary indexes does besides.
+    pub async fn check_indexes(&self) {
+        index::check(self).await;
     }
 
     /// What a store with [`crate::Layout::SortedSet`] does besides.

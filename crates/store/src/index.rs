@@ -1,8 +1,8 @@
 //! Secondary indexes.
 
-use flywheel_types::{Table, Value, key_type_problem, ordered};
+use flywheel_types::{Table, key_type_problem};
 
-use crate::{Bound, KeyRange, StoreError, StoreTable};
+use crate::{StoreError, StoreTable};
 
 /// A second order of a table's rows: by other columns than the primary key's, of which several rows may have the same values.
 ///
@@ -27,40 +27,6 @@ impl Index {
     #[must_use]
     pub fn serves(&self) -> bool {
         !(self.is_eventual && self.consistent_read)
-    }
-
-    /// The row's values in the sort columns, as bytes in their order.
-    #[must_use]
-    pub fn sort_bytes(&self, row: &[Value]) -> Vec<u8> {
-        let values: Vec<Value> = self.columns[1..].iter().map(|&position| row[position].clone()).collect();
-        ordered::encode(&values)
-    }
-
-    /// Whether the row is in the index, and in this range of it.
-    #[must_use]
-    pub fn contains(&self, range: &KeyRange, row: &[Value]) -> bool {
-        let values = || self.columns.iter().map(|&position| &row[position]);
-        !values().any(Value::is_null) && *values().next().unwrap_or(&Value::Null) == range.partition && range.holds(values().nth(1))
-    }
-}
-
-impl KeyRange {
-    /// Whether the first sort value lies between the ends; without a sort column everything does.
-    #[must_use]
-    pub fn holds(&self, sort: Option<&Value>) -> bool {
-        let encoded = |value: &Value| ordered::encode(std::slice::from_ref(value));
-        let sort = sort.map(encoded).unwrap_or_default();
-        let above = match &self.lower {
-            Bound::Unbounded => true,
-            Bound::Included(value) => sort >= encoded(value),
-            Bound::Excluded(value) => sort > encoded(value),
-        };
-        let below = match &self.upper {
-            Bound::Unbounded => true,
-            Bound::Included(value) => sort <= encoded(value),
-            Bound::Excluded(value) => sort < encoded(value),
-        };
-        above && below
     }
 }
 

@@ -1,6 +1,6 @@
 //! A range of one partition.
 
-use flywheel_types::{Value, ordered};
+use flywheel_types::{Row, Value, ordered};
 
 /// One end of a range over the first sort column.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,6 +27,25 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
+    /// Whether the row is in the range, as one over these columns. NULL is in none.
+    #[must_use]
+    pub fn contains(&self, columns: &[usize], row: &Row) -> bool {
+        let values: Vec<&Value> = columns.iter().map(|&position| &row[position]).collect();
+        let is_in_partition = !values.iter().any(|value| value.is_null()) && values.first().is_some_and(|value| **value == self.partition);
+        is_in_partition
+            && self.sort_bytes().is_some_and(|(first, end)| {
+                let sort = Self::sort_key(columns, row);
+                sort >= first && end.is_none_or(|end| sort < end)
+            })
+    }
+
+    /// The row's place in a range over these columns, as bytes.
+    #[must_use]
+    pub fn sort_key(columns: &[usize], row: &Row) -> Vec<u8> {
+        let values: Vec<Value> = columns.iter().skip(1).map(|&position| row[position].clone()).collect();
+        ordered::encode(&values)
+    }
+
     /// The range as one of [`ordered`] bytes of the sort values, from a first (inclusive) to an end (exclusive, `None`: open);
     /// `None` when it is empty. No encoding is a prefix of another of the same types, so all keys whose first sort value is
     /// `v` lie between the bytes of `v` and [`after_prefix`] of them.

@@ -7,7 +7,7 @@
 //! - `-- only: redis, memory`: run with the tables in these homes only.
 //! - `-- not: redis`: in all homes but these.
 //!
-//! Every other comment is prose. `-- table: public.t [layout=sorted_set] [score=column] [expires_at=column]` anywhere names a table whose
+//! Every other comment is prose. `-- table: public.t [layout=sorted_set] [score=column] [expires_at=column] [index=name:a,b]` anywhere names a table whose
 //! rows live in the store under test. At the end all rows of these tables are compared.
 //!
 //! A file runs in several modes (the simple protocol; the extended one with values as text and as binary), each beginning with empty databases.

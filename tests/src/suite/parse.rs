@@ -20,6 +20,8 @@ pub struct StoreTable {
     pub name: String,
     /// Further keys of its configuration, as TOML.
     pub keys: Vec<String>,
+    /// Its secondary indexes, each as the inside of an inline table of TOML.
+    pub indexes: Vec<String>,
 }
 
 /// A statement.
@@ -131,14 +133,18 @@ impl Suite {
 fn store_table(text: &str) -> StoreTable {
     let mut words = text.split_whitespace();
     let name = words.next().expect("a table's name").to_owned();
-    let keys = words.map(|word| {
+    let (mut keys, mut indexes) = (Vec::new(), Vec::new());
+    for word in words {
         let (key, value) = word.split_once('=').expect("key=value");
-        format!("{key} = {value:?}")
-    });
-    StoreTable {
-        name,
-        keys: keys.collect(),
+        if key == "index" {
+            let (name, columns) = value.split_once(':').expect("index=name:columns");
+            let columns: Vec<_> = columns.split(',').collect();
+            indexes.push(format!("name = {name:?}, columns = {columns:?}"));
+        } else {
+            keys.push(format!("{key} = {value:?}"));
+        }
     }
+    StoreTable { name, keys, indexes }
 }
 
 /// `int8 42, text 'it''s', numeric(10,2) NULL`

@@ -38,7 +38,8 @@ async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
             .iter()
             .map(String::as_str)
             .filter(|key| has_sorted_sets || !is_layout(key));
-        let keys: Vec<_> = keys.chain(["allow_scan = true"]).collect();
+        let indexes = indexes(table, home);
+        let keys: Vec<_> = keys.chain(["allow_scan = true"]).chain(indexes.as_deref()).collect();
         setup = setup.table_with(&table.name, home, &keys);
     }
     let world = setup.start().await?;
@@ -74,6 +75,16 @@ async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
         }
     }
     Some(differences)
+}
+
+/// The table's `indexes`, where the home has any. An emulator's follow at once, whatever DynamoDB's may do.
+fn indexes(table: &super::StoreTable, home: Home) -> Option<String> {
+    let further = match home {
+        Home::Dynoxide | Home::DynamoDb => ", consistent_read = false",
+        Home::Relational | Home::Redis | Home::RedisJson | Home::Memory => return None,
+    };
+    let indexes: Vec<_> = table.indexes.iter().map(|index| format!("{{ {index}{further} }}")).collect();
+    (!indexes.is_empty()).then(|| format!("indexes = [{}]", indexes.join(", ")))
 }
 
 fn whole_table(table: &super::StoreTable) -> Statement {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flywheel_plan::{Access, Computed, Fetch, FetchAccess, Home, KeySource, Parameters, ResolvedAccess, explain, joined_access};
 use flywheel_postgres::{Portal, Rows};
 use flywheel_sql::Constant;
+use flywheel_store::StoreTable;
 use flywheel_types::{Key, Row, Scalar, Table, TypeInfo, Value, binary};
 
 use super::{Arguments, StoreStatement};
@@ -27,22 +28,29 @@ impl Session {
         let mut open = fetches.to_vec();
         while !open.is_empty() {
             let is_ready = |fetch: &&Fetch| match &fetch.access {
-                FetchAccess::Joined(KeySource::Fetched { relation, .. }) => fetched.contains_key(relation),
+                FetchAccess::Joined {
+                    source: KeySource::Fetched { relation, .. },
+                    ..
+                } => fetched.contains_key(relation),
                 _ => true,
             };
             // A plan has no circles.
             let fetch = open.remove(open.iter().position(is_ready).unwrap_or_default());
             let access = match &fetch.access {
-                FetchAccess::Joined(KeySource::Fetched { relation, column }) => {
+                FetchAccess::Joined {
+                    index,
+                    source: KeySource::Fetched { relation, column },
+                } => {
                     let source = fetches
                         .iter()
                         .find(|source| source.relation == *relation)
                         .map(|source| &*source.home.table.table);
-                    keys_of(&fetched, (*relation, *column), source, &fetch.home.table.table)
+                    keys_of(&fetched, (*relation, *column), source, (&fetch.home.table, *index))
                 }
-                FetchAccess::Joined(KeySource::Postgres { sql, ty }) => {
-                    self.semi_join(&fetch.home, (sql, ty), statement, arguments).await?
-                }
+                FetchAccess::Joined {
+                    index,
+                    source: KeySource::Postgres { sql, ty },
+                } => self.semi_join((&fetch.home, *index), (sql, ty), statement, arguments).await?,
                 FetchAccess::Direct(access) => self.direct(access, &fetch.home, statement, arguments).await?,
             };
             let rows = self.read_access(&fetch.home, &access).await?;
@@ -59,7 +67,7 @@ impl Session {
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<ResolvedAccess> {
-        let table = &home.table.table;
+        let table = &home.table;
         let parameters = Parameters {
             types: statement.parameters(),
             formats: arguments.formats,
@@ -109,13 +117,13 @@ impl Session {
     /// The keys that the other side of a join has.
     async fn semi_join(
         &mut self,
-        home: &Arc<Home>,
+        (home, index): (&Arc<Home>, Option<usize>),
         (sql, source): (&str, &TypeInfo),
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<ResolvedAccess> {
         let limit = self.shared.options.max_fetch_rows;
-        let partition = home.table.table.partition_column().ty.clone();
+        let partition = home.table.table.columns[home.table.order_columns(index)[0]].ty.clone();
         let rows = self
             .run_own(&format!("{sql} LIMIT {}", limit.saturating_add(1)), statement, arguments)
             .await?;
@@ -135,7 +143,7 @@ impl Session {
         // An integer outside the key's type equals none of its values.
         let fits = |value: &Value| flywheel_types::cast(value.clone(), source, &partition);
         Ok(match values {
-            Some(values) => joined_access(&home.table.table, values.iter().filter_map(fits).collect()),
+            Some(values) => joined_access(&home.table, index, values.iter().filter_map(fits).collect()),
             None => ResolvedAccess::All,
         })
     }
@@ -158,15 +166,15 @@ impl Session {
 }
 
 /// The keys that the rows of another store table name, in the key's own form: `1.5` is `1.50` where the key is numeric(6,2).
-fn keys_of(fetched: &Fetched, (relation, column): (usize, usize), source: Option<&Table>, table: &Table) -> ResolvedAccess {
+fn keys_of(fetched: &Fetched, (relation, column): (usize, usize), source: Option<&Table>, (table, index): (&StoreTable, Option<usize>)) -> ResolvedAccess {
     let Some(source) = source.map(|source| &source.columns[column].ty) else {
         return ResolvedAccess::All;
     };
-    let key = &table.partition_column().ty;
+    let key = &table.table.columns[table.order_columns(index)[0]].ty;
     let rows = fetched.get(&relation).into_iter().flatten();
     // What has no form in the key's type equals none of its values.
     let values = rows.filter_map(|row| flywheel_types::cast(row[column].clone(), source, key));
-    joined_access(table, values.collect())
+    joined_access(table, index, values.collect())
 }
 
 /// A constant as a value of the type. A number outside an integer type equals none of its values, as NULL doesn't.

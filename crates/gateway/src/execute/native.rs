@@ -102,19 +102,19 @@ impl Session {
         let wanted = page.head().min(most.saturating_add(1));
         let rows = match &select.read {
             ReadOperation::Keys(access) => {
-                let Some(ResolvedAccess::Keys(keys)) = access.resolve(table, parameters) else {
+                let Some(ResolvedAccess::Keys(keys)) = access.resolve(&home.table, parameters) else {
                     return Ok(None);
                 };
                 page.of(self.read_access(home, &ResolvedAccess::Keys(keys)).await?)
             }
             ReadOperation::Range { access, descending } => {
-                let Some(ResolvedAccess::Ranges(mut ranges)) = access.resolve(table, parameters) else {
+                let Some(ResolvedAccess::Ranges { index, mut ranges }) = access.resolve(&home.table, parameters) else {
                     return Ok(None);
                 };
                 let rows = match ranges.pop() {
                     Some(mut range) => {
                         range.descending = *descending;
-                        self.read_range(home, &range, wanted).await?
+                        self.read_range(home, index, &range, wanted).await?
                     }
                     None => Vec::new(),
                 };
@@ -285,7 +285,7 @@ impl Session {
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Answer>> {
         let table = &home.table.table;
-        let (Some(set), Some(keys)) = (update.resolve(table, parameters), single_key(&update.access, table, parameters)) else {
+        let (Some(set), Some(keys)) = (update.resolve(table, parameters), single_key(&update.access, home, parameters)) else {
             return Ok(None);
         };
         self.check_writable(home, "UPDATE").await?;
@@ -341,7 +341,7 @@ impl Session {
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Answer>> {
         let table = &home.table.table;
-        let Some(keys) = single_key(&delete.access, table, parameters) else {
+        let Some(keys) = single_key(&delete.access, home, parameters) else {
             return Ok(None);
         };
         self.check_writable(home, "DELETE").await?;
@@ -441,8 +441,8 @@ fn column_types<'t>(table: &'t Table, projection: &[usize]) -> Vec<&'t TypeInfo>
 
 /// The one key of an access: `Some(None)` when it is compared with NULL, `None` when it can't be read.
 #[allow(clippy::option_option, reason = "no key and no answer are two things")]
-pub(super) fn single_key(access: &Access, table: &Table, parameters: &Parameters<'_>) -> Option<Option<Key>> {
-    match access.resolve(table, parameters)? {
+pub(super) fn single_key(access: &Access, home: &Home, parameters: &Parameters<'_>) -> Option<Option<Key>> {
+    match access.resolve(&home.table, parameters)? {
         ResolvedAccess::Keys(mut keys) => Some(keys.pop()),
         _ => None,
     }

@@ -41,18 +41,22 @@ impl Session {
             .collect())
     }
 
-    /// The rows of a range in its order, at most `limit`.
-    pub(crate) async fn read_range(&self, home: &Arc<Home>, range: &KeyRange, limit: usize) -> Outcome<Vec<Row>> {
+    /// The rows of a range of the primary key or an index in its order, at most `limit`.
+    pub(crate) async fn read_range(&self, home: &Arc<Home>, index: Option<usize>, range: &KeyRange, limit: usize) -> Outcome<Vec<Row>> {
         let written = self.block.of_table(home.name()).count();
-        let rows = self
-            .interruptible(home.store.range(&home.table, range, limit.saturating_add(written)))
-            .await?
-            .map_err(|error| store_error(&error, home))?;
+        let most = limit.saturating_add(written);
+        let read = match index {
+            Some(index) => home.store.index_range(&home.table, &home.table.indexes[index], range, most),
+            None => home.store.range(&home.table, range, most),
+        };
+        let rows = self.interruptible(read).await?.map_err(|error| store_error(&error, home))?;
         if written == 0 {
             return Ok(rows);
         }
-        let mut rows = self.lay_over(home, rows, |key| in_range(key, range));
-        rows.sort_by_cached_key(|row| ordered::encode(home.table.table.key_of(row).sort()));
+        let columns = home.table.order_columns(index);
+        // What the block has moved out of the range goes with the rows that it has written; what it has moved in comes.
+        let mut rows = self.lay_over(home, rows, |row| range.contains(columns, row));
+        rows.sort_by_cached_key(|row| KeyRange::sort_key(columns, row));
         if range.descending {
             rows.reverse();
         }
@@ -98,12 +102,12 @@ impl Session {
         match access {
             ResolvedAccess::Keys(keys) if keys.len() > limit => Err(too_many_rows(home, limit).into()),
             ResolvedAccess::Keys(keys) => Ok(self.read_keys(home, keys).await?.into_iter().flatten().collect()),
-            ResolvedAccess::Ranges(ranges) => {
+            ResolvedAccess::Ranges { index, ranges } => {
                 let mut rows = Vec::new();
                 // Several at a time: each is a round trip to the store.
                 for together in ranges.chunks(PARALLEL_RANGES) {
                     let most = (limit - rows.len()).saturating_add(1);
-                    let read = try_join_all(together.iter().map(|range| self.read_range(home, range, most)));
+                    let read = try_join_all(together.iter().map(|range| self.read_range(home, *index, range, most)));
                     rows.extend(read.await?.into_iter().flatten());
                     if rows.len() > limit {
                         return Err(too_many_rows(home, limit).into());
@@ -126,30 +130,15 @@ impl Session {
     }
 
     /// `rows` as the block has left them, with those that it has made and `concerns` accepts.
-    fn lay_over(&self, home: &Arc<Home>, rows: Vec<Row>, concerns: impl Fn(&Key) -> bool) -> Vec<Row> {
+    fn lay_over(&self, home: &Arc<Home>, rows: Vec<Row>, concerns: impl Fn(&Row) -> bool) -> Vec<Row> {
         let table = &home.table.table;
         let untouched = |row: &Row| self.block.get(home.name(), &table.key_of(row)).is_none();
         let written = self
             .block
             .of_table(home.name())
-            .filter(|(key, _)| concerns(key))
-            .filter_map(|(_, written)| written.after.clone());
+            .filter_map(|(_, written)| written.after.as_ref())
+            .filter(|row| concerns(row))
+            .cloned();
         rows.into_iter().filter(untouched).chain(written).collect()
     }
-}
-
-fn in_range(key: &Key, range: &KeyRange) -> bool {
-    let first = |value: &Value| ordered::encode(std::slice::from_ref(value));
-    let sort = key.sort().first().map(first).unwrap_or_default();
-    let above = match &range.lower {
-        Bound::Unbounded => true,
-        Bound::Included(value) => sort >= first(value),
-        Bound::Excluded(value) => sort > first(value),
-    };
-    let below = match &range.upper {
-        Bound::Unbounded => true,
-        Bound::Included(value) => sort <= first(value),
-        Bound::Excluded(value) => sort < first(value),
-    };
-    key.partition() == &range.partition && above && below
 }

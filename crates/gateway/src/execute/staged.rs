@@ -202,7 +202,7 @@ impl Session {
             computed: None,
         };
         for (target, before) in targets.iter().zip(before) {
-            let table = &target.home.table.table;
+            let table = &target.home.table;
             let Some(ResolvedAccess::Keys(keys)) = target.inserted.as_ref().and_then(|keys| keys.resolve(table, &parameters)) else {
                 continue;
             };

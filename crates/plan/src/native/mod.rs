@@ -15,6 +15,7 @@ pub use select::{NativeSelect, ReadOperation};
 pub use update::NativeUpdate;
 
 use flywheel_sql::{ColumnRef, Fact, Projection, Relation, Shape};
+use flywheel_store::StoreTable;
 use flywheel_types::Table;
 
 use crate::Home;
@@ -36,6 +37,7 @@ impl Native {
     pub(crate) fn of(shape: &Shape, relation: &Relation, home: &Home) -> Option<Self> {
         let target = Columns {
             table: &home.table.table,
+            home: &home.table,
             relation,
         };
         match shape {
@@ -52,6 +54,7 @@ impl Native {
 /// The columns of the one table that a statement names.
 pub(crate) struct Columns<'a> {
     pub(crate) table: &'a Table,
+    pub(crate) home: &'a StoreTable,
     pub(crate) relation: &'a Relation,
 }
 
@@ -76,19 +79,20 @@ impl Columns<'_> {
         Some(positions)
     }
 
-    /// The access that a whole WHERE clause is, when it leaves nothing to recheck.
-    pub(crate) fn exact_access(&self, filter: &[Fact]) -> Option<Access> {
+    /// The accesses that a whole WHERE clause is, each of which leaves nothing to recheck; the narrowest first.
+    pub(crate) fn exact_accesses(&self, filter: &[Fact]) -> Option<Vec<Access>> {
         let facts = filter
             .iter()
             .map(|fact| TableFact::of(fact, |column| self.position(column)))
             .collect::<Option<Vec<_>>>()?;
-        let (access, exact) = Access::of(self.table, &facts);
-        exact.then_some(access)
+        let exact = Access::candidates(self.home, &facts).into_iter().filter(|(_, exact)| *exact);
+        Some(exact.map(|(access, _)| access).collect())
     }
 
     /// The access to one row, when a WHERE clause is nothing but its key.
     pub(crate) fn single_key(&self, filter: &[Fact]) -> Option<Access> {
-        self.exact_access(filter)
-            .filter(|access| matches!(access, Access::Keys(_)) && access.is_single())
+        self.exact_accesses(filter)?
+            .into_iter()
+            .find(|access| matches!(access, Access::Keys(_)) && access.is_single())
     }
 }

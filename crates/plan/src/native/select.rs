@@ -12,7 +12,7 @@ use crate::{Access, Home};
 pub enum ReadOperation {
     /// Rows by their keys, in any order.
     Keys(Access),
-    /// One range of one partition, in the sort key's order.
+    /// One range of one partition of the primary key or an index, in the order of its sort columns.
     Range {
         /// The partition and its ends.
         access: Access,
@@ -53,23 +53,15 @@ impl NativeSelect {
             // Equal scores come in any order in PostgreSQL, and in the members' order in the set: one of those it allows.
             (Layout::SortedSet { score }, [(position, key)]) if *position == score => Some(key.descending),
             // So do all of a range without ORDER BY.
-            (Layout::SortedSet { .. }, []) if columns.exact_access(&shape.filter).is_none() => Some(false),
+            (Layout::SortedSet { .. }, []) if columns.exact_accesses(&shape.filter).is_none() => Some(false),
             _ => None,
         };
         let range = by_score.and_then(|descending| Some((ScoreAccess::of(&shape.filter, columns, home)?, descending)));
         let read = if let Some((range, descending)) = range {
             ReadOperation::ByScore { range, descending }
         } else {
-            let access = columns.exact_access(&shape.filter)?;
-            match &access {
-                // Rows of several keys come in no order, and a limit would have to choose among them as PostgreSQL does: at random.
-                Access::Keys(_) if order.is_empty() || access.is_single() => ReadOperation::Keys(access),
-                Access::Partitions { .. } if access.is_single() => ReadOperation::Range {
-                    access,
-                    descending: sort_direction(columns, &order)?,
-                },
-                _ => return None,
-            }
+            let accesses = columns.exact_accesses(&shape.filter)?;
+            accesses.into_iter().find_map(|access| read(access, &order, columns, home))?
         };
         Some(Self {
             read,
@@ -85,7 +77,7 @@ impl NativeSelect {
         match &self.read {
             ReadOperation::Keys(access) if access.is_single() => Operation::Get,
             ReadOperation::Keys(_) => Operation::GetMany,
-            ReadOperation::Range { .. } => Operation::Range,
+            ReadOperation::Range { access, .. } => access.range_operation(),
             ReadOperation::ByScore { range, descending } => Operation::ByScore {
                 descending: *descending,
                 whole: range.is_whole(),
@@ -94,14 +86,32 @@ impl NativeSelect {
     }
 }
 
-/// Whether ORDER BY asks for the sort key's order backwards; `None` when it asks for an order that the store doesn't have.
-fn sort_direction(columns: &Columns<'_>, order: &[(usize, &OrderKey)]) -> Option<bool> {
-    let Some((_, first)) = order.first() else {
+/// The one read that gives the rows of an access in this order.
+fn read(access: Access, order: &[(usize, &OrderKey)], columns: &Columns<'_>, home: &Home) -> Option<ReadOperation> {
+    match &access {
+        // Rows of several keys come in no order, and a limit would have to choose among them as PostgreSQL does: at random.
+        Access::Keys(_) if order.is_empty() || access.is_single() => Some(ReadOperation::Keys(access)),
+        Access::Partitions { index, .. } if access.is_single() => Some(ReadOperation::Range {
+            descending: sort_direction(columns, order, &home.table.order_columns(*index)[1..], access.fixes_sort())?,
+            access,
+        }),
+        _ => None,
+    }
+}
+
+/// Whether ORDER BY asks for the order of the sort columns backwards; `None` when it asks for an order that the store doesn't have.
+/// Where the first has one value only, the others order the rows.
+fn sort_direction(columns: &Columns<'_>, order: &[(usize, &OrderKey)], sort: &[usize], is_first_fixed: bool) -> Option<bool> {
+    let Some((position, first)) = order.first() else {
         return Some(false);
     };
-    let sort_key = &columns.table.primary_key[1..];
-    let follows = order.len() <= sort_key.len()
-        && order.iter().zip(sort_key).all(|((position, key), sort)| {
+    let sort = if is_first_fixed && sort.first() != Some(position) {
+        &sort[1..]
+    } else {
+        sort
+    };
+    let follows = order.len() <= sort.len()
+        && order.iter().zip(sort).all(|((position, key), sort)| {
             position == sort && key.descending == first.descending && orders_exactly(&columns.table.columns[*sort])
         });
     follows.then_some(first.descending)
