@@ -145,10 +145,7 @@ async fn constraints_are_given_up_knowingly() {
         Told::of(&client, "UPDATE carts SET n = -1 WHERE id = 1")
             .await
             .is("23514", &["carts"]);
-        client
-            .batch_execute("ALTER TABLE carts ADD UNIQUE (owner)")
-            .await
-            .expect("ALTER");
+        client.batch_execute("ALTER TABLE carts ADD UNIQUE (owner)").await.expect("ALTER");
         client
             .batch_execute("ALTER TABLE carts ADD COLUMN m int NOT NULL DEFAULT 3, ADD FOREIGN KEY (m) REFERENCES users NOT VALID")
             .await

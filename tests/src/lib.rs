@@ -8,6 +8,7 @@
 //! - `proxy`: a network that a test can cut.
 //! - `differential/`: statements made at random, on plain PostgreSQL and with the tables in each home.
 //! - `environment`, `shrink`: what tests with random input share.
+//! - `endpoint`: a DynamoDB that throttles.
 //! - `frames/`: the same messages to two servers, and where the answers part.
 //! - `raw/`: a small client that keeps every byte of an answer, for comparing two servers and for sending what no driver would.
 //! - `suite/`: runs the files of `tests/suites` on both and tells where the answers differ.
@@ -17,6 +18,7 @@
 pub mod child;
 pub mod cluster;
 pub mod differential;
+pub mod endpoint;
 pub mod environment;
 pub mod frames;
 pub mod history;

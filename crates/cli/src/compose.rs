@@ -153,6 +153,8 @@ impl Parts {
                 allow_drop: table.allow_drop,
                 drop_constraints: table.drop_constraints,
                 consistent_read: table.consistent_read,
+                mismatch_is_null: table.on_type_mismatch == config::OnTypeMismatch::Null,
+                scan_segments: table.scan_segments,
                 indexes: table.indexes.as_ref().map(|indexes| indexes.iter().map(index).collect()),
             })
         };

@@ -330,8 +330,21 @@ pub struct Table {
     pub drop_constraints: bool,
     /// Strongly consistent reads.
     pub consistent_read: bool,
+    /// What is made of a stored value of another type than its column's.
+    pub on_type_mismatch: OnTypeMismatch,
+    /// Into how many segments a scan is split; `None`: as the store finds the table.
+    pub scan_segments: Option<u32>,
     /// Secondary indexes; `None`: those that the store has.
     pub indexes: Option<Vec<Index>>,
+}
+
+/// What is made of a stored value of another type than its column's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnTypeMismatch {
+    /// An error.
+    Error,
+    /// NULL.
+    Null,
 }
 
 /// A secondary index.

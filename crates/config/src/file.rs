@@ -313,9 +313,26 @@ pub struct Table {
     pub drop_constraints: Option<bool>,
     /// For DynamoDB: whether reads of this table see every write before them. Default: what the store says.
     pub consistent_read: Option<bool>,
+    /// For DynamoDB: what a value of another type than its column's is, which another application has written: an error that names it, or NULL
+    /// (in a column that may be NULL). Default: error.
+    pub on_type_mismatch: Option<OnTypeMismatchName>,
+    /// For DynamoDB: into how many segments a read of the whole table is split, which are read at the same time. Default: 1 for what fits
+    /// one page (1 MB), else 4.
+    #[schemars(range(min = 1, max = 64))]
+    pub scan_segments: Option<u32>,
     /// Secondary indexes, which find rows by other columns than the key. Default: none; in DynamoDB those that the table has there.
     #[schemars(with = "Option<Vec<Index>>")]
     pub indexes: Option<Vec<Option<Index>>>,
+}
+
+/// What a value of another type than its column's is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnTypeMismatchName {
+    /// An error.
+    Error,
+    /// NULL.
+    Null,
 }
 
 /// A secondary index of a table.

@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::{
     error::ProvideErrorMetadata,
     types::{
         AttributeDefinition, BillingMode, IndexStatus, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
-        TimeToLiveSpecification,
+        TimeToLiveSpecification, TimeToLiveStatus,
     },
 };
 use flywheel_store::{StoreError, StoreTable};
@@ -108,7 +108,13 @@ impl DynamoStore {
     pub(crate) async fn compare_table(&self, table: &StoreTable) -> Result<Vec<String>, StoreError> {
         let name = self.table_name(table);
         Ok(match self.describe_table(&name).await? {
-            Some(description) => differences(table, &description),
+            Some(description) => {
+                let mut found = differences(table, &description);
+                if table.expires_at.is_some() {
+                    found.extend(self.sweeping_problem(&name).await);
+                }
+                found
+            }
             None => vec![format!("table \"{name}\" isn't in DynamoDB")],
         })
     }
@@ -148,6 +154,33 @@ impl DynamoStore {
             tracing::warn!(table = name, %error, "expired rows will stay in DynamoDB, unseen: time to live couldn't be enabled");
         }
         Ok(())
+    }
+
+    /// Why DynamoDB doesn't delete expired rows, if so.
+    async fn sweeping_problem(&self, name: &str) -> Option<String> {
+        let answer = match self.client.describe_time_to_live().table_name(name).send().await {
+            Ok(answer) => answer,
+            // An emulator may not know the operation.
+            Err(_) if self.has_endpoint => return None,
+            Err(error) => {
+                let error = store_error(name, &error);
+                return Some(format!("whether DynamoDB deletes expired rows can't be told: {error}"));
+            }
+        };
+        let description = answer.time_to_live_description?;
+        let is_on = matches!(
+            description.time_to_live_status(),
+            Some(TimeToLiveStatus::Enabled | TimeToLiveStatus::Enabling)
+        );
+        match description.attribute_name() {
+            Some(TTL_ATTRIBUTE) if is_on => None,
+            Some(other) if is_on => Some(format!(
+                "its time to live is on the attribute \"{other}\", where Flywheel writes \"{TTL_ATTRIBUTE}\": expired rows stay in DynamoDB, unseen"
+            )),
+            _ => Some(format!(
+                "its time to live isn't enabled on \"{TTL_ATTRIBUTE}\": expired rows stay in DynamoDB, unseen"
+            )),
+        }
     }
 
     pub(crate) async fn describe_table(&self, name: &str) -> Result<Option<TableDescription>, StoreError> {

@@ -6,7 +6,7 @@ use aws_config::{
     BehaviorVersion, Region,
     environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
     meta::{credentials::CredentialsProviderChain, region::RegionProviderChain},
-    profile::ProfileFileRegionProvider,
+    profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
     retry::RetryConfig,
     timeout::TimeoutConfig,
 };
@@ -19,8 +19,7 @@ use flywheel_store::StoreTable;
 
 use crate::send_once::SendOnce;
 
-/// Attempts at a request, the first included.
-const ATTEMPTS: u32 = 4;
+const FIRST_BACKOFF: Duration = Duration::from_millis(25);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(1);
 /// The SDK's own default; a shorter timeout of the whole request shortens it.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
@@ -37,7 +36,7 @@ pub struct Options {
     /// The longest that a request may take, its repetitions included.
     pub timeout: Duration,
     /// Access key and secret key; else AWS' usual chain, asked at the first request. With an `http://` endpoint only the
-    /// environment is asked, and nothing there means placeholders, which emulators accept.
+    /// environment and the profile are asked, and nothing there means placeholders, which emulators accept.
     pub credentials: Option<(String, String)>,
 }
 
@@ -82,7 +81,8 @@ impl DynamoStore {
             .or_else(ProfileFileRegionProvider::new())
             .or_else(plain_http.then(|| Region::from_static("us-east-1")));
         let retries = RetryConfig::standard()
-            .with_max_attempts(ATTEMPTS)
+            .with_max_attempts(attempts(options.timeout))
+            .with_initial_backoff(FIRST_BACKOFF)
             .with_max_backoff(LONGEST_BACKOFF);
         let timeouts = TimeoutConfig::builder()
             .operation_timeout(options.timeout)
@@ -129,10 +129,25 @@ impl DynamoStore {
     }
 }
 
+/// Attempts at a request, the first included: as many as their longest pauses leave time for, so that what ends them is DynamoDB's last word
+/// (that it is throttling) and not the timeout.
+fn attempts(timeout: Duration) -> u32 {
+    let mut left = timeout.mul_f64(0.8);
+    let mut pause = FIRST_BACKOFF;
+    let mut attempts = 1;
+    while pause <= left {
+        left -= pause;
+        pause = (pause * 2).min(LONGEST_BACKOFF);
+        attempts += 1;
+    }
+    attempts
+}
+
 /// An emulator wants a signature and checks none; looking for instance metadata would only take its time.
 fn local_credentials() -> SharedCredentialsProvider {
     SharedCredentialsProvider::new(
         CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
+            .or_else("Profile", ProfileFileCredentialsProvider::builder().build())
             .or_else("Placeholder", Credentials::new("flywheel", "flywheel", None, None, "placeholder")),
     )
 }

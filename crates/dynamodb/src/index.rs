@@ -175,7 +175,13 @@ impl Described {
         };
         let columns = self.key.iter().map(column).collect::<Option<Vec<_>>>()?;
         let projected = self.projected.map(|names| {
-            let beside = definition.primary_key.iter().chain(&columns).copied();
+            // Of a key of more columns the item has one attribute for all but the first.
+            let key = if definition.primary_key.len() > 2 {
+                &definition.primary_key[..1]
+            } else {
+                &definition.primary_key[..]
+            };
+            let beside = key.iter().chain(&columns).copied();
             beside.chain(names.iter().filter_map(|name| definition.column(name))).collect()
         });
         Some(Index {

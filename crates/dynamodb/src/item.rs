@@ -50,35 +50,42 @@ pub(crate) fn ttl(value: &Value) -> Result<Option<AttributeValue>, StoreError> {
     Ok(Some(AttributeValue::N(seconds.to_string())))
 }
 
-/// The row of an item.
+/// The row of an item; columns that aren't wanted are NULL.
 pub(crate) fn decode(table: &StoreTable, mut item: Item) -> Result<Row, StoreError> {
     let definition = &table.table;
     let mut malformed = None;
     let row: Row = definition
         .columns
         .iter()
-        .map(|column| {
-            item.remove(&column.name).map_or(Value::Null, |attribute| {
-                attribute::decode(column, attribute).unwrap_or_else(|| {
+        .enumerate()
+        .map(|(position, column)| {
+            let Some(attribute) = item.remove(&column.name).filter(|_| table.wants(position)) else {
+                return Value::Null;
+            };
+            attribute::decode(column, attribute).unwrap_or_else(|| {
+                if !table.mismatch_is_null || column.not_null || definition.is_key(position) {
                     malformed.get_or_insert(column);
-                    Value::Null
-                })
+                }
+                Value::Null
             })
         })
         .collect();
-    let malformed = malformed.or_else(|| {
-        definition
-            .primary_key
-            .iter()
-            .find(|&&position| row[position].is_null())
-            .map(|&position| &definition.columns[position])
-    });
-    match malformed {
-        None => Ok(row),
-        Some(column) => Err(StoreError::Malformed {
+    let is_missing = |position: usize| {
+        let is_required = definition.columns[position].not_null || definition.is_key(position);
+        is_required && row[position].is_null() && table.wants(position)
+    };
+    if let Some(column) = malformed {
+        return Err(StoreError::Malformed {
             key: printed_key(definition, &row),
             attribute: column.name.clone(),
             expected: column.ty.name.clone(),
+        });
+    }
+    match (0..row.len()).find(|&position| is_missing(position)) {
+        None => Ok(row),
+        Some(position) => Err(StoreError::Missing {
+            key: printed_key(definition, &row),
+            attribute: definition.columns[position].name.clone(),
         }),
     }
 }

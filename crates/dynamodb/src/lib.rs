@@ -45,7 +45,7 @@
 //! # The parts
 //!
 //! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write` and `transact` send; `read`,
-//! `range` and `paging` read; `admin`, `index` and `accepts` see to definitions. `item`, `key` and `attribute` with `number`, `time` and
+//! `range`, `scan`, `projection` and `paging` read; `admin`, `index` and `accepts` see to definitions. `item`, `key` and `attribute` with `number`, `time` and
 //! `json` are the mapping above. `limits` and `error` know what DynamoDB refuses, `send_once` and `backoff` when to ask again.
 
 mod accepts;
@@ -64,8 +64,10 @@ mod key;
 mod limits;
 mod number;
 mod paging;
+mod projection;
 mod range;
 mod read;
+mod scan;
 mod send_once;
 mod store;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::{
     key::{self, Part, encode_part},
     limits::SORT_KEY_BYTES,
     paging::PageSize,
+    projection,
 };
 
 impl DynamoStore {
@@ -34,10 +35,19 @@ impl DynamoStore {
         };
         let columns = index.map_or(&table.table.primary_key, |index| &index.columns);
         let consistent = index.map_or(table.consistent_read, |index| !index.is_eventual && index.consistent_read);
-        let is_partial = index.is_some_and(|index| index.projected.is_some());
+        // An index that holds all that is needed is read alone.
+        let lacks = |held: &Vec<usize>| (0..table.table.columns.len()).any(|position| table.wants(position) && !held.contains(&position));
+        let is_partial = index.and_then(|index| index.projected.as_ref()).is_some_and(lacks);
         let name = self.table_name(table);
         let now = now_micros();
-        let (names, values) = query.placeholders.into_maps();
+        let mut placeholders = query.placeholders;
+        // Of an index with parts of items, the keys are needed, whatever they are made of.
+        let projection = if is_partial {
+            None
+        } else {
+            projection::of(table, &mut placeholders)
+        };
+        let (names, values) = placeholders.into_maps();
         let mut page = PageSize::of(limit.saturating_add(query.besides));
         let mut rows = Vec::new();
         let mut start = None;
@@ -50,6 +60,7 @@ impl DynamoStore {
                 .key_condition_expression(&query.condition)
                 .set_expression_attribute_names(names.clone())
                 .set_expression_attribute_values(values.clone())
+                .set_projection_expression(projection.clone())
                 .scan_index_forward(!range.descending)
                 .consistent_read(consistent)
                 .limit(page.next())

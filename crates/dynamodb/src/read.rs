@@ -1,4 +1,4 @@
-//! Rows by their keys, and all rows.
+//! Rows by their keys.
 
 use std::collections::HashMap;
 
@@ -11,10 +11,11 @@ use crate::{
     backoff::Backoff,
     client::DynamoStore,
     error::{incomplete, store_error},
+    expression::Placeholders,
     item::{self, Item},
     key,
     limits::BATCH_GET_KEYS,
-    paging::PageSize,
+    projection,
 };
 
 /// Batches on their way at once.
@@ -53,12 +54,16 @@ impl DynamoStore {
             return Ok(Vec::new());
         }
         let name = self.table_name(table);
+        let mut placeholders = Placeholders::default();
+        let projection = projection::of(table, &mut placeholders);
         let answer = self
             .client
             .get_item()
             .table_name(&name)
             .set_key(key)
             .consistent_read(table.consistent_read)
+            .set_projection_expression(projection)
+            .set_expression_attribute_names(placeholders.into_maps().0)
             .send()
             .await
             .map_err(|error| store_error(&name, &error))?;
@@ -76,9 +81,13 @@ impl DynamoStore {
     /// One BatchGetItem, again for what comes back unprocessed: past 16 MB, or throttled.
     async fn get_batch(&self, table: &StoreTable, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         let name = self.table_name(table);
+        let mut placeholders = Placeholders::default();
+        let projection = projection::of(table, &mut placeholders);
         let mut wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys))
             .consistent_read(table.consistent_read)
+            .set_projection_expression(projection)
+            .set_expression_attribute_names(placeholders.into_maps().0)
             .build()
             .map_err(|error| incomplete(&error))?;
         let mut items = Vec::new();
@@ -106,36 +115,6 @@ impl DynamoStore {
                 return Err(StoreError::Throttled {
                     reason: format!("{unread} keys of \"{name}\" stayed unprocessed after {ATTEMPTS_WITHOUT_PROGRESS} attempts"),
                 });
-            }
-        }
-    }
-
-    pub(crate) async fn scan_rows(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
-        let name = self.table_name(table);
-        let now = now_micros();
-        let mut page = PageSize::of(limit.saturating_add(1));
-        let mut rows = Vec::new();
-        let mut start = None;
-        loop {
-            let answer = self
-                .client
-                .scan()
-                .table_name(&name)
-                .consistent_read(table.consistent_read)
-                .limit(page.next())
-                .set_exclusive_start_key(start)
-                .send()
-                .await
-                .map_err(|error| store_error(&name, &error))?;
-            for item in answer.items.unwrap_or_default() {
-                rows.extend(item::decode_live(table, item, now)?);
-            }
-            if rows.len() > limit {
-                return Err(StoreError::TooManyRows { limit });
-            }
-            start = answer.last_evaluated_key.filter(|key| !key.is_empty());
-            if start.is_none() {
-                return Ok(rows);
             }
         }
     }

@@ -12,6 +12,10 @@ impl Store for DynamoStore {
         "DynamoDB"
     }
 
+    fn has_typed_values(&self) -> bool {
+        true
+    }
+
     fn accepts(&self, table: &StoreTable) -> Result<(), StoreError> {
         self.check_definition(table)
     }

@@ -33,6 +33,9 @@ pub(crate) fn table(columns: Vec<Column>, primary_key: Vec<usize>, expires_at: O
         allow_scan: true,
         allow_drop: true,
         consistent_read: true,
+        mismatch_is_null: false,
+        scan_segments: None,
+        wanted: None,
         indexes: Vec::new(),
     }
 }

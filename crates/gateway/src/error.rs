@@ -57,7 +57,13 @@ pub(crate) fn store_error(error: &StoreError, home: &Home) -> PgError {
             format!("{place}: {what}"),
             "The limit is the store's own.".into(),
         ),
-        StoreError::Malformed { .. } => (
+        StoreError::Malformed { .. } if home.store.has_typed_values() => (
+            sqlstate::SYSTEM_ERROR,
+            format!("{place}: {error}"),
+            "The row was written by something other than Flywheel; mend or delete it in the store, or set `on_type_mismatch = \"null\"` for the table."
+                .into(),
+        ),
+        StoreError::Malformed { .. } | StoreError::Missing { .. } => (
             sqlstate::SYSTEM_ERROR,
             format!("{place}: {error}"),
             "The row was written by something other than Flywheel; mend or delete it in the store.".into(),

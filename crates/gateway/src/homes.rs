@@ -248,6 +248,9 @@ pub(crate) fn home(configured: &TableHome, definition: Definition) -> Result<Hom
         allow_scan: configured.allow_scan,
         allow_drop: configured.allow_drop,
         consistent_read: configured.consistent_read,
+        mismatch_is_null: configured.mismatch_is_null,
+        scan_segments: configured.scan_segments,
+        wanted: None,
         indexes,
     };
     match configured.store.accepts(&table) {

@@ -100,6 +100,10 @@ pub struct TableHome {
     pub drop_constraints: bool,
     /// Strongly consistent reads.
     pub consistent_read: bool,
+    /// Whether a stored value of another type than its column's is read as NULL.
+    pub mismatch_is_null: bool,
+    /// Into how many segments a scan is split; `None`: as the store finds the table.
+    pub scan_segments: Option<u32>,
     /// Secondary indexes; `None`: those that the store has.
     pub indexes: Option<Vec<IndexChoice>>,
 }

@@ -25,6 +25,15 @@ impl Home {
         &self.table.table.name
     }
 
+    /// The home for a read of these columns.
+    #[must_use]
+    pub(crate) fn wanting(self: &Arc<Self>, columns: &[usize]) -> Arc<Self> {
+        Arc::new(Self {
+            table: self.table.wanting(columns),
+            ..Self::clone(self)
+        })
+    }
+
     /// Why indexes of the table aren't used, a sentence each.
     pub fn unused_indexes(&self) -> impl Iterator<Item = String> {
         let unused = self.table.indexes.iter().filter(|index| !index.serves());

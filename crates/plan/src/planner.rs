@@ -76,7 +76,13 @@ impl Planner<'_> {
         }
         let native = match (&parsed.shape, &homed[..]) {
             (Some(shape), [(position, home)]) if parsed.relations.len() == 1 => {
-                Native::of(shape, &parsed.relations[*position], home).map(|native| (native, home.clone()))
+                Native::of(shape, &parsed.relations[*position], home).map(|native| {
+                    let home = match &native {
+                        Native::Select(select) => home.wanting(&select.projection),
+                        _ => home.clone(),
+                    };
+                    (native, home)
+                })
             }
             _ => None,
         };
@@ -101,7 +107,9 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
         .enumerate()
         .find(|(position, relation)| relation.role == Role::Target && !homed.iter().any(|(each, _)| each == position));
     match (&targets[..], relational_target) {
-        ([], _) => General::Read { fetches },
+        ([], _) => General::Read {
+            fetches: fetches.into_iter().map(|fetch| narrowed(fetch, parsed)).collect(),
+        },
         ([store, ..], Some((_, relation))) => General::Refuse(
             PgError::error(
                 sqlstate::FEATURE_NOT_SUPPORTED,
@@ -156,6 +164,20 @@ fn inserted_keys(parsed: &Parsed, fetch: &Fetch) -> Option<Access> {
     let places = table.primary_key.iter().map(place).collect::<Option<Vec<_>>>()?;
     let key = |row: &Vec<Option<Constant>>| places.iter().map(|&place| row.get(place)?.clone()).collect();
     Some(Access::Keys(inserted.rows.iter().map(key).collect::<Option<_>>()?))
+}
+
+/// The fetch with the columns that the statement can mean. The others stand as NULL in rows that PostgreSQL sees, which a domain might refuse.
+fn narrowed(fetch: Fetch, parsed: &Parsed) -> Fetch {
+    let table = &fetch.home.table.table;
+    let Some(mentions) = parsed.mentions.as_ref().filter(|_| !table.has_checks) else {
+        return fetch;
+    };
+    let is_meant = |position: &usize| mentions.contains(&table.columns[*position].name);
+    let columns: Vec<usize> = (0..table.columns.len()).filter(is_meant).collect();
+    Fetch {
+        home: fetch.home.wanting(&columns),
+        ..fetch
+    }
 }
 
 /// 0A000 about a table.

@@ -14,6 +14,7 @@ mod constant;
 mod inserted;
 pub mod lex;
 mod member;
+mod mention;
 mod parse;
 mod position;
 mod prepared;

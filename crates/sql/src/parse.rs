@@ -1,10 +1,13 @@
 //! Reads one statement with sqlparser.
 
+use std::collections::BTreeSet;
+
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use thiserror::Error;
 
 use crate::inserted::{self, Inserted};
+use crate::mention::mentions;
 use crate::position::Lines;
 use crate::relation::{Relation, relations};
 use crate::shape::Shape;
@@ -16,6 +19,8 @@ pub struct Parsed {
     pub relations: Vec<Relation>,
     /// What it asks, where a key-value store may answer that.
     pub shape: Option<Shape>,
+    /// Every name in it, columns' among them; `None` where it may mean columns that it doesn't name (`*`, whole rows).
+    pub mentions: Option<BTreeSet<String>>,
     /// Whether an INSERT in it has an ON CONFLICT clause.
     pub on_conflict: bool,
     /// The rows that it inserts, when it is INSERT … VALUES.
@@ -46,6 +51,7 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
     let relations = relations(&statement, &lines, text).ok_or(ParseError::Relations)?;
     let shape = Shape::of(&statement, &relations);
     Ok(Parsed {
+        mentions: mentions(text, &relations),
         relations,
         shape,
         on_conflict: inserted::on_conflict(&statement),

@@ -63,6 +63,14 @@ pub enum StoreError {
         /// The column's type.
         expected: String,
     },
+    /// A stored item without a value that every row must have (written by somebody else).
+    #[error("stored row {key} has no \"{attribute}\", which is NOT NULL")]
+    Missing {
+        /// The row's key, printed.
+        key: String,
+        /// The attribute or field.
+        attribute: String,
+    },
     /// Something that the store or the table's layout can't do.
     #[error("{what}")]
     Unsupported {

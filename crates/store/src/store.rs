@@ -15,6 +15,11 @@ pub trait Store: Send + Sync + Debug {
     /// What it is, as EXPLAIN and errors name it: `DynamoDB`, `Redis`, `memory`.
     fn kind(&self) -> &'static str;
 
+    /// Whether values have types of the store's own, so that others may have written another than the column's.
+    fn has_typed_values(&self) -> bool {
+        false
+    }
+
     /// Whether a table with this definition can live here; the error is [`StoreError::Unsupported`] and says which column and why.
     /// Pure: asks nothing of the store.
     fn accepts(&self, table: &StoreTable) -> Result<(), StoreError>;

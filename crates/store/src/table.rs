@@ -37,11 +37,42 @@ pub struct StoreTable {
     pub allow_drop: bool,
     /// Strongly consistent reads, where the store has weaker ones too (DynamoDB).
     pub consistent_read: bool,
+    /// Whether a stored value of another type than its column's is read as NULL rather than refused, where the column may be NULL.
+    pub mismatch_is_null: bool,
+    /// Into how many segments a scan is split, where the store can (DynamoDB); `None`: as it finds the table.
+    pub scan_segments: Option<u32>,
+    /// Positions of the columns that a read needs, with the key's and the expiry's; `None`: all. A store may leave the others NULL.
+    pub wanted: Option<Vec<usize>>,
     /// Secondary indexes.
     pub indexes: Vec<Index>,
 }
 
 impl StoreTable {
+    /// The table as a read of these columns needs it: with the key, the expiry and what the indexes are over.
+    #[must_use]
+    pub fn wanting(&self, columns: &[usize]) -> Self {
+        let indexed = self.indexes.iter().flat_map(|index| &index.columns);
+        let mut wanted: Vec<usize> = columns
+            .iter()
+            .chain(&self.table.primary_key)
+            .chain(&self.expires_at)
+            .chain(indexed)
+            .copied()
+            .collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        Self {
+            wanted: (wanted.len() < self.table.columns.len()).then_some(wanted),
+            ..self.clone()
+        }
+    }
+
+    /// Whether a read needs the column.
+    #[must_use]
+    pub fn wants(&self, position: usize) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&position))
+    }
+
     /// Whether `row` has expired at `now` (microseconds since 2000-01-01 UTC, as [`Value::Timestamptz`]).
     #[must_use]
     pub fn is_expired(&self, row: &Row, now: i64) -> bool {

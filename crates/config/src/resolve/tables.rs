@@ -6,8 +6,8 @@ use flywheel_types::TableName;
 
 use super::Resolver;
 use super::stores::is_dynamodb_name;
-use crate::config::{Layout, Store, Table};
-use crate::file::{self, LayoutName};
+use crate::config::{Layout, OnTypeMismatch, Store, Table};
+use crate::file::{self, LayoutName, OnTypeMismatchName};
 use crate::near::nearest;
 
 impl Resolver<'_> {
@@ -90,12 +90,15 @@ impl Resolver<'_> {
             Store::EmbeddedDynamoDb(_) => (true, true),
             _ => (true, false),
         };
-        if table.consistent_read.is_some() && !is_dynamodb {
-            self.mistake(
-                &["tables", at, "consistent_read"],
-                format!("`consistent_read` means nothing in a {} store", store.kind()),
-                "it is DynamoDB's; leave it out",
-            );
+        for (key, is_given) in [
+            ("consistent_read", table.consistent_read.is_some()),
+            ("on_type_mismatch", table.on_type_mismatch.is_some()),
+            ("scan_segments", table.scan_segments.is_some()),
+        ] {
+            if is_given && !is_dynamodb {
+                let message = format!("`{key}` means nothing in a {} store", store.kind());
+                self.mistake(&["tables", at, key], message, "it is DynamoDB's; leave it out");
+            }
         }
         let consistent_read = table.consistent_read.unwrap_or(store_reads);
         let indexes = match &table.indexes {
@@ -118,6 +121,11 @@ impl Resolver<'_> {
             allow_drop: table.allow_drop.unwrap_or(false),
             drop_constraints: table.drop_constraints.unwrap_or(false),
             consistent_read,
+            on_type_mismatch: match table.on_type_mismatch {
+                Some(OnTypeMismatchName::Null) => OnTypeMismatch::Null,
+                Some(OnTypeMismatchName::Error) | None => OnTypeMismatch::Error,
+            },
+            scan_segments: table.scan_segments,
             indexes,
         }
     }

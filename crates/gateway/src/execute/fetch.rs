@@ -166,7 +166,12 @@ impl Session {
 }
 
 /// The keys that the rows of another store table name, in the key's own form: `1.5` is `1.50` where the key is numeric(6,2).
-fn keys_of(fetched: &Fetched, (relation, column): (usize, usize), source: Option<&Table>, (table, index): (&StoreTable, Option<usize>)) -> ResolvedAccess {
+fn keys_of(
+    fetched: &Fetched,
+    (relation, column): (usize, usize),
+    source: Option<&Table>,
+    (table, index): (&StoreTable, Option<usize>),
+) -> ResolvedAccess {
     let Some(source) = source.map(|source| &source.columns[column].ty) else {
         return ResolvedAccess::All;
     };

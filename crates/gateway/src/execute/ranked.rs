@@ -37,7 +37,7 @@ impl Session {
         if self.block.of_table(home.name()).next().is_some() {
             return Ok(None);
         }
-        let counted = match count.range.resolve(&home.table.table, parameters, false) {
+        let counted = match count.range.resolve(&home.table, parameters, false) {
             Some(Some(range)) => self
                 .interruptible(home.store.count_by_score(&home.table, &range))
                 .await?
@@ -64,7 +64,7 @@ impl Session {
         let table = &home.table.table;
         let rows = match &ranked.rows {
             RankedRows::One(access) => {
-                let Some(key) = single_key(access, table, parameters) else {
+                let Some(key) = single_key(access, home, parameters) else {
                     return Ok(None);
                 };
                 let found = match key {
@@ -93,7 +93,7 @@ impl Session {
                 let Layout::SortedSet { score } = home.table.layout else {
                     return Ok(None);
                 };
-                match range.resolve(table, parameters, ranked.descending) {
+                match range.resolve(&home.table, parameters, ranked.descending) {
                     Some(Some(range)) => {
                         // The ranks of a page are those of all rows ahead of it.
                         let head = Page {

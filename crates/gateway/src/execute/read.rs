@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use flywheel_plan::{Home, ResolvedAccess};
-use flywheel_store::{Bound, KeyRange, Layout, ScoreRange, StoreError};
-use flywheel_types::{Key, Row, Value, ordered};
+use flywheel_store::{KeyRange, Layout, ScoreRange, StoreError};
+use flywheel_types::{Key, Row, ordered};
 use futures_util::future::try_join_all;
 
 use super::page::Page;
@@ -78,8 +78,9 @@ impl Session {
         let read = home.store.by_score(&home.table, range, offset, limit);
         let mut rows = self.interruptible(read).await?.map_err(|error| store_error(&error, home))?;
         if let (true, Layout::SortedSet { score: position }) = (written > 0, home.table.layout) {
-            rows = self.lay_over(home, rows, |key| {
-                range.partition.as_ref().is_none_or(|partition| key.partition() == partition)
+            let first = home.table.table.primary_key[0];
+            rows = self.lay_over(home, rows, |row| {
+                range.partition.as_ref().is_none_or(|partition| row[first] == *partition)
             });
             rows.sort_by_cached_key(|row| ordered::encode(&row[position..=position]));
             if range.descending {

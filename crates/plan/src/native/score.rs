@@ -1,8 +1,8 @@
 //! Statements on one partition of a sorted set: a range of scores, how many rows it has, and ranks by score.
 
 use flywheel_sql::{Comparison, Constant, Count, Fact, OrderKey, Ranked, RankedItem, Ranking};
-use flywheel_store::{Bound, Layout, ScoreRange};
-use flywheel_types::{Scalar, Table, Value, text};
+use flywheel_store::{Bound, Layout, ScoreRange, StoreTable};
+use flywheel_types::{Scalar, Value, text};
 
 use super::Columns;
 use crate::access::{End, TableFact};
@@ -57,7 +57,7 @@ impl ScoreAccess {
                 *slot = end.or_else(|| slot.take());
             }
         }
-        let (access, exact) = Access::of(columns.table, &others);
+        let (access, exact) = Access::candidates(&home.table, &others).swap_remove(0);
         let one_set = match &access {
             Access::Partitions { lower, upper, .. } => access.is_single() && lower.is_none() && upper.is_none(),
             Access::All => columns.table.primary_key.len() == 1,
@@ -80,16 +80,16 @@ impl ScoreAccess {
     /// The same with values: `Some(None)` when a comparison with NULL leaves no row, `None` when a constant can't be read exactly.
     #[must_use]
     #[allow(clippy::option_option, reason = "no row and no answer are two things")]
-    pub fn resolve(&self, table: &Table, parameters: &Parameters<'_>, descending: bool) -> Option<Option<ScoreRange>> {
+    pub fn resolve(&self, table: &StoreTable, parameters: &Parameters<'_>, descending: bool) -> Option<Option<ScoreRange>> {
         let partition = match self.access.resolve(table, parameters)? {
             ResolvedAccess::All => None,
-            ResolvedAccess::Ranges(mut ranges) => match ranges.pop() {
+            ResolvedAccess::Ranges { mut ranges, .. } => match ranges.pop() {
                 Some(range) => Some(range.partition),
                 None => return Some(None),
             },
             ResolvedAccess::Keys(_) => return None,
         };
-        let ty = &table.columns[self.score].ty;
+        let ty = &table.table.columns[self.score].ty;
         let bound = |end: &Option<End>| {
             let Some(End { value, inclusive }) = end else {
                 return Some(Bound::Unbounded);

@@ -40,6 +40,9 @@ pub fn table(physical_name: &str, columns: &[(&str, TypeInfo)], key: &[&str]) ->
         allow_scan: true,
         allow_drop: true,
         consistent_read: true,
+        mismatch_is_null: false,
+        scan_segments: None,
+        wanted: None,
         indexes: Vec::new(),
     }
 }
