@@ -123,6 +123,39 @@ async fn attributes_that_are_missing_or_of_another_type() {
 }
 
 #[tokio::test]
+async fn what_isnt_a_column_stays_when_a_row_changes() {
+    for home in DYNAMODBS {
+        let Some((_world, client, url, table)) = world(home, &[]).await else {
+            continue;
+        };
+        client
+            .batch_execute("CREATE TABLE t (id int PRIMARY KEY, name text, n int)")
+            .await
+            .expect("a table");
+        let item = |id: i32, n: i32, name: &str| json!({ "id": { "N": id.to_string() }, "n": { "N": n.to_string() }, "name": { "S": name }, "tags": { "SS": ["a", "b"] } });
+        for id in 1..=2 {
+            put(&url, &table, item(id, 1, "x")).await;
+        }
+        let stored = async |id: i32| {
+            let key = json!({ "id": { "N": id.to_string() } });
+            send(&url, "GetItem", &json!({ "TableName": table, "Key": key, "ConsistentRead": true })).await["Item"].clone()
+        };
+        client
+            .batch_execute("UPDATE t SET name = upper(name) WHERE id = 1")
+            .await
+            .expect("a computed update");
+        client
+            .batch_execute("BEGIN; UPDATE t SET n = n * 2 WHERE id IN (1, 2); UPDATE t SET name = 'y' WHERE id = 2; COMMIT")
+            .await
+            .expect("a block");
+        assert_eq!([stored(1).await, stored(2).await], [item(1, 2, "X"), item(2, 2, "y")]);
+        // An error would say that the row is still there.
+        put(&url, &table, json!({ "id": { "N": "3" }, "name": { "BOOL": true } })).await;
+        assert_eq!(client.execute("DELETE FROM t WHERE id = 3", &[]).await.expect("a deletion"), 1);
+    }
+}
+
+#[tokio::test]
 async fn indexes_are_found_in_a_table_that_is_there() {
     for home in DYNAMODBS {
         let Some((world, client, url, table)) = world(home, &["consistent_read = false"]).await else {

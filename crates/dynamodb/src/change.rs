@@ -2,12 +2,14 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use flywheel_store::{Assignment, Change, Effect, Expect, StoreError, StoreTable};
+use flywheel_types::Row;
 
 use crate::{
     condition,
     expression::Placeholders,
     item::{self, Item, TTL_ATTRIBUTE},
     key,
+    limits::item_size,
 };
 
 /// A change that is ready to be sent.
@@ -16,6 +18,8 @@ pub(crate) struct Request {
     pub(crate) action: Action,
     pub(crate) condition: Option<String>,
     pub(crate) placeholders: Placeholders,
+    /// The size of the item that comes of it, where that is known.
+    pub(crate) size: usize,
 }
 
 /// What a request does.
@@ -40,7 +44,16 @@ pub(crate) enum Planned {
 /// The request of a change at the moment `now`.
 pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Planned, StoreError> {
     if let Effect::Put(row) = &change.effect {
-        return request(table, change, Action::Put(item::encode(table, row)?), Placeholders::default(), now);
+        let item = item::encode(table, row)?;
+        let size = item_size(&item);
+        let planned = match changed_columns(table, change, row)? {
+            Some((key, expression, placeholders)) => request(table, change, Action::Update(key, expression), placeholders, now)?,
+            None => request(table, change, Action::Put(item), Placeholders::default(), now)?,
+        };
+        return Ok(match planned {
+            Planned::Send(request) => Planned::Send(Request { size, ..request }),
+            other => other,
+        });
     }
     let key = match (key::encode(&table.table, &change.key), &change.expect) {
         (Ok(key), _) => key,
@@ -70,6 +83,27 @@ pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Plan
     request(table, change, action, placeholders, now)
 }
 
+/// The update that makes a row as it was read into another: attributes that aren't columns, another application's, stay. `None` where
+/// nothing is known of the row, or its change takes more than an expression may.
+fn changed_columns(table: &StoreTable, change: &Change, after: &Row) -> Result<Option<(Item, Option<String>, Placeholders)>, StoreError> {
+    let Expect::Unchanged(before) = &change.expect else {
+        return Ok(None);
+    };
+    let mut values = Vec::new();
+    for position in (0..after.len()).filter(|&position| !table.table.is_key(position)) {
+        let attribute = |row: &Row| key::encode_indexed(table, position, &row[position]);
+        if attribute(before)? != attribute(after)? {
+            values.push((position, Assignment::Value(after[position].clone())));
+        }
+    }
+    let mut placeholders = Placeholders::default();
+    match assignments(table, &values, &mut placeholders) {
+        Ok(Some((expression, _))) => Ok(Some((key::encode(&table.table, &change.key)?, expression, placeholders))),
+        Ok(None) | Err(StoreError::LimitExceeded { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn update(
     table: &StoreTable,
     change: &Change,
@@ -94,6 +128,7 @@ fn request(table: &StoreTable, change: &Change, action: Action, mut placeholders
         action,
         condition,
         placeholders,
+        size: 0,
     }))
 }
 

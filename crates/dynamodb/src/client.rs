@@ -7,12 +7,13 @@ use aws_config::{
     environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
     meta::{credentials::CredentialsProviderChain, region::RegionProviderChain},
     profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider},
+    provider_config::ProviderConfig,
     retry::RetryConfig,
     timeout::TimeoutConfig,
 };
 use aws_sdk_dynamodb::{
     Client,
-    config::{Credentials, SharedCredentialsProvider},
+    config::{Credentials, SharedCredentialsProvider, SharedHttpClient},
 };
 use aws_smithy_http_client::{Builder, tls};
 use flywheel_store::StoreTable;
@@ -99,12 +100,12 @@ impl DynamoStore {
             .region(region)
             .retry_config(retries)
             .timeout_config(timeouts)
-            .http_client(http);
+            .http_client(http.clone());
         loader = match options.credentials {
             Some((access_key, secret_key)) => {
                 loader.credentials_provider(Credentials::new(access_key, secret_key, None, None, "configuration"))
             }
-            None if plain_http => loader.credentials_provider(local_credentials()),
+            None if plain_http => loader.credentials_provider(local_credentials(&http)),
             None => loader,
         };
         if let Some(endpoint) = &options.endpoint {
@@ -144,10 +145,11 @@ fn attempts(timeout: Duration) -> u32 {
 }
 
 /// An emulator wants a signature and checks none; looking for instance metadata would only take its time.
-fn local_credentials() -> SharedCredentialsProvider {
+fn local_credentials(http: &SharedHttpClient) -> SharedCredentialsProvider {
+    let profiles = ProviderConfig::without_region().with_http_client(http.clone());
     SharedCredentialsProvider::new(
         CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
-            .or_else("Profile", ProfileFileCredentialsProvider::builder().build())
+            .or_else("Profile", ProfileFileCredentialsProvider::builder().configure(&profiles).build())
             .or_else("Placeholder", Credentials::new("flywheel", "flywheel", None, None, "placeholder")),
     )
 }

@@ -33,10 +33,8 @@ pub(crate) fn by_code(table: &str, code: &str, message: &str) -> StoreError {
         | "ThrottlingError"
         | "Throttling"
         | "RequestLimitExceeded"
-        | "LimitExceededException"
-        | "TransactionConflictException"
-        | "TransactionConflict"
-        | "TransactionInProgressException" => StoreError::Throttled { reason },
+        | "LimitExceededException" => StoreError::Throttled { reason },
+        "TransactionConflictException" | "TransactionConflict" | "TransactionInProgressException" => StoreError::Conflict { reason },
         "InternalServerError" | "InternalFailure" | "ServiceUnavailable" | "ServiceUnavailableException" => {
             StoreError::Unavailable { reason }
         }

@@ -51,43 +51,54 @@ pub(crate) fn ttl(value: &Value) -> Result<Option<AttributeValue>, StoreError> {
 }
 
 /// The row of an item; columns that aren't wanted are NULL.
-pub(crate) fn decode(table: &StoreTable, mut item: Item) -> Result<Row, StoreError> {
+pub(crate) fn decode(table: &StoreTable, item: Item) -> Result<Row, StoreError> {
     let definition = &table.table;
-    let mut malformed = None;
-    let row: Row = definition
-        .columns
-        .iter()
-        .enumerate()
-        .map(|(position, column)| {
-            let Some(attribute) = item.remove(&column.name).filter(|_| table.wants(position)) else {
-                return Value::Null;
-            };
-            attribute::decode(column, attribute).unwrap_or_else(|| {
-                if !table.mismatch_is_null || column.not_null || definition.is_key(position) {
-                    malformed.get_or_insert(column);
-                }
-                Value::Null
-            })
-        })
-        .collect();
-    let is_missing = |position: usize| {
+    let (row, malformed) = values(table, item);
+    let is_refused = |&position: &usize| {
+        let column = &definition.columns[position];
+        !table.mismatch_is_null || column.not_null || definition.is_key(position)
+    };
+    if let Some(position) = malformed.into_iter().find(is_refused) {
+        return Err(StoreError::Malformed {
+            key: printed_key(definition, &row),
+            attribute: definition.columns[position].name.clone(),
+            expected: definition.columns[position].ty.name.clone(),
+        });
+    }
+    let is_missing = |&position: &usize| {
         let is_required = definition.columns[position].not_null || definition.is_key(position);
         is_required && row[position].is_null() && table.wants(position)
     };
-    if let Some(column) = malformed {
-        return Err(StoreError::Malformed {
-            key: printed_key(definition, &row),
-            attribute: column.name.clone(),
-            expected: column.ty.name.clone(),
-        });
-    }
-    match (0..row.len()).find(|&position| is_missing(position)) {
+    match (0..row.len()).find(is_missing) {
         None => Ok(row),
         Some(position) => Err(StoreError::Missing {
             key: printed_key(definition, &row),
             attribute: definition.columns[position].name.clone(),
         }),
     }
+}
+
+/// The row of an item that a write has given back. An error now would say of a write that was done that it wasn't.
+pub(crate) fn decode_written(table: &StoreTable, item: Item) -> Row {
+    values(table, item).0
+}
+
+/// The values of an item's columns, and which of them aren't of their column's type.
+fn values(table: &StoreTable, mut item: Item) -> (Row, Vec<usize>) {
+    let mut malformed = Vec::new();
+    let columns = table.table.columns.iter().enumerate();
+    let row = columns
+        .map(|(position, column)| {
+            let attribute = item.remove(&column.name).filter(|_| table.wants(position))?;
+            let value = attribute::decode(column, attribute);
+            if value.is_none() {
+                malformed.push(position);
+            }
+            value
+        })
+        .map(|value| value.unwrap_or(Value::Null))
+        .collect();
+    (row, malformed)
 }
 
 /// The row of an item, `None` when it has expired.

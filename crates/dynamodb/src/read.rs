@@ -93,6 +93,7 @@ impl DynamoStore {
         let mut items = Vec::new();
         let mut backoff = Backoff::new(ATTEMPTS_WITHOUT_PROGRESS);
         loop {
+            let asked = wanted.keys().len();
             let answer = self
                 .client
                 .batch_get_item()
@@ -101,15 +102,15 @@ impl DynamoStore {
                 .await
                 .map_err(|error| store_error(&name, &error))?;
             let found: Vec<Item> = answer.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
-            if !found.is_empty() {
-                backoff.reset();
-            }
             items.extend(found);
             let rest = answer.unprocessed_keys.into_iter().flatten().map(|(_, keys)| keys).next();
             let Some(rest) = rest.filter(|rest| !rest.keys().is_empty()) else {
                 return Ok(items);
             };
             let unread = rest.keys().len();
+            if unread < asked {
+                backoff.reset();
+            }
             wanted = rest;
             if !backoff.wait().await {
                 return Err(StoreError::Throttled {

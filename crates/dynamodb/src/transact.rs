@@ -11,7 +11,7 @@ use crate::{
     change::{Action, Planned, Request, plan},
     client::DynamoStore,
     error::{by_code, incomplete, store_error},
-    limits::{TRANSACTION_BYTES, TRANSACTION_ITEMS, exceeded, item_size},
+    limits::{TRANSACTION_BYTES, TRANSACTION_ITEMS, exceeded},
 };
 
 /// Further attempts when another transaction holds one of the items.
@@ -57,7 +57,7 @@ impl DynamoStore {
                     return Err(store_error(&tables.join(", "), &error));
                 }
             };
-            if !matches!(error, StoreError::Throttled { .. }) || !backoff.wait().await {
+            if !matches!(error, StoreError::Throttled { .. } | StoreError::Conflict { .. }) || !backoff.wait().await {
                 return Err(error);
             }
         }
@@ -80,9 +80,7 @@ impl DynamoStore {
                 Planned::Refuse => return Ok(None),
                 Planned::Nothing => continue,
             };
-            if let Action::Put(item) = &request.action {
-                size += item_size(item);
-            }
+            size += request.size;
             transaction.tables.push(self.table_name(table));
             transaction.items.push(transact_item(self.table_name(table), request)?);
         }
@@ -100,6 +98,7 @@ fn transact_item(table: String, request: Request) -> Result<TransactWriteItem, S
         action,
         condition,
         placeholders,
+        ..
     } = request;
     let (names, values) = placeholders.into_maps();
     let item = TransactWriteItem::builder();
@@ -191,7 +190,7 @@ mod tests {
         assert_eq!(outcome_of(&["TransactionConflict", "ConditionalCheckFailed"]), Cancelled::Condition);
         assert!(matches!(
             outcome_of(&["None", "TransactionConflict"]),
-            Cancelled::Store(StoreError::Throttled { .. })
+            Cancelled::Store(StoreError::Conflict { .. })
         ));
         assert!(matches!(
             outcome_of(&["None", "ValidationError"]),

@@ -26,6 +26,7 @@ impl DynamoStore {
             action,
             condition,
             placeholders,
+            ..
         } = request;
         let (names, values) = placeholders.into_maps();
         let attributes = match action {
@@ -79,11 +80,11 @@ impl DynamoStore {
         };
         Ok(Applied::Done(match &change.effect {
             Effect::Put(row) => Some(row.clone()),
-            Effect::Set(_) => attributes.map(|item| item::decode(table, item)).transpose()?,
-            Effect::Delete => match attributes {
-                Some(item) if !item.is_empty() => item::decode_live(table, item, now)?,
-                _ => None,
-            },
+            Effect::Set(_) => attributes.map(|item| item::decode_written(table, item)),
+            Effect::Delete => attributes
+                .filter(|item| !item.is_empty())
+                .map(|item| item::decode_written(table, item))
+                .filter(|row| !table.is_expired(row, now)),
         }))
     }
 }

@@ -46,6 +46,7 @@ pub(crate) fn store_error(error: &StoreError, home: &Home) -> PgError {
                 home.store.describe(Operation::Scan, &home.table)
             ),
         ),
+        StoreError::Conflict { .. } => return conflict(home),
         StoreError::NoSuchTable { name } => (
             sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("{place}: \"{name}\" doesn't exist in the store"),

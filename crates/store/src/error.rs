@@ -35,6 +35,12 @@ pub enum StoreError {
         /// What the store said.
         reason: String,
     },
+    /// Another writer holds one of the rows, and still did after some attempts.
+    #[error("a row is being written by somebody else: {reason}")]
+    Conflict {
+        /// What the store said.
+        reason: String,
+    },
     /// The table isn't in the store.
     #[error("table \"{name}\" doesn't exist in the store")]
     NoSuchTable {

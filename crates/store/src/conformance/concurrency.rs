@@ -114,7 +114,7 @@ async fn transfer(suite: &Suite, table: &crate::StoreTable, from: i64, to: i64) 
             .collect();
         match suite.store.write_all(&changes).await {
             Ok(true) => return,
-            Ok(false) | Err(StoreError::Throttled { .. }) => tokio::task::yield_now().await,
+            Ok(false) | Err(StoreError::Throttled { .. } | StoreError::Conflict { .. }) => tokio::task::yield_now().await,
             Err(error) => panic!("write_all: {error}"),
         }
     }
