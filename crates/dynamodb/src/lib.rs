@@ -39,12 +39,12 @@
 //! # What is sent
 //!
 //! [`Store::get`](flywheel_store::Store::get) is GetItem or BatchGetItem, `range` and `index_range` are Query, `scan` is Scan; a write is PutItem,
-//! UpdateItem or DeleteItem with its condition as ConditionExpression, and several are TransactWriteItems. Everything that could
+//! UpdateItem or DeleteItem with its condition as ConditionExpression, and several are TransactWriteItems; TRUNCATE's deletions are BatchWriteItem. Everything that could
 //! be larger than an answer is read page by page. A single write is never sent again unless DynamoDB said that the first had no effect.
 //!
 //! # The parts
 //!
-//! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write` and `transact` send; `read`,
+//! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write`, `transact` and `batch_write` send; `read`,
 //! `range`, `scan`, `projection` and `paging` read; `admin`, `index` and `accepts` see to definitions. `item`, `key` and `attribute` with `number`, `time` and
 //! `json` are the mapping above. `limits` and `error` know what DynamoDB refuses, `send_once` and `backoff` when to ask again.
 
@@ -52,6 +52,7 @@ mod accepts;
 mod admin;
 mod attribute;
 mod backoff;
+mod batch_write;
 mod change;
 mod client;
 mod condition;

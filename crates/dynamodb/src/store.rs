@@ -87,6 +87,10 @@ impl Store for DynamoStore {
         self.write_one(table, change).await
     }
 
+    async fn delete_each(&self, table: &StoreTable, keys: &[Key]) -> Result<(), StoreError> {
+        self.delete_rows(table, keys).await
+    }
+
     async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
         self.write_many(changes).await
     }

@@ -1,11 +1,15 @@
 //! The trait that every home of tables implements.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use async_trait::async_trait;
 use flywheel_types::{Key, Row};
 
-use crate::{Applied, Change, Index, KeyRange, ScoreRange, StoreError, StoreTable};
+use crate::{Applied, Change, Effect, Expect, Index, KeyRange, ScoreRange, StoreError, StoreTable};
+
+/// How many rows [`Store::delete_each`] deletes together, unless the store has a better way.
+const DELETED_AT_ONCE: usize = 100;
 
 /// A store that is home to tables. One value serves all sessions at once.
 ///
@@ -104,6 +108,26 @@ pub trait Store: Send + Sync + Debug {
     fn place(&self, table: &StoreTable, key: &Key) -> Option<u16> {
         let _ = (table, key);
         None
+    }
+
+    /// Deletes the rows of these keys, whatever they are, in any order and number. When it fails, some of them may be gone. No key comes twice.
+    async fn delete_each(&self, table: &StoreTable, keys: &[Key]) -> Result<(), StoreError> {
+        let mut places: BTreeMap<Option<u16>, Vec<&Key>> = BTreeMap::new();
+        for key in keys {
+            places.entry(self.place(table, key)).or_default().push(key);
+        }
+        for keys in places.values().flat_map(|keys| keys.chunks(DELETED_AT_ONCE)) {
+            let delete = |key: &&Key| {
+                let change = Change {
+                    key: (*key).clone(),
+                    expect: Expect::Any,
+                    effect: Effect::Delete,
+                };
+                (table, change)
+            };
+            self.write_all(&keys.iter().map(delete).collect::<Vec<_>>()).await?;
+        }
+        Ok(())
     }
 
     /// Several changes, of different rows, all or none. False, and nothing written, when a condition didn't hold.

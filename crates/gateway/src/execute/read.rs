@@ -1,6 +1,6 @@
 //! Rows of a store table as the session sees them: the store's, with what its transaction block has written laid over them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use flywheel_plan::{Home, ResolvedAccess};
@@ -113,6 +113,11 @@ impl Session {
                     if rows.len() > limit {
                         return Err(too_many_rows(home, limit).into());
                     }
+                }
+                // A row that moves meanwhile may be found where it was and where it is.
+                if index.is_some() && ranges.len() > 1 {
+                    let mut found = HashSet::with_capacity(rows.len());
+                    rows.retain(|row| found.insert(home.table.table.key_of(row)));
                 }
                 Ok(rows)
             }

@@ -4,10 +4,8 @@
 use std::sync::Arc;
 
 use flywheel_plan::{Home, ResolvedAccess};
-use flywheel_store::{Change, Effect, Expect, StoreTable};
-use flywheel_types::Row;
+use flywheel_types::Key;
 
-use super::copy_from::{ROWS_AT_ONCE, by_place};
 use super::{Answer, StoreStatement};
 use crate::error::store_error;
 use crate::session::{Failure, Outcome, Session};
@@ -38,25 +36,15 @@ impl Session {
     async fn truncate_now(&mut self, sql: &str, homes: &[Arc<Home>]) -> Outcome<String> {
         let tag = self.on_server(sql).await?;
         // What is refused is refused before anything is deleted.
-        let mut doomed: Vec<(&Arc<Home>, Vec<Row>)> = Vec::new();
+        let mut doomed: Vec<(&Arc<Home>, Vec<Key>)> = Vec::new();
         for home in homes {
-            doomed.push((home, self.read_access(home, &ResolvedAccess::All).await?));
+            let rows = self.read_access(home, &ResolvedAccess::All).await?;
+            doomed.push((home, rows.iter().map(|row| home.table.table.key_of(row)).collect()));
         }
-        for (home, rows) in doomed {
-            for rows in by_place(home, rows).iter().flat_map(|rows| rows.chunks(ROWS_AT_ONCE)) {
-                let delete = |row: &Row| {
-                    let change = Change {
-                        key: home.table.table.key_of(row),
-                        expect: Expect::Any,
-                        effect: Effect::Delete,
-                    };
-                    (&home.table, change)
-                };
-                let changes: Vec<(&StoreTable, Change)> = rows.iter().map(delete).collect();
-                // Not to be interrupted: whether it was carried out must be known.
-                let deleted = home.store.write_all(&changes).await;
-                deleted.map_err(|error| store_error(&error, home))?;
-            }
+        for (home, keys) in doomed {
+            // Not to be interrupted: whether it was carried out must be known.
+            let deleted = home.store.delete_each(&home.table, &keys).await;
+            deleted.map_err(|error| store_error(&error, home))?;
         }
         Ok(tag)
     }
