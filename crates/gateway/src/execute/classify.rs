@@ -102,12 +102,6 @@ pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
     Some(format!("COPY (SELECT {columns} FROM {name}) {}", piece(to, tokens.len() - 1)?))
 }
 
-fn verb_name(verb: Verb) -> &'static str {
-    match verb {
-        _ => "this kind of statement",
-    }
-}
-
 /// CREATE or ALTER of something that would act on a table's rows.
 fn defines_over_tables(analysis: &Analysis) -> bool {
     let has = |word| analysis.statements[0].has_keyword(&analysis.text, word);
@@ -154,7 +148,7 @@ impl Maker<'_> {
             Verb::Copy | Verb::Lock if as_query(analysis).is_none() && !is_copy_of_query(analysis) => {
                 return match self.named(analysis).next() {
                     Some(home) if analysis.statements[0].has_keyword(text, "references") => Err(unsupported(home, "a foreign key")),
-                    Some(home) => Err(unsupported(home, verb_name(verb))),
+                    Some(home) => Err(unsupported(home, "this kind of statement")),
                     None => Ok(Kind::Relayed),
                 };
             }
