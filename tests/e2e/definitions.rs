@@ -60,6 +60,47 @@ async fn rows_go_with_their_table() {
     }
 }
 
+/// Rows don't go with what only contains their table, or owns it.
+#[tokio::test]
+async fn rows_dont_go_unnamed() {
+    for home in HOMES {
+        let setup = Setup::default().table("shop.carts", home);
+        let setup = setup.table_with("shop.given", home, &["allow_drop = true", "allow_scan = true"]);
+        let Some(world) = setup.start().await else { continue };
+        if !home.is_available(world.servers()) {
+            continue;
+        }
+        let client = world.gateway().await;
+        let create = "CREATE SCHEMA shop; CREATE TYPE shop.mood AS ENUM ('ok'); CREATE TABLE shop.carts (id int PRIMARY KEY, m shop.mood)";
+        for sql in create.split("; ") {
+            client.batch_execute(sql).await.expect(sql);
+        }
+        client
+            .batch_execute("CREATE TABLE shop.given (id int PRIMARY KEY)")
+            .await
+            .expect("another table");
+        client
+            .batch_execute("INSERT INTO shop.carts VALUES (1, 'ok')")
+            .await
+            .expect("a row");
+        client.batch_execute("INSERT INTO shop.given VALUES (1)").await.expect("a row");
+        for sql in ["DROP SCHEMA shop CASCADE", "BEGIN; DROP SCHEMA shop CASCADE"] {
+            Told::of(&client, sql).await.is("55000", &["shop.carts", "allow_drop"]);
+            client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+        }
+        Told::of(&client, "DROP TYPE shop.mood CASCADE").await.is("0A000", &["shop.carts"]);
+        assert_eq!(column(&client, "SELECT m FROM shop.carts WHERE id = 1").await, ["ok"], "{home:?}");
+        client.batch_execute("DELETE FROM shop.carts WHERE id = 1").await.expect("DELETE");
+        client.batch_execute("DROP SCHEMA shop CASCADE").await.expect("nothing to lose");
+        client.batch_execute("CREATE SCHEMA shop").await.expect("a schema");
+        client
+            .batch_execute("CREATE TABLE shop.given (id int PRIMARY KEY)")
+            .await
+            .expect("the table anew");
+        assert_eq!(column(&client, "SELECT id FROM shop.given").await, [""; 0], "{home:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_definition_that_is_rolled_back_was_never_there() {
     for home in HOMES {

@@ -49,6 +49,7 @@ suites![
     merge,
     types,
     alltypes,
+    generated,
     range,
     indexes,
     mixed,

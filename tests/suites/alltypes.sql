@@ -21,7 +21,7 @@ SELECT * FROM arrays WHERE id = 1;
 SELECT * FROM arrays WHERE id = 2;
 SELECT * FROM arrays ORDER BY id;
 SELECT id, i8[2], t[1], array_dims(i2) FROM arrays ORDER BY id;
-UPDATE arrays SET t = t || 'more'::text, i2 = i2 || 5::smallint WHERE id = 1 RETURNING t, i2;
+UPDATE arrays SET t = t || 'more'::text, i2[3] = 5, i8[5:6] = '{7,8}' WHERE id = 1 RETURNING t, i2, i8;
 UPDATE arrays SET u = NULL, n2 = '{7}' WHERE id = 1 RETURNING u, n2;
 -- params: int4 10, int8[] '{1,2,NULL}', text[] '{"a b",NULL}', uuid[] '{123e4567-e89b-12d3-a456-426614174000}', numeric[] '{1.10,NaN}', timestamptz[] '{-infinity}'
 INSERT INTO arrays (id, i8, t, u, n, ts) VALUES ($1, $2, $3, $4, $5, $6) RETURNING *;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use flywheel_sql::{Literal, SessionEffect, Statement, Template, Verb, split};
+use flywheel_sql::{Literal, SessionEffect, Statement, Template, Verb, drops_unnamed, split};
 use flywheel_types::TableName;
 use quick_cache::sync::Cache;
 
@@ -219,7 +219,9 @@ impl Analyses {
         let names = self.store_tables.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let concerns_store: Vec<bool> = statements
             .iter()
-            .map(|statement| statement.has_word(text, |word| names.contains(word)))
+            .map(|statement| {
+                statement.has_word(text, |word| names.contains(word)) || (!names.is_empty() && drops_unnamed(text, &statement.tokens))
+            })
             .collect();
         let is_plain = !concerns_store.contains(&true)
             && statements.iter().all(|statement| {

@@ -491,7 +491,7 @@ impl Gateway {
             ),
             Kind::Prepare { inner, .. } => return Box::pin(self.explain(&inner)).await,
             Kind::Copy { .. } => Explained::Plan(vec!["COPY by PostgreSQL over fetched rows".to_owned()]),
-            Kind::Relayed | Kind::CreateView | Kind::Execute { .. } => Explained::Relay,
+            Kind::Relayed | Kind::CreateView | Kind::DropUnnamed | Kind::Execute { .. } => Explained::Relay,
         })
     }
 }

@@ -24,6 +24,7 @@ mod session;
 mod shape;
 mod split;
 mod template;
+mod unknown;
 mod verb;
 mod whole;
 
@@ -39,4 +40,4 @@ pub use shape::{Assigned, ConflictAction, Delete, Insert, InsertValue, Operand, 
 pub use split::{Statement, split};
 pub use template::{Literal, Template};
 pub use verb::Verb;
-pub use whole::{CopySource, altered, copy_from, truncated};
+pub use whole::{CopySource, altered, copy_from, created, drops_unnamed, truncated};

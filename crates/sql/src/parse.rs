@@ -11,6 +11,7 @@ use crate::mention::mentions;
 use crate::position::Lines;
 use crate::relation::{Relation, relations};
 use crate::shape::Shape;
+use crate::unknown::without_unknown;
 
 /// A statement that names a store table, read.
 #[derive(Debug, Clone)]
@@ -43,13 +44,18 @@ pub enum ParseError {
 /// # Errors
 /// The statement isn't understood. It must not be run when it may touch a store table.
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| ParseError::Grammar(error.to_string()))?;
+    let read = |text: &str| Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| ParseError::Grammar(error.to_string()));
+    let (mut statements, is_whole) = match (read(text), without_unknown(text)) {
+        (Ok(statements), _) => (statements, true),
+        (Err(_), Some(rest)) => (read(&rest)?, false),
+        (Err(error), None) => return Err(error),
+    };
     let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
         return Err(ParseError::Grammar("expected one statement".into()));
     };
     let lines = Lines::new(text);
     let relations = relations(&statement, &lines, text).ok_or(ParseError::Relations)?;
-    let shape = Shape::of(&statement, &relations);
+    let shape = if is_whole { Shape::of(&statement, &relations) } else { None };
     Ok(Parsed {
         mentions: mentions(text, &relations),
         relations,

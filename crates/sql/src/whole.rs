@@ -1,4 +1,4 @@
-//! Statements about whole tables, which are read from their words: COPY of a table, TRUNCATE and ALTER TABLE.
+//! Statements about whole tables, which are read from their words: COPY of a table, TRUNCATE, CREATE and ALTER TABLE and what drops tables along with others.
 
 use crate::RelationName;
 use crate::lex::{Token, TokenKind};
@@ -58,6 +58,18 @@ pub fn truncated(text: &str, tokens: &[Token]) -> Option<Vec<RelationName>> {
     }
 }
 
+/// The table of CREATE TABLE; `None` for every other statement, and for a temporary table.
+#[must_use]
+pub fn created(text: &str, tokens: &[Token]) -> Option<RelationName> {
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    let at = 1 + usize::from(is(1, "unlogged"));
+    if !is(0, "create") || !is(at, "table") {
+        return None;
+    }
+    let exists = is(at + 1, "if") && is(at + 2, "not") && is(at + 3, "exists");
+    relation_name(text, tokens, at + if exists { 4 } else { 1 }).map(|(name, _)| name)
+}
+
 /// The table of ALTER TABLE; `None` for every other statement, and for ALTER TABLE ALL IN TABLESPACE.
 #[must_use]
 pub fn altered(text: &str, tokens: &[Token]) -> Option<RelationName> {
@@ -68,6 +80,13 @@ pub fn altered(text: &str, tokens: &[Token]) -> Option<RelationName> {
     let mut at = if is(2, "if") && is(3, "exists") { 4 } else { 2 };
     at += usize::from(is(at, "only"));
     relation_name(text, tokens, at).map(|(name, _)| name)
+}
+
+/// Whether a statement may drop tables, or columns of them, that it doesn't name: DROP SCHEMA, DROP OWNED, and whatever is dropped with CASCADE.
+#[must_use]
+pub fn drops_unnamed(text: &str, tokens: &[Token]) -> bool {
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    is(0, "drop") && !is(1, "table") && (is(1, "owned") || tokens.iter().any(|token| token.is_keyword(text, "cascade")))
 }
 
 /// A name of one to three parts, and what comes behind it.
@@ -121,6 +140,21 @@ mod tests {
         assert_eq!(name("alter table if exists only S.\"T\" * drop b"), Some("s.T".into()));
         assert_eq!(name("ALTER TABLE ALL IN TABLESPACE a SET TABLESPACE b"), None);
         assert_eq!(name("ALTER INDEX t RENAME TO u"), None);
+    }
+
+    #[test]
+    fn the_table_of_a_creation() {
+        let name = |text: &str| created(text, &lex(text)).map(|name| name.to_string());
+        assert_eq!(name("CREATE TABLE IF NOT EXISTS s.t (a int)"), Some("s.t".into()));
+        assert_eq!(name("create unlogged table \"If\" (a int)"), Some("If".into()));
+        assert_eq!(name("CREATE TEMP TABLE t (a int)"), None);
+    }
+
+    #[test]
+    fn drops_of_more_than_is_named() {
+        let drops = |text: &str| drops_unnamed(text, &lex(text));
+        assert!(drops("DROP SCHEMA s CASCADE") && drops("drop owned by current_user") && drops("DROP TYPE mood cascade"));
+        assert!(!drops("DROP SCHEMA s") && !drops("DROP TABLE t CASCADE") && !drops("DROP INDEX \"cascade\""));
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, unsupported};
 use flywheel_postgres::{Connection, ServerError};
 use flywheel_sql::lex::TokenKind;
-use flywheel_sql::{CopySource, Fact, Parsed, RelationName, Role, Verb, altered, copy_from, parse, prepared, truncated};
+use flywheel_sql::{
+    CopySource, Fact, Parsed, RelationName, Role, Verb, altered, copy_from, created, drops_unnamed, parse, prepared, truncated,
+};
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
 
@@ -29,6 +31,8 @@ pub(crate) enum Kind {
     AlterTable { home: Arc<Home> },
     /// DROP TABLE of these store tables.
     DropTable { homes: Vec<Arc<Home>> },
+    /// A statement that may drop store tables along with what it names.
+    DropUnnamed,
     /// COPY out of store tables, as COPY of a query: relayed with their rows put in.
     Copy { parsed: Parsed, fetches: Vec<Fetch> },
     /// COPY of the client's rows into a store table.
@@ -154,6 +158,7 @@ impl Maker<'_> {
             }
             // LISTEN and the like: the word isn't a table.
             Verb::Other => return Ok(Kind::Relayed),
+            Verb::OtherDefinition if drops_unnamed(&analysis.text, &analysis.statements[0].tokens) => return Ok(Kind::DropUnnamed),
             Verb::OtherDefinition if makes_view(analysis) => return Ok(Kind::CreateView),
             Verb::OtherDefinition if defines_over_tables(analysis) => {
                 return match self.named(analysis).next() {
@@ -168,7 +173,12 @@ impl Maker<'_> {
         }
         let parsed = match parse(text) {
             Ok(parsed) => parsed,
-            Err(error) => return Err(self.unreadable(analysis, &error.to_string())),
+            Err(error) => {
+                return match self.unread_creation(analysis) {
+                    Some(kind) => Ok(kind),
+                    None => Err(self.unreadable(analysis, &error.to_string())),
+                };
+            }
         };
         self.refuse_unusable(verb, &parsed)?;
         match verb {
@@ -335,13 +345,33 @@ impl Maker<'_> {
         }
     }
 
+    /// CREATE TABLE in a form that sqlparser doesn't know: PostgreSQL does, and only the table's name matters, as long as the statement builds on no
+    /// other table.
+    fn unread_creation(&self, analysis: &Analysis) -> Option<Kind> {
+        let statement = &analysis.statements[0];
+        let name = created(&analysis.text, &statement.tokens)?;
+        let builds_on = ["as", "like", "inherits", "partition", "references", "of"];
+        let builds = builds_on.into_iter().any(|word| statement.has_keyword(&analysis.text, word));
+        match self.configured_as(&name) {
+            Some(table) => Some(Kind::CreateTable {
+                table: Box::new(table.clone()),
+            }),
+            None => (!builds).then_some(Kind::Relayed),
+        }
+    }
+
+    /// The configured table that a new one of this name is.
+    fn configured_as(&self, name: &RelationName) -> Option<&TableHome> {
+        let schema = name.schema.as_deref().or(self.visible.current_schema.as_deref());
+        let name = TableName::new(schema.unwrap_or("public"), &name.name);
+        self.configured.iter().find(|table| table.name == name)
+    }
+
     fn create_table(&self, parsed: Parsed, analysis: &Analysis) -> Result<Kind, PgError> {
         let Some(first) = parsed.relations.first().filter(|relation| relation.role == Role::Object) else {
             return Ok(Kind::Relayed);
         };
-        let schema = first.name.schema.as_deref().or(self.visible.current_schema.as_deref());
-        let name = TableName::new(schema.unwrap_or("public"), &first.name.name);
-        Ok(match self.configured.iter().find(|table| table.name == name) {
+        Ok(match self.configured_as(&first.name) {
             Some(table) => Kind::CreateTable {
                 table: Box::new(table.clone()),
             },

@@ -97,23 +97,7 @@ impl Session {
     /// Drops the definition, then the table in the store. A table with rows needs `allow_drop`.
     pub(super) async fn drop_table(&mut self, statement: &StoreStatement, homes: &[Arc<Home>]) -> Outcome<Answer> {
         for home in homes {
-            // What a ROLLBACK would bring back must not be gone from the store.
-            if self.block.of_table(home.name()).next().is_some() {
-                let message = format!(
-                    "table \"{}\", homed in {}, has been written to in this transaction",
-                    home.name(),
-                    home.store.kind()
-                );
-                return Err(PgError::error(sqlstate::OBJECT_IN_USE, message)
-                    .with_hint("DROP TABLE after COMMIT.")
-                    .into());
-            }
-            if !home.table.allow_drop && self.has_rows(home).await? {
-                let message = format!("table \"{}\", homed in {}, isn't empty", home.name(), home.store.kind());
-                return Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
-                    .with_hint("Delete its rows first, or set `allow_drop = true` for the table in the configuration.")
-                    .into());
-            }
+            self.check_droppable(home).await?;
         }
         let answer = self.on_server_with_notices(&statement.text).await?;
         for home in homes {
@@ -124,6 +108,28 @@ impl Session {
         }
         self.reload_catalogue().await?;
         Ok(answer)
+    }
+
+    /// A table with rows needs `allow_drop`.
+    pub(super) async fn check_droppable(&self, home: &Arc<Home>) -> Outcome<()> {
+        // What a ROLLBACK would bring back must not be gone from the store.
+        if self.block.of_table(home.name()).next().is_some() {
+            let message = format!(
+                "table \"{}\", homed in {}, has been written to in this transaction",
+                home.name(),
+                home.store.kind()
+            );
+            return Err(PgError::error(sqlstate::OBJECT_IN_USE, message)
+                .with_hint("DROP TABLE after COMMIT.")
+                .into());
+        }
+        if !home.table.allow_drop && self.has_rows(home).await? {
+            let message = format!("table \"{}\", homed in {}, isn't empty", home.name(), home.store.kind());
+            return Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .with_hint("Delete its rows first, or set `allow_drop = true` for the table in the configuration.")
+                .into());
+        }
+        Ok(())
     }
 
     pub(super) async fn has_rows(&self, home: &Arc<Home>) -> Outcome<bool> {

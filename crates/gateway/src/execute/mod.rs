@@ -5,6 +5,7 @@ mod answer;
 mod classify;
 mod copy_from;
 mod definition;
+mod drop_unnamed;
 mod effects;
 mod explain;
 mod fetch;
@@ -56,6 +57,7 @@ impl Session {
             Kind::CreateTable { .. } => self.create_table(statement).await,
             Kind::AlterTable { home } => self.alter_table(statement, home).await,
             Kind::DropTable { homes } => self.drop_table(statement, homes).await,
+            Kind::DropUnnamed => self.drop_unnamed(statement).await,
             Kind::CopyFrom { home } => self.copy_from(statement, home).await,
             Kind::CreateView => self.create_view(statement).await,
             Kind::Truncate { homes } => self.truncate(statement, homes).await,
