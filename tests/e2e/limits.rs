@@ -304,3 +304,136 @@ async fn another_table_of_the_same_name_hides_a_store_table() {
     assert_eq!(column(&client, "SELECT device FROM public.sessions WHERE id = 1").await, ["store"]);
     assert_eq!(column(&other, read).await, ["store"]);
 }
+
+#[tokio::test]
+async fn a_score_that_a_sorted_set_cannot_hold() {
+    for home in [Home::Redis, Home::Memory] {
+        let keys = ["layout = \"sorted_set\"", "score = \"score\"", "allow_scan = true"];
+        let setup = Setup::default()
+            .table_with("public.board", home, &keys)
+            .table_with("public.ratios", home, &keys);
+        let Some(world) = setup.start().await else { return };
+        if !home.is_available(world.servers()) {
+            continue;
+        }
+        let client = world.gateway().await;
+        for (table, score) in [("board", "bigint"), ("ratios", "double precision")] {
+            let definition = format!("CREATE TABLE {table} (set text, member text, score {score} NOT NULL, PRIMARY KEY (set, member))");
+            client.batch_execute(&definition).await.expect("a table");
+        }
+        let most = "INSERT INTO board VALUES ('s', 'most', 9007199254740992), ('s', 'least', -9007199254740992)";
+        client.batch_execute(most).await.expect("±2^53");
+        for sql in [
+            "INSERT INTO board VALUES ('s', 'more', 9007199254740993)",
+            "INSERT INTO board VALUES ('s', 'more', 1), ('s', 'much', -9007199254740993)",
+            "INSERT INTO board VALUES ('s', 'most', 9223372036854775807) ON CONFLICT (set, member) DO UPDATE SET score = excluded.score",
+            "UPDATE board SET score = 9007199254740993 WHERE set = 's' AND member = 'most'",
+            "UPDATE board SET score = score + 1 WHERE set = 's' AND member = 'most'",
+            "UPDATE board SET score = score - 1 WHERE set = 's'",
+            "BEGIN; UPDATE board SET score = score + 1 WHERE set = 's' AND member = 'most'; COMMIT",
+        ] {
+            Told::of(&client, sql).await.is("54000", &["public.board", "2^53"]);
+            client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+        }
+        let kept = "SELECT member || ' ' || score FROM board ORDER BY score";
+        assert_eq!(column(&client, kept).await, ["least -9007199254740992", "most 9007199254740992"]);
+        let infinite = "INSERT INTO ratios VALUES ('s', 'all', 'Infinity'), ('s', 'some', 1.5), ('s', 'none', '-Infinity')";
+        client.batch_execute(infinite).await.expect("infinite scores");
+        for sql in [
+            "INSERT INTO ratios VALUES ('s', 'odd', 'NaN')",
+            "UPDATE ratios SET score = 'NaN' WHERE set = 's' AND member = 'some'",
+            "UPDATE ratios SET score = score * 'NaN'::float8 WHERE set = 's' AND member = 'some'",
+        ] {
+            Told::of(&client, sql).await.is("54000", &["public.ratios", "NaN"]);
+        }
+        let kept = "SELECT member FROM ratios WHERE set = 's' ORDER BY score DESC";
+        assert_eq!(column(&client, kept).await, ["all", "some", "none"]);
+    }
+}
+
+#[tokio::test]
+async fn every_way_of_reading_too_many_rows() {
+    for home in [Home::Redis, Home::Memory, Home::Dynoxide] {
+        let setup = Setup::default()
+            .table("public.visits", home)
+            .table("public.sessions", home)
+            .limit("max_fetch_rows = 10");
+        let Some((world, client)) = sessions(setup).await else { return };
+        if !home.is_available(world.servers()) {
+            continue;
+        }
+        client
+            .batch_execute("CREATE TABLE visits (who int, n int, note text, PRIMARY KEY (who, n))")
+            .await
+            .expect("a table");
+        for ids in [0..10, 10..12] {
+            let rows: Vec<_> = ids.map(|id| format!("({id}, 'phone')")).collect();
+            client
+                .batch_execute(&format!("INSERT INTO sessions VALUES {}", rows.join(", ")))
+                .await
+                .expect("sessions");
+        }
+        for n in 0..11 {
+            let visit = format!("INSERT INTO visits VALUES (1, {n}, 'x')");
+            client.batch_execute(&visit).await.expect("a visit");
+        }
+        client
+            .batch_execute("INSERT INTO users SELECT i, 'user ' || i FROM generate_series(0, 11) i")
+            .await
+            .expect("users");
+        // As many as are allowed, then one more.
+        let few = "SELECT count(*) FROM sessions WHERE id IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9)";
+        assert_eq!(column(&client, few).await, ["10"]);
+        assert_eq!(
+            column(&client, "SELECT n FROM visits WHERE who = 1 ORDER BY n DESC LIMIT 10")
+                .await
+                .len(),
+            10
+        );
+        for (sql, table) in [
+            (
+                "SELECT * FROM sessions WHERE id IN (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10)",
+                "public.sessions",
+            ),
+            (
+                "SELECT * FROM sessions WHERE id = ANY ('{0,1,2,3,4,5,6,7,8,9,10}')",
+                "public.sessions",
+            ),
+            ("SELECT * FROM sessions WHERE device = 'none'", "public.sessions"),
+            ("SELECT * FROM visits WHERE who = 1", "public.visits"),
+            ("SELECT * FROM visits WHERE who = 1 ORDER BY n LIMIT 11", "public.visits"),
+            ("SELECT * FROM visits WHERE who = 1 AND note = 'none' LIMIT 1", "public.visits"),
+            (
+                "SELECT 1 FROM sessions s JOIN visits v ON v.who = s.id WHERE s.id = 1",
+                "public.visits",
+            ),
+            (
+                "SELECT 1 FROM sessions WHERE id IN (SELECT n FROM visits WHERE who = 1)",
+                "public.visits",
+            ),
+            (
+                "WITH v AS (SELECT * FROM visits WHERE who = 1) SELECT count(*) FROM v",
+                "public.visits",
+            ),
+            ("SELECT 1 UNION SELECT n FROM visits WHERE who = 1", "public.visits"),
+            ("UPDATE sessions SET device = 'desk' WHERE device = 'phone'", "public.sessions"),
+            ("DELETE FROM visits WHERE who = 1", "public.visits"),
+            ("INSERT INTO visits SELECT 2, n, note FROM visits WHERE who = 1", "public.visits"),
+        ] {
+            Told::of(&client, sql)
+                .await
+                .is("54000", &["more than 10 rows", table, "max_fetch_rows"]);
+        }
+        // In a block what it has written counts too.
+        client
+            .batch_execute("BEGIN; DELETE FROM visits WHERE who = 1 AND n = 0")
+            .await
+            .expect("a block");
+        assert_eq!(column(&client, "SELECT count(*) FROM visits WHERE who = 1").await, ["10"]);
+        client.batch_execute("INSERT INTO visits VALUES (1, 50, 'x')").await.expect("a row");
+        Told::of(&client, "SELECT count(*) FROM visits WHERE who = 1")
+            .await
+            .is("54000", &["more than 10 rows", "public.visits"]);
+        client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+    }
+}

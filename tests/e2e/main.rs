@@ -22,6 +22,7 @@ mod linearizable;
 mod login;
 mod logins_as_roles;
 mod modes;
+mod native;
 mod network;
 mod outage;
 mod pgbench;

@@ -1,0 +1,85 @@
+//! What a store answers alone, it answers alone: once a text has been prepared, PostgreSQL isn't asked any more.
+
+use std::time::Duration;
+
+use flywheel_tests::proxy::{Network, Proxy};
+use flywheel_tests::world::{column, connect};
+use flywheel_tests::{Home, Setup};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// PostgreSQL falls silent; its connections stand, and nothing comes of what is asked on them.
+#[tokio::test]
+async fn native_statements_go_on_while_postgresql_is_silent() {
+    let Some(servers) = flywheel_tests::world::Servers::from_environment() else {
+        return;
+    };
+    let address = servers
+        .postgres
+        .split('@')
+        .nth(1)
+        .and_then(|rest| rest.split('/').next())
+        .expect("an address");
+    for home in [Home::Redis, Home::Memory, Home::Dynoxide, Home::DynamoDb] {
+        if !home.is_available(&servers) {
+            continue;
+        }
+        let proxy = Proxy::to(address).await;
+        // The world's own database can't be reached through a proxy that is there before it.
+        let database = format!("native_{}_{}", std::process::id(), home.name());
+        let behind = connect(&servers.postgres).await;
+        behind
+            .batch_execute(&format!("CREATE DATABASE {database}"))
+            .await
+            .expect("a database");
+        let url = format!("postgres://postgres@{}/{database}", proxy.address());
+        let setup = Setup::default().table("public.items", home).table("public.visits", home);
+        let Some(world) = setup.primary_at(&url).start().await else {
+            return;
+        };
+        let client = world.gateway().await;
+        for table in [
+            "CREATE TABLE items (id int PRIMARY KEY, name text, n int)",
+            "CREATE TABLE visits (who int, at timestamptz, PRIMARY KEY (who, at))",
+        ] {
+            client.batch_execute(table).await.expect("a table");
+        }
+        let statements = [
+            "INSERT INTO items VALUES (1, 'one', 1) ON CONFLICT (id) DO UPDATE SET name = excluded.name, n = excluded.n",
+            "INSERT INTO visits VALUES (1, '2026-01-01 00:00:00+00') ON CONFLICT DO NOTHING",
+            "UPDATE items SET n = 2 WHERE id = 1",
+            "DELETE FROM items WHERE id = 2",
+            "SELECT name FROM items WHERE id IN (1, 2, 3)",
+            "SELECT who FROM visits WHERE who = 1 AND at > '2025-01-01 00:00:00+00' ORDER BY at DESC LIMIT 3",
+        ];
+        for sql in statements {
+            client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+        let by_key = client.prepare("SELECT name, n FROM items WHERE id = $1").await.expect("prepared");
+        client.query(&by_key, &[&1]).await.expect("a row");
+
+        let other = world.gateway().await;
+        proxy.becomes(Network::Silent);
+        let all = async {
+            for _ in 0..20 {
+                for sql in statements {
+                    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+                }
+                let row = client.query_one(&by_key, &[&1]).await.expect("a row");
+                assert_eq!((row.get::<_, &str>(0), row.get::<_, i32>(1)), ("one", 2));
+            }
+            // Another session, to which the text isn't new.
+            assert_eq!(column(&other, statements[4]).await, ["one"]);
+        };
+        tokio::time::timeout(PATIENCE, all)
+            .await
+            .unwrap_or_else(|_| panic!("{}: PostgreSQL is asked", home.name()));
+        // It was silent indeed: what it must say isn't said.
+        let unknown = client.query("SELECT name || '?' FROM items WHERE id = 1", &[]);
+        let answer = tokio::time::timeout(Duration::from_secs(1), unknown).await;
+        assert!(!matches!(answer, Ok(Ok(_))), "PostgreSQL wasn't silent");
+        drop(world);
+        let gone = format!("DROP DATABASE {database} WITH (FORCE)");
+        behind.batch_execute(&gone).await.expect("no database");
+    }
+}
