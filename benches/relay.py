@@ -6,73 +6,25 @@ what else the machine does hits them alike.
 
 import os
 import pathlib
-import re
 import resource
 import socket
-import statistics
 import struct
 import subprocess
-import sys
-import time
 from urllib.parse import urlparse
 
-WORK = pathlib.Path(os.environ["BENCH_WORK"])
-BIN = pathlib.Path(os.environ["BENCH_BIN"])
+from measure import BIN, QUICK, ROUNDS, SECONDS, WORK, machine, medians, pgbench, start_flywheel, version, write_section
+
 DIRECT = os.environ["BENCH_POSTGRES"]
 BOUNCER = os.environ["BENCH_PGBOUNCER"]
-FLYWHEEL = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", "target")) / "release/flywheel"
-QUICK = "--quick" in sys.argv
-SECONDS = 2 if QUICK else int(os.environ.get("BENCH_SECONDS", "5"))
-ROUNDS = 1 if QUICK else int(os.environ.get("BENCH_ROUNDS", "3"))
 CLIENTS = [1, 8, 32] if QUICK else [1, 8, 32, 128, 1000]
-THREADS = 2
 
 
-class Run:
-    def __init__(self, tps, p50, p99):
-        self.tps, self.p50, self.p99 = tps, p50, p99
-
-
-def pgbench(url, clients, *arguments):
-    """One run: transactions a second, and two percentiles of the latency in microseconds."""
-    prefix = WORK / f"latency{time.monotonic_ns()}"
-    command = [
-        BIN / "pgbench", "--no-vacuum", "--client", str(clients), "--jobs", str(min(clients, THREADS)), "--time", str(SECONDS),
-        "--log", "--log-prefix", prefix, "--sampling-rate", "0.1", *arguments, url,
-    ]
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
-    found = re.search(r"tps = ([0-9.]+)", done.stdout)
-    if done.returncode != 0 or found is None:
-        raise SystemExit(f"pgbench failed at {url} with {clients} clients {arguments}:\n{done.stdout}\n{done.stderr}")
-    latencies = []
-    for log in WORK.glob(prefix.name + "*"):
-        with log.open() as lines:
-            latencies.extend(int(line.split()[2]) for line in lines)
-        log.unlink()
-    latencies.sort()
-    at = lambda share: latencies[int(len(latencies) * share)] if latencies else 0
-    return Run(float(found[1]), at(0.50), at(0.99))
-
-
-def medians(targets, clients, *arguments):
-    """The median of several rounds for each target."""
-    rounds = [{name: pgbench(url, clients, *arguments) for name, url in targets.items()} for _ in range(ROUNDS)]
-    median = lambda name, field: statistics.median(getattr(each[name], field) for each in rounds)
-    return {name: Run(median(name, "tps"), median(name, "p50"), median(name, "p99")) for name in targets}
-
-
-def start_flywheel():
+def configuration():
     server = urlparse(DIRECT)
-    config = WORK / "flywheel.toml"
-    config.write_text(
+    return (
         f'listen = "127.0.0.1:0"\ndatabase = "postgres"\nauth = "trust"\nmax_connections = 12000\n\n'
         f'[stores.main]\nkind = "postgres"\nurl = "postgres://postgres@{server.hostname}:{server.port}/postgres"\npool_size = 20\n'
     )
-    process = subprocess.Popen([FLYWHEEL, "--config", config], stdout=subprocess.PIPE, text=True)
-    for line in process.stdout:
-        if found := re.search(r"listening on (\S+)", line):
-            return process, f"postgres://postgres@{found[1].rstrip(',')}/postgres"
-    raise SystemExit("flywheel didn't start")
 
 
 def resident(pid):
@@ -116,7 +68,7 @@ def main():
     )
     large = WORK / "large.sql"
     large.write_text("SELECT filler FROM large;\n")
-    flywheel, through = start_flywheel()
+    flywheel, through = start_flywheel(configuration())
     lines = []
     try:
         all_three = {"direct": DIRECT, "PgBouncer": BOUNCER, "Flywheel": through}
@@ -124,7 +76,7 @@ def main():
         both = {"direct": DIRECT, "Flywheel": through}
 
         def row(case, clients, targets, *arguments):
-            runs = medians(targets, clients, *arguments)
+            runs = medians({name: lambda url=url: pgbench(url, clients, *arguments) for name, url in targets.items()})
             direct, own, peer = runs["direct"], runs["Flywheel"], runs.get("PgBouncer")
             tail = f"{own.p99 / own.p50:.1f}" if own.p50 else "–"
             line = (
@@ -156,19 +108,14 @@ def main():
 
 
 def write(lines):
-    model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
-    versions = [
-        subprocess.run([BIN / "postgres", "--version"], capture_output=True, text=True).stdout.strip(),
-        subprocess.run(["pgbouncer", "--version"], capture_output=True, text=True).stdout.splitlines()[0],
-    ]
+    versions = [version(BIN / "postgres", "--version"), version("pgbouncer", "--version")]
     head = (
-        "# Results\n\n"
-        f"`benches/relay` on {os.cpu_count()} × {model}, everything on this one machine; {', '.join(versions)}.\n"
+        f"`benches/relay` on {machine()}; {', '.join(versions)}.\n"
         f"Transactions a second, the median of {ROUNDS} rounds of {SECONDS} s. The last column is Flywheel's p99 latency over its p50.\n\n"
         "| case | clients | direct | PgBouncer | Flywheel | ÷ direct | ÷ PgBouncer | p99 ÷ p50 |\n"
         "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
     )
-    pathlib.Path("benches/RESULTS.md").write_text(head + "\n".join(lines) + "\n")
+    write_section("Relay", head + "\n".join(lines))
 
 
 main()
