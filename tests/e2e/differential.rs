@@ -16,6 +16,7 @@ places![
     dynoxide: DYNOXIDE,
     dynamodb: DYNAMODB,
     redis: REDIS,
+    redis_json: REDIS_JSON,
     redis_sorted_set: REDIS_SORTED_SET,
     memory: MEMORY,
     memory_sorted_set: MEMORY_SORTED_SET,

@@ -48,6 +48,8 @@ impl Place {
     pub const REDIS: Self = place("redis", Home::Redis, Home::Dynoxide);
     /// Redis, a sorted set for each partition.
     pub const REDIS_SORTED_SET: Self = place("redis, sorted_set", Home::Redis, Home::Memory).sorted_set();
+    /// Redis, a JSON object for each row.
+    pub const REDIS_JSON: Self = place("redis, json", Home::Redis, Home::Memory).with(&["layout = \"json\""]);
     /// The gateway's memory.
     pub const MEMORY: Self = place("memory", Home::Memory, Home::Redis);
     /// The gateway's memory, with scores.
@@ -58,10 +60,14 @@ impl Place {
         self
     }
 
+    const fn with(mut self, keys: &'static [&'static str]) -> Self {
+        self.keys = keys;
+        self
+    }
+
     const fn sorted_set(mut self) -> Self {
         self.shape = Shape::Leaderboard;
-        self.keys = &["layout = \"sorted_set\"", "score = \"n\""];
-        self
+        self.with(&["layout = \"sorted_set\"", "score = \"n\""])
     }
 
     /// A gateway with these tables.

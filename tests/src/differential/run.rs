@@ -24,7 +24,7 @@ pub async fn check(place: Place) {
         return;
     }
     let seed = environment::number("FLYWHEEL_TEST_SEED", 1);
-    let count = environment::number("FLYWHEEL_TEST_STATEMENTS", 600);
+    let count = environment::number("FLYWHEEL_TEST_STATEMENTS", 360);
     let mut encodings = Encodings::of(world.raw_oracle().await);
     let mut differences = Vec::new();
     for seed in seed..seed + count.div_ceil(LENGTH as u64) {
