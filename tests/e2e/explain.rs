@@ -74,6 +74,14 @@ plans! {
         "  Order: sort key descending",
         "  Limit: 5",
     ];
+    a_top_with_ties_by_another_column: "SELECT member FROM leaderboard WHERE board = 'weekly' ORDER BY score DESC, member LIMIT 3" => [
+        "Mixed: PostgreSQL runs the statement over fetched rows",
+        "  Fetch public.leaderboard (store \"redis\", Redis)",
+        "    Operation: ZREVRANGEBYSCORE {app:public.leaderboard:…} WITHSCORES",
+        "    Key: board = 'weekly'",
+        "    Order: score descending, with all that equal the last row",
+        "    Limit: 3",
+    ];
     a_page_between_scores: "SELECT member FROM leaderboard WHERE board = 'weekly' AND score > 10 AND score <= 20 ORDER BY score LIMIT 3 OFFSET 6" => [
         "Native on public.leaderboard (store \"redis\", Redis)",
         "  Operation: ZRANGEBYSCORE {app:public.leaderboard:…} WITHSCORES",

@@ -105,6 +105,17 @@ SELECT score, rank() OVER (ORDER BY score DESC) FROM leaderboard WHERE board = '
 -- sorted
 SELECT member, rank() OVER (ORDER BY score DESC NULLS LAST) FROM leaderboard WHERE board = 'ties';
 SELECT member AS score, rank() OVER (ORDER BY score DESC) FROM leaderboard WHERE board = 'ties' ORDER BY score DESC LIMIT 2;
+-- Ties by another column.
+SELECT member, score FROM leaderboard WHERE board = 'ties' ORDER BY score DESC, member LIMIT 2;
+SELECT member, score FROM leaderboard WHERE board = 'ties' ORDER BY score DESC, member DESC LIMIT 3;
+SELECT member, score FROM leaderboard WHERE board = 'ties' ORDER BY score, member DESC LIMIT 2 OFFSET 2;
+SELECT member FROM leaderboard WHERE board = 'ties' ORDER BY score DESC, member LIMIT 100;
+SELECT member FROM leaderboard WHERE board = 'ties' AND score < 30 ORDER BY score DESC, board, member LIMIT 1 OFFSET 1;
+SELECT member FROM leaderboard WHERE board = 'ties' ORDER BY score DESC, member LIMIT 0;
+SELECT member FROM leaderboard WHERE board = 'ties' ORDER BY score DESC, member LIMIT -1;
+SELECT member FROM leaderboard WHERE board = 'none' ORDER BY score DESC, member LIMIT 2;
+-- params: text 'ties', int8 3, int8 1
+SELECT member, score FROM leaderboard WHERE board = $1 ORDER BY score DESC, member LIMIT $2 OFFSET $3;
 -- sorted
 SELECT board, member, rank() OVER (PARTITION BY board ORDER BY score DESC) FROM leaderboard WHERE board IN ('ties', 'week');
 SELECT score, rank() OVER (ORDER BY score DESC), rank() OVER (ORDER BY score) FROM leaderboard WHERE board = 'ties' ORDER BY score, 2 LIMIT 2;
@@ -119,6 +130,7 @@ SELECT score, rank() OVER (ORDER BY score DESC) FROM leaderboard WHERE board = '
 SELECT member FROM leaderboard WHERE board = 'ties' ORDER BY score DESC LIMIT 1;
 SELECT score FROM leaderboard WHERE board = 'ties' ORDER BY score DESC LIMIT 2 OFFSET 1;
 SELECT member FROM leaderboard WHERE board = 'ties' AND score >= 25 ORDER BY score DESC;
+SELECT member FROM leaderboard WHERE board = 'ties' ORDER BY score DESC, member LIMIT 2;
 ROLLBACK;
 DELETE FROM leaderboard WHERE board = 'ties';
 

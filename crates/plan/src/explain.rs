@@ -4,12 +4,18 @@ use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Parsed, Relation};
 use flywheel_store::Operation;
 
 use crate::access::End;
-use crate::native::{NativeRanked, NativeSelect, OnConflict, RankedRows, ReadOperation, ScoreAccess};
+use crate::native::{NativeRanked, NativeSelect, NativeTop, OnConflict, RankedRows, ReadOperation, ScoreAccess};
 use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, Plan};
 
 /// The plan of the statement `text`.
 #[must_use]
 pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
+    if let Some((Native::Top(top), home)) = &plan.native {
+        let mut out = vec!["Mixed: PostgreSQL runs the statement over fetched rows".to_owned()];
+        out.push(format!("  Fetch {} ({})", home.name(), place(home)));
+        out.extend(top_lines(top, home).into_iter().map(|line| format!("    {line}")));
+        return out;
+    }
     if let Some((native, home)) = &plan.native {
         let mut out = vec![format!("Native on {} ({})", home.name(), place(home))];
         out.extend(native_lines(native, home).into_iter().map(|line| format!("  {line}")));
@@ -56,6 +62,7 @@ fn native_lines(native: &Native, home: &Home) -> Vec<String> {
     let describe = |operation| format!("Operation: {}", home.store.describe(operation, &home.table));
     match native {
         Native::Select(select) => select_lines(select, home),
+        Native::Top(top) => top_lines(top, home),
         Native::Count(count) => {
             let mut out = vec![describe(Operation::CountByScore {
                 whole: count.range.is_whole(),
@@ -147,6 +154,21 @@ fn score_lines(range: &ScoreAccess, home: &Home) -> Vec<String> {
     if !ends.is_empty() {
         out.push(format!("Score: {}", ends.join(", ")));
     }
+    out
+}
+
+fn top_lines(top: &NativeTop, home: &Home) -> Vec<String> {
+    let operation = Operation::ByScore {
+        descending: top.descending,
+        whole: false,
+    };
+    let mut out = vec![format!("Operation: {}", home.store.describe(operation, &home.table))];
+    out.extend(score_lines(&top.range, home));
+    out.push(format!(
+        "Order: score {}, with all that equal the last row",
+        direction(top.descending)
+    ));
+    out.extend(page_lines(Some(&top.limit), top.offset.as_ref()));
     out
 }
 

@@ -23,8 +23,8 @@ pub use access::{Access, ResolvedAccess};
 pub use fetch::{ColumnTypes, Fetch, FetchAccess, KeySource, joined_access};
 pub use home::{Home, Homes, Visible};
 pub use native::{
-    Native, NativeCount, NativeDelete, NativeInsert, NativeRanked, NativeSelect, NativeUpdate, OnConflict, RankedColumn, RankedRows,
-    ReadOperation, ScoreAccess, assign,
+    Native, NativeCount, NativeDelete, NativeInsert, NativeRanked, NativeSelect, NativeTop, NativeUpdate, OnConflict, RankedColumn,
+    RankedRows, ReadOperation, ScoreAccess, assign,
 };
 pub use parameters::{Computed, Parameters};
 pub use planner::{General, Plan, Planner, Target, unsupported};

@@ -84,6 +84,14 @@ async fn a_server_that_hangs_is_given_up_in_time() {
     let store = RedisStore::connect_lazy(&server.url(), "", limit).expect("a URL");
     answers(&store).await;
     server.signal("STOP");
+    // A write that may have been carried out is said to be so, and isn't sent again.
+    let set = Change {
+        key: key(&[text("a")]),
+        expect: Expect::Unchanged(vec![text("a"), int(1)]),
+        effect: Effect::Put(vec![text("a"), int(2)]),
+    };
+    let answer = store.write(&words(), &set).await;
+    assert!(matches!(answer, Err(StoreError::Unknown { .. })), "{answer:?}");
     is_unavailable(store.ping(), limit * 3).await;
     // Many at once wait no longer than one.
     let words = words();
@@ -95,7 +103,33 @@ async fn a_server_that_hangs_is_given_up_in_time() {
     }
     assert!(begun.elapsed() < limit * 4, "after {:?}", begun.elapsed());
     server.signal("CONT");
+    let row = vec![text("a"), int(2)];
+    assert_eq!(store.get(&words, &keys).await, Ok(vec![Some(row)]), "it was carried out");
     answers(&store).await;
+}
+
+#[tokio::test]
+async fn many_share_one_connection() {
+    let Some(server) = Server::start().await else { return };
+    let store = server::store(&server.url(), "");
+    let words = words();
+    let keys: Vec<_> = (0..200).map(|n| [key(&[text(&n.to_string())])]).collect();
+    for answer in futures_util::future::join_all(keys.iter().map(|keys| store.get(&words, keys))).await {
+        assert_eq!(answer, Ok(vec![None]));
+    }
+    let mut redis = server::plain(&server.url()).await;
+    let list: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.expect("client list");
+    assert_eq!(list.lines().count(), 2, "the store's and this one: {list}");
+}
+
+#[tokio::test]
+async fn a_replica_is_not_written_to() {
+    let Some(server) = Server::start().await else { return };
+    let mut redis = server::plain(&server.url()).await;
+    let replicaof = redis::cmd("REPLICAOF").arg("127.0.0.1").arg(server::free_port()).to_owned();
+    replicaof.exec_async(&mut redis).await.expect("replicaof");
+    let store = server::store(&server.url(), "");
+    is_unavailable(store.write(&words(), &change(1)), QUICKLY).await;
 }
 
 #[tokio::test]

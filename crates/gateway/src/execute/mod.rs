@@ -22,6 +22,7 @@ mod truncate;
 mod views;
 
 use bytes::Bytes;
+use flywheel_plan::{General, Native};
 
 pub(crate) use answer::Answer;
 pub(crate) use classify::{Kind, Maker, column_types};
@@ -45,6 +46,12 @@ impl Session {
             Kind::Planned { parsed, plan } => {
                 if statement.is_unchecked() {
                     self.check_rights_now(statement, arguments).await?;
+                }
+                if let Some((Native::Top(top), home)) = &plan.native
+                    && let General::Read { fetches } = &plan.general
+                    && let Some(text) = self.top_text(top, home, (statement, parsed, fetches), arguments).await?
+                {
+                    return self.run_text(&text, statement, arguments).await;
                 }
                 if let Some((native, home)) = &plan.native
                     && let Some(answer) = self.native(native, home, statement, arguments).await?

@@ -34,6 +34,8 @@ impl Session {
         let table = &home.table.table;
         let types: Vec<&TypeInfo> = match native {
             Native::Select(select) => column_types(table, &select.projection),
+            // PostgreSQL prints it.
+            Native::Top(_) => return Ok(None),
             Native::Count(_) => vec![&BIGINT],
             Native::Ranked(ranked) => ranked_types(table, ranked),
             Native::Insert(insert) => column_types(table, &insert.returning),
@@ -45,6 +47,7 @@ impl Session {
         }
         match native {
             Native::Select(select) => self.native_select(select, home, &parameters, arguments).await,
+            Native::Top(_) => Ok(None),
             Native::Count(count) => self.native_count(count, home, &parameters, arguments).await,
             Native::Ranked(ranked) => self.native_ranked(ranked, home, &parameters, arguments).await,
             Native::Insert(insert) => self.native_insert(insert, home, &parameters, arguments).await,

@@ -2,16 +2,17 @@
 
 use std::sync::{Arc, LazyLock};
 
-use flywheel_plan::{Home, NativeCount, NativeRanked, Parameters, RankedColumn, RankedRows};
-use flywheel_sql::Ranking;
-use flywheel_store::{Layout, score};
+use flywheel_plan::{Fetch, Home, NativeCount, NativeRanked, NativeTop, Parameters, RankedColumn, RankedRows};
+use flywheel_sql::{Parsed, Ranking};
+use flywheel_store::{Bound, Layout, ScoreRange, score};
 use flywheel_types::{Row, Table, TypeInfo, Value, oid};
 
+use super::mixed::text_with_rows;
 use super::native::single_key;
 use super::page::Page;
-use super::{Answer, Arguments};
-use crate::error::store_error;
-use crate::session::{Outcome, Session};
+use super::{Answer, Arguments, StoreStatement};
+use crate::error::{store_error, too_many_rows};
+use crate::session::{Failure, Outcome, Session};
 
 /// What counts and ranks are.
 pub(super) static BIGINT: LazyLock<TypeInfo> = LazyLock::new(|| TypeInfo::new(oid::INT8, -1, "bigint"));
@@ -120,6 +121,71 @@ impl Session {
             answer.push_values(types.iter().copied().zip(&values), arguments.result_formats);
         }
         Ok(Some(answer))
+    }
+}
+
+impl Session {
+    /// The statement with the top of the set in its table's place; `None` when it must be answered otherwise.
+    pub(super) async fn top_text(
+        &self,
+        top: &NativeTop,
+        home: &Arc<Home>,
+        (statement, parsed, fetches): (&StoreStatement, &Parsed, &[Fetch]),
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<String>> {
+        let parameters = Parameters {
+            types: statement.parameters(),
+            formats: arguments.formats,
+            values: arguments.values,
+            computed: None,
+        };
+        // PostgreSQL tells what is wrong with a LIMIT.
+        let Ok(Some(page)) = self.page(Some(&top.limit), top.offset.as_ref(), &parameters) else {
+            return Ok(None);
+        };
+        let is_written = self.block.of_table(home.name()).next().is_some();
+        let (Some(Some(range)), false) = (top.range.resolve(&home.table, &parameters, top.descending), is_written) else {
+            return Ok(None);
+        };
+        let Some(rows) = self.top_rows(home, &range, top.range.score, page.head()).await? else {
+            return Ok(None);
+        };
+        let fetched = fetches.iter().map(|fetch| (fetch.relation, rows.clone())).collect();
+        Ok(Some(text_with_rows(&statement.text, parsed, fetches, &fetched)))
+    }
+
+    /// The first `head` rows of a range, with all that equal the last of them.
+    async fn top_rows(&self, home: &Arc<Home>, range: &ScoreRange, score: usize, head: usize) -> Outcome<Option<Vec<Row>>> {
+        let most = self.shared.options.max_fetch_rows;
+        let (Some(before), true) = (head.checked_sub(1), head <= most) else {
+            return Ok(None);
+        };
+        let read = async |range: &ScoreRange, offset: usize, limit: usize| {
+            let rows = self.interruptible(home.store.by_score(&home.table, range, offset, limit)).await?;
+            rows.map_err(|error| Failure::from(store_error(&error, home)))
+        };
+        // Again when scores have changed between the two reads.
+        for _ in 0..3 {
+            let last = read(range, before, 1).await?;
+            let Some(last) = last.first() else {
+                let rows = read(range, 0, head).await?;
+                if rows.len() < head {
+                    return Ok(Some(rows));
+                }
+                continue;
+            };
+            let mut to_last = range.clone();
+            let end = if range.descending { &mut to_last.lower } else { &mut to_last.upper };
+            *end = Bound::Included(last[score].clone());
+            let rows = read(&to_last, 0, most.saturating_add(1)).await?;
+            if rows.len() > most {
+                return Err(too_many_rows(home, most).into());
+            }
+            if rows.len() >= head {
+                return Ok(Some(rows));
+            }
+        }
+        Ok(None)
     }
 }
 

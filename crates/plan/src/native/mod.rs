@@ -10,7 +10,7 @@ mod update;
 pub use assign::assign;
 pub use delete::NativeDelete;
 pub use insert::{NativeInsert, OnConflict};
-pub use score::{NativeCount, NativeRanked, RankedColumn, RankedRows, ScoreAccess};
+pub use score::{NativeCount, NativeRanked, NativeTop, RankedColumn, RankedRows, ScoreAccess};
 pub use select::{NativeSelect, ReadOperation};
 pub use update::NativeUpdate;
 
@@ -26,6 +26,7 @@ use crate::access::{Access, TableFact};
 #[allow(missing_docs, reason = "each variant holds the struct of its name")]
 pub enum Native {
     Select(NativeSelect),
+    Top(NativeTop),
     Count(NativeCount),
     Ranked(NativeRanked),
     Insert(NativeInsert),
@@ -41,7 +42,9 @@ impl Native {
             relation,
         };
         match shape {
-            Shape::Select(shape) => NativeSelect::of(shape, &target, home).map(Self::Select),
+            Shape::Select(shape) => NativeSelect::of(shape, &target, home)
+                .map(Self::Select)
+                .or_else(|| NativeTop::of(shape, &target, home).map(Self::Top)),
             Shape::Count(shape) => NativeCount::of(shape, &target, home).map(Self::Count),
             Shape::Ranked(shape) => NativeRanked::of(shape, &target, home).map(Self::Ranked),
             Shape::Insert(shape) => NativeInsert::of(shape, &target).map(Self::Insert),

@@ -1,6 +1,6 @@
 //! Statements on one partition of a sorted set: a range of scores, how many rows it has, and ranks by score.
 
-use flywheel_sql::{Comparison, Constant, Count, Fact, OrderKey, Ranked, RankedItem, Ranking};
+use flywheel_sql::{Comparison, Constant, Count, Fact, OrderKey, Ranked, RankedItem, Ranking, Select};
 use flywheel_store::{Bound, Layout, ScoreRange, StoreTable};
 use flywheel_types::{Scalar, Value, text};
 
@@ -137,6 +137,32 @@ impl NativeCount {
         Some(Self {
             range: ScoreAccess::of(&shape.filter, columns, home)?,
             plus: shape.plus,
+        })
+    }
+}
+
+/// A SELECT of the top by score and then by other columns: the store gives the top with all that equal its last row, PostgreSQL the rest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NativeTop {
+    /// Which members.
+    pub range: ScoreAccess,
+    /// From the highest score down.
+    pub descending: bool,
+    /// LIMIT
+    pub limit: Constant,
+    /// OFFSET
+    pub offset: Option<Constant>,
+}
+
+impl NativeTop {
+    pub(super) fn of(shape: &Select, columns: &Columns<'_>, home: &Home) -> Option<Self> {
+        let [by, _, ..] = &shape.order[..] else { return None };
+        let range = ScoreAccess::of(&shape.filter, columns, home)?;
+        (columns.position(&by.column)? == range.score).then_some(Self {
+            range,
+            descending: by.descending,
+            limit: shape.limit.clone()?,
+            offset: shape.offset.clone(),
         })
     }
 }

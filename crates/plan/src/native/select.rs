@@ -53,7 +53,7 @@ impl NativeSelect {
             // Equal scores come in any order in PostgreSQL, and in the members' order in the set: one of those it allows.
             (Layout::SortedSet { score }, [(position, key)]) if *position == score => Some(key.descending),
             // So do all of a range without ORDER BY.
-            (Layout::SortedSet { .. }, []) if columns.exact_accesses(&shape.filter).is_none() => Some(false),
+            (Layout::SortedSet { .. }, []) if columns.exact_accesses(&shape.filter).is_none_or(|exact| exact.is_empty()) => Some(false),
             _ => None,
         };
         let range = by_score.and_then(|descending| Some((ScoreAccess::of(&shape.filter, columns, home)?, descending)));
