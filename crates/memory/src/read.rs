@@ -34,6 +34,23 @@ impl View<'_> {
         }
     }
 
+    /// The rows of a range over other columns than the key's. All rows are looked at: no order but the key's is kept here.
+    pub(crate) fn index_range(&self, columns: &[usize], range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+        let mut rows = Vec::new();
+        for fields in self.between(Vec::new(), None) {
+            let row = self.decode(fields)?;
+            if range.contains(columns, &row) {
+                rows.push(row);
+            }
+        }
+        rows.sort_by_cached_key(|row| KeyRange::sort_key(columns, row));
+        if range.descending {
+            rows.reverse();
+        }
+        rows.truncate(limit);
+        Ok(rows)
+    }
+
     pub(crate) fn by_score(&self, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {
         let mut by_score = self.scored(range)?;
         let order = |a: &(f64, &Fields), b: &(f64, &Fields)| {

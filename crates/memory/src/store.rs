@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use flywheel_store::{Applied, Change, KeyRange, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row};
+use flywheel_store::{
+    Applied, Change, Index, KeyRange, Layout, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row,
+};
 use flywheel_types::{Key, Row};
 
 use crate::rows::{Rows, View};
@@ -91,7 +93,10 @@ impl Store for MemoryStore {
 
     fn accepts(&self, table: &StoreTable) -> Result<(), StoreError> {
         accepts_layout(table)?;
-        table.check_no_indexes(self.kind())
+        match table.layout {
+            Layout::SortedSet { .. } => table.check_no_indexes("a sorted set"),
+            Layout::Hash | Layout::Json => table.check_indexes(),
+        }
     }
 
     fn describe(&self, operation: Operation, table: &StoreTable) -> String {
@@ -135,6 +140,10 @@ impl Store for MemoryStore {
 
     async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.with(table, |view| view.range(range, limit))
+    }
+
+    async fn index_range(&self, table: &StoreTable, index: &Index, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.with(table, |view| view.index_range(&index.columns, range, limit))
     }
 
     async fn by_score(&self, table: &StoreTable, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {

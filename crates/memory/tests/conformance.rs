@@ -11,5 +11,6 @@ async fn keeps_the_contract() {
     let suite = Suite::new(Arc::new(MemoryStore::new()), "suite");
     suite.check().await;
     suite.check_sorted_sets().await;
+    suite.check_indexes().await;
     suite.in_layout(Layout::Json).check().await;
 }

@@ -18,6 +18,8 @@ pub(crate) enum Name<'n> {
     Partition(&'n str),
     /// `{table:partition}:sort`
     Row,
+    /// `{table}#…`
+    Index,
 }
 
 impl Keyspace {
@@ -54,6 +56,30 @@ impl Keyspace {
         name
     }
 
+    /// `{table}#index:value`, the members of an index with this value in its first column.
+    pub(crate) fn index(&self, table: &StoreTable, index: &str, value: &Value) -> String {
+        let mut name = self.indexes(table);
+        push_escaped(&mut name, &Value::Text(index.to_owned()));
+        name.push(':');
+        push_escaped(&mut name, value);
+        name
+    }
+
+    /// `{table}#`, the hash of the indexes that are whole.
+    pub(crate) fn indexes(&self, table: &StoreTable) -> String {
+        self.table(table) + "#"
+    }
+
+    /// The end of a row's name, behind what all names of the table begin with.
+    pub(crate) fn row_end<'n>(&self, table: &StoreTable, name: &'n str) -> &'n str {
+        name.strip_prefix(&self.head(table)).unwrap_or(name)
+    }
+
+    /// The name of a row from its [`Keyspace::row_end`].
+    pub(crate) fn row_of_end(&self, table: &StoreTable, end: &str) -> String {
+        self.head(table) + end
+    }
+
     /// A pattern for SCAN that all names of the table's keys match, and perhaps others: see [`Keyspace::parse`].
     pub(crate) fn pattern(&self, table: &StoreTable) -> String {
         let mut pattern = String::new();
@@ -72,6 +98,9 @@ impl Keyspace {
         let rest = name.strip_prefix(&self.head(table))?;
         if rest == "}" {
             return Some(Name::Table);
+        }
+        if rest.starts_with("}#") {
+            return Some(Name::Index);
         }
         let (partition, rest) = rest.strip_prefix(':')?.split_once('}')?;
         // A colon here is of a longer table name: values have none.
@@ -93,13 +122,18 @@ pub(crate) fn companion_member(sort: &[Value]) -> Vec<u8> {
         name.push(':');
         push_escaped(&mut name, value);
     }
+    index_member(sort, &name)
+}
+
+/// The same for a member of an index.
+pub(crate) fn index_member(sort: &[Value], name: &str) -> Vec<u8> {
     let mut member = ordered::encode(sort);
     member.extend_from_slice(name.as_bytes());
     member.extend_from_slice(&u32::try_from(name.len()).unwrap_or(u32::MAX).to_be_bytes());
     member
 }
 
-/// The end of a row's name (`:sort`) from its [`companion_member`].
+/// The end of a row's name from its [`companion_member`] (`:sort`) or [`index_member`].
 pub(crate) fn row_name_end(member: &[u8]) -> Option<&str> {
     let (rest, length) = member.split_last_chunk()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;

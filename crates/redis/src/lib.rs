@@ -32,6 +32,7 @@
 //!
 //! - `key`: the names above. `row`: hashes as rows. `expiry`: the expiry column as the key's own.
 //! - `read`, `range`, `sorted_set`, `scan`: the reads of the store contract.
+//! - `index`: secondary indexes. `members`: what a change does to them.
 //! - `write` and `scripts`: conditional changes, each request one script, so that Redis runs it as one. `document`: changes of JSON rows,
 //!   which are computed here and written if the string is still the one that was read. `json`, `jsonb`: rows as JSON.
 //! - `servers`: which server a request goes to. `connection`: one multiplexed connection, made anew when it is lost. `sentinel`: the primary that
@@ -42,9 +43,11 @@ mod connection;
 mod document;
 mod error;
 mod expiry;
+mod index;
 mod json;
 mod jsonb;
 mod key;
+mod members;
 mod options;
 mod range;
 mod read;

@@ -18,6 +18,11 @@ const TURN: usize = 1000;
 const SAMPLE_TURNS: usize = 100;
 
 impl RedisStore {
+    /// All of a table's rows by their names.
+    pub(crate) async fn cursor<'s>(&'s self, table: &'s StoreTable) -> Result<Cursor<'s>, StoreError> {
+        Cursor::new(self, table).await
+    }
+
     pub(crate) async fn all_rows(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
         let mut cursor = Cursor::new(self, table).await?;
         let mut rows = Vec::new();
@@ -85,7 +90,7 @@ impl RedisStore {
 }
 
 /// A SCAN over the keys of one table, each given once although SCAN may give it twice.
-struct Cursor<'s> {
+pub(crate) struct Cursor<'s> {
     store: &'s RedisStore,
     table: &'s StoreTable,
     pattern: String,
@@ -112,7 +117,7 @@ impl<'s> Cursor<'s> {
     }
 
     /// The next names, perhaps none of them; `None` when there are no more.
-    async fn turn(&mut self) -> Result<Option<Vec<String>>, StoreError> {
+    pub(crate) async fn turn(&mut self) -> Result<Option<Vec<String>>, StoreError> {
         let Some(server) = self.servers.last() else {
             return Ok(None);
         };

@@ -1,21 +1,26 @@
 //! The store.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flywheel_store::{Applied, Change, KeyRange, Layout, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row};
+use flywheel_store::{
+    Applied, Change, Index, KeyRange, Layout, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row,
+};
 use flywheel_types::{Key, Row};
 
+use crate::index::Kept;
 use crate::key::Keyspace;
 use crate::options::{Certificates, RedisOptions, Topology};
 use crate::servers::{Servers, query_at};
 use crate::sorted_set::{address, by_score_command};
 
 /// Redis (or Valkey): one server, the primary that sentinels know, or a cluster.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RedisStore {
-    pub(crate) servers: Servers,
+    pub(crate) servers: Arc<Servers>,
     pub(crate) keys: Keyspace,
+    pub(crate) kept: Arc<Mutex<Kept>>,
 }
 
 impl RedisStore {
@@ -28,8 +33,9 @@ impl RedisStore {
     /// When a URL isn't one, or a certificate can't be read.
     pub fn new(options: &RedisOptions) -> Result<Self, StoreError> {
         Ok(Self {
-            servers: Servers::new(options)?,
+            servers: Arc::new(Servers::new(options)?),
             keys: Keyspace::new(&options.key_prefix),
+            kept: Arc::default(),
         })
     }
 
@@ -55,7 +61,7 @@ impl Store for RedisStore {
 
     fn accepts(&self, table: &StoreTable) -> Result<(), StoreError> {
         accepts_layout(table)?;
-        table.check_no_indexes(self.kind())
+        self.check_indexes(table)
     }
 
     fn describe(&self, operation: Operation, table: &StoreTable) -> String {
@@ -72,7 +78,10 @@ impl Store for RedisStore {
                 Operation::Get => format!("ZSCORE {partition}"),
                 Operation::GetMany => format!("ZSCORE {partition}, pipelined"),
                 Operation::Range => format!("ZRANGE {partition} WITHSCORES, whole"),
-                Operation::IndexRange(index) => format!("index {} of {partition}", table.indexes[index].name),
+                Operation::IndexRange(index) => format!(
+                    "ZRANGEBYLEX {}, in a script, then each row",
+                    self.keys.indexes(table) + &table.indexes[index].name + ":…"
+                ),
                 Operation::ByScore { descending, whole } => format!("{} {partition} WITHSCORES", by_score_command(descending, whole)),
                 Operation::CountByScore { whole: true } => format!("ZCARD {partition}"),
                 Operation::CountByScore { whole: false } => format!("ZCOUNT {partition}"),
@@ -89,7 +98,10 @@ impl Store for RedisStore {
                 Operation::Get => format!("GET {row}"),
                 Operation::GetMany => format!("GET {row}, pipelined"),
                 Operation::Range => format!("ZRANGEBYLEX {partition}, GET {row}"),
-                Operation::IndexRange(index) => format!("index {} of {partition}", table.indexes[index].name),
+                Operation::IndexRange(index) => format!(
+                    "ZRANGEBYLEX {}, in a script, then each row",
+                    self.keys.indexes(table) + &table.indexes[index].name + ":…"
+                ),
                 Operation::ByScore { .. } | Operation::CountByScore { .. } | Operation::Rank => {
                     format!("none: {partition} isn't a sorted set")
                 }
@@ -104,7 +116,10 @@ impl Store for RedisStore {
             Operation::Get => format!("HMGET {row}"),
             Operation::GetMany => format!("HMGET {row}, pipelined"),
             Operation::Range => format!("ZRANGEBYLEX {partition}, HMGET {row}"),
-            Operation::IndexRange(index) => format!("index {} of {partition}", table.indexes[index].name),
+            Operation::IndexRange(index) => format!(
+                "ZRANGEBYLEX {}, in a script, then each row",
+                self.keys.indexes(table) + &table.indexes[index].name + ":…"
+            ),
             Operation::ByScore { .. } | Operation::CountByScore { .. } | Operation::Rank => format!("none: {partition} isn't a sorted set"),
             Operation::Scan => format!("SCAN MATCH {row}, HMGET of each"),
             Operation::Put | Operation::Update => format!("HSET {row}, in a script"),
@@ -138,6 +153,15 @@ impl Store for RedisStore {
 
     async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
         self.rows_between(table, range, limit).await
+    }
+
+    async fn index_range(&self, table: &StoreTable, index: &Index, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.rows_by_index(table, index, range, limit).await
+    }
+
+    async fn find_indexes(&self, table: &StoreTable, _listed: bool) -> Result<Vec<Index>, StoreError> {
+        self.keep_indexes(table).await?;
+        Ok(table.indexes.clone())
     }
 
     async fn by_score(&self, table: &StoreTable, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {

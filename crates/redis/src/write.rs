@@ -11,6 +11,7 @@ use redis::{FromRedisValue, from_redis_value};
 use crate::document::{Before, Document, needs_no_read};
 use crate::expiry::Expiry;
 use crate::key::companion_member;
+use crate::members::Members;
 use crate::row::{self, Fields};
 use crate::script::Program;
 use crate::sorted_set;
@@ -61,21 +62,26 @@ impl RedisStore {
                 tokio::time::sleep(Duration::from_millis(attempt.into())).await;
             }
             let mut before = self.before(changes, attempt == 0).await?.into_iter();
+            let mut rows = self.indexed_rows(changes).await?.into_iter();
             let mut request = Request::new(now_micros());
             let now = request.now;
             let mut document = None;
             for (table, change) in changes {
                 document = match table.layout {
                     Layout::Hash => {
-                        request.push_hash(self, table, change, answer);
+                        let Some(members) = self.members_of_hash(table, change, &mut rows, now) else {
+                            return Ok(None);
+                        };
+                        request.push_hash(self, table, change, (answer, members));
                         None
                     }
                     Layout::Json => {
                         let before = before.next().unwrap_or(Before::Any);
-                        let Some(document) = self.document(table, change, before, request.now)? else {
+                        let Some(document) = self.document(table, change, before, now)? else {
                             return Ok(None);
                         };
-                        request.push_document(self, table, change, &document);
+                        let members = self.members_of_document(table, change, &document);
+                        request.push_document(self, table, change, (&document, members));
                         Some(document)
                     }
                     Layout::SortedSet { score } => {
@@ -100,12 +106,12 @@ impl RedisStore {
     /// The strings of those changes that are of JSON rows. The first time without reading those that are probably as the change wants them.
     async fn before(&self, changes: &[(&StoreTable, &Change)], first: bool) -> Result<Vec<Before>, StoreError> {
         let documents = changes.iter().filter(|(table, _)| table.layout == Layout::Json);
-        let is_read = |change: &Change| !(first && needs_no_read(change));
-        let read = documents.clone().filter(|(_, change)| is_read(change));
+        let is_read = |table: &StoreTable, change: &Change| !(first && needs_no_read(change) && self.kept(table).is_empty());
+        let read = documents.clone().filter(|(table, change)| is_read(table, change));
         let names: Vec<String> = read.map(|(table, change)| self.keys.row(table, &change.key)).collect();
         let mut strings = self.strings(&names).await?.into_iter();
-        let before = |(_, change): &(&StoreTable, &Change)| match change.expect {
-            _ if is_read(change) => Before::Is(strings.next().flatten()),
+        let before = |(table, change): &(&StoreTable, &Change)| match change.expect {
+            _ if is_read(table, change) => Before::Is(strings.next().flatten()),
             Expect::Absent => Before::Is(None),
             _ => Before::Any,
         };
@@ -210,11 +216,12 @@ impl Request {
         }
     }
 
-    fn push_hash(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, answer: Answer) {
+    fn push_hash(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, (answer, members): (Answer, Members)) {
         let columns = &table.table.columns;
         self.keys.push(store.keys.row(table, &change.key));
         self.conditions("hash", change);
         self.companion(store, table, change);
+        self.indexes(store, table, members);
         self.argument(table.expires_at.map_or("", |position| columns[position].name.as_str()));
         self.argument(text_row::encode(&Value::Timestamptz(self.now)).unwrap_or_default());
         self.argument(Expiry::of(table, &change.effect, self.now).argument());
@@ -263,18 +270,39 @@ impl Request {
         self.list(returned.iter().map(|column| column.name.clone()));
     }
 
-    fn push_document(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, document: &Document) {
+    fn push_document(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, (document, members): (&Document, Members)) {
         self.keys.push(store.keys.row(table, &change.key));
         self.argument("json");
         self.argument(if document.before == Before::Any { "any" } else { "same" });
         self.argument(if document.after.is_some() { "put" } else { "delete" });
         self.companion(store, table, change);
+        self.indexes(store, table, members);
         self.argument(match &document.before {
             Before::Is(Some(text)) => [b"=", &text[..]].concat(),
             Before::Is(None) | Before::Any => b"~".to_vec(),
         });
         self.argument(document.after.clone().unwrap_or_default());
         self.argument(document.expiry.argument());
+    }
+
+    /// The members of the table's indexes. In a cluster there are none.
+    fn indexes(&mut self, store: &RedisStore, table: &StoreTable, members: Members) {
+        if store.servers.slot("").is_some() {
+            return self.argument("");
+        }
+        self.argument("indexes");
+        self.keys.push(store.keys.indexes(table));
+        let kept = members.kept.iter();
+        self.list(kept.flat_map(|index| [index.name.clone(), RedisStore::definition(table, &index.columns)]));
+        self.argument(members.guard.len().to_string());
+        self.arguments.extend(members.guard);
+        for entries in [members.removed, members.added] {
+            self.argument(entries.len().to_string());
+            for entry in entries {
+                self.keys.push(entry.set);
+                self.arguments.push(entry.member);
+            }
+        }
     }
 
     /// The sorted set that keeps the order of the row's partition, and its member there.

@@ -209,6 +209,14 @@ async fn a_replica_takes_over() {
     let table = words();
     store.write(&table, &put("w", 0, Expect::Absent)).await.expect("write");
     let (owner, _) = cluster.owner("{c:public.words:w}").await;
+    until("its replica has the row", async || {
+        let mut holders = 0;
+        for server in &cluster.servers {
+            holders += usize::from(cluster.ask(server, &["DBSIZE"]).await != "0");
+        }
+        holders == 2
+    })
+    .await;
 
     let (mut done, mut unknown) = (0, 0);
     let mut after = 0;

@@ -22,6 +22,15 @@ async fn keeps_the_contract_with_rows_as_json() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn keeps_the_contract_of_indexes() {
+    let Some(url) = server::shared() else { return };
+    for (prefix, layout) in [("indexed", Layout::Hash), ("indexed_json", Layout::Json)] {
+        let suite = Suite::new(Arc::new(server::store(&url, "suite:")), prefix);
+        suite.in_layout(layout).check_indexes().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keeps_the_contract_of_sorted_sets() {
     let Some(url) = server::shared() else { return };
     let suite = Suite::new(Arc::new(server::store(&url, "suite:")), "sets");

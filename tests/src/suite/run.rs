@@ -81,7 +81,8 @@ async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
 fn indexes(table: &super::StoreTable, home: Home) -> Option<String> {
     let further = match home {
         Home::Dynoxide | Home::DynamoDb => ", consistent_read = false",
-        Home::Relational | Home::Redis | Home::RedisJson | Home::Memory => return None,
+        Home::Redis | Home::RedisJson | Home::Memory => "",
+        Home::Relational => return None,
     };
     let indexes: Vec<_> = table.indexes.iter().map(|index| format!("{{ {index}{further} }}")).collect();
     (!indexes.is_empty()).then(|| format!("indexes = [{}]", indexes.join(", ")))

@@ -8,6 +8,9 @@
 --   "json": key; companion's key unless the member is empty |
 --     "json", expect, effect, member, expected text of the string, its new text, expiry
 --   "set": key | "set", expect, effect, member, expected score, score, list of nothing or of least, greatest, amount
+-- Behind the member of "hash" and "json": "" in a cluster, else "indexes"; key of the hash of whole indexes |
+--     list of (index, columns) that are kept, list of (field, expected text) that the members were computed from,
+--     list of members to remove, list of members to add; the key of each one's set
 -- An expected text begins with "="; "~" is a field or string that isn't there.
 -- Answer: {0} when a condition doesn't hold; {2} when a string isn't the one that its new text was made from;
 -- else {1, what the last change returns}.
@@ -62,11 +65,42 @@ local function at_most(a, b)
   return a_high and b_high and (a_high < b_high or (a_high == b_high and a_low <= b_low))
 end
 
+local function read_indexes(change)
+  change.kept, change.removals, change.additions = {}, {}, {}
+  if argument() == '' then return end
+  change.whole = key()
+  local kept = list()
+  for i = 1, #kept, 2 do change.kept[kept[i]] = kept[i + 1] end
+  change.guard = list()
+  for _, member in ipairs(list()) do change.removals[#change.removals + 1] = { key(), member } end
+  for _, member in ipairs(list()) do change.additions[#change.additions + 1] = { key(), member } end
+end
+
+-- Whether the members were computed from the row as it is.
+local function guarded(change)
+  for i = 1, #(change.guard or {}), 2 do
+    local text = redis.call('HGET', change.key, change.guard[i])
+    if (text and '=' .. text or '~') ~= change.guard[i + 1] then return false end
+  end
+  return true
+end
+
+-- An index that this writer doesn't keep isn't whole any more.
+local function keep_whole(change)
+  if not change.whole then return end
+  local whole = redis.call('HGETALL', change.whole)
+  for i = 1, #whole, 2 do
+    local columns = change.kept[whole[i]]
+    if whole[i + 1] ~= columns and whole[i + 1] ~= 'building:' .. tostring(columns) then redis.call('HDEL', change.whole, whole[i]) end
+  end
+end
+
 local hash, json, set = {}, {}, {}
 
 function hash.read()
   local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
   change.companion = change.member ~= '' and key()
+  read_indexes(change)
   change.expiry_column, change.now, change.expiry = argument(), argument(), argument()
   change.expected, change.fields, change.removed, change.sums, change.returned = list(), list(), list(), list(), list()
   change.type = 'hash'
@@ -101,18 +135,25 @@ end
 local function remove(change)
   redis.call('DEL', change.key)
   if change.companion then redis.call('ZREM', change.companion, change.member) end
+  for _, entry in ipairs(change.removals) do redis.call('ZREM', entry[1], entry[2]) end
 end
 
--- The companion lives as long as the longest-lived of its rows.
-local function put_companion(change)
-  local before = redis.call('PTTL', change.companion)
-  redis.call('ZADD', change.companion, 0, change.member)
+-- A set lives as long as the longest-lived of its rows.
+local function put_member(change, companion, member)
+  local before = redis.call('PTTL', companion)
+  redis.call('ZADD', companion, 0, member)
   local row = redis.call('PTTL', change.key)
   if row < 0 then
-    if before >= 0 then redis.call('PERSIST', change.companion) end
+    if before >= 0 then redis.call('PERSIST', companion) end
   elseif before == -2 or (before >= 0 and before < row) then
-    redis.call('PEXPIRE', change.companion, row)
+    redis.call('PEXPIRE', companion, row)
   end
+end
+
+local function put_members(change)
+  if change.companion then put_member(change, change.companion, change.member) end
+  for _, entry in ipairs(change.removals) do redis.call('ZREM', entry[1], entry[2]) end
+  for _, entry in ipairs(change.additions) do put_member(change, entry[1], entry[2]) end
 end
 
 local function returned(change)
@@ -141,13 +182,14 @@ function hash.apply(change)
   elseif change.expiry ~= 'keep' then
     redis.call('PEXPIREAT', change.key, change.expiry)
   end
-  if change.companion then put_companion(change) end
+  put_members(change)
   return row
 end
 
 function json.read()
   local change = { key = key(), expect = argument(), effect = argument(), member = argument() }
   change.companion = change.member ~= '' and key()
+  read_indexes(change)
   change.expected, change.text, change.expiry = argument(), argument(), argument()
   change.type = 'string'
   return change
@@ -174,7 +216,7 @@ function json.apply(change)
     redis.call('SET', change.key, change.text)
     if change.expiry ~= 'never' then redis.call('PEXPIREAT', change.key, change.expiry) end
   end
-  if change.companion then put_companion(change) end
+  put_members(change)
   return false
 end
 
@@ -224,6 +266,7 @@ while next_argument < #ARGV do
     return redis.error_reply('WRONGTYPE a key of the table holds a value of another kind')
   end
   change.there = layout.exists(change)
+  if not guarded(change) then return { 2 } end
   if change.expect == 'same' and (change.before and '=' .. change.before or '~') ~= change.expected then return { 2 } end
   local holds = change.expect == 'any' or change.expect == 'same'
     or (change.expect == 'absent' and not change.there)
@@ -235,5 +278,8 @@ while next_argument < #ARGV do
 end
 
 local last = false
-for _, change in ipairs(changes) do last = change.layout.apply(change) end
+for _, change in ipairs(changes) do
+  last = change.layout.apply(change)
+  keep_whole(change)
+end
 return { 1, last }

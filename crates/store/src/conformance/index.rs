@@ -13,6 +13,7 @@ pub(super) async fn check(suite: &Suite) {
         ("note", text_type()),
     ];
     let mut table = table(&format!("{}_index", suite.prefix), &columns, &["id"]);
+    table.layout = suite.layout;
     table.indexes = vec![index("by_owner", &[1, 2]), index("by_note", &[3])];
     suite.empty(&table).await;
     same(
