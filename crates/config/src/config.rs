@@ -55,6 +55,8 @@ pub struct Config {
     pub tables: Vec<Table>,
     /// Routes, the first that matches decides.
     pub routes: Vec<Route>,
+    /// Which answers are kept, the first rule that matches decides.
+    pub cache: Vec<CacheRule>,
 }
 
 /// How clients log in.
@@ -77,6 +79,8 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// How long something that is due is looked for before the thread sleeps; zero: not at all.
     pub busy_poll: Duration,
+    /// Memory for kept answers, in bytes.
+    pub cache_memory: u64,
 }
 
 /// A user.
@@ -398,4 +402,31 @@ pub enum RouteTarget {
     Primary,
     /// A replica.
     Replicas,
+}
+
+/// Which answers are kept, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheRule {
+    /// Of queries that name no other tables; empty: any.
+    pub tables: Vec<TableName>,
+    /// Of this user's.
+    pub user: Option<String>,
+    /// Of those in this database.
+    pub database: Option<String>,
+    /// Of those with such a text.
+    pub pattern: Option<String>,
+    /// Of those with this fingerprint.
+    pub fingerprint: Option<u64>,
+    /// Of those that ask for it, or of those that don't.
+    pub hint: Option<bool>,
+    /// How long an answer is fresh.
+    pub ttl: Duration,
+    /// For how long after that it is given while it is read anew.
+    pub stale_while_revalidate: Duration,
+    /// For how long after its `ttl` it is given when reading it fails.
+    pub stale_if_error: Duration,
+    /// Writes through this gateway end it.
+    pub by_writes: bool,
+    /// The longest answer, in bytes.
+    pub max_result_size: usize,
 }

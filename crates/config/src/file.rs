@@ -43,6 +43,10 @@ pub struct File {
     #[serde(default)]
     #[schemars(with = "Vec<Route>")]
     pub routes: Vec<Option<Route>>,
+    /// Which answers are kept in memory: the first rule that matches decides. Without a rule none is.
+    #[serde(default)]
+    #[schemars(with = "Vec<CacheRule>")]
+    pub cache: Vec<Option<CacheRule>>,
 }
 
 /// How clients log in.
@@ -72,6 +76,8 @@ pub struct Limits {
     /// most "1ms". It makes each statement of that client faster and keeps a processor busy meanwhile. "0s": not at all. Default: 50us.
     #[schemars(example = "50us")]
     pub busy_poll: Option<String>,
+    /// How much memory the answers kept by the `cache` rules may take, such as "64MB" or a number of bytes. Default: 64MB.
+    pub cache_memory: Option<Size>,
 }
 
 /// Bytes.
@@ -406,4 +412,58 @@ pub enum KindName {
     Read,
     /// It may write.
     Write,
+}
+
+/// Which answers are kept, and for how long.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheRule {
+    /// To which queries; all of these must hold.
+    pub when: CacheWhen,
+    /// How long an answer is given from memory, such as "30s".
+    #[schemars(example = "30s")]
+    pub ttl: String,
+    /// For how long after `ttl` an answer is still given while one client reads it anew. Default: not at all.
+    #[schemars(example = "10s")]
+    pub stale_while_revalidate: Option<String>,
+    /// For how long after `ttl` an answer is still given when the server that has it can't be reached. Default: not at all.
+    #[schemars(example = "5m")]
+    pub stale_if_error: Option<String>,
+    /// What ends an answer before its time. Default: writes.
+    pub invalidate: Option<InvalidateName>,
+    /// The longest answer that is kept, such as "1MB" or a number of bytes. Default: 1MB.
+    pub max_result_size: Option<Size>,
+}
+
+/// Which queries a rule is for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheWhen {
+    /// Those that name no other tables or views than these, wherever they live.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub tables: Option<Vec<Option<String>>>,
+    /// Those of this user.
+    #[schemars(length(min = 1))]
+    pub user: Option<String>,
+    /// Those in this database.
+    #[schemars(length(min = 1))]
+    pub database: Option<String>,
+    /// Those whose text is this, where * is anything, and neither case nor white space counts.
+    #[schemars(length(min = 1))]
+    pub pattern: Option<String>,
+    /// Those of this fingerprint, as EXPLAIN tells it: texts that differ in their constants only.
+    #[schemars(length(min = 1))]
+    pub fingerprint: Option<String>,
+    /// Those that ask for it with a comment: /* flywheel: cache */ or /* flywheel: cache ttl=30s */.
+    pub hint: Option<bool>,
+}
+
+/// What ends an answer before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum InvalidateName {
+    /// Writes through this gateway to what it was read from.
+    Writes,
+    /// Nothing.
+    None,
 }

@@ -28,6 +28,7 @@ fn the_embedded_default() {
     assert_eq!(config.authentication, Authentication::Trust);
     assert_eq!(config.max_connections, 1000);
     assert_eq!((config.users.len(), config.routes.len()), (0, 0));
+    assert_eq!((config.cache.len(), config.limits.cache_memory), (0, 64 << 20));
     assert_eq!(
         (
             config.limits.max_fetch_rows,
@@ -168,6 +169,21 @@ fn commented_keys_are_right() {
     );
     assert!(matches!(&production.stores["watched"], Store::Redis(redis)
         if matches!(&redis.servers, RedisServers::Sentinel { sentinels, .. } if sentinels.len() == 2)));
+    let [words, hinted, pattern] = &production.cache[..] else {
+        panic!("{:?}", production.cache)
+    };
+    assert_eq!((words.tables.len(), words.by_writes, words.max_result_size), (1, true, 1 << 20));
+    let seconds = [words.ttl, words.stale_while_revalidate, words.stale_if_error].map(|time| time.as_secs());
+    assert_eq!(seconds, [30, 10, 300]);
+    assert_eq!(
+        (hinted.hint, hinted.user.as_deref(), hinted.database.as_deref()),
+        (Some(true), Some("analyst"), Some("app"))
+    );
+    assert_eq!(
+        (pattern.fingerprint, pattern.pattern.is_some()),
+        (Some(0x0123_4567_89ab_cdef), true)
+    );
+    assert_eq!(production.limits.cache_memory, 64 << 20);
     let analyst = &production.users[1];
     let role = analyst.role.as_ref().expect("a role");
     assert_eq!(

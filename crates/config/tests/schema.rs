@@ -168,9 +168,11 @@ fn no_entry_can_be_null() {
         "/properties/databases/items",
         "/properties/tables/items",
         "/properties/routes/items",
+        "/properties/cache/items",
         "/properties/stores/additionalProperties",
         "/$defs/Store/oneOf/0/properties/replicas/items",
         "/$defs/When/properties/tables/items",
+        "/$defs/CacheWhen/properties/tables/items",
     ] {
         let entry = root.pointer(pointer).unwrap_or_else(|| panic!("{pointer}"));
         assert!(!entry.to_string().contains("null"), "{pointer}: {entry}");

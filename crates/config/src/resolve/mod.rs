@@ -1,5 +1,6 @@
 //! From the file's words to their meaning: names that refer to each other, units, secrets, defaults.
 
+mod cache;
 mod indexes;
 mod names;
 mod pools;
@@ -38,6 +39,11 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         max_message_size: resolver.size(&["limits", "max_message_size"], limits.max_message_size.as_ref(), 64 << 20),
         login_timeout: resolver.duration(&["limits", "login_timeout"], limits.login_timeout.as_deref(), "10s"),
         busy_poll: resolver.moment(&["limits", "busy_poll"], limits.busy_poll.as_deref(), "50us"),
+        cache_memory: limits
+            .cache_memory
+            .as_ref()
+            .and_then(|size| resolver.bytes(&["limits", "cache_memory"], size))
+            .unwrap_or(64 << 20),
     };
     let authentication = match file.auth {
         Some(Auth::Trust) => Authentication::Trust,
@@ -56,6 +62,7 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         users: (authentication == Authentication::ScramSha256 || !users.is_empty()).then_some(&users),
     };
     let routes = resolver.routes(&file.routes, &known);
+    let cache = resolver.cache(&file.cache, &known, file.database.as_deref());
     let primary = primary?;
     let database = file.database.or_else(|| match &stores[&primary] {
         Store::Postgres(postgres) => Some(postgres.url.database.clone()),
@@ -74,6 +81,7 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         primary,
         tables,
         routes,
+        cache,
     };
     resolver.fitting_pools(&config, &file.databases, &file.users);
     Some(config)

@@ -42,17 +42,8 @@ impl Resolver<'_> {
                 "give at least one of user, kind, tables; statements that no route matches go to the primary",
             );
         }
-        if let (Some(name), Some(users)) = (&when.user, known.users)
-            && !users.is_empty()
-            && users.len() == self.count(&["users"])
-            && users.iter().all(|user| user.name != *name)
-        {
-            let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
-            self.mistake(
-                &["routes", at, "when", "user"],
-                format!("there is no user \"{name}\""),
-                format!("users that can log in: {}", names.join(", ")),
-            );
+        if let Some(name) = &when.user {
+            self.is_user(&["routes", at, "when", "user"], name, known);
         }
         let tables = self.route_tables(at, when.tables.as_deref(), known);
         let given = [when.user.is_some(), when.kind.is_some(), when.tables.is_some()];
@@ -72,6 +63,22 @@ impl Resolver<'_> {
             to,
         };
         (is_whole, route)
+    }
+
+    /// Reports a user who can't log in.
+    pub(super) fn is_user(&mut self, path: &[&str], name: &str, known: &Known<'_>) {
+        if let Some(users) = known.users
+            && !users.is_empty()
+            && users.len() == self.count(&["users"])
+            && users.iter().all(|user| user.name != name)
+        {
+            let names: Vec<_> = users.iter().map(|user| user.name.as_str()).collect();
+            self.mistake(
+                path,
+                format!("there is no user \"{name}\""),
+                format!("users that can log in: {}", names.join(", ")),
+            );
+        }
     }
 
     fn route_tables(&mut self, at: &str, names: Option<&[Option<String>]>, known: &Known<'_>) -> Vec<TableName> {

@@ -39,7 +39,7 @@ fn unknown_keys() {
                 11,
                 1,
                 "unknown key `max_fetch_row`",
-                "did you mean `max_fetch_rows`? Allowed here: busy_poll, login_timeout, max_fetch_rows, max_message_size",
+                "did you mean `max_fetch_rows`? Allowed here: busy_poll, cache_memory, login_timeout, max_fetch_rows, max_message_size",
             ),
         ),
         (

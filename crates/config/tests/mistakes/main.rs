@@ -2,6 +2,7 @@
 //!
 //! A test is a table: one mistake in an otherwise right file, then line, column, the message and the help. A help that ends in … goes on.
 
+mod cache;
 mod form;
 mod pools;
 mod report;
@@ -112,7 +113,7 @@ url = "mysql://db/app"
                 2,
                 1,
                 "unknown key `auht`",
-                "did you mean `auth`? Allowed here: auth, database, databases, limits, …",
+                "did you mean `auth`? Allowed here: auth, cache, database, databases, …",
             ),
             (3, 19, "`max_connections` can't be 0", "`max_connections` is from 1 to 1000000"),
             (
