@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod bulk;
+mod cache_reads;
+mod cache_writes;
 mod changed_results;
 mod cli;
 mod definitions;

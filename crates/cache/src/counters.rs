@@ -13,8 +13,6 @@ pub enum Reason {
     Hint,
     /// Its text: it isn't one query, or calls or names what can't be kept.
     Statement,
-    /// Several statements, a row limit, or a cursor.
-    Form,
     /// What is needed of the catalogue can't be read.
     Catalogue,
     /// The answer is longer than the rule allows.
@@ -25,12 +23,11 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::Transaction,
         Self::Pinned,
         Self::Hint,
         Self::Statement,
-        Self::Form,
         Self::Catalogue,
         Self::Size,
         Self::Answer,
@@ -44,7 +41,6 @@ impl Reason {
             Self::Pinned => "pinned",
             Self::Hint => "hint",
             Self::Statement => "statement",
-            Self::Form => "form",
             Self::Catalogue => "catalogue",
             Self::Size => "size",
             Self::Answer => "answer",

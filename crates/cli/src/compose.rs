@@ -9,7 +9,9 @@ use flywheel_config::{self as config, Config};
 use flywheel_dynamodb::DynamoStore;
 use flywheel_embedded::{EmbeddedDynamo, EmbeddedPostgres};
 use flywheel_gateway::Options;
-use flywheel_gateway::options::{Authentication, Database, IndexChoice, LayoutChoice, PoolMode, Route, StatementKind, TableHome, User};
+use flywheel_gateway::options::{
+    Authentication, CacheRule, Database, IndexChoice, LayoutChoice, PoolMode, Route, StatementKind, TableHome, User,
+};
 use flywheel_memory::MemoryStore;
 use flywheel_postgres::{
     Cluster, ClusterOptions, Host, Lifetimes, MaxLag, Pool, PoolOptions, Server, ServerOptions, Servers, SessionAttributes,
@@ -206,6 +208,8 @@ impl Parts {
             servers: self.servers.clone(),
             routes: config.routes.iter().map(route).collect(),
             tables: config.tables.iter().map(table).collect::<anyhow::Result<_>>()?,
+            cache: config.cache.iter().map(cache_rule).collect(),
+            cache_memory: config.limits.cache_memory,
         })
     }
 
@@ -261,6 +265,22 @@ fn index(index: &config::Index) -> IndexChoice {
         columns: index.columns.clone(),
         is_eventual: index.kind.map(|kind| kind == config::IndexKind::Global),
         consistent_read: index.consistent_read,
+    }
+}
+
+fn cache_rule(rule: &config::CacheRule) -> CacheRule {
+    CacheRule {
+        tables: rule.tables.clone(),
+        user: rule.user.clone(),
+        database: rule.database.clone(),
+        pattern: rule.pattern.clone(),
+        fingerprint: rule.fingerprint,
+        hint: rule.hint,
+        ttl: rule.ttl,
+        stale_while_revalidate: rule.stale_while_revalidate,
+        stale_if_error: rule.stale_if_error,
+        by_writes: rule.by_writes,
+        max_result_size: rule.max_result_size,
     }
 }
 

@@ -18,7 +18,7 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use config::{
-    Authentication, Config, Database, DynamoDb, EmbeddedStore, Index, IndexKind, Layout, Limits, Memory, OnTypeMismatch, PoolMode,
+    Authentication, CacheRule, Config, Database, DynamoDb, EmbeddedStore, Index, IndexKind, Layout, Limits, Memory, OnTypeMismatch, PoolMode,
     Postgres, PostgresHost, PostgresUrl, Redis, RedisServers, Role, Route, RouteTarget, Secret, SessionAttributes, StatementKind, Store,
     Table, User,
 };

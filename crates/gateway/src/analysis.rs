@@ -9,6 +9,7 @@ use flywheel_sql::{Literal, SessionEffect, Statement, Template, Verb, drops_unna
 use flywheel_types::TableName;
 use quick_cache::sync::Cache;
 
+use crate::caching::{Memo, is_command};
 use crate::repeated::Repeated;
 
 /// Texts longer than this aren't kept: they are bulk loads, not statements that come again.
@@ -23,7 +24,7 @@ const CACHED_TEXTS: usize = 10_000;
 pub(crate) struct Analysis {
     pub(crate) text: String,
     pub(crate) statements: Vec<Statement>,
-    /// For each statement: whether one of its words is the name of a store table, so that it must be read closely.
+    /// For each statement: whether one of its words is the name of a store table, or it is one of Flywheel's own, so that it must be read closely.
     pub(crate) concerns_store: Vec<bool>,
     /// Nothing in it needs the gateway: no store table, no change of the session, no transaction control.
     pub(crate) is_plain: bool,
@@ -37,6 +38,8 @@ pub(crate) struct Analysis {
     pub(crate) routes: OnceLock<Box<[bool]>>,
     pub(crate) observed: Arc<Observed>,
     repeated: Repeated,
+    /// What of it concerns the cache.
+    pub(crate) memo: Memo,
 }
 
 /// How long the server has taken for a text, and how much it has answered; and whether replicas answer it.
@@ -220,7 +223,9 @@ impl Analyses {
         let concerns_store: Vec<bool> = statements
             .iter()
             .map(|statement| {
-                statement.has_word(text, |word| names.contains(word)) || (!names.is_empty() && drops_unnamed(text, &statement.tokens))
+                statement.has_word(text, |word| names.contains(word))
+                    || (!names.is_empty() && drops_unnamed(text, &statement.tokens))
+                    || is_command(text, statement)
             })
             .collect();
         let is_plain = !concerns_store.contains(&true)
@@ -252,6 +257,7 @@ impl Analyses {
             routes: OnceLock::new(),
             observed,
             repeated: Repeated::default(),
+            memo: Memo::default(),
         });
         if text.len() <= MAX_CACHED_TEXT {
             self.cache.insert(text.to_owned(), analysis.clone());

@@ -16,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::access::Access;
 use crate::analysis::{Analyses, Analysis};
 use crate::busy_poll::BusyPoll;
+use crate::caching::{Caching, Kept};
 use crate::execute::{Kind, Maker, column_types};
 use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, check_replication, receive, replicate};
 use crate::homes::{Catalogue, home};
@@ -35,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) catalogue: Catalogue,
     pub(crate) shutdown: watch::Sender<bool>,
     pub(crate) busy_poll: Arc<BusyPoll>,
+    /// Answers kept in memory; `None`: there is no rule.
+    pub(crate) caching: Option<Arc<Caching>>,
     /// The servers as those see them who have no connections of their own.
     common: OnceLock<Arc<Access>>,
     /// As the others see them, by user.
@@ -42,13 +45,22 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn new(options: Arc<Options>, database: Option<Database>, shutdown: watch::Sender<bool>, busy_poll: Arc<BusyPoll>) -> Self {
+    fn new(
+        options: Arc<Options>,
+        database: Option<Database>,
+        shutdown: watch::Sender<bool>,
+        busy_poll: Arc<BusyPoll>,
+        kept: Option<&Arc<Kept>>,
+    ) -> Self {
+        let name = database.as_ref().map_or(&options.database, |database| &database.name);
+        let caching = kept.map(|kept| Caching::new(kept.clone(), name.clone()));
         let tables = database.as_ref().map_or_else(|| options.tables.clone(), |_| Vec::new());
         let shared = Self {
             analyses: Analyses::new(),
             catalogue: Catalogue::new(tables),
             shutdown,
             busy_poll,
+            caching,
             common: OnceLock::new(),
             own: Mutex::default(),
             database,
@@ -93,7 +105,7 @@ impl Shared {
     }
 
     /// Connections for what is Flywheel's own.
-    fn pool(&self) -> &Pool {
+    pub(crate) fn pool(&self) -> &Pool {
         &self.common().servers().primary.pool
     }
 
@@ -223,7 +235,7 @@ impl Shared {
 }
 
 /// Whether every relation that the statements name is one of `tables` (by name, and by schema when one is written).
-fn names_only(analysis: &Analysis, tables: &[TableName]) -> bool {
+pub(crate) fn names_only(analysis: &Analysis, tables: &[TableName]) -> bool {
     let listed = |relation: &flywheel_sql::Relation| {
         tables
             .iter()
@@ -297,8 +309,15 @@ impl Gateway {
         let options = Arc::new(options);
         let shutdown = watch::Sender::new(false);
         let busy_poll = Arc::new(BusyPoll::new(options.busy_poll));
+        let kept = Kept::new(&options);
         let shared = |database: Option<&Database>| {
-            let shared = Shared::new(options.clone(), database.cloned(), shutdown.clone(), busy_poll.clone());
+            let shared = Shared::new(
+                options.clone(),
+                database.cloned(),
+                shutdown.clone(),
+                busy_poll.clone(),
+                kept.as_ref(),
+            );
             Arc::new(shared)
         };
         let front = Front {
@@ -328,6 +347,10 @@ impl Gateway {
             let busy_poll = main.busy_poll.clone();
             async move { busy_poll.run().await }
         });
+        let shareds = std::iter::once(main).chain(self.front.others.values());
+        let caching: Vec<_> = shareds
+            .filter_map(|shared| Some(tokio::spawn(shared.caching.clone()?.watch(shared.clone()))))
+            .collect();
         let watch = (!main.catalogue.configured().is_empty()).then(|| tokio::spawn(main.clone().watch_definitions()));
         loop {
             let accepted = tokio::select! {
@@ -348,9 +371,7 @@ impl Gateway {
         }
         drop(listener);
         polling.abort();
-        if let Some(watch) = watch {
-            watch.abort();
-        }
+        watch.iter().chain(&caching).for_each(tokio::task::JoinHandle::abort);
         while sessions.join_next().await.is_some() {}
     }
 
@@ -390,6 +411,21 @@ impl Gateway {
             }
         }
         reports
+    }
+
+    /// What is wrong with the cache rules, as the databases stand: a sentence each.
+    ///
+    /// # Errors
+    /// PostgreSQL can't be reached.
+    pub async fn check_cache(&self) -> Result<Vec<String>, ServerError> {
+        let mut problems = Vec::new();
+        for shared in std::iter::once(self.main()).chain(self.front.others.values()) {
+            if let Some(caching) = &shared.caching {
+                let mut lease = shared.pool().acquire_plain().await?;
+                problems.extend(caching.check(&mut lease).await?);
+            }
+        }
+        Ok(problems)
     }
 
     /// Compares every configured table with PostgreSQL's definition and with its store.
@@ -491,7 +527,7 @@ impl Gateway {
             ),
             Kind::Prepare { inner, .. } => return Box::pin(self.explain(&inner)).await,
             Kind::Copy { .. } => Explained::Plan(vec!["COPY by PostgreSQL over fetched rows".to_owned()]),
-            Kind::Relayed | Kind::CreateView | Kind::DropUnnamed | Kind::Execute { .. } => Explained::Relay,
+            Kind::Cache(_) | Kind::Relayed | Kind::CreateView | Kind::DropUnnamed | Kind::Execute { .. } => Explained::Relay,
         })
     }
 }

@@ -12,6 +12,7 @@
 mod access;
 mod analysis;
 mod busy_poll;
+mod caching;
 mod error;
 mod execute;
 mod front;

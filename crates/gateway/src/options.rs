@@ -143,6 +143,33 @@ pub struct Route {
     pub to_replicas: bool,
 }
 
+/// Which answers are kept, and for how long: the first rule that matches decides.
+#[derive(Debug, Clone, Default)]
+pub struct CacheRule {
+    /// Only of statements all of whose tables are among these; empty: any.
+    pub tables: Vec<TableName>,
+    /// Only this user's.
+    pub user: Option<String>,
+    /// Only in the database of this name to clients.
+    pub database: Option<String>,
+    /// Only of texts like this, where `*` is anything.
+    pub pattern: Option<String>,
+    /// Only of statements with this fingerprint.
+    pub fingerprint: Option<u64>,
+    /// Only of statements that ask for it, or only of those that don't.
+    pub hint: Option<bool>,
+    /// How long an answer is fresh.
+    pub ttl: Duration,
+    /// For how long after that it is given while it is read anew.
+    pub stale_while_revalidate: Duration,
+    /// For how long after its `ttl` it is given when reading it fails.
+    pub stale_if_error: Duration,
+    /// Writes through this gateway end them.
+    pub by_writes: bool,
+    /// The longest that is kept, in bytes.
+    pub max_result_size: usize,
+}
+
 /// Everything a gateway needs.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -172,4 +199,8 @@ pub struct Options {
     pub routes: Vec<Route>,
     /// Tables homed elsewhere.
     pub tables: Vec<TableHome>,
+    /// Which answers are kept.
+    pub cache: Vec<CacheRule>,
+    /// How much memory they may take, in bytes.
+    pub cache_memory: u64,
 }

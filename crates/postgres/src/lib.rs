@@ -12,6 +12,7 @@
 mod cancel;
 pub mod catalogue;
 mod connection;
+pub mod dependencies;
 mod error;
 mod login;
 mod multiplex;

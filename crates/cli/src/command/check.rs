@@ -87,6 +87,11 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
         }
     }
+    // A server that can't be reached has been told already.
+    for problem in gateway.check_cache().await.unwrap_or_default() {
+        well = false;
+        say(&problem);
+    }
     drop(gateway);
     parts.stop().await?;
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -57,7 +57,15 @@ impl Answer {
 
     /// Adds a row of one text column.
     pub(crate) fn push_text(&mut self, line: &str) {
-        backend::data_row(&mut self.rows, 1, |out| backend::column(out, line.as_bytes()));
+        self.push_texts([line]);
+    }
+
+    /// Adds a row of text columns.
+    pub(crate) fn push_texts<'t>(&mut self, columns: impl IntoIterator<Item = &'t str, IntoIter: ExactSizeIterator>) {
+        let columns = columns.into_iter();
+        backend::data_row(&mut self.rows, columns.len(), |out| {
+            columns.for_each(|column| backend::column(out, column.as_bytes()))
+        });
         self.ends.push(self.rows.len());
     }
 

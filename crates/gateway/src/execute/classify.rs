@@ -12,6 +12,7 @@ use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::StoreStatement;
+use super::cache_command::CacheCommand;
 use super::prepared::SqlArguments;
 use crate::analysis::Analysis;
 use crate::homes::Known;
@@ -48,6 +49,8 @@ pub(crate) enum Kind {
     },
     /// TRUNCATE of these store tables, all of one store.
     Truncate { homes: Vec<Arc<Home>> },
+    /// SHOW CACHE and FLUSH CACHE.
+    Cache(CacheCommand),
     /// It only looked like one, or does nothing that concerns the rows: relayed.
     Relayed,
 }

@@ -2,6 +2,7 @@
 
 mod alter;
 mod answer;
+mod cache_command;
 mod classify;
 mod copy_from;
 mod definition;
@@ -40,8 +41,15 @@ pub(crate) struct Arguments<'a> {
 }
 
 impl Session {
-    /// Answers a statement that names a store table.
+    /// Answers a statement that names a store table, and ends the answers that what it writes was read for.
     pub(crate) async fn answer(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
+        self.note_store_write(statement, arguments);
+        let answer = self.carry_out(statement, arguments).await;
+        self.settle_writes();
+        answer
+    }
+
+    async fn carry_out(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
         match &statement.kind {
             Kind::Planned { parsed, plan } => {
                 if statement.is_unchecked() {
@@ -60,7 +68,12 @@ impl Session {
                 }
                 self.general(statement, parsed, &plan.general, arguments).await
             }
-            Kind::Explain { lines } => Ok(explain::answer(lines)),
+            Kind::Explain { lines } => {
+                let analysis = self.shared.analyses.of(&statement.text);
+                let mut lines = lines.clone();
+                lines.extend(self.explain_cache(&analysis, 0));
+                Ok(explain::answer(&lines))
+            }
             Kind::CreateTable { .. } => self.create_table(statement).await,
             Kind::AlterTable { home } => self.alter_table(statement, home).await,
             Kind::DropTable { homes } => self.drop_table(statement, homes).await,
@@ -76,6 +89,7 @@ impl Session {
                 self.execute_prepared(&statement.text, prepared, given, arguments.result_formats)
                     .await
             }
+            Kind::Cache(command) => self.cache_command(command).await,
             // The session relays these before it asks.
             Kind::Relayed | Kind::Copy { .. } => Ok(Answer::default()),
         }

@@ -8,6 +8,7 @@ use flywheel_sql::Verb;
 use flywheel_wire::reply::Field;
 use flywheel_wire::{PgError, sqlstate};
 
+use super::cache_command;
 use super::classify::{Kind, Maker, as_query, column_types};
 use crate::analysis::Analysis;
 use crate::execute::Arguments;
@@ -47,6 +48,20 @@ impl StoreStatement {
         self.described.fields.as_deref()
     }
 
+    /// One of Flywheel's own, with the columns of its answer.
+    pub(super) fn own(text: String, kind: Kind, fields: Option<Vec<Field>>) -> Self {
+        Self {
+            text,
+            kind,
+            described: Described {
+                parameters: Vec::new(),
+                fields,
+            },
+            names: None,
+            version: 0,
+        }
+    }
+
     /// An EXECUTE of it.
     pub(super) fn executed_by(&self, text: String, kind: Kind, described: Described) -> Self {
         Self {
@@ -62,6 +77,19 @@ impl StoreStatement {
     /// Whether it is COPY out of store tables.
     pub(crate) fn is_copy(&self) -> bool {
         matches!(self.kind, Kind::Copy { .. })
+    }
+
+    /// Whether it is of the cache's own.
+    pub(crate) fn is_cache_command(&self) -> bool {
+        matches!(self.kind, Kind::Cache(_))
+    }
+
+    /// The text of what it writes, with the types of its parameters. `None`: it may write anything.
+    pub(crate) fn written(&self) -> Option<(&str, &[u32])> {
+        match &self.kind {
+            Kind::Execute { .. } => None,
+            _ => Some((&self.text, &self.described.parameters)),
+        }
     }
 
     /// Whether a server answers it after all, as it stands.
@@ -83,6 +111,9 @@ impl Session {
     /// The statement of `analysis` (a text of one statement), from the cache or made now.
     pub(crate) async fn prepare_store(&mut self, analysis: &Arc<Analysis>, types: &[u32]) -> Outcome<Arc<StoreStatement>> {
         if let Some(statement) = self.prepare_execute(analysis).await? {
+            return Ok(Arc::new(statement));
+        }
+        if let Some(statement) = cache_command::prepare(analysis)? {
             return Ok(Arc::new(statement));
         }
         if analysis.text.contains('\\') && self.reported.get("standard_conforming_strings").is_some_and(|value| value == "off") {

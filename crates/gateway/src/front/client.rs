@@ -72,6 +72,16 @@ pub(crate) struct Client {
     max_message: usize,
     /// Nothing more comes from it: it has closed its side, or all.
     ended: Option<Probe>,
+    recording: Option<Recording>,
+}
+
+/// What a client is told from some place on, kept beside.
+#[derive(Debug)]
+struct Recording {
+    from: u64,
+    /// What of it has been sent.
+    taken: BytesMut,
+    limit: usize,
 }
 
 /// Finding out whether a client that says nothing more still hears.
@@ -98,6 +108,7 @@ impl Client {
             sent: 0,
             max_message: frame::MAX_LOGIN_MESSAGE,
             ended: None,
+            recording: None,
         }
     }
 
@@ -206,6 +217,9 @@ impl Client {
             while !self.out.is_empty() {
                 match Pin::new(&mut self.stream).poll_write(cx, &self.out) {
                     Poll::Ready(Ok(written)) if written > 0 => {
+                        if let Some(recording) = &mut self.recording {
+                            recording.take(self.sent, &self.out[..written]);
+                        }
                         self.out.advance(written);
                         self.sent += written as u64;
                     }
@@ -222,13 +236,35 @@ impl Client {
         while !self.out.is_empty() {
             match self.stream.write(&self.out).await? {
                 0 => return Err(ClientError::Gone),
-                written => {
-                    self.out.advance(written);
-                    self.sent += written as u64;
-                }
+                written => self.note_sent(written),
             }
         }
         Ok(())
+    }
+
+    /// So much of what waits has been sent.
+    fn note_sent(&mut self, written: usize) {
+        if let Some(recording) = &mut self.recording {
+            recording.take(self.sent, &self.out[..written]);
+        }
+        self.out.advance(written);
+        self.sent += written as u64;
+    }
+
+    /// Keeps what is told from now on, at most so many bytes.
+    pub(crate) fn record(&mut self, limit: usize) {
+        self.recording = Some(Recording {
+            from: self.sent + self.out.len() as u64,
+            taken: BytesMut::new(),
+            limit,
+        });
+    }
+
+    /// What was told since then; `None`: it was more than the limit, or nothing was to be kept.
+    pub(crate) fn end_recording(&mut self) -> Option<BytesMut> {
+        let mut recording = self.recording.take()?;
+        recording.take(self.sent, &self.out);
+        (recording.taken.len() <= recording.limit).then_some(recording.taken)
     }
 
     /// Adds to what waits, and sends it when it is much: long pieces without copying them.
@@ -236,6 +272,10 @@ impl Client {
         if self.out.len() + bytes.len() < SEND_THRESHOLD {
             self.out.extend_from_slice(&bytes);
             return Ok(());
+        }
+        if let Some(recording) = &mut self.recording {
+            recording.take(self.sent, &self.out);
+            recording.take(self.sent + self.out.len() as u64, &bytes);
         }
         let length = self.out.len() + bytes.len();
         let mut both = std::mem::take(&mut self.out).chain(&mut bytes);
@@ -294,5 +334,21 @@ impl Client {
         backend::error_response(&mut self.out, error);
         let _ = self.send().await;
         let _ = self.stream.shutdown().await;
+    }
+}
+
+impl Recording {
+    /// `bytes` are sent, from this place on.
+    fn take(&mut self, at: u64, bytes: &[u8]) {
+        let known = self.from + self.taken.len() as u64;
+        // Past the limit one byte more is enough to know it.
+        if self.taken.len() > self.limit {
+            return;
+        }
+        let skipped = usize::try_from(known.saturating_sub(at)).unwrap_or(usize::MAX);
+        if let Some(new) = bytes.get(skipped..) {
+            let room = (self.limit + 1).saturating_sub(self.taken.len());
+            self.taken.extend_from_slice(&new[..new.len().min(room)]);
+        }
     }
 }

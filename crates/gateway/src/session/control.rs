@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use flywheel_plan::Home;
+use flywheel_plan::{Home, Parameters};
 use flywheel_postgres::Settings;
 use flywheel_sql::lex::{Token, TokenKind};
 use flywheel_sql::{Pin, SessionEffect, Statement, Verb};
@@ -318,6 +318,7 @@ impl Session {
         self.pins.end_block(rolled_back);
         self.undefined |= rolled_back && self.block.redefined;
         let uncreated = self.block.end(rolled_back, &mut self.settings);
+        self.settle_writes();
         self.uncreated.extend(uncreated);
         self.note_settings();
     }
@@ -356,6 +357,7 @@ impl Session {
         match lease.query(sql).await {
             Ok(results) => {
                 self.follow_server();
+                self.settle_writes_at_rest();
                 let last = results.into_iter().next_back().unwrap_or_default();
                 let mut answer = Answer::tagged(last.tag);
                 for notice in &last.notices {
@@ -439,6 +441,7 @@ impl Session {
 
     /// Relays one statement of a text; its ReadyForQuery is kept back.
     pub(super) async fn relay_part(&mut self, analysis: &Arc<Analysis>, position: usize, text: &str) -> Outcome<()> {
+        self.note_writes(analysis, position..position + 1, &Parameters::default());
         let lease = self.server().await?;
         if let Err(error) = lease.put_query(text) {
             return Err(self.server_failed(&error));

@@ -11,6 +11,7 @@ use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::frontend::tag;
 
 use super::batch::Message;
+use super::cached::Looked;
 use super::work::Work;
 use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
@@ -79,6 +80,30 @@ impl Session {
             self.end_flushed(false).await?;
             return self.ready().await;
         }
+        let fill = match self.look_up_batch().await {
+            Ok(Looked::Answered) => {
+                self.client.send_if_much().await?;
+                return Ok(());
+            }
+            Ok(Looked::Fill(fill)) => Some(fill),
+            Ok(Looked::Past) => None,
+            Err(Failure::Session(end)) => return Err(end),
+            Err(failure) => {
+                self.batch.clear();
+                self.batch_bytes = 0;
+                self.settle_error(Err(failure)).await?;
+                self.skipping = false;
+                return self.ready().await;
+            }
+        };
+        self.sync_past_cache().await?;
+        if let Some(fill) = fill {
+            self.end_fill(*fill);
+        }
+        Ok(())
+    }
+
+    async fn sync_past_cache(&mut self) -> Result<(), End> {
         match self.share_batch().await {
             Ok(true) => {
                 self.portals.clear();

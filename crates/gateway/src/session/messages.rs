@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use flywheel_plan::Parameters;
 use flywheel_postgres::{PORTAL_STEPS, Portal};
 use flywheel_sql::{SessionEffect, Statement, Verb};
 use flywheel_wire::backend::{self, TransactionStatus};
@@ -184,6 +185,12 @@ impl Session {
                 let store = self.prepare_store(&statement.analysis, &statement.types).await?;
                 Ok(Arc::new(statement.with_store(store)))
             }
+            // One that was answered from memory without being planned.
+            None if statement.analysis.concerns_any_store() && statement.analysis.statements.len() == 1 => {
+                self.catch_up(work).await?;
+                let store = self.prepare_store(&statement.analysis, &statement.types).await?;
+                Ok(Arc::new(statement.with_store(store)))
+            }
             _ => Ok(statement),
         }
     }
@@ -250,6 +257,7 @@ impl Session {
         let Some(portal) = self.portals.get(&execute.portal) else {
             // It may be a cursor of SQL's. What a failed Query leaves as the unnamed portal must not be touched: PostgreSQL 15 crashes.
             if self.has_server() && !execute.portal.is_empty() {
+                self.note_any_write();
                 self.put(|out| message::execute(&execute.portal, execute.max_rows, out)).await?;
                 work.steps.push_back(Step::Execute(None));
                 return Ok(());
@@ -284,6 +292,8 @@ impl Session {
             self.catch_up(work).await?;
             self.execute_local(execute).await?;
         } else {
+            self.note_portal_writes(&execute.portal);
+            self.expect_explain(&statement.analysis).await;
             self.server().await?;
             self.put(|out| message::execute(&execute.portal, execute.max_rows, out)).await?;
             let decides = decides_names(&statement.analysis);
@@ -293,6 +303,23 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// What a portal is about to write.
+    fn note_portal_writes(&mut self, portal: &str) {
+        if self.shared.caching.is_none() {
+            return;
+        }
+        let Some(portal) = self.portals.remove_entry(portal) else { return };
+        let statement = &portal.1.statement;
+        let parameters = Parameters {
+            types: &statement.types,
+            formats: &portal.1.formats,
+            values: &portal.1.values,
+            computed: None,
+        };
+        self.note_writes(&statement.analysis, 0..statement.analysis.statements.len(), &parameters);
+        self.portals.insert(portal.0, portal.1);
     }
 
     /// Sends COPY with the rows of store tables put in.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod block;
+mod cached;
 mod control;
 mod copy;
 mod extended;
@@ -85,6 +86,8 @@ pub(crate) struct Session {
     renewal: Option<renewal::Renewal>,
     /// What the session has to do with replicas.
     replicas: replica::Reading,
+    /// What it has to do with answers kept in memory.
+    cached: cached::Cached,
     /// The server connection's settings aren't known any more to be the session's.
     must_apply: bool,
     /// What makes the server connection's settings the session's again after a RESET: the settings of the startup packet.
@@ -181,6 +184,7 @@ impl Session {
             undo: None,
             renewal: None,
             replicas,
+            cached: cached::Cached::default(),
             must_apply: false,
             must_set: Settings::default(),
         }
@@ -297,6 +301,7 @@ impl Session {
     /// Ends the answer to a simple Query or a Sync.
     async fn ready(&mut self) -> Result<(), End> {
         self.settle_settings().await?;
+        self.settle_writes();
         if self.status == TransactionStatus::Idle {
             // Portals end with their transaction.
             self.portals.clear();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use flywheel_postgres::is_about_statement;
 use flywheel_sql::{SessionEffect, Statement};
-use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::frame::Piece;
 use flywheel_wire::{Frame, PgError, frontend, reply};
 
@@ -134,6 +134,7 @@ impl Session {
                 }
                 reply::tag::READY_FOR_QUERY => {
                     self.follow_server();
+                    self.settle_writes_at_rest();
                     match step {
                         Step::Query { show_ready: true, .. } | Step::FunctionCall | Step::Ready { show: true } => self.forward(&frame),
                         _ => {}
@@ -145,8 +146,12 @@ impl Session {
                     self.copy_in(matches!(step, Step::Execute(_)), drained).await?;
                 }
                 reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE => {
-                    self.forward(&frame);
+                    self.apply_writes();
                     let tag = reply::command_tag(&frame).unwrap_or_default();
+                    if tag == "EXPLAIN" {
+                        self.explain_further(step, completed);
+                    }
+                    self.forward(&frame);
                     match step {
                         Step::Query { analysis, .. } => {
                             let analysis = analysis.clone();
@@ -230,6 +235,18 @@ impl Session {
 
     pub(super) fn forward(&mut self, frame: &Frame) {
         self.client.out.extend_from_slice(frame.raw());
+    }
+
+    /// Adds to PostgreSQL's plan whether the statement's answers are kept in memory.
+    fn explain_further(&mut self, step: &Step, completed: usize) {
+        let analysis = match step {
+            Step::Query { analysis, .. } => analysis,
+            Step::Execute(Some(statement)) => &statement.analysis,
+            _ => return,
+        };
+        if let Some(line) = self.explain_cache(analysis, completed) {
+            backend::data_row(&mut self.client.out, 1, |out| backend::column(out, line.as_bytes()));
+        }
     }
 
     fn parameter_status(&mut self, frame: &Frame) {
@@ -392,6 +409,7 @@ impl Session {
         }
         self.end_flushed(true).await?;
         self.replicas.note_write();
+        self.note_any_write();
         let relayed = async {
             let lease = self.server().await?;
             lease.out().extend_from_slice(frame.raw());

@@ -80,6 +80,13 @@ impl Reading {
         }
     }
 
+    /// A replica that is read from must have what was written until then.
+    pub(super) fn must_have(&mut self, written: Option<Instant>) {
+        if self.routed {
+            self.wrote = self.wrote.max(written);
+        }
+    }
+
     /// What was done so far wasn't the client's.
     pub(super) fn forget_writes(&mut self) {
         self.wrote = None;

@@ -140,6 +140,7 @@ impl Session {
         let is_unsynced = std::mem::take(&mut self.unsynced) && !self.can_be_asked_elsewhere();
         let had_state = self.status != TransactionStatus::Idle || self.is_pinned() || is_unsynced;
         self.lease = None;
+        self.lose_writes();
         self.replicas.given_back();
         self.unnamed_on_server = None;
         let told = error.to_pg();
@@ -154,6 +155,11 @@ impl Session {
 
     /// At the session's end: a connection with state in it is cleaned, or closed when that fails.
     pub(super) async fn leave(&mut self) {
+        self.leave_server().await;
+        self.lose_writes();
+    }
+
+    async fn leave_server(&mut self) {
         *self.registered.handle.server.lock().await = None;
         let Some(mut lease) = self.lease.take() else { return };
         if lease.is_broken() {

@@ -38,13 +38,15 @@ enum Shared {
 }
 
 /// What the client has sent up to Sync, when it is one query.
-struct Gathered<'m> {
+pub(super) struct Gathered<'m> {
     /// The unnamed statement that it parses.
-    parsed: Option<Arc<PreparedStatement>>,
-    bind: &'m Bind,
+    pub(super) parsed: Option<Arc<PreparedStatement>>,
+    pub(super) bind: &'m Bind,
     /// The statement that it binds, when it isn't the one that it parses.
-    bound: Option<Arc<PreparedStatement>>,
-    describes: bool,
+    pub(super) bound: Option<Arc<PreparedStatement>>,
+    pub(super) describes: bool,
+    /// It has the statement described between Parse and Bind.
+    pub(super) describes_statement: bool,
 }
 
 impl Session {
@@ -146,8 +148,15 @@ impl Session {
             && !self.block.is_open()
     }
 
-    /// The gathered messages, when they are `[Parse ""] Bind "" [Describe] Execute` of one query.
+    /// The gathered messages, when they are `[Parse ""] Bind "" [Describe] Execute` of one query that may be shared.
     fn gathered(&self) -> Option<Gathered<'_>> {
+        let gathered = self.gathered_query()?;
+        let statement = gathered.parsed.as_ref().or(gathered.bound.as_ref())?;
+        (!gathered.describes_statement && !statement.is_local() && statement.analysis.is_repeatable()).then_some(gathered)
+    }
+
+    /// The gathered messages, when they are `[Parse "" [Describe]] Bind "" [Describe] Execute` of one statement.
+    pub(super) fn gathered_query(&self) -> Option<Gathered<'_>> {
         let mut messages = &self.batch[..];
         let mut parsed = None;
         if let [(_, Message::Parse(parse)), rest @ ..] = messages
@@ -155,6 +164,13 @@ impl Session {
         {
             let analysis = self.shared.analyses.of(&parse.query);
             parsed = Some(Arc::new(PreparedStatement::unnamed(analysis, parse.parameter_types.clone())));
+            messages = rest;
+        }
+        let mut describes_statement = false;
+        if let ([(_, Message::Describe(Target::Statement, name)), rest @ ..], Some(_)) = (messages, &parsed)
+            && name.is_empty()
+        {
+            describes_statement = true;
             messages = rest;
         }
         let [(_, Message::Bind(bind)), rest @ ..] = messages else {
@@ -174,15 +190,12 @@ impl Session {
             Some(_) => None,
             None => Some(self.statements.get(&bind.statement)?.clone()),
         };
-        let statement = parsed.as_ref().or(bound.as_ref())?;
-        if statement.is_local() || !statement.analysis.is_repeatable() {
-            return None;
-        }
         Some(Gathered {
             parsed,
             bind,
             bound,
             describes,
+            describes_statement,
         })
     }
 

@@ -3,10 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use flywheel_sql::Verb;
+use bytes::Bytes;
+use flywheel_plan::Parameters;
+use flywheel_sql::{Template, Verb};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend};
 
+use super::cached::Looked;
 use super::relay::Step;
 use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
@@ -54,6 +57,17 @@ impl Session {
                 return Err(end);
             }
         }
+        let fill = match self.look_up_query(text, &query).await {
+            Ok(Looked::Answered) => {
+                self.client.send_if_much().await?;
+                return Ok(());
+            }
+            Ok(Looked::Fill(fill)) => Some(fill),
+            Ok(Looked::Past) => None,
+            Err(Failure::Session(end)) => return Err(end),
+            Err(Failure::Statement(error)) => return self.fail_query(&error).await,
+            Err(Failure::Told) => return self.ready().await,
+        };
         let done = if let Some((tag, _)) = self.deallocate(&analysis) {
             backend::command_complete(&mut self.client.out, tag);
             Ok(true)
@@ -86,7 +100,32 @@ impl Session {
                 self.fail_query(&error).await
             }
             Err(Failure::Session(end)) => Err(end),
+        }?;
+        if let Some(fill) = fill {
+            self.end_fill(*fill);
         }
+        Ok(())
+    }
+
+    /// What a Query is about to write: its analysis may be that of texts like it, without their constants.
+    fn note_query_writes(&mut self, frame: &Frame, analysis: &Arc<Analysis>) {
+        if self.shared.caching.is_none() {
+            return;
+        }
+        let text = frontend::query(frame).unwrap_or_default();
+        let template = if analysis.text == text { None } else { Template::of(text) };
+        let constants = template.map(|template| template.constants).unwrap_or_default();
+        let types: Vec<u32> = constants.iter().map(|constant| constant.type_oid).collect();
+        let values: Vec<Option<Bytes>> = constants
+            .iter()
+            .map(|constant| Some(Bytes::copy_from_slice(text[constant.range.clone()].as_bytes())))
+            .collect();
+        let parameters = Parameters {
+            types: &types,
+            values: &values,
+            ..Parameters::default()
+        };
+        self.note_writes(analysis, 0..analysis.statements.len(), &parameters);
     }
 
     async fn fail_query(&mut self, error: &PgError) -> Result<(), End> {
@@ -141,6 +180,8 @@ impl Session {
     /// Whether the answer to a Query is an error, or ends in one.
     async fn exchange(&mut self, frame: &Frame, analysis: &Arc<Analysis>, show_ready: bool) -> Outcome<bool> {
         self.note_use(analysis);
+        self.note_query_writes(frame, analysis);
+        self.expect_explain(analysis).await;
         let lease = self.server().await?;
         lease.out().extend_from_slice(frame.raw());
         lease.expect_ready();

@@ -1,0 +1,336 @@
+//! Answers kept in memory: which statements they are kept for, what they are read from, and which writes end them.
+//!
+//! `rules.rs` says for which statements, by their words; `graph.rs` what depends on what in the database; `reading.rs` what a query reads;
+//! `writing.rs` what a statement writes; `row_key.rs` which single row. The session's part is `session/cached.rs`; the answers themselves are
+//! kept by the crate `flywheel-cache`.
+//!
+//! Wherever something can't be told, a read isn't kept and a write ends everything.
+
+mod graph;
+mod memo;
+mod reading;
+mod row_key;
+mod rules;
+mod words;
+mod writing;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use flywheel_cache::{Cache, Lifetimes, Part, Reads, Touch, Versions};
+use flywheel_plan::Parameters;
+use flywheel_postgres::dependencies::{self, Dependencies};
+use flywheel_postgres::{Connection, Pool, ServerError};
+
+use crate::analysis::Analysis;
+use crate::gateway::Shared;
+use crate::options::{CacheRule, Options};
+
+use graph::Graph;
+pub(crate) use memo::Memo;
+pub(crate) use reading::Reading;
+pub(crate) use rules::{condition, is_command, named_table};
+
+/// How long a definition changed past this gateway may go unnoticed.
+const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// What the databases of a gateway share.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) cache: Arc<Cache>,
+    rules: Arc<[CacheRule]>,
+}
+
+impl Kept {
+    /// `None` where there is no rule.
+    pub(crate) fn new(options: &Options) -> Option<Arc<Self>> {
+        let rules: Arc<[CacheRule]> = options.cache.clone().into();
+        (!rules.is_empty()).then(|| {
+            Arc::new(Self {
+                cache: Cache::new(options.cache_memory, rules.len()),
+                rules,
+            })
+        })
+    }
+}
+
+/// The cache of one database.
+#[derive(Debug)]
+pub(crate) struct Caching {
+    kept: Arc<Kept>,
+    /// The database's name to clients.
+    pub(crate) database: String,
+    /// What has been written to its tables.
+    versions: Arc<Versions>,
+    /// The same for rules that writes don't concern: only definitions and FLUSH CACHE do.
+    unwritten: Arc<Versions>,
+    graph: RwLock<Option<Arc<Graph>>>,
+    /// Which generation of the graph is the right one: it grows with each change of a definition.
+    wanted: AtomicU64,
+    loading: tokio::sync::Mutex<()>,
+    /// What is known to be wrong with the rules.
+    told: Mutex<Vec<String>>,
+}
+
+/// What a session has written that others don't see yet, or don't know for certain to see.
+#[derive(Debug)]
+pub(crate) struct Written {
+    touch: Touch,
+    /// A definition is among it.
+    defines: bool,
+    generation: u64,
+}
+
+impl Default for Written {
+    fn default() -> Self {
+        Self {
+            touch: Touch::Tables(Vec::new()),
+            defines: false,
+            generation: 0,
+        }
+    }
+}
+
+impl Written {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.touch.is_nothing()
+    }
+}
+
+impl Caching {
+    pub(crate) fn new(kept: Arc<Kept>, database: String) -> Arc<Self> {
+        Arc::new(Self {
+            kept,
+            database,
+            versions: Arc::default(),
+            unwritten: Arc::default(),
+            graph: RwLock::new(None),
+            wanted: AtomicU64::new(1),
+            loading: tokio::sync::Mutex::default(),
+            told: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn cache(&self) -> &Arc<Cache> {
+        &self.kept.cache
+    }
+
+    pub(crate) fn rules(&self) -> &[CacheRule] {
+        &self.kept.rules
+    }
+
+    /// The first rule that is for this statement of this user, and how long its answers live.
+    pub(crate) fn rule(&self, analysis: &Analysis, user: &str) -> Option<(usize, Lifetimes)> {
+        let matching = analysis.memo.rules(analysis, &self.kept.rules)?;
+        let is_for = |rule: &CacheRule| {
+            rule.user.as_deref().is_none_or(|wanted| wanted == user)
+                && rule.database.as_deref().is_none_or(|wanted| wanted == self.database)
+        };
+        let at = (0..matching.len()).find(|&at| matching[at] && is_for(&self.kept.rules[at]))?;
+        let rule = &self.kept.rules[at];
+        let mut lifetimes = Lifetimes {
+            ttl: rule.ttl,
+            stale_while_revalidate: rule.stale_while_revalidate,
+            stale_if_error: rule.stale_if_error,
+        };
+        if let Some(ttl) = analysis.memo.hint(analysis).ttl {
+            lifetimes.ttl = ttl;
+        }
+        Some((at, lifetimes))
+    }
+
+    /// The graph, when it is known and nothing has changed since.
+    pub(crate) fn known_graph(&self) -> Option<Arc<Graph>> {
+        self.current_graph()
+    }
+
+    fn current_graph(&self) -> Option<Arc<Graph>> {
+        let graph = self.graph.read().unwrap_or_else(PoisonError::into_inner).clone();
+        graph.filter(|graph| graph.generation == self.wanted.load(Ordering::SeqCst))
+    }
+
+    /// The graph, read from the catalogue when it must be.
+    pub(crate) async fn graph(&self, pool: &Pool) -> Result<Arc<Graph>, ServerError> {
+        if let Some(graph) = self.current_graph() {
+            return Ok(graph);
+        }
+        let _turn = self.loading.lock().await;
+        if let Some(graph) = self.current_graph() {
+            return Ok(graph);
+        }
+        let generation = self.wanted.load(Ordering::SeqCst);
+        let mut lease = pool.acquire_plain().await?;
+        let graph = Arc::new(Graph::new(generation, Dependencies::load(&mut lease).await?));
+        let problems = self.problems(&graph);
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for problem in problems.iter().filter(|problem| !told.contains(problem)) {
+            tracing::warn!(database = self.database, "{problem}");
+        }
+        *told = problems;
+        *self.graph.write().unwrap_or_else(PoisonError::into_inner) = Some(graph.clone());
+        Ok(graph)
+    }
+
+    /// The same over a connection that is held already.
+    pub(crate) async fn graph_over(&self, connection: &mut Connection) -> Result<Arc<Graph>, ServerError> {
+        match self.current_graph() {
+            Some(graph) => Ok(graph),
+            None => Ok(Arc::new(Graph::new(0, Dependencies::load(connection).await?))),
+        }
+    }
+
+    /// A definition has changed: what is known of the catalogue, and every answer, is of the past.
+    pub(crate) fn outdate(&self) {
+        self.wanted.fetch_add(1, Ordering::SeqCst);
+        self.versions.invalidate(&Touch::All);
+        self.unwritten.invalidate(&Touch::All);
+    }
+
+    /// What a query reads; as long as nothing changes.
+    pub(crate) fn reading(&self, analysis: &Analysis, graph: &Graph) -> Arc<Reading> {
+        analysis.memo.reading(graph.generation, || Reading::of(analysis, graph))
+    }
+
+    /// What is known of what a query reads, without asking anybody.
+    pub(crate) fn known_reading(&self, analysis: &Analysis) -> Option<Arc<Reading>> {
+        analysis.memo.known_reading(self.wanted.load(Ordering::SeqCst))
+    }
+
+    /// The tables, or rows, that an answer with these parameters depends on. `None`: the graph isn't the right one any more.
+    pub(crate) fn snapshot(
+        &self,
+        rule: usize,
+        reading: &Reading,
+        graph: &Graph,
+        parameters: &Parameters<'_>,
+    ) -> Option<flywheel_cache::Snapshot> {
+        let versions = if self.kept.rules[rule].by_writes {
+            &self.versions
+        } else {
+            &self.unwritten
+        };
+        let snapshot = Reads::of(versions, reading.parts(parameters)).snapshot();
+        // Whoever changes a definition moves the generation first, then the versions.
+        (graph.generation == self.wanted.load(Ordering::SeqCst)).then_some(snapshot)
+    }
+
+    /// A statement is about to be carried out: what it writes is noted, and ends answers now already.
+    pub(crate) fn note(
+        &self,
+        written: &mut Written,
+        analysis: &Analysis,
+        position: usize,
+        parameters: &Parameters<'_>,
+        may_be_temporary: bool,
+    ) {
+        let generation = self.wanted.load(Ordering::SeqCst);
+        let (touch, defines) = match self.current_graph() {
+            Some(graph) => {
+                let writings = analysis.memo.writings(generation, || writing::all_of(analysis, Some(&graph)));
+                writings[position].touch(parameters, may_be_temporary)
+            }
+            None => writing::of(analysis, position, None).touch(parameters, may_be_temporary),
+        };
+        if touch.is_nothing() {
+            return;
+        }
+        if defines {
+            self.outdate();
+        }
+        self.versions.invalidate(&touch);
+        if written.is_nothing() {
+            written.generation = generation;
+        } else if written.generation != generation {
+            written.touch = Touch::All;
+        }
+        written.touch.add(&touch);
+        written.defines |= defines;
+    }
+
+    /// Something is about to be carried out of which nothing is known.
+    pub(crate) fn note_anything(&self, written: &mut Written) {
+        self.versions.invalidate(&Touch::All);
+        written.touch = Touch::All;
+    }
+
+    /// What was written can be seen by others now, or could have been since it was noted.
+    pub(crate) fn apply(&self, written: &Written) {
+        if written.is_nothing() {
+            return;
+        }
+        if written.defines {
+            self.outdate();
+        }
+        // A definition has changed in between: what the write reached isn't known.
+        if written.generation == self.wanted.load(Ordering::SeqCst) {
+            self.versions.invalidate(&written.touch);
+        } else {
+            self.versions.invalidate(&Touch::All);
+        }
+    }
+
+    /// What was written may become visible at any time: the server that was to carry it out has been lost.
+    pub(crate) fn apply_for_a_while(self: &Arc<Self>, written: Written) {
+        self.apply(&written);
+        let caching = self.clone();
+        tokio::spawn(async move {
+            for seconds in [1, 5, 15, 60] {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                caching.apply(&written);
+            }
+        });
+    }
+
+    /// FLUSH CACHE: everything, or what was read from the relations of this name. False: there is none.
+    pub(crate) fn flush(&self, relation: Option<&flywheel_sql::RelationName>, graph: Option<&Graph>) -> bool {
+        let touch = match (relation, graph) {
+            (Some(relation), Some(graph)) => {
+                let found = graph.find(relation);
+                if found.is_empty() {
+                    return false;
+                }
+                Touch::Tables(
+                    found
+                        .iter()
+                        .flat_map(|&oid| graph.bases(oid))
+                        .map(|oid| (oid, Part::Whole))
+                        .collect(),
+                )
+            }
+            _ => Touch::All,
+        };
+        self.versions.invalidate(&touch);
+        self.unwritten.invalidate(&touch);
+        true
+    }
+
+    /// Looks from time to time whether definitions have changed past this gateway.
+    pub(crate) async fn watch(self: Arc<Self>, shared: Arc<Shared>) {
+        loop {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            let Some(graph) = self.current_graph() else { continue };
+            // A server that can't be reached is told to those who need it.
+            let Ok(mut lease) = shared.pool().acquire_plain().await else {
+                continue;
+            };
+            match dependencies::digest(&mut lease).await {
+                Ok(digest) if digest != graph.digest => self.outdate(),
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "can't look for changed definitions"),
+            }
+        }
+    }
+
+    /// What is wrong with the rules that are for this database, a sentence each.
+    pub(crate) async fn check(&self, connection: &mut Connection) -> Result<Vec<String>, ServerError> {
+        let graph = Graph::new(0, Dependencies::load(connection).await?);
+        Ok(self.problems(&graph))
+    }
+
+    fn problems(&self, graph: &Graph) -> Vec<String> {
+        let is_here = |rule: &CacheRule| rule.database.as_deref().is_none_or(|database| database == self.database);
+        let rules = self.kept.rules.iter().enumerate().filter(|(_, rule)| is_here(rule));
+        rules.flat_map(|(at, rule)| graph.problems(at, rule)).collect()
+    }
+}

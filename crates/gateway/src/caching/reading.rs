@@ -1,0 +1,77 @@
+//! What a query reads.
+
+use flywheel_cache::{Part, TableId};
+use flywheel_plan::Parameters;
+use flywheel_sql::parse;
+
+use super::graph::{Graph, ReadFrom};
+use super::row_key::RowKey;
+use crate::analysis::Analysis;
+use crate::options::CacheRule;
+
+/// What a query reads, and whether its answers can be kept.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    tables: Vec<(TableId, Option<RowKey>)>,
+    refused: Option<String>,
+    lost: Option<String>,
+    system: Option<String>,
+}
+
+impl Reading {
+    pub(super) fn of(analysis: &Analysis, graph: &Graph) -> Self {
+        let mut from = ReadFrom::default();
+        let mut rows = Vec::new();
+        let statement = &analysis.statements[0];
+        graph.read_calls(&analysis.text, &statement.tokens, &mut from);
+        match parse(analysis.statement_text(0)) {
+            Ok(parsed) => {
+                for relation in &parsed.relations {
+                    let found = graph.find(&relation.name);
+                    if found.is_empty() {
+                        from.refused = Some(format!("relation \"{}\" isn't known", relation.name));
+                    }
+                    let is_once = parsed.relations.iter().filter(|each| each.name.name == relation.name.name).count() == 1;
+                    if let ([only], true) = (&found[..], is_once)
+                        && let Some(key) = graph.key(*only)
+                        && let Some(key) = RowKey::compared(relation, key, statement, &analysis.text)
+                    {
+                        rows.push((*only, key));
+                        graph.read_policies(*only, &mut from);
+                    } else {
+                        found.into_iter().for_each(|oid| graph.read(oid, &mut from));
+                    }
+                }
+            }
+            Err(error) => from.refused = Some(format!("it can't be read: {error}")),
+        }
+        // What is read otherwise too, by a view for instance, is read whole.
+        rows.retain(|(oid, _)| !from.tables.contains(oid));
+        let mut tables: Vec<(TableId, Option<RowKey>)> = rows.into_iter().map(|(oid, key)| (oid, Some(key))).collect();
+        tables.extend(from.tables.iter().map(|&oid| (oid, None)));
+        Self {
+            tables,
+            refused: from.refused,
+            lost: from.lost,
+            system: from.system,
+        }
+    }
+
+    /// Why a rule's answers can't be kept.
+    pub(crate) fn refused_for(&self, rule: &CacheRule) -> Option<String> {
+        let system = self.system.as_ref().filter(|_| rule.tables.is_empty());
+        let lost = self.lost.as_ref().filter(|_| rule.by_writes);
+        self.refused
+            .clone()
+            .or_else(|| system.map(|name| format!("{name} is of the system catalogue, which the rule doesn't name")))
+            .or_else(|| lost.map(|what| format!("writes to it can't be followed: {what}")))
+    }
+
+    /// The parts of tables that are read with these parameters.
+    pub(crate) fn parts<'r>(&'r self, parameters: &'r Parameters<'_>) -> impl Iterator<Item = (TableId, Part)> {
+        self.tables.iter().map(|(table, key)| {
+            let row = key.as_ref().and_then(|key| key.resolve(parameters));
+            (*table, row.map_or(Part::Whole, Part::Row))
+        })
+    }
+}

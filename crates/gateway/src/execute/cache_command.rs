@@ -1,0 +1,115 @@
+//! SHOW CACHE and FLUSH CACHE [table].
+
+use flywheel_sql::RelationName;
+use flywheel_wire::reply::Field;
+use flywheel_wire::{PgError, sqlstate};
+
+use super::{Answer, Kind, StoreStatement};
+use crate::analysis::Analysis;
+use crate::caching::{condition, is_command, named_table};
+use crate::session::{Outcome, Session};
+
+/// The columns of SHOW CACHE.
+const COLUMNS: [&str; 10] = [
+    "rule",
+    "condition",
+    "hits",
+    "misses",
+    "fills",
+    "waits",
+    "stale",
+    "entries",
+    "bytes",
+    "bypasses",
+];
+/// `pg_type.oid` of `text`.
+const TEXT: u32 = 25;
+
+/// A command of the cache's.
+#[derive(Debug)]
+pub(crate) enum CacheCommand {
+    /// SHOW CACHE
+    Show,
+    /// FLUSH CACHE, or of what was read from this relation.
+    Flush(Option<RelationName>),
+}
+
+/// The statement, when it is one.
+pub(super) fn prepare(analysis: &Analysis) -> Result<Option<StoreStatement>, PgError> {
+    let [statement] = &analysis.statements[..] else { return Ok(None) };
+    if !is_command(&analysis.text, statement) {
+        return Ok(None);
+    }
+    if statement.tokens[0].is_keyword(&analysis.text, "show") {
+        let field = |name: &str| Field {
+            name: name.to_owned(),
+            table_oid: 0,
+            column: 0,
+            type_oid: TEXT,
+            type_len: -1,
+            typmod: -1,
+        };
+        let fields = COLUMNS.into_iter().map(field).collect();
+        let kind = Kind::Cache(CacheCommand::Show);
+        return Ok(Some(StoreStatement::own(analysis.text.clone(), kind, Some(fields))));
+    }
+    let Ok(name) = named_table(&analysis.text, statement) else {
+        return Err(PgError::error(sqlstate::SYNTAX_ERROR, "syntax error in FLUSH CACHE")
+            .with_hint("Write FLUSH CACHE, or FLUSH CACHE schema.table."));
+    };
+    let kind = Kind::Cache(CacheCommand::Flush(name));
+    Ok(Some(StoreStatement::own(analysis.text.clone(), kind, None)))
+}
+
+impl Session {
+    pub(super) async fn cache_command(&mut self, command: &CacheCommand) -> Outcome<Answer> {
+        match command {
+            CacheCommand::Show => Ok(self.show_cache()),
+            CacheCommand::Flush(name) => self.flush_cache(name.as_ref()).await,
+        }
+    }
+
+    fn show_cache(&self) -> Answer {
+        let mut answer = Answer::default();
+        let mut shown = 0;
+        if let Some(caching) = &self.shared.caching {
+            caching.cache().settle();
+            for (at, rule) in caching.rules().iter().enumerate() {
+                let counters = caching.cache().counters(at);
+                let bypasses: Vec<_> = counters
+                    .bypasses()
+                    .iter()
+                    .map(|(reason, number)| format!("{}: {number}", reason.name()))
+                    .collect();
+                let mut columns = vec![(at + 1).to_string(), condition(rule)];
+                columns.extend(counters.values().iter().map(|(_, value)| value.to_string()));
+                columns.push(bypasses.join(", "));
+                answer.push_texts(columns.iter().map(String::as_str));
+                shown += 1;
+            }
+        }
+        answer.tag = format!("SHOW {shown}");
+        answer
+    }
+
+    async fn flush_cache(&mut self, name: Option<&RelationName>) -> Outcome<Answer> {
+        let Some(caching) = self.shared.caching.clone() else {
+            return Ok(Answer::tagged("FLUSH CACHE"));
+        };
+        let graph = match name {
+            Some(_) => Some(
+                caching
+                    .graph_over(self.server().await?)
+                    .await
+                    .map_err(|error| self.server_failed(&error))?,
+            ),
+            None => None,
+        };
+        if !caching.flush(name, graph.as_deref()) {
+            let name = name.map(ToString::to_string).unwrap_or_default();
+            let message = format!("relation \"{name}\" does not exist");
+            return Err(PgError::error(flywheel_wire::SqlState("42P01"), message).into());
+        }
+        Ok(Answer::tagged("FLUSH CACHE"))
+    }
+}

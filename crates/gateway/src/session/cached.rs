@@ -1,0 +1,603 @@
+//! Answers from memory.
+//!
+//! A query that a rule is for is looked up by all that its answer depends on. A hit is written as it was kept, without a server; a miss takes the way that it would
+//! take without the cache, and what the client is told on that way is kept beside. [`answer`] finds the answer in it.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use flywheel_cache::{Filling, Found, Lifetimes, Reason, Snapshot, Waited, Waiting};
+use flywheel_plan::Parameters;
+use flywheel_postgres::Settings;
+use flywheel_sql::Verb;
+use flywheel_wire::backend::{self, TransactionStatus};
+use flywheel_wire::{PgError, frame, reply};
+
+use super::shared::Gathered;
+use super::{Outcome, Session, cancelled};
+use crate::analysis::{Analysis, Query};
+use crate::caching::{Caching, Written};
+use crate::execute::{Arguments, StoreStatement};
+use crate::front::{ClientError, Mark};
+
+/// How often a client waits for others that then go without an answer.
+const TURNS: usize = 2;
+
+/// What the session has to do with the cache.
+#[derive(Debug, Default)]
+pub(super) struct Cached {
+    /// What was written and isn't known to be visible to all yet.
+    written: Written,
+    /// The settings, as they stand in keys.
+    context: Option<(Arc<Settings>, Box<[u8]>)>,
+    /// Where keys are made.
+    key: Vec<u8>,
+}
+
+/// What became of a lookup.
+pub(super) enum Looked {
+    /// The client has its answer.
+    Answered,
+    /// It takes the usual way, and its answer is kept.
+    Fill(Box<Fill>),
+    /// It takes the usual way.
+    Past,
+}
+
+/// A fill that is under way.
+pub(super) struct Fill {
+    filling: Filling,
+    snapshot: Snapshot,
+    made: Instant,
+    rule: usize,
+    mark: Mark,
+    head: Head,
+}
+
+/// Which messages stand before an answer's own.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    parse: bool,
+    bind: bool,
+}
+
+impl Head {
+    fn write(self, out: &mut BytesMut) {
+        if self.parse {
+            backend::parse_complete(out);
+        }
+        if self.bind {
+            backend::bind_complete(out);
+        }
+    }
+}
+
+/// A query that is looked up.
+struct Question {
+    analysis: Arc<Analysis>,
+    types: Vec<u32>,
+    formats: Vec<i16>,
+    values: Vec<Option<Bytes>>,
+    head: Head,
+}
+
+impl Question {
+    fn parameters(&self) -> Parameters<'_> {
+        Parameters {
+            types: &self.types,
+            formats: &self.formats,
+            values: &self.values,
+            computed: None,
+        }
+    }
+}
+
+/// Appends something whose end must be known.
+fn put(key: &mut Vec<u8>, bytes: &[u8]) {
+    key.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+    key.extend_from_slice(bytes);
+}
+
+fn put_formats(key: &mut Vec<u8>, formats: &[i16]) {
+    key.extend_from_slice(&(formats.len() as u64).to_le_bytes());
+    formats.iter().for_each(|format| key.extend_from_slice(&format.to_le_bytes()));
+}
+
+impl Session {
+    /// Looks a batch up that is one query. `None`: no rule is for it.
+    pub(super) async fn look_up_batch(&mut self) -> Outcome<Looked> {
+        let Some(caching) = self.shared.caching.clone() else {
+            return Ok(Looked::Past);
+        };
+        if self.batch.len() > 4 || self.skipping {
+            return Ok(Looked::Past);
+        }
+        let mut key = std::mem::take(&mut self.cached.key);
+        key.clear();
+        let Some(gathered) = self.gathered_query() else {
+            self.cached.key = key;
+            return Ok(Looked::Past);
+        };
+        let Gathered {
+            parsed,
+            bind,
+            bound,
+            describes,
+            describes_statement,
+        } = gathered;
+        let Some(statement) = parsed.as_ref().or(bound.as_ref()) else {
+            return Ok(Looked::Past);
+        };
+        let analysis = &statement.analysis;
+        let Some((rule, lifetimes)) = self.may_be_kept(&caching, analysis) else {
+            self.cached.key = key;
+            return Ok(Looked::Past);
+        };
+        key.push(match (describes_statement, describes) {
+            (false, false) => b'e',
+            (false, true) => b'p',
+            (true, false) => b's',
+            (true, true) => b'b',
+        });
+        put(&mut key, analysis.text.as_bytes());
+        key.extend_from_slice(&(statement.types.len() as u64).to_le_bytes());
+        statement.types.iter().for_each(|oid| key.extend_from_slice(&oid.to_le_bytes()));
+        put_formats(&mut key, &bind.parameter_formats);
+        put_formats(&mut key, &bind.result_formats);
+        for value in &bind.parameters {
+            match value {
+                Some(value) => put(&mut key, value),
+                None => key.extend_from_slice(&u64::MAX.to_le_bytes()),
+            }
+        }
+        let head = Head {
+            parse: parsed.is_some(),
+            // Otherwise it is in the middle of what is kept.
+            bind: !describes_statement,
+        };
+        // What only a fill needs is made when it comes to that; the key is all that a hit needs.
+        let hit = |found: &Found| matches!(found, Found::Hit(_));
+        let parsed = parsed.clone();
+        let question = |session: &Self| {
+            let gathered = session.gathered_query()?;
+            let statement = gathered.parsed.as_ref().or(gathered.bound.as_ref())?;
+            Some(Question {
+                analysis: statement.analysis.clone(),
+                types: statement.types.clone(),
+                formats: gathered.bind.parameter_formats.clone(),
+                values: gathered.bind.parameters.clone(),
+                head,
+            })
+        };
+        self.put_context(&caching, &mut key);
+        let found = caching.cache().look(&key, rule, &lifetimes);
+        let looked = if hit(&found) {
+            self.give_found(found, head)
+        } else {
+            match question(self) {
+                Some(question) => self.take_found(found, &caching, &key, (rule, &lifetimes), &question).await,
+                None => Ok(Looked::Past),
+            }
+        };
+        self.cached.key = key;
+        if let Ok(Looked::Answered) = looked {
+            self.batch.clear();
+            self.batch_bytes = 0;
+            if let Some(parsed) = parsed {
+                self.statements.insert(String::new(), parsed);
+            }
+            self.portals.clear();
+        }
+        looked
+    }
+
+    /// Looks a simple Query up.
+    pub(super) async fn look_up_query(&mut self, text: &str, query: &Query) -> Outcome<Looked> {
+        let Some(caching) = self.shared.caching.clone() else {
+            return Ok(Looked::Past);
+        };
+        let analysis = &query.analysis;
+        let Some((rule, lifetimes)) = self.may_be_kept(&caching, analysis) else {
+            return Ok(Looked::Past);
+        };
+        let mut key = std::mem::take(&mut self.cached.key);
+        key.clear();
+        let head = Head { parse: false, bind: false };
+        match &query.constants {
+            Some(constants) => {
+                key.push(b'q');
+                put(&mut key, analysis.memo.normal(analysis).as_bytes());
+                for constant in constants {
+                    key.extend_from_slice(&constant.type_oid.to_le_bytes());
+                    put(&mut key, text[constant.range.clone()].as_bytes());
+                }
+            }
+            None => {
+                key.push(b't');
+                put(&mut key, text.as_bytes());
+            }
+        }
+        self.put_context(&caching, &mut key);
+        let found = caching.cache().look(&key, rule, &lifetimes);
+        let looked = match found {
+            found @ Found::Hit(_) => self.give_found(found, head),
+            found => {
+                let constants = query.constants.as_deref().unwrap_or_default();
+                let question = Question {
+                    analysis: analysis.clone(),
+                    types: constants.iter().map(|constant| constant.type_oid).collect(),
+                    formats: Vec::new(),
+                    values: constants
+                        .iter()
+                        .map(|constant| Some(Bytes::copy_from_slice(text[constant.range.clone()].as_bytes())))
+                        .collect(),
+                    head,
+                };
+                self.take_found(found, &caching, &key, (rule, &lifetimes), &question).await
+            }
+        };
+        self.cached.key = key;
+        looked
+    }
+
+    /// The rule that is for a statement, when nothing stands against it.
+    fn may_be_kept(&self, caching: &Caching, analysis: &Analysis) -> Option<(usize, Lifetimes)> {
+        let (rule, lifetimes) = caching.rule(analysis, &self.user)?;
+        let reason = if analysis.memo.hint(analysis).refuses {
+            Reason::Hint
+        } else if self.is_pinned() {
+            Reason::Pinned
+        } else if !self.is_free() {
+            Reason::Transaction
+        } else if caching
+            .known_reading(analysis)
+            .is_some_and(|reading| reading.refused_for(&caching.rules()[rule]).is_some())
+        {
+            Reason::Statement
+        } else {
+            return Some((rule, lifetimes));
+        };
+        caching.cache().counters(rule).bypass(reason);
+        None
+    }
+
+    /// What an answer depends on beside the statement.
+    fn put_context(&mut self, caching: &Caching, key: &mut Vec<u8>) {
+        let known = self.cached.context.as_ref();
+        if let Some((_, context)) = known.filter(|(settings, _)| Arc::ptr_eq(settings, &self.settings)) {
+            key.extend_from_slice(context);
+            return;
+        }
+        let mut context = Vec::new();
+        put(&mut context, caching.database.as_bytes());
+        put(&mut context, self.user.as_bytes());
+        for statement in self.settings.statements() {
+            put(&mut context, statement.as_bytes());
+        }
+        key.extend_from_slice(&context);
+        // While it is kept, settings that change are other ones.
+        self.cached.context = Some((self.settings.clone(), context.into()));
+    }
+
+    fn give_found(&mut self, found: Found, head: Head) -> Outcome<Looked> {
+        if let Found::Hit(entry) = found
+            && let Some(bytes) = entry.bytes()
+        {
+            self.give(bytes, head);
+            return Ok(Looked::Answered);
+        }
+        Ok(Looked::Past)
+    }
+
+    fn give(&mut self, bytes: &Bytes, head: Head) {
+        let out = &mut self.client.out;
+        head.write(out);
+        out.extend_from_slice(bytes);
+        backend::ready_for_query(out, TransactionStatus::Idle);
+    }
+
+    /// What isn't a hit at once.
+    async fn take_found(
+        &mut self,
+        mut found: Found,
+        caching: &Arc<Caching>,
+        key: &[u8],
+        (rule, lifetimes): (usize, &Lifetimes),
+        question: &Question,
+    ) -> Outcome<Looked> {
+        for _ in 0..TURNS {
+            let (waiting, stale) = match found {
+                Found::Hit(_) => return self.give_found(found, question.head),
+                Found::Pass => {
+                    caching.cache().counters(rule).bypass(Reason::Size);
+                    return Ok(Looked::Past);
+                }
+                Found::Fill(filling) => return self.begin_fill(filling, caching, rule, question).await,
+                Found::Wait(waiting, stale) => (waiting, stale),
+            };
+            match self.wait_for_fill(waiting).await? {
+                Waited::Answer(entry) => return self.give_found(Found::Hit(entry), question.head),
+                Waited::Pass => return Ok(Looked::Past),
+                Waited::Again => {
+                    if let Some(bytes) = stale.as_ref().filter(|entry| entry.is_current()).and_then(|entry| entry.bytes()) {
+                        self.give(bytes, question.head);
+                        return Ok(Looked::Answered);
+                    }
+                }
+            }
+            found = caching.cache().look(key, rule, lifetimes);
+        }
+        match found {
+            Found::Hit(_) => self.give_found(found, question.head),
+            Found::Fill(filling) => self.begin_fill(filling, caching, rule, question).await,
+            Found::Pass | Found::Wait(..) => Ok(Looked::Past),
+        }
+    }
+
+    /// Waits for another client's fill, unless this one cancels or goes.
+    async fn wait_for_fill(&mut self, waiting: Waiting) -> Outcome<Waited> {
+        let interrupt = &self.registered.handle.interrupt;
+        tokio::select! {
+            biased;
+            waited = waiting.wait() => Ok(waited),
+            () = interrupt.notified() => Err(cancelled().into()),
+            () = std::future::poll_fn(|cx| self.client.poll_gone(cx, true)) => Err(ClientError::Gone.into()),
+        }
+    }
+
+    /// Finds out what the answer will depend on, before it is asked for.
+    async fn begin_fill(&mut self, filling: Filling, caching: &Arc<Caching>, rule: usize, question: &Question) -> Outcome<Looked> {
+        let shared = self.shared.clone();
+        let counters = caching.cache().counters(rule);
+        let graph = match caching.graph(shared.pool()).await {
+            Ok(graph) => graph,
+            Err(error) => {
+                tracing::debug!(%error, "the catalogue can't be read for the cache");
+                if let Some(bytes) = filling.if_error().cloned() {
+                    self.give(&bytes, question.head);
+                    filling.give_stale();
+                    return Ok(Looked::Answered);
+                }
+                counters.bypass(Reason::Catalogue);
+                filling.pass();
+                return Ok(Looked::Past);
+            }
+        };
+        let reading = caching.reading(&question.analysis, &graph);
+        if reading.refused_for(&caching.rules()[rule]).is_some() {
+            counters.bypass(Reason::Statement);
+            filling.pass();
+            return Ok(Looked::Past);
+        }
+        let made = Instant::now();
+        let Some(snapshot) = caching.snapshot(rule, &reading, &graph, &question.parameters()) else {
+            counters.bypass(Reason::Catalogue);
+            filling.pass();
+            return Ok(Looked::Past);
+        };
+        // A replica must have what has ended earlier answers.
+        self.replicas.must_have(snapshot.written());
+        let mark = self.client.mark();
+        // Beside the answer's own, there are the messages around it.
+        self.client.record(caching.rules()[rule].max_result_size + 64);
+        Ok(Looked::Fill(Box::new(Fill {
+            filling,
+            snapshot,
+            made,
+            rule,
+            mark,
+            head: question.head,
+        })))
+    }
+
+    /// The client has been told what there is to tell: what of it is an answer is kept.
+    pub(super) fn end_fill(&mut self, fill: Fill) {
+        let told = self.client.end_recording();
+        let Some(caching) = &self.shared.caching else { return };
+        let counters = caching.cache().counters(fill.rule);
+        let Some(told) = told else {
+            counters.bypass(Reason::Size);
+            return fill.filling.complete(None, fill.snapshot, fill.made);
+        };
+        match answer(&told) {
+            Ok(answer) => fill
+                .filling
+                .complete(Some(Bytes::copy_from_slice(answer)), fill.snapshot, fill.made),
+            Err(None) => {
+                counters.bypass(Reason::Answer);
+                fill.filling.pass();
+            }
+            Err(Some(error)) if is_outage(&error) => {
+                if let Some(bytes) = fill.filling.if_error().cloned()
+                    && self.client.can_take_back(fill.mark)
+                    && self.status == TransactionStatus::Idle
+                {
+                    self.client.take_back(fill.mark);
+                    self.give(&bytes, fill.head);
+                    fill.filling.give_stale();
+                }
+            }
+            Err(Some(_)) => fill.filling.pass(),
+        }
+    }
+}
+
+/// Whether the error says that there is nobody to answer, rather than that the statement is wrong.
+fn is_outage(error: &PgError) -> bool {
+    ["08", "53", "57P", "58"].iter().any(|class| error.code().starts_with(class))
+}
+
+/// The answer in what a client was told: descriptions, rows, CommandComplete. An error that it is; nothing for what can't be kept.
+fn answer(told: &[u8]) -> Result<&[u8], Option<PgError>> {
+    use reply::tag;
+    let (mut at, mut start, mut end) = (0, None, None);
+    while at < told.len() {
+        let Ok(Some((tag, length))) = frame::peek(&told[at..], i32::MAX as usize) else {
+            return Err(None);
+        };
+        let Some(message) = told.get(at..at + length) else {
+            return Err(None);
+        };
+        match tag {
+            tag::PARSE_COMPLETE | tag::BIND_COMPLETE if start.is_none() => {}
+            tag::BIND_COMPLETE | tag::PARAMETER_DESCRIPTION | tag::ROW_DESCRIPTION | tag::DATA_ROW if end.is_none() => {
+                start = start.or(Some(at));
+            }
+            tag::COMMAND_COMPLETE if end.is_none() => {
+                start = start.or(Some(at));
+                end = Some(at + length);
+            }
+            tag::READY_FOR_QUERY if end.is_some() && message.last() == Some(&b'I') && at + length == told.len() => {
+                return match (start, end) {
+                    (Some(start), Some(end)) => Ok(&told[start..end]),
+                    _ => Err(None),
+                };
+            }
+            tag::ERROR_RESPONSE => return Err(Some(PgError::read(&message[frame::HEADER_LEN..]))),
+            _ => return Err(None),
+        }
+        at += length;
+    }
+    Err(None)
+}
+
+impl Session {
+    /// A statement is about to be carried out by a server.
+    pub(super) fn note_writes(&mut self, analysis: &Analysis, positions: std::ops::Range<usize>, parameters: &Parameters<'_>) {
+        let Some(caching) = self.shared.caching.clone() else { return };
+        for position in positions {
+            caching.note(&mut self.cached.written, analysis, position, parameters, self.is_pinned());
+        }
+    }
+
+    /// Something of which nothing is known is about to be carried out.
+    pub(super) fn note_any_write(&mut self) {
+        if let Some(caching) = &self.shared.caching {
+            caching.note_anything(&mut self.cached.written);
+        }
+    }
+
+    /// A statement on store tables is about to be carried out.
+    pub(crate) fn note_store_write(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) {
+        if self.shared.caching.is_none() || statement.is_cache_command() {
+            return;
+        }
+        let Some((text, types)) = statement.written() else {
+            return self.note_any_write();
+        };
+        let analysis = self.shared.analyses.of(text);
+        let parameters = Parameters {
+            types,
+            formats: arguments.formats,
+            values: arguments.values,
+            computed: None,
+        };
+        self.note_writes(&analysis, 0..analysis.statements.len(), &parameters);
+    }
+
+    /// The answer to a write has come, of a transaction that may be over with it.
+    pub(super) fn apply_writes(&self) {
+        if let Some(caching) = &self.shared.caching {
+            caching.apply(&self.cached.written);
+        }
+    }
+
+    /// Outside a block, all that was written is visible: before the client hears of it, nothing is left of the answers from before.
+    pub(crate) fn settle_writes(&mut self) {
+        if self.status == TransactionStatus::Idle && !self.cached.written.is_nothing() && !self.unsynced {
+            self.apply_writes();
+            if !self.block.is_open() {
+                self.cached.written = Written::default();
+            }
+        }
+    }
+
+    /// The server is at rest after all that was sent to it.
+    pub(super) fn settle_writes_at_rest(&mut self) {
+        if self.status == TransactionStatus::Idle && !self.cached.written.is_nothing() {
+            self.apply_writes();
+            if self.block.writes.is_empty() {
+                self.cached.written = Written::default();
+            }
+        }
+    }
+
+    /// The server connection is lost, or left: what was written there may become visible, now or in a moment.
+    pub(super) fn lose_writes(&mut self) {
+        if !self.cached.written.is_nothing()
+            && let Some(caching) = &self.shared.caching
+        {
+            caching.apply_for_a_while(std::mem::take(&mut self.cached.written));
+        }
+    }
+
+    /// Sees to it that EXPLAIN can tell what the statement's answers depend on.
+    pub(super) async fn expect_explain(&self, analysis: &Analysis) {
+        if let Some(caching) = &self.shared.caching
+            && !self.has_server()
+            && analysis.statements.iter().any(|statement| statement.verb == Verb::Explain)
+            && let Err(error) = caching.graph(self.shared.pool()).await
+        {
+            tracing::debug!(%error, "the catalogue can't be read for EXPLAIN");
+        }
+    }
+
+    /// The line of EXPLAIN that tells whether the statement's answers are kept.
+    pub(crate) fn explain_cache(&self, analysis: &Analysis, position: usize) -> Option<String> {
+        let caching = self.shared.caching.as_ref()?;
+        let statement = analysis
+            .statements
+            .get(position)
+            .filter(|statement| statement.verb == Verb::Explain)?;
+        // What is no list of lines has no place for another one.
+        let is_other = ["json", "xml", "yaml"]
+            .iter()
+            .any(|format| statement.has_keyword(&analysis.text, format));
+        if is_other {
+            return None;
+        }
+        let start = statement.tokens.iter().position(|token| {
+            ["select", "with", "values", "table", "insert", "update", "delete", "merge"]
+                .iter()
+                .any(|verb| token.is_keyword(&analysis.text, verb))
+        })?;
+        let inner = &analysis.text[statement.tokens[start].range.start..statement.range.end];
+        // Its hints may stand before it.
+        let before = &analysis.text[statement.range.start..statement.tokens[start].range.start];
+        let hints: Vec<_> = before
+            .split_inclusive("*/")
+            .filter_map(|part| part.find("/*").map(|at| &part[at..]))
+            .filter(|comment| comment.ends_with("*/"))
+            .collect();
+        let text = format!("{}{inner}", hints.concat());
+        let inner = self.shared.analyses.of_query(&text).analysis;
+        let fingerprint = inner.statements.first().map(|first| first.shape(&inner.text)).unwrap_or_default();
+        let Some((rule, lifetimes)) = caching.rule(&inner, &self.user) else {
+            return Some(format!("Cache: no rule (fingerprint {fingerprint:016x})"));
+        };
+        let what = &caching.rules()[rule];
+        let refused = if inner.memo.hint(&inner).refuses {
+            Some("the statement says so".to_owned())
+        } else if self.is_pinned() {
+            Some("the session keeps its server connection".to_owned())
+        } else {
+            caching
+                .known_graph()
+                .and_then(|graph| caching.reading(&inner, &graph).refused_for(what))
+        };
+        Some(match refused {
+            Some(why) => format!("Cache: rule {}, but not kept: {why} (fingerprint {fingerprint:016x})", rule + 1),
+            None => format!(
+                "Cache: rule {}, for {:?}, until {} (fingerprint {fingerprint:016x})",
+                rule + 1,
+                lifetimes.ttl,
+                if what.by_writes {
+                    "it is written"
+                } else {
+                    "then whatever is written"
+                }
+            ),
+        })
+    }
+}
