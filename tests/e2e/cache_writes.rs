@@ -1,7 +1,7 @@
 //! What ends answers that are kept: writes through the gateway, however they reach a table.
 
 use flywheel_tests::world::column;
-use flywheel_tests::{Home, Setup, Table, World};
+use flywheel_tests::{Home, Setup, World};
 use tokio_postgres::Client;
 
 const TABLES: &str = "
@@ -215,8 +215,7 @@ async fn a_block_ends_answers_when_it_commits() {
 #[tokio::test]
 async fn reads_of_store_tables_are_kept_and_ended() {
     let create = "CREATE TABLE sessions (id int PRIMARY KEY, who text)";
-    let table = Table::new("sessions", create);
-    let setup = Setup::default().table(Home::Memory, &table).section(ALL);
+    let setup = Setup::default().table("sessions", Home::Memory).section(ALL);
     let Some(world) = setup.start().await else { return };
     let (client, reader) = (world.gateway().await, world.gateway().await);
     client.batch_execute(create).await.expect("a table");

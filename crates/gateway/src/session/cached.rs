@@ -14,7 +14,7 @@ use flywheel_sql::Verb;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{PgError, frame, reply};
 
-use super::shared::Gathered;
+use super::shared::{Describes, Gathered};
 use super::{Outcome, Session, cancelled};
 use crate::analysis::{Analysis, Query};
 use crate::caching::{Caching, Written};
@@ -124,7 +124,6 @@ impl Session {
             bind,
             bound,
             describes,
-            describes_statement,
         } = gathered;
         let Some(statement) = parsed.as_ref().or(bound.as_ref()) else {
             return Ok(Looked::Past);
@@ -134,11 +133,11 @@ impl Session {
             self.cached.key = key;
             return Ok(Looked::Past);
         };
-        key.push(match (describes_statement, describes) {
-            (false, false) => b'e',
-            (false, true) => b'p',
-            (true, false) => b's',
-            (true, true) => b'b',
+        key.push(match describes {
+            Describes::Nothing => b'e',
+            Describes::Portal => b'p',
+            Describes::StatementBefore => b'b',
+            Describes::StatementAfter => b'a',
         });
         put(&mut key, analysis.text.as_bytes());
         key.extend_from_slice(&(statement.types.len() as u64).to_le_bytes());
@@ -154,7 +153,7 @@ impl Session {
         let head = Head {
             parse: parsed.is_some(),
             // Otherwise it is in the middle of what is kept.
-            bind: !describes_statement,
+            bind: describes != Describes::StatementBefore,
         };
         // What only a fill needs is made when it comes to that; the key is all that a hit needs.
         let hit = |found: &Found| matches!(found, Found::Hit(_));

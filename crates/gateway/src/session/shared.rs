@@ -44,9 +44,18 @@ pub(super) struct Gathered<'m> {
     pub(super) bind: &'m Bind,
     /// The statement that it binds, when it isn't the one that it parses.
     pub(super) bound: Option<Arc<PreparedStatement>>,
-    pub(super) describes: bool,
-    /// It has the statement described between Parse and Bind.
-    pub(super) describes_statement: bool,
+    pub(super) describes: Describes,
+}
+
+/// What it has described.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Describes {
+    Nothing,
+    Portal,
+    /// The statement, between Parse and Bind.
+    StatementBefore,
+    /// The statement, behind Bind.
+    StatementAfter,
 }
 
 impl Session {
@@ -152,10 +161,13 @@ impl Session {
     fn gathered(&self) -> Option<Gathered<'_>> {
         let gathered = self.gathered_query()?;
         let statement = gathered.parsed.as_ref().or(gathered.bound.as_ref())?;
-        (!gathered.describes_statement && !statement.is_local() && statement.analysis.is_repeatable()).then_some(gathered)
+        (matches!(gathered.describes, Describes::Nothing | Describes::Portal)
+            && !statement.is_local()
+            && statement.analysis.is_repeatable())
+        .then_some(gathered)
     }
 
-    /// The gathered messages, when they are `[Parse "" [Describe]] Bind "" [Describe] Execute` of one statement.
+    /// The gathered messages, when they are `[Parse ""] Bind "" Execute` of one statement, with one Describe at most.
     pub(super) fn gathered_query(&self) -> Option<Gathered<'_>> {
         let mut messages = &self.batch[..];
         let mut parsed = None;
@@ -166,19 +178,26 @@ impl Session {
             parsed = Some(Arc::new(PreparedStatement::unnamed(analysis, parse.parameter_types.clone())));
             messages = rest;
         }
-        let mut describes_statement = false;
+        let mut describes = Describes::Nothing;
         if let ([(_, Message::Describe(Target::Statement, name)), rest @ ..], Some(_)) = (messages, &parsed)
             && name.is_empty()
         {
-            describes_statement = true;
+            describes = Describes::StatementBefore;
             messages = rest;
         }
         let [(_, Message::Bind(bind)), rest @ ..] = messages else {
             return None;
         };
-        let (describes, rest) = match rest {
-            [(_, Message::Describe(Target::Portal, name)), rest @ ..] if name.is_empty() => (true, rest),
-            rest => (false, rest),
+        let rest = match rest {
+            [(_, Message::Describe(target, name)), rest @ ..] if name.is_empty() && describes == Describes::Nothing => {
+                describes = match target {
+                    Target::Portal => Describes::Portal,
+                    Target::Statement if parsed.is_some() => Describes::StatementAfter,
+                    Target::Statement => return None,
+                };
+                rest
+            }
+            rest => rest,
         };
         let [(_, Message::Execute(Execute { portal, max_rows: 0 }))] = rest else {
             return None;
@@ -195,7 +214,6 @@ impl Session {
             bind,
             bound,
             describes,
-            describes_statement,
         })
     }
 
@@ -210,7 +228,7 @@ impl Session {
     fn verbatim_batch(&self, gathered: &Gathered) -> Option<Batch> {
         if let Some(statement) = &gathered.bound {
             return Some(Batch {
-                bound: Some((statement.clone(), gathered.describes)),
+                bound: Some((statement.clone(), gathered.describes == Describes::Portal)),
                 ..self.named_batch(gathered, statement, statement.named.clone()?, Form::Verbatim)?
             });
         }
@@ -230,7 +248,7 @@ impl Session {
         let bind = gathered.bind;
         let mut out = BytesMut::with_capacity(128 + bind.parameters.iter().flatten().map(|value| value.len() + 4).sum::<usize>());
         put_bind(bind, &named.name, &mut out).ok()?;
-        if gathered.describes {
+        if gathered.describes == Describes::Portal {
             message::describe(b'P', "", &mut out).ok()?;
         }
         message::execute("", 0, &mut out).ok()?;
