@@ -59,6 +59,7 @@ impl StoreStatement {
             },
             names: None,
             version: 0,
+            is_checked: true,
         }
     }
 

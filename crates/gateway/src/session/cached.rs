@@ -465,8 +465,9 @@ impl Session {
     /// A statement is about to be carried out by a server.
     pub(super) fn note_writes(&mut self, analysis: &Analysis, positions: std::ops::Range<usize>, parameters: &Parameters<'_>) {
         let Some(caching) = self.shared.caching.clone() else { return };
+        let may_be_temporary = self.is_pinned();
         for position in positions {
-            caching.note(&mut self.cached.written, analysis, position, parameters, self.is_pinned());
+            caching.note(&mut self.cached.written, analysis, position, parameters, may_be_temporary);
         }
     }
 
