@@ -98,6 +98,7 @@ async fn what_has_no_rule_or_may_differ_is_not_kept() {
         "SELECT dynamic('SELECT count(*) FROM others') FROM words WHERE id = 1",
         "/* flywheel: nocache */ SELECT word FROM words WHERE id = 1",
         "SELECT relname FROM pg_class, words LIMIT 1",
+        "SELECT table_to_xml('others', true, true, '') FROM words WHERE id = 1",
         "UPDATE words SET word = word WHERE id = 1 RETURNING word",
         "WITH changed AS (UPDATE words SET word = word WHERE id = 2 RETURNING word) SELECT * FROM changed",
         "SELECT pg_advisory_xact_lock(id) FROM words WHERE id = 1",

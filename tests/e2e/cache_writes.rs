@@ -256,3 +256,34 @@ async fn reads_of_store_tables_are_kept_and_ended() {
     client.batch_execute("TRUNCATE sessions").await.expect("a write");
     assert_eq!(all().await, is(&[], &[]));
 }
+
+/// A replica that lags doesn't bring back what a write has ended.
+#[tokio::test]
+async fn a_fill_from_a_replica_has_the_last_write() {
+    let Some(cluster) = flywheel_tests::Cluster::start(1).await else {
+        return;
+    };
+    let setup = Setup::default()
+        .primary_at(&cluster.url(0))
+        .main(&format!("replicas = [{:?}]\ncheck_interval = \"50ms\"", cluster.url(1)))
+        .section("[[routes]]\nwhen = { kind = \"read\" }\nto = \"main.replicas\"")
+        .section("[[cache]]\nwhen = { tables = [\"t\"] }\nttl = \"1h\"");
+    let Some(world) = setup.start().await else { return };
+    let (writer, reader) = (world.gateway().await, world.gateway().await);
+    writer
+        .batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (0)")
+        .await
+        .expect("a table");
+    cluster.catch_up(0, 1).await;
+    let read = "SELECT n FROM t";
+    assert_eq!(column(&reader, read).await, ["0"]);
+    cluster.pause_replay(1).await;
+    for n in 1..10 {
+        writer.batch_execute("UPDATE t SET n = n + 1").await.expect("a write");
+        for _ in 0..3 {
+            assert_eq!(column(&reader, read).await, [n.to_string()]);
+        }
+    }
+    cluster.resume_replay(1).await;
+    assert_eq!(column(&reader, read).await, ["9"]);
+}

@@ -173,9 +173,24 @@ impl Graph {
         named.iter().any(|oid| self.relations[oid].schema == "pg_catalog")
     }
 
+    /// What is read if every word that is the name of a table means it, but for these names.
+    pub(super) fn read_words(&self, text: &str, tokens: &[flywheel_sql::lex::Token], known: &HashSet<String>, from: &mut ReadFrom) {
+        for word in words(text, tokens).filter(|word| !known.contains(word.as_ref())) {
+            for &relation in self.by_name.get(word.as_ref()).map(Vec::as_slice).unwrap_or_default() {
+                if relation >= FIRST_NORMAL {
+                    self.read(relation, from);
+                }
+            }
+        }
+    }
+
     /// What is read by the functions that a text calls.
     pub(super) fn read_calls(&self, text: &str, tokens: &[flywheel_sql::lex::Token], from: &mut ReadFrom) {
         for name in calls(text, tokens) {
+            // table_to_xml and its like read tables whose names are values.
+            if name.contains("_to_xml") {
+                from.lost.get_or_insert_with(|| format!("function {name}()"));
+            }
             if self.volatile.contains(name.as_ref()) {
                 from.refused.get_or_insert_with(|| format!("function {name}() is volatile"));
             }

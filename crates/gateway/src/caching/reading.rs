@@ -1,5 +1,7 @@
 //! What a query reads.
 
+use std::collections::HashSet;
+
 use flywheel_cache::{Part, TableId};
 use flywheel_plan::Parameters;
 use flywheel_sql::parse;
@@ -22,12 +24,14 @@ impl Reading {
     pub(super) fn of(analysis: &Analysis, graph: &Graph) -> Self {
         let mut from = ReadFrom::default();
         let mut rows = Vec::new();
+        let mut named = HashSet::new();
         let statement = &analysis.statements[0];
         graph.read_calls(&analysis.text, &statement.tokens, &mut from);
         match parse(analysis.statement_text(0)) {
             Ok(parsed) => {
                 for relation in &parsed.relations {
                     let found = graph.find(&relation.name);
+                    named.insert(relation.name.name.clone());
                     if found.is_empty() {
                         from.refused = Some(format!("relation \"{}\" isn't known", relation.name));
                     }
@@ -45,6 +49,8 @@ impl Reading {
             }
             Err(error) => from.refused = Some(format!("it can't be read: {error}")),
         }
+        // A table that is named in a place of which nothing is known.
+        graph.read_words(&analysis.text, &statement.tokens, &named, &mut from);
         // What is read otherwise too, by a view for instance, is read whole.
         rows.retain(|(oid, _)| !from.tables.contains(oid));
         let mut tables: Vec<(TableId, Option<RowKey>)> = rows.into_iter().map(|(oid, key)| (oid, Some(key))).collect();

@@ -135,11 +135,15 @@ fn follow(analysis: &Analysis, statement: &Statement, position: usize, graph: &G
     let changes = has(&["insert", "update", "delete", "merge"]);
     match statement.verb {
         Verb::Insert | Verb::Update | Verb::Delete | Verb::Merge | Verb::With | Verb::Select if changes => {
-            let Ok(parsed) = parse(analysis.statement_text(position)) else {
-                graph.write_words(text, &statement.tokens, &mut reached);
-                return Writing::reached(reached, None, true);
-            };
-            changed(&parsed, analysis, statement, graph, reached)
+            match parse(analysis.statement_text(position)) {
+                Ok(parsed) if parsed.relations.iter().any(|relation| relation.role != Role::Read) => {
+                    changed(&parsed, analysis, statement, graph, reached)
+                }
+                _ => {
+                    graph.write_words(text, &statement.tokens, &mut reached);
+                    Writing::reached(reached, None, true)
+                }
+            }
         }
         Verb::Truncate => {
             let names = truncated(text, &statement.tokens).unwrap_or_default();

@@ -12,7 +12,7 @@ use flywheel_plan::Parameters;
 use flywheel_postgres::Settings;
 use flywheel_sql::Verb;
 use flywheel_wire::backend::{self, TransactionStatus};
-use flywheel_wire::{PgError, frame, reply};
+use flywheel_wire::{PgError, frame, reply, sqlstate};
 
 use super::shared::{Describes, Gathered};
 use super::{Outcome, Session, cancelled};
@@ -417,6 +417,8 @@ impl Session {
                     fill.filling.give_stale();
                 }
             }
+            // Whoever has cancelled it isn't the only one who waits for it.
+            Err(Some(error)) if error.code() == sqlstate::QUERY_CANCELED.0 => {}
             Err(Some(_)) => fill.filling.pass(),
         }
     }

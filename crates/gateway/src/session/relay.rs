@@ -146,8 +146,11 @@ impl Session {
                     self.copy_in(matches!(step, Step::Execute(_)), drained).await?;
                 }
                 reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE => {
-                    self.apply_writes();
                     let tag = reply::command_tag(&frame).unwrap_or_default();
+                    // In a block nobody else sees it yet.
+                    if self.status == TransactionStatus::Idle || tag == "COMMIT" {
+                        self.apply_writes();
+                    }
                     if tag == "EXPLAIN" {
                         self.explain_further(step, completed);
                     }
