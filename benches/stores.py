@@ -156,7 +156,9 @@ def measure_leaderboard(through, lines):
 
 def measure_dynamodb(through, dynoxide, lines):
     for name, endpoint, title in [("dynoxide", dynoxide, "dynoxide"), ("local", DYNAMODB, "DynamoDB Local")]:
-        psql(through, items(name) + f"INSERT INTO items_{name} SELECT {ROW} FROM generate_series(1, 2000) i;")
+        # A transaction of DynamoDB has at most 100 rows.
+        inserts = [f"INSERT INTO items_{name} SELECT {ROW} FROM generate_series({start}, {start + 99}) i;\n" for start in range(1, 2000, 100)]
+        psql(through, items(name) + "".join(inserts))
         text = point_read(name)
         text.write_text(text.read_text().replace(str(ITEMS), "2000"))
         program = [RELEASE / "examples/point_reads", endpoint, f"public.items_{name}", "id", 2000, CLIENTS, SECONDS]
