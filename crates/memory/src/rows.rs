@@ -1,8 +1,8 @@
 //! One table's rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use flywheel_store::{StoreError, StoreTable, text_row};
+use flywheel_store::{StoreError, StoreTable, TransactionId, text_row};
 use flywheel_types::{Key, Row, Scalar, Value, ordered, text};
 
 /// A row: the text of each column, by its position in [`Rows::columns`]; beyond the end, and `None`: NULL.
@@ -18,6 +18,9 @@ pub(crate) struct Rows {
     /// Every column that a definition or a snapshot ever named. Grows only.
     pub(crate) columns: Vec<String>,
     by_key: BTreeMap<Vec<u8>, Fields>,
+    /// Which transactions have locked which keys, of rows that are there or not. Not in a snapshot: a store that comes back from one has lost
+    /// what was written after it anyway.
+    locks: HashMap<Vec<u8>, TransactionId>,
     /// The key columns by which `by_key` was made; empty when no definition was seen yet.
     keyed_by: Vec<(String, Scalar)>,
     /// Rows from a snapshot, whose keys can't be read before a definition is seen.
@@ -85,6 +88,20 @@ impl View<'_> {
     /// The fields of the row under these [`ordered`] bytes, unless it has expired.
     pub(crate) fn live(&self, key: &[u8]) -> Option<&Fields> {
         self.rows.by_key.get(key).filter(|fields| !self.is_expired(fields))
+    }
+
+    /// Who has locked the row under this key.
+    pub(crate) fn lock(&self, key: &[u8]) -> Option<TransactionId> {
+        self.rows.locks.get(key).copied()
+    }
+
+    pub(crate) fn set_lock(&mut self, key: Vec<u8>, transaction: TransactionId) {
+        self.rows.locks.insert(key, transaction);
+    }
+
+    /// Takes the transaction's lock away from the row; whether there was one.
+    pub(crate) fn take_lock(&mut self, key: &[u8], transaction: TransactionId) -> bool {
+        self.lock(key) == Some(transaction) && self.rows.locks.remove(key).is_some()
     }
 
     /// The rows between two keys, the first included, the end not; expired ones left out.
@@ -180,6 +197,8 @@ impl View<'_> {
             .all()
             .map(|fields| self.key_bytes(fields))
             .collect::<Result<Vec<_>, _>>()?;
+        // Other keys than those that the locks are on.
+        self.rows.locks.clear();
         let rows = std::mem::take(&mut self.rows.by_key).into_values();
         let rows = rows.chain(std::mem::take(&mut self.rows.unkeyed));
         self.rows.by_key = keys.into_iter().zip(rows).collect();

@@ -8,11 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use flywheel_store::{
-    Applied, Change, Index, KeyRange, Layout, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row,
+    Applied, Change, Expect, Index, KeyRange, Layout, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, TransactionId,
+    accepts_layout, text_row,
 };
 use flywheel_types::{Key, Row};
 
-use crate::rows::{Rows, View};
+use crate::rows::{Rows, View, key_bytes};
 use crate::snapshot;
 
 /// Tables in this process' memory, and in a file when asked to.
@@ -165,6 +166,7 @@ impl Store for MemoryStore {
 
     async fn write(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
         self.with(table, |view| {
+            view.check_lock(&change.key, None, 0)?;
             Ok(match view.prepare(change)? {
                 Some(prepared) => view.commit(prepared),
                 None => Applied::Refused,
@@ -175,8 +177,12 @@ impl Store for MemoryStore {
     async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
         let mut tables = self.tables();
         let mut prepared = Vec::with_capacity(changes.len());
-        for (table, change) in changes {
-            match with(&mut tables, table, |view| view.prepare(change))? {
+        for (position, (table, change)) in changes.iter().enumerate() {
+            let checked = with(&mut tables, table, |view| {
+                view.check_lock(&change.key, None, position)?;
+                view.prepare(change)
+            });
+            match checked? {
                 Some(change) => prepared.push((*table, change)),
                 None => return Ok(false),
             }
@@ -188,5 +194,57 @@ impl Store for MemoryStore {
             })?;
         }
         Ok(true)
+    }
+
+    async fn prepare(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<Prepared, StoreError> {
+        let mut tables = self.tables();
+        for (position, (table, change)) in changes.iter().enumerate() {
+            let holds = with(&mut tables, table, |view| {
+                view.check_lock(&change.key, Some(transaction), position)?;
+                Ok(view.lock(&key_bytes(&change.key)).is_some() || view.prepare(change)?.is_some())
+            });
+            if !holds? {
+                return Ok(Prepared::Refused);
+            }
+        }
+        for (table, change) in changes {
+            with(&mut tables, table, |view| {
+                view.set_lock(key_bytes(&change.key), transaction);
+                Ok(())
+            })?;
+        }
+        Ok(Prepared::Locked)
+    }
+
+    async fn commit_prepared(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        for (table, change) in changes {
+            with(&mut tables, table, |view| {
+                let change = Change {
+                    expect: Expect::Any,
+                    ..change.clone()
+                };
+                if view.lock(&key_bytes(&change.key)) == Some(transaction) {
+                    // What fails keeps its lock, and with it the chance to be carried out later.
+                    if let Some(prepared) = view.prepare(&change)? {
+                        view.commit(prepared);
+                    }
+                    view.take_lock(&key_bytes(&change.key), transaction);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
+        let mut tables = self.tables();
+        for (table, key) in keys {
+            with(&mut tables, table, |view| {
+                view.take_lock(&key_bytes(key), transaction);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 }

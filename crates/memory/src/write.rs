@@ -1,7 +1,7 @@
 //! Conditional writes: first what would become of each row, then all of it.
 
-use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, StoreError, score, score_addends};
-use flywheel_types::Value;
+use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, StoreError, TransactionId, score, score_addends};
+use flywheel_types::{Key, Value};
 
 use crate::rows::{Fields, View, key_bytes};
 
@@ -15,6 +15,14 @@ pub(crate) struct Prepared {
 }
 
 impl View<'_> {
+    /// Refuses a row that another transaction than `own` has locked. `position` is the change's place among others.
+    pub(crate) fn check_lock(&self, key: &Key, own: Option<TransactionId>, position: usize) -> Result<(), StoreError> {
+        match self.lock(&key_bytes(key)) {
+            Some(transaction) if own != Some(transaction) => Err(StoreError::Locked { position, transaction }),
+            _ => Ok(()),
+        }
+    }
+
     /// What `change` would do; `None` when its condition doesn't hold.
     pub(crate) fn prepare(&self, change: &Change) -> Result<Option<Prepared>, StoreError> {
         let key = key_bytes(&change.key);

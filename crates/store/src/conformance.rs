@@ -12,6 +12,7 @@ pub mod fixture;
 mod get;
 mod index;
 mod order;
+mod prepare;
 mod range;
 mod sorted_set;
 mod values;
@@ -68,6 +69,7 @@ impl Suite {
         if !self.partitions_apart {
             write_all::check(self).await;
             add::check(self).await;
+            prepare::check(self).await;
         }
         range::check(self).await;
         order::check(self).await;
@@ -85,6 +87,7 @@ impl Suite {
     pub async fn check_sorted_sets(&self) {
         sorted_set::check(self).await;
         add::check_scores(self).await;
+        prepare::check_sorted_set(self).await;
     }
 
     /// An empty table in the store, called after `part`.

@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use crate::TransactionId;
+
 /// An error of a store, each with the words its message needs. The gateway decides the SQLSTATE.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StoreError {
@@ -82,6 +84,14 @@ pub enum StoreError {
     Unsupported {
         /// A sentence that says what and why.
         what: String,
+    },
+    /// A row that is to be written is locked by a transaction; nothing was written.
+    #[error("a row is locked by a transaction that has not been carried out yet")]
+    Locked {
+        /// Which of the changes met the lock.
+        position: usize,
+        /// Whose lock it is.
+        transaction: TransactionId,
     },
     /// Any other refusal by the store.
     #[error("store refused: {reason}")]

@@ -3,6 +3,9 @@
 //! A store keeps rows under their primary key and answers exactly these: rows by keys, a range of one partition in
 //! the order of its sort key or of a secondary index, all rows up to a limit, and conditional writes. Everything else is PostgreSQL's to compute.
 //!
+//! A row may be *locked* by a transaction that is about to commit: readers see the row as it was, writers get [`StoreError::Locked`] until
+//! the transaction's outcome is carried out by whoever finds out.
+//!
 //! Every store passes the same suite (`conformance`, behind the feature of that name); a new one is a crate that implements [`Store`], runs that suite in its
 //! tests, and is registered in the command line's composition.
 
@@ -18,6 +21,7 @@ mod score;
 mod store;
 mod table;
 pub mod text_row;
+mod transaction;
 
 pub use change::{Applied, Assignment, Change, Effect, Expect};
 pub use clock::{POSTGRES_EPOCH_MICROS, now_micros};
@@ -28,3 +32,4 @@ pub use range::{Bound, KeyRange, after_prefix};
 pub use score::{ScoreEnd, ScoreRange, score, score_addends};
 pub use store::{Operation, Store};
 pub use table::{Layout, StoreTable};
+pub use transaction::{NoTransactionId, Prepared, TransactionId};

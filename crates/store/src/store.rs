@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 use flywheel_types::{Key, Row};
 
-use crate::{Applied, Change, Effect, Expect, Index, KeyRange, ScoreRange, StoreError, StoreTable};
+use crate::{Applied, Change, Effect, Expect, Index, KeyRange, Prepared, ScoreRange, StoreError, StoreTable, TransactionId};
 
 /// How many rows [`Store::delete_each`] deletes together, unless the store has a better way.
 const DELETED_AT_ONCE: usize = 100;
@@ -14,6 +14,8 @@ const DELETED_AT_ONCE: usize = 100;
 /// A store that is home to tables. One value serves all sessions at once.
 ///
 /// Rows that have expired ([`StoreTable::is_expired`]) are never returned, and count as absent for conditions.
+///
+/// Every write is refused with [`StoreError::Locked`] where it meets a row that another transaction has locked.
 #[async_trait]
 pub trait Store: Send + Sync + Debug {
     /// What it is, as EXPLAIN and errors name it: `DynamoDB`, `Redis`, `memory`.
@@ -132,6 +134,18 @@ pub trait Store: Send + Sync + Debug {
 
     /// Several changes, of different rows, all or none. False, and nothing written, when a condition didn't hold.
     async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError>;
+
+    /// Checks the conditions of several changes, of different rows, and locks the rows for the transaction, those too that aren't there; all or none.
+    /// Reads go on to show the rows as they are. Whatever could refuse the changes later (a limit, a value) refuses them here. A row that this
+    /// transaction has locked already stays so.
+    async fn prepare(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<Prepared, StoreError>;
+
+    /// Carries prepared changes out and takes their locks away. Rows without a lock of this transaction are left alone, so that it may be repeated,
+    /// by anybody. The changes are puts and deletions; what they expect isn't looked at.
+    async fn commit_prepared(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError>;
+
+    /// Takes the transaction's locks away from these rows, which stay as they are. Other rows' locks, and others' locks, are left alone.
+    async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError>;
 }
 
 /// An operation, for [`Store::describe`].
