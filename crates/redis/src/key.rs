@@ -1,7 +1,10 @@
 //! The names of a table's keys in Redis.
 
-use flywheel_store::{StoreTable, text_row};
+use flywheel_store::{Layout, StoreTable, text_row};
 use flywheel_types::{Key, Value, ordered};
+
+/// What tells a lock from a row of the same partition.
+const LOCK: &str = "#lock";
 
 /// The names under one prefix.
 #[derive(Debug, Clone)]
@@ -20,6 +23,8 @@ pub(crate) enum Name<'n> {
     Row,
     /// `{table}#…`
     Index,
+    /// `{table:partition}#lock` or `{table:partition}#lock:sort`; of a set without partitions `{table}#lock:member`
+    Lock,
 }
 
 impl Keyspace {
@@ -80,6 +85,20 @@ impl Keyspace {
         self.head(table) + end
     }
 
+    /// The key in a row's slot that says which transaction has locked the row.
+    pub(crate) fn lock(&self, table: &StoreTable, key: &Key) -> String {
+        let (mut name, further) = match (table.layout, key.sort()) {
+            (Layout::SortedSet { .. }, []) => (self.table(table), key.values()),
+            (_, sort) => (self.partition(table, key.partition()), sort),
+        };
+        name.push_str(LOCK);
+        for value in further {
+            name.push(':');
+            push_escaped(&mut name, value);
+        }
+        name
+    }
+
     /// A pattern for SCAN that all names of the table's keys match, and perhaps others: see [`Keyspace::parse`].
     pub(crate) fn pattern(&self, table: &StoreTable) -> String {
         let mut pattern = String::new();
@@ -96,11 +115,12 @@ impl Keyspace {
     /// What `name` is among the table's keys; `None`: it belongs to another table, or to somebody else.
     pub(crate) fn parse<'n>(&self, table: &StoreTable, name: &'n str) -> Option<Name<'n>> {
         let rest = name.strip_prefix(&self.head(table))?;
-        if rest == "}" {
-            return Some(Name::Table);
-        }
-        if rest.starts_with("}#") {
-            return Some(Name::Index);
+        if let Some(rest) = rest.strip_prefix('}') {
+            return match rest {
+                "" => Some(Name::Table),
+                _ if rest.starts_with(LOCK) => Some(Name::Lock),
+                _ => rest.starts_with('#').then_some(Name::Index),
+            };
         }
         let (partition, rest) = rest.strip_prefix(':')?.split_once('}')?;
         // A colon here is of a longer table name: values have none.
@@ -109,6 +129,7 @@ impl Keyspace {
         }
         match rest {
             "" => Some(Name::Partition(partition)),
+            _ if rest.starts_with(LOCK) => Some(Name::Lock),
             _ => rest.starts_with(':').then_some(Name::Row),
         }
     }
@@ -184,6 +205,9 @@ mod tests {
         assert_eq!(unescape("x%3A%7Bé%7D%0A100%25").as_deref(), Some("x:{é}\n100%"));
         assert_eq!(row_name_end(&companion_member(key.sort())), Some(":-7"));
         assert_eq!(keys.parse(&table, &keys.table(&table)), Some(Name::Table));
+        let lock = keys.lock(&table, &key);
+        assert_eq!(lock, "{app:public.t*:x%3A%7Bé%7D%0A100%25}#lock:-7");
+        assert_eq!(keys.parse(&table, &lock), Some(Name::Lock));
     }
 
     #[test]

@@ -26,6 +26,14 @@
 //! {public.profiles:ann}              string    {"id":"ann","born":"2001-02-03","visits":17,"settings":{"dark": true}}
 //! ```
 //!
+//! While a transaction that has written the row is about to commit, a key beside it holds the transaction's name:
+//!
+//! ```text
+//! {public.sessions:abc}#lock         string    741-9f0c…
+//! {public.visits:ann}#lock:2024-01-01:7
+//! {public.leaderboard:go}#lock:ann
+//! ```
+//!
 //! Values in hashes and sets are the text that PostgreSQL prints; NULL is an absent field. In JSON (`json` has the table of types) numbers that a
 //! double may not hold are strings. The braces keep what belongs to one partition
 //! in one slot of a cluster. In a key, `%`, `:`, `{`, `}` and control characters of a value are percent-encoded.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flywheel_store::{
-    Applied, Change, Index, KeyRange, Layout, Operation, ScoreRange, Store, StoreError, StoreTable, accepts_layout, text_row,
+    Applied, Change, Index, KeyRange, Layout, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, TransactionId,
+    accepts_layout, text_row,
 };
 use flywheel_types::{Key, Row};
 
@@ -195,5 +196,17 @@ impl Store for RedisStore {
 
     async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
         self.apply_all(changes).await
+    }
+
+    async fn prepare(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<Prepared, StoreError> {
+        self.lock_all(transaction, changes).await
+    }
+
+    async fn commit_prepared(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError> {
+        self.apply_locked(transaction, changes).await
+    }
+
+    async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
+        self.unlock(transaction, keys).await
     }
 }

@@ -4,8 +4,11 @@ use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, StoreError, StoreTable, now_micros, score_addends, text_row};
-use flywheel_types::{Row, Value};
+use flywheel_store::{
+    Applied, Assignment, Change, Effect, Expect, Layout, Prepared, StoreError, StoreTable, TransactionId, now_micros, score_addends,
+    text_row,
+};
+use flywheel_types::{Key, Row, Value};
 use redis::{FromRedisValue, from_redis_value};
 
 use crate::document::{Before, Document, needs_no_read};
@@ -18,6 +21,7 @@ use crate::sorted_set;
 use crate::store::RedisStore;
 
 static WRITE: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/write.lua")));
+static UNLOCK: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/unlock.lua")));
 
 /// How often a change of a JSON row is computed anew because somebody else has changed the string meanwhile.
 const ATTEMPTS: u32 = 100;
@@ -25,9 +29,17 @@ const ATTEMPTS: u32 = 100;
 /// From this attempt on there is a pause before each, so that others get done.
 const PATIENT: u32 = 5;
 
+/// What a run of the script is for.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Write,
+    Prepare(TransactionId),
+    Commit(TransactionId),
+}
+
 impl RedisStore {
     pub(crate) async fn apply(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
-        let Some(written) = self.carry_out(&[(table, change)], Answer::Row).await? else {
+        let Some(written) = self.carry_out(Mode::Write, &[(table, change)], Answer::Row).await? else {
             return Ok(Applied::Refused);
         };
         let row = match (&change.effect, table.layout) {
@@ -51,22 +63,54 @@ impl RedisStore {
     }
 
     pub(crate) async fn apply_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
+        self.run(Mode::Write, changes).await
+    }
+
+    pub(crate) async fn lock_all(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<Prepared, StoreError> {
+        let hold = self.run(Mode::Prepare(transaction), changes).await?;
+        Ok(if hold { Prepared::Locked } else { Prepared::Refused })
+    }
+
+    pub(crate) async fn apply_locked(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError> {
+        let unconditional = |(table, change): &(_, Change)| {
+            let change = Change {
+                expect: Expect::Any,
+                ..change.clone()
+            };
+            (*table, change)
+        };
+        let changes: Vec<_> = changes.iter().map(unconditional).collect();
+        self.run(Mode::Commit(transaction), &changes).await.map(drop)
+    }
+
+    pub(crate) async fn unlock(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let locks = keys.iter().map(|(table, key)| self.keys.lock(table, key)).collect();
+        let run = UNLOCK.run(locks, vec![transaction.to_string().into_bytes()]);
+        self.servers.write::<i64>(&run).await.map(drop)
+    }
+
+    /// Whether all conditions held.
+    async fn run(&self, mode: Mode, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
         let changes: Vec<(&StoreTable, &Change)> = changes.iter().map(|(table, change)| (*table, change)).collect();
-        Ok(changes.is_empty() || self.carry_out(&changes, Answer::Nothing).await?.is_some())
+        Ok(changes.is_empty() || self.carry_out(mode, &changes, Answer::Nothing).await?.is_some())
     }
 
     /// All of the changes; `None` when a condition doesn't hold.
-    async fn carry_out(&self, changes: &[(&StoreTable, &Change)], answer: Answer) -> Result<Option<Written>, StoreError> {
+    async fn carry_out(&self, mode: Mode, changes: &[(&StoreTable, &Change)], answer: Answer) -> Result<Option<Written>, StoreError> {
         for attempt in 0..ATTEMPTS {
             if attempt >= PATIENT {
                 tokio::time::sleep(Duration::from_millis(attempt.into())).await;
             }
             let mut before = self.before(changes, attempt == 0).await?.into_iter();
             let mut rows = self.indexed_rows(changes).await?.into_iter();
-            let mut request = Request::new(now_micros());
+            let mut request = Request::new(mode, now_micros());
             let now = request.now;
             let mut document = None;
             for (table, change) in changes {
+                request.keys.push(self.keys.lock(table, &change.key));
                 document = match table.layout {
                     Layout::Hash => {
                         let Some(members) = self.members_of_hash(table, change, &mut rows, now) else {
@@ -120,14 +164,15 @@ impl RedisStore {
 
     async fn send(&self, request: Request) -> Result<Sent, StoreError> {
         let run = WRITE.run(request.keys, request.arguments);
-        let mut answer: Vec<redis::Value> = self.servers.write(&run).await?;
-        let last = if answer.len() > 1 { answer.remove(1) } else { redis::Value::Nil };
-        let code: i64 = answer.into_iter().next().map_or(Ok(0), read)?;
-        Ok(match code {
-            1 => Sent::Done(last),
-            2 => Sent::Outdated,
-            _ => Sent::Refused,
-        })
+        let answer: Vec<redis::Value> = self.servers.write(&run).await?;
+        let mut answer = answer.into_iter();
+        let mut next = || answer.next().unwrap_or(redis::Value::Nil);
+        match read::<i64>(next())? {
+            1 => Ok(Sent::Done(next())),
+            2 => Ok(Sent::Outdated),
+            3 => Err(locked(read(next())?, &read::<String>(next())?)),
+            _ => Ok(Sent::Refused),
+        }
     }
 
     fn row_of(&self, table: &StoreTable, change: &Change, answer: redis::Value, now: i64) -> Result<Option<Row>, StoreError> {
@@ -160,6 +205,16 @@ enum Sent {
     Refused,
     /// A JSON row has been changed since it was read.
     Outdated,
+}
+
+/// Another's lock is in the way of the change at this place.
+fn locked(position: usize, holder: &str) -> StoreError {
+    holder.parse().map_or_else(
+        |_| StoreError::Refused {
+            reason: format!("a lock that Flywheel didn't make: {holder}"),
+        },
+        |transaction| StoreError::Locked { position, transaction },
+    )
 }
 
 fn read<T: FromRedisValue>(value: redis::Value) -> Result<T, StoreError> {
@@ -208,10 +263,15 @@ struct Request {
 }
 
 impl Request {
-    fn new(now: i64) -> Self {
+    fn new(mode: Mode, now: i64) -> Self {
+        let (mode, transaction) = match mode {
+            Mode::Write => ("write", String::new()),
+            Mode::Prepare(transaction) => ("prepare", transaction.to_string()),
+            Mode::Commit(transaction) => ("commit", transaction.to_string()),
+        };
         Self {
             keys: Vec::new(),
-            arguments: Vec::new(),
+            arguments: vec![mode.into(), transaction.into_bytes()],
             now,
         }
     }

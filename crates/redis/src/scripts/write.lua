@@ -1,19 +1,22 @@
 -- One or several conditional changes of different rows, all or none.
 --
--- ARGV is one change after the other, as write.rs puts them. A list is its length and its elements.
---   "hash": key; companion's key unless the member is empty |
+-- ARGV is the mode, the transaction whose locks are the caller's own (or ""), and then one change after the other, as write.rs puts them.
+-- A list is its length and its elements.
+--   "hash": lock's key; key; companion's key unless the member is empty |
 --     "hash", expect, effect, member, expiry column, now, expiry,
 --     list of (field, expected text), list of (field, text), list of fields to remove,
 --     list of (field, least, greatest, amount) to add to, list of fields to return
---   "json": key; companion's key unless the member is empty |
+--   "json": lock's key; key; companion's key unless the member is empty |
 --     "json", expect, effect, member, expected text of the string, its new text, expiry
---   "set": key | "set", expect, effect, member, expected score, score, list of nothing or of least, greatest, amount
+--   "set": lock's key; key | "set", expect, effect, member, expected score, score, list of nothing or of least, greatest, amount
 -- Behind the member of "hash" and "json": "" in a cluster, else "indexes"; key of the hash of whole indexes |
 --     list of (index, columns) that are kept, list of (field, expected text) that the members were computed from,
 --     list of members to remove, list of members to add; the key of each one's set
 -- An expected text begins with "="; "~" is a field or string that isn't there.
+-- Modes: "write"; "prepare" checks the conditions and locks the rows; "commit" writes the rows that are locked by the transaction, whatever they
+-- are, and takes the locks away.
 -- Answer: {0} when a condition doesn't hold; {2} when a string isn't the one that its new text was made from;
--- else {1, what the last change returns}.
+-- {3, place of the change, transaction} when another's lock is in the way; else {1, what the last change returns}.
 
 local next_argument, next_key = 0, 0
 
@@ -254,32 +257,52 @@ end
 
 local layouts = { hash = hash, json = json, set = set }
 local changes = {}
+local mode, transaction = argument(), argument()
+local place = -1
+
+-- The conditions of a row that the transaction has locked held when it was locked.
+local function holds(change, layout, is_locked)
+  if is_locked or change.expect == 'any' or change.expect == 'same' then return true end
+  if change.expect == 'absent' then return not change.there end
+  return change.there and (change.expect == 'present' or (change.expect == 'unchanged' and layout.unchanged(change)))
+end
 
 -- First all conditions, and whatever else could fail: a script that fails doesn't take back what it wrote.
 while next_argument < #ARGV do
   local layout = layouts[argument()]
+  local lock = key()
   local change = layout.read()
+  place = place + 1
+  local holder = redis.call('GET', lock)
+  local is_own = holder == transaction
+  if holder and not is_own and mode ~= 'commit' then return { 3, place, holder } end
   local type_of = redis.call('TYPE', change.key).ok
   local type_of_companion = change.companion and redis.call('TYPE', change.companion).ok
   if (type_of ~= 'none' and type_of ~= change.type)
     or (type_of_companion and type_of_companion ~= 'none' and type_of_companion ~= 'zset') then
     return redis.error_reply('WRONGTYPE a key of the table holds a value of another kind')
   end
-  change.there = layout.exists(change)
-  if not guarded(change) then return { 2 } end
-  if change.expect == 'same' and (change.before and '=' .. change.before or '~') ~= change.expected then return { 2 } end
-  local holds = change.expect == 'any' or change.expect == 'same'
-    or (change.expect == 'absent' and not change.there)
-    or (change.expect == 'present' and change.there)
-    or (change.expect == 'unchanged' and change.there and layout.unchanged(change))
-  if not holds or (change.there and not layout.adds(change)) then return { 0 } end
-  change.layout = layout
-  changes[#changes + 1] = change
+  if is_own or mode ~= 'commit' then
+    change.there = layout.exists(change)
+    local is_prepared = is_own and mode == 'prepare'
+    if not is_prepared and not guarded(change) then return { 2 } end
+    if change.expect == 'same' and not is_prepared and (change.before and '=' .. change.before or '~') ~= change.expected then
+      return { 2 }
+    end
+    if not holds(change, layout, is_own) or (change.there and not is_own and not layout.adds(change)) then return { 0 } end
+    change.layout, change.lock = layout, lock
+    changes[#changes + 1] = change
+  end
 end
 
 local last = false
 for _, change in ipairs(changes) do
-  last = change.layout.apply(change)
-  keep_whole(change)
+  if mode == 'prepare' then
+    redis.call('SET', change.lock, transaction)
+  else
+    last = change.layout.apply(change)
+    keep_whole(change)
+    if mode == 'commit' then redis.call('DEL', change.lock) end
+  end
 end
 return { 1, last }

@@ -248,7 +248,13 @@ pub(super) async fn check_sorted_set(suite: &Suite) {
         assert_eq!(store.write(&table, &write).await, Err(StoreError::Locked { position: 0, transaction }));
     }
     suite.put(&table, row("bob", 22)).await;
-    let by_score = || store.by_score(&table, Some(&changes[0].1.key.values()[0]), true, 10);
+    let range = crate::ScoreRange {
+        partition: Some(text("go")),
+        lower: crate::Bound::Unbounded,
+        upper: crate::Bound::Unbounded,
+        descending: true,
+    };
+    let by_score = || store.by_score(&table, &range, 0, 10);
     same(&by_score().await.expect("by_score"), &vec![row("bob", 22), row("ann", 1)], "as before");
     store.commit_prepared(OURS, &changes).await.expect("commit_prepared");
     let after = vec![row("bob", 22), row("ann", 11), row("cy:{}", 3)];
