@@ -3,7 +3,13 @@
 use flywheel_store::{Layout, StoreError, StoreTable};
 use flywheel_types::{Scalar, key_type_problem};
 
-use crate::{client::DynamoStore, index, item::TTL_ATTRIBUTE, key::SORT_ATTRIBUTE};
+use crate::{
+    client::DynamoStore,
+    index,
+    item::TTL_ATTRIBUTE,
+    key::SORT_ATTRIBUTE,
+    lock::{ABSENT_ATTRIBUTE, LOCK_ATTRIBUTE},
+};
 
 impl DynamoStore {
     pub(crate) fn check_definition(&self, table: &StoreTable) -> Result<(), StoreError> {
@@ -25,7 +31,7 @@ impl DynamoStore {
                 definition.name
             ));
         }
-        if let Some(name) = [TTL_ATTRIBUTE, SORT_ATTRIBUTE]
+        if let Some(name) = [TTL_ATTRIBUTE, SORT_ATTRIBUTE, LOCK_ATTRIBUTE, ABSENT_ATTRIBUTE]
             .into_iter()
             .find(|name| definition.column(name).is_some())
         {

@@ -10,6 +10,7 @@ use crate::{
     item::{self, Item, TTL_ATTRIBUTE},
     key,
     limits::item_size,
+    lock,
 };
 
 /// A change that is ready to be sent.
@@ -41,14 +42,19 @@ pub(crate) enum Planned {
     Nothing,
 }
 
-/// The request of a change at the moment `now`.
+/// The request of a change at the moment `now`, of a row that nobody has locked.
 pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Planned, StoreError> {
+    let condition = |placeholders: &mut Placeholders| {
+        let free = lock::free(placeholders);
+        let holds = condition::of(table, &change.expect, now, placeholders)?;
+        Ok(holds.map_or_else(|| free.clone(), |holds| format!("{free} AND ({holds})")))
+    };
     if let Effect::Put(row) = &change.effect {
         let item = item::encode(table, row)?;
         let size = item_size(&item);
         let planned = match changed_columns(table, change, row)? {
-            Some((key, expression, placeholders)) => request(table, change, Action::Update(key, expression), placeholders, now)?,
-            None => request(table, change, Action::Put(item), Placeholders::default(), now)?,
+            Some((key, expression, placeholders)) => request(table, Action::Update(key, expression), placeholders, condition)?,
+            None => request(table, Action::Put(item), Placeholders::default(), condition)?,
         };
         return Ok(match planned {
             Planned::Send(request) => Planned::Send(Request { size, ..request }),
@@ -74,13 +80,18 @@ pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Plan
                 });
             }
             match assignments(table, values, &mut placeholders)? {
-                Some((expression, addable)) => return update(table, change, (key, expression), addable, placeholders, now),
+                Some((expression, addable)) => {
+                    return request(table, Action::Update(key, expression), placeholders, |placeholders| {
+                        let conditions = std::iter::once(condition(placeholders)?).chain(addable);
+                        Ok(conditions.collect::<Vec<_>>().join(" AND "))
+                    });
+                }
                 None => return Ok(Planned::Refuse),
             }
         }
         _ => Action::Delete(key),
     };
-    request(table, change, action, placeholders, now)
+    request(table, action, placeholders, condition)
 }
 
 /// The update that makes a row as it was read into another: attributes that aren't columns, another application's, stay. `None` where
@@ -104,29 +115,17 @@ fn changed_columns(table: &StoreTable, change: &Change, after: &Row) -> Result<O
     }
 }
 
-fn update(
+pub(crate) fn request(
     table: &StoreTable,
-    change: &Change,
-    (key, expression): (Item, Option<String>),
-    addable: Vec<String>,
-    placeholders: Placeholders,
-    now: i64,
+    action: Action,
+    mut placeholders: Placeholders,
+    condition: impl FnOnce(&mut Placeholders) -> Result<String, StoreError>,
 ) -> Result<Planned, StoreError> {
-    let mut planned = request(table, change, Action::Update(key, expression), placeholders, now)?;
-    if let Planned::Send(request) = &mut planned {
-        let conditions = request.condition.take().into_iter().chain(addable);
-        let condition = conditions.collect::<Vec<_>>().join(" AND ");
-        crate::limits::check_expression(&table.physical_name, &condition)?;
-        request.condition = Some(condition);
-    }
-    Ok(planned)
-}
-
-fn request(table: &StoreTable, change: &Change, action: Action, mut placeholders: Placeholders, now: i64) -> Result<Planned, StoreError> {
-    let condition = condition::of(table, &change.expect, now, &mut placeholders)?;
+    let condition = condition(&mut placeholders)?;
+    crate::limits::check_expression(&table.physical_name, &condition)?;
     Ok(Planned::Send(Request {
         action,
-        condition,
+        condition: Some(condition),
         placeholders,
         size: 0,
     }))
@@ -136,7 +135,7 @@ fn request(table: &StoreTable, change: &Change, action: Action, mut placeholders
 type Assignments = (Option<String>, Vec<String>);
 
 /// `None` when something is added to what no sum can be of.
-fn assignments(
+pub(crate) fn assignments(
     table: &StoreTable,
     values: &[(usize, Assignment)],
     placeholders: &mut Placeholders,

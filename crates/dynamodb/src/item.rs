@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use flywheel_store::{StoreError, StoreTable};
 use flywheel_types::{Row, Table, Value};
 
-use crate::{attribute, key, limits::check_item, time};
+use crate::{attribute, key, limits::check_item, lock, time};
 
 /// An item as the SDK has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
@@ -101,8 +101,11 @@ fn values(table: &StoreTable, mut item: Item) -> (Row, Vec<usize>) {
     (row, malformed)
 }
 
-/// The row of an item, `None` when it has expired.
+/// The row of an item, `None` when it has expired or only holds a lock.
 pub(crate) fn decode_live(table: &StoreTable, item: Item, now: i64) -> Result<Option<Row>, StoreError> {
+    if lock::is_absent(&item) {
+        return Ok(None);
+    }
     let row = decode(table, item)?;
     Ok((!table.is_expired(&row, now)).then_some(row))
 }

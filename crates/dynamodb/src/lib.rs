@@ -36,15 +36,18 @@
 //! rounded up, at which DynamoDB's time-to-live may delete it. DynamoDB takes days for that; Flywheel goes by the column.
 //! A tool that changes the column should change both.
 //!
+//! While a transaction that has written the row is about to commit, the item has the transaction's name as `flywheel_lock`; a row that the transaction
+//! makes is until then an item of its key with `flywheel_absent`.
+//!
 //! # What is sent
 //!
 //! [`Store::get`](flywheel_store::Store::get) is GetItem or BatchGetItem, `range` and `index_range` are Query, `scan` is Scan; a write is PutItem,
-//! UpdateItem or DeleteItem with its condition as ConditionExpression, and several are TransactWriteItems; TRUNCATE's deletions are BatchWriteItem. Everything that could
+//! UpdateItem or DeleteItem with its condition as ConditionExpression, and several are TransactWriteItems; TRUNCATE's deletions are BatchWriteItem. Every condition has in it that nobody has locked the item. Everything that could
 //! be larger than an answer is read page by page. A single write is never sent again unless DynamoDB said that the first had no effect.
 //!
 //! # The parts
 //!
-//! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write`, `transact` and `batch_write` send; `read`,
+//! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write`, `transact` and `batch_write` send; `lock` has them wait; `read`,
 //! `range`, `scan`, `projection` and `paging` read; `admin`, `index` and `accepts` see to definitions. `item`, `key` and `attribute` with `number`, `time` and
 //! `json` are the mapping above. `limits` and `error` know what DynamoDB refuses, `send_once` and `backoff` when to ask again.
 
@@ -63,6 +66,7 @@ mod item;
 mod json;
 mod key;
 mod limits;
+mod lock;
 mod number;
 mod paging;
 mod projection;

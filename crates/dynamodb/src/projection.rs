@@ -2,7 +2,7 @@
 
 use flywheel_store::StoreTable;
 
-use crate::{expression::Placeholders, limits::EXPRESSION_BYTES};
+use crate::{expression::Placeholders, limits::EXPRESSION_BYTES, lock::ABSENT_ATTRIBUTE};
 
 /// The ProjectionExpression of a read; `None` for whole items: all columns are needed, or naming them takes more than an expression may.
 pub(crate) fn of(table: &StoreTable, placeholders: &mut Placeholders) -> Option<String> {
@@ -11,10 +11,9 @@ pub(crate) fn of(table: &StoreTable, placeholders: &mut Placeholders) -> Option<
     if wanted.len() * "#1234, ".len() > EXPRESSION_BYTES {
         return None;
     }
-    let names: Vec<_> = wanted
-        .iter()
-        .map(|&position| placeholders.name(&table.table.columns[position].name))
-        .collect();
+    let columns = wanted.iter().map(|&position| table.table.columns[position].name.as_str());
+    // Also what tells that it isn't a row.
+    let names: Vec<_> = columns.chain([ABSENT_ATTRIBUTE]).map(|name| placeholders.name(name)).collect();
     Some(names.join(", "))
 }
 
@@ -30,7 +29,7 @@ mod tests {
         let mut placeholders = Placeholders::default();
         let narrow = history().wanting(&[2]);
         // The key and the expiry are always needed.
-        assert_eq!(of(&narrow, &mut placeholders).as_deref(), Some("#0, #1, #2, #3"));
+        assert_eq!(of(&narrow, &mut placeholders).as_deref(), Some("#0, #1, #2, #3, #4"));
         let names = placeholders.into_maps().0.unwrap();
         assert_eq!(
             [&names["#0"], &names["#1"], &names["#2"], &names["#3"]],

@@ -1,7 +1,7 @@
 //! [`Store`] for [`DynamoStore`].
 
 use async_trait::async_trait;
-use flywheel_store::{Applied, Change, Index, KeyRange, Operation, Store, StoreError, StoreTable};
+use flywheel_store::{Applied, Change, Index, KeyRange, Operation, Prepared, Store, StoreError, StoreTable, TransactionId};
 use flywheel_types::{Key, Row};
 
 use crate::client::DynamoStore;
@@ -93,5 +93,17 @@ impl Store for DynamoStore {
 
     async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
         self.write_many(changes).await
+    }
+
+    async fn prepare(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<Prepared, StoreError> {
+        self.lock_all(transaction, changes).await
+    }
+
+    async fn commit_prepared(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError> {
+        self.write_locked(transaction, changes).await
+    }
+
+    async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
+        self.unlock_all(transaction, keys).await
     }
 }

@@ -2,7 +2,7 @@
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
-    types::{CancellationReason, ConditionCheck, Delete, Put, TransactWriteItem, Update},
+    types::{CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update},
 };
 use flywheel_store::{Applied, Change, StoreError, StoreTable, now_micros};
 
@@ -12,15 +12,17 @@ use crate::{
     client::DynamoStore,
     error::{by_code, incomplete, store_error},
     limits::{TRANSACTION_BYTES, TRANSACTION_ITEMS, exceeded},
+    lock,
 };
 
 /// Further attempts when another transaction holds one of the items.
 const ATTEMPTS_AFTER_CONFLICT: u32 = 6;
 
-/// What is sent, and the table of each item.
+/// What is sent, and for each item its table and the place of its change.
 #[derive(Debug, Default)]
-struct Transaction {
+pub(crate) struct Transaction {
     tables: Vec<String>,
+    places: Vec<usize>,
     items: Vec<TransactWriteItem>,
 }
 
@@ -29,10 +31,16 @@ impl DynamoStore {
         if let [(table, change)] = changes {
             return Ok(matches!(self.write_one(table, change).await?, Applied::Done(_)));
         }
+        let now = now_micros();
+        match self.transaction(changes, |table, change| plan(table, change, now))? {
+            Some(transaction) => self.send_transaction(&transaction).await,
+            None => Ok(false),
+        }
+    }
+
+    /// False when a condition didn't hold.
+    pub(crate) async fn send_transaction(&self, transaction: &Transaction) -> Result<bool, StoreError> {
         let mut backoff = Backoff::new(ATTEMPTS_AFTER_CONFLICT);
-        let Some(transaction) = self.transaction(changes)? else {
-            return Ok(false);
-        };
         if transaction.items.is_empty() {
             return Ok(true);
         }
@@ -45,7 +53,7 @@ impl DynamoStore {
             let Err(error) = request.send().await else { return Ok(true) };
             let error = match error.as_service_error() {
                 Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    match outcome(&transaction.tables, cancelled.cancellation_reasons()) {
+                    match outcome(transaction, cancelled.cancellation_reasons()) {
                         Cancelled::Condition => return Ok(false),
                         Cancelled::Store(error) => error,
                     }
@@ -64,23 +72,27 @@ impl DynamoStore {
     }
 
     /// The changes as items; `None` when a condition can't hold.
-    fn transaction(&self, changes: &[(&StoreTable, Change)]) -> Result<Option<Transaction>, StoreError> {
+    pub(crate) fn transaction(
+        &self,
+        changes: &[(&StoreTable, Change)],
+        plan: impl Fn(&StoreTable, &Change) -> Result<Planned, StoreError>,
+    ) -> Result<Option<Transaction>, StoreError> {
         if changes.len() > TRANSACTION_ITEMS {
             return Err(exceeded(format!(
                 "{} changes in one transaction are more than the {TRANSACTION_ITEMS} that DynamoDB applies at once; split them over several transactions",
                 changes.len()
             )));
         }
-        let now = now_micros();
         let mut transaction = Transaction::default();
         let mut size = 0;
-        for (table, change) in changes {
-            let request = match plan(table, change, now)? {
+        for (place, (table, change)) in changes.iter().enumerate() {
+            let request = match plan(table, change)? {
                 Planned::Send(request) => request,
                 Planned::Refuse => return Ok(None),
                 Planned::Nothing => continue,
             };
             size += request.size;
+            transaction.places.push(place);
             transaction.tables.push(self.table_name(table));
             transaction.items.push(transact_item(self.table_name(table), request)?);
         }
@@ -110,6 +122,7 @@ fn transact_item(table: String, request: Request) -> Result<TransactWriteItem, S
                 .set_condition_expression(condition)
                 .set_expression_attribute_names(names)
                 .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld)
                 .build()
                 .map_err(|error| incomplete(&error))?,
         ),
@@ -121,6 +134,7 @@ fn transact_item(table: String, request: Request) -> Result<TransactWriteItem, S
                 .set_condition_expression(condition)
                 .set_expression_attribute_names(names)
                 .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld)
                 .build()
                 .map_err(|error| incomplete(&error))?,
         ),
@@ -131,6 +145,7 @@ fn transact_item(table: String, request: Request) -> Result<TransactWriteItem, S
                 .set_condition_expression(condition)
                 .set_expression_attribute_names(names)
                 .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld)
                 .build()
                 .map_err(|error| incomplete(&error))?,
         ),
@@ -141,6 +156,7 @@ fn transact_item(table: String, request: Request) -> Result<TransactWriteItem, S
                 .set_condition_expression(condition)
                 .set_expression_attribute_names(names)
                 .set_expression_attribute_values(values)
+                .return_values_on_condition_check_failure(OnFailure::AllOld)
                 .build()
                 .map_err(|error| incomplete(&error))?,
         ),
@@ -155,10 +171,22 @@ enum Cancelled {
     Store(StoreError),
 }
 
-/// A failed condition goes before everything else: the transaction would fail again.
-fn outcome(tables: &[String], reasons: &[CancellationReason]) -> Cancelled {
-    if reasons.iter().any(|reason| reason.code() == Some("ConditionalCheckFailed")) {
-        return Cancelled::Condition;
+/// A failed condition goes before everything else: the transaction would fail again. It isn't one where the item is locked.
+fn outcome(transaction: &Transaction, reasons: &[CancellationReason]) -> Cancelled {
+    let mut locked = None;
+    for (item, reason) in reasons.iter().enumerate() {
+        if reason.code() == Some("ConditionalCheckFailed") {
+            match reason.item().and_then(lock::holder) {
+                Some(holder) => locked = locked.or(Some((item, holder))),
+                None => return Cancelled::Condition,
+            }
+        }
+    }
+    if let Some((item, holder)) = locked {
+        return Cancelled::Store(StoreError::Locked {
+            position: transaction.places.get(item).copied().unwrap_or_default(),
+            transaction: holder,
+        });
     }
     let cause = reasons
         .iter()
@@ -166,7 +194,7 @@ fn outcome(tables: &[String], reasons: &[CancellationReason]) -> Cancelled {
         .find(|(_, reason)| !matches!(reason.code(), None | Some("None")));
     Cancelled::Store(match cause {
         Some((position, reason)) => by_code(
-            tables.get(position).map_or("", String::as_str),
+            transaction.tables.get(position).map_or("", String::as_str),
             reason.code().unwrap_or_default(),
             reason.message().unwrap_or("the transaction was cancelled"),
         ),
@@ -182,7 +210,7 @@ mod tests {
 
     fn outcome_of(codes: &[&str]) -> Cancelled {
         let reasons: Vec<_> = codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
-        outcome(&["t".to_owned()], &reasons)
+        outcome(&Transaction::default(), &reasons)
     }
 
     #[test]

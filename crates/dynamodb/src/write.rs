@@ -2,7 +2,8 @@
 
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
-    types::ReturnValue,
+    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
+    types::{ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure, error::ConditionalCheckFailedException},
 };
 use flywheel_store::{Applied, Change, Effect, StoreError, StoreTable, now_micros};
 
@@ -10,7 +11,7 @@ use crate::{
     change::{Action, Planned, Request, plan},
     client::DynamoStore,
     error::store_error,
-    item,
+    item, lock,
 };
 
 impl DynamoStore {
@@ -39,6 +40,7 @@ impl DynamoStore {
                     .set_condition_expression(condition)
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
+                    .return_values_on_condition_check_failure(OnFailure::AllOld)
                     .send()
                     .await;
                 answer.map(|_| None).map_err(|error| Failure::of(&name, &error))
@@ -54,6 +56,7 @@ impl DynamoStore {
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
                     .return_values(ReturnValue::AllNew)
+                    .return_values_on_condition_check_failure(OnFailure::AllOld)
                     .send()
                     .await;
                 answer.map(|answer| answer.attributes).map_err(|error| Failure::of(&name, &error))
@@ -68,6 +71,7 @@ impl DynamoStore {
                     .set_expression_attribute_names(names)
                     .set_expression_attribute_values(values)
                     .return_values(ReturnValue::AllOld)
+                    .return_values_on_condition_check_failure(OnFailure::AllOld)
                     .send()
                     .await;
                 answer.map(|answer| answer.attributes).map_err(|error| Failure::of(&name, &error))
@@ -95,16 +99,35 @@ enum Failure {
     Store(StoreError),
 }
 
+/// The errors of single writes, each with its condition.
+trait WriteError: ProvideErrorMetadata + std::error::Error + 'static {
+    /// The condition that didn't hold, with the item for which it didn't.
+    fn condition(&self) -> Option<&ConditionalCheckFailedException>;
+}
+
+macro_rules! write_errors {
+    ($($error:ident),*) => {
+        $(impl WriteError for $error {
+            fn condition(&self) -> Option<&ConditionalCheckFailedException> {
+                match self {
+                    Self::ConditionalCheckFailedException(failed) => Some(failed),
+                    _ => None,
+                }
+            }
+        })*
+    };
+}
+
+write_errors!(PutItemError, UpdateItemError, DeleteItemError);
+
 impl Failure {
-    fn of<E, R>(table: &str, error: &SdkError<E, R>) -> Self
-    where
-        E: ProvideErrorMetadata + std::error::Error + 'static,
-        R: std::fmt::Debug,
-    {
-        if error.code() == Some("ConditionalCheckFailedException") {
-            Self::Condition
-        } else {
-            Self::Store(store_error(table, error))
+    fn of<E: WriteError, R: std::fmt::Debug>(table: &str, error: &SdkError<E, R>) -> Self {
+        let Some(failed) = error.as_service_error().and_then(WriteError::condition) else {
+            return Self::Store(store_error(table, error));
+        };
+        match failed.item().and_then(lock::holder) {
+            Some(transaction) => Self::Store(StoreError::Locked { position: 0, transaction }),
+            None => Self::Condition,
         }
     }
 }

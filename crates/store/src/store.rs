@@ -137,11 +137,11 @@ pub trait Store: Send + Sync + Debug {
 
     /// Checks the conditions of several changes, of different rows, and locks the rows for the transaction, those too that aren't there; all or none.
     /// Reads go on to show the rows as they are. Whatever could refuse the changes later (a limit, a value) refuses them here. A row that this
-    /// transaction has locked already stays so.
+    /// transaction has locked already stays so. None may expect [`crate::Expect::Any`]: a lock has to know whether it is on a row.
     async fn prepare(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<Prepared, StoreError>;
 
     /// Carries prepared changes out and takes their locks away. Rows without a lock of this transaction are left alone, so that it may be repeated,
-    /// by anybody. The changes are puts and deletions; what they expect isn't looked at.
+    /// by anybody. The changes are puts and deletions; what they expect isn't checked, but says whether the row was there.
     async fn commit_prepared(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError>;
 
     /// Takes the transaction's locks away from these rows, which stay as they are. Other rows' locks, and others' locks, are left alone.
