@@ -1,6 +1,6 @@
 //! `flywheel` without a configuration: everything in one process.
 
-use flywheel_tests::child::{psql, run};
+use flywheel_tests::child::{in_time, psql, run};
 use flywheel_tests::world::{Process, column, connect};
 use tokio::process::Command;
 
@@ -83,6 +83,27 @@ async fn several_clients_share_its_one_connection() {
         ["32"]
     );
     assert!(process.terminate().await.success());
+}
+
+/// The one connection also makes the outbox, and is free again for what looks after it.
+#[tokio::test]
+async fn a_block_over_all_stores() {
+    let process = start(&[]).await;
+    let client = connect(&url(&process)).await;
+    let block = "BEGIN; UPDATE users SET name = 'Both' WHERE id = 7; DELETE FROM search_history WHERE user_id = 7; \
+                 DELETE FROM sessions WHERE user_id = 7; COMMIT";
+    for _ in 0..2 {
+        client.batch_execute(block).await.expect("COMMIT");
+    }
+    let left = "SELECT (SELECT count(*) FROM search_history WHERE user_id = 7) + (SELECT count(*) FROM sessions WHERE user_id = 7)";
+    assert_eq!(column(&client, left).await, ["0"]);
+    assert_eq!(column(&client, "SELECT name FROM users WHERE id = 7").await, ["Both"]);
+    in_time(async {
+        while column(&client, "SELECT count(*) FROM flywheel.outbox").await != ["0"] {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -403,3 +403,37 @@ async fn a_database_has_pools_of_its_own() {
     drop(one);
     while second.batch_execute("SELECT 1").await.is_err() {}
 }
+
+/// A role of a user's own puts records into the outbox, which it can't read; it was made under the url's login.
+#[tokio::test]
+async fn blocks_over_stores() {
+    let role = unique_role();
+    let setup = with_role(Setup::default(), &role, "server_password = \"secret\"");
+    let setup = setup.table("public.carts", Home::Dynoxide).table("public.stock", Home::Memory);
+    let Some(world) = setup.start().await else { return };
+    create(&world, &role).await;
+    let app = client(&world, "app").await;
+    app.batch_execute(&format!(
+        "CREATE TABLE carts (id int PRIMARY KEY); CREATE TABLE stock (id int PRIMARY KEY); GRANT ALL ON carts, stock TO {role}"
+    ))
+    .await
+    .expect("tables");
+    let limited = client(&world, "limited").await;
+    for id in 1..=3 {
+        let block = format!("BEGIN; INSERT INTO carts VALUES ({id}); INSERT INTO stock VALUES ({id}); COMMIT");
+        limited.batch_execute(&block).await.expect("COMMIT");
+    }
+    Told::of(&limited, "SELECT * FROM flywheel.outbox").await.is("42501", &[]);
+    assert_eq!(column(&limited, "SELECT count(*) FROM carts JOIN stock USING (id)").await, ["3"]);
+    // What somebody puts in does nothing, and doesn't stop what looks after it.
+    let forged = "INSERT INTO flywheel.outbox (id, changes) VALUES (gen_random_uuid(), '[{\"store\": \"memory\", \"schema\": \"public\", \
+                  \"table\": \"stock\", \"key\": [\"1\"], \"row\": null}]'), (gen_random_uuid(), '7')";
+    limited.batch_execute(forged).await.expect("rows");
+    in_time(async {
+        while column(&app, "SELECT count(*) FROM flywheel.outbox").await != ["1"] {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await;
+    assert_eq!(column(&limited, "SELECT count(*) FROM stock").await, ["3"]);
+}

@@ -158,10 +158,29 @@ async fn a_cluster() {
         .await
         .expect("a block");
     assert_eq!(column(&client, "SELECT day FROM visits WHERE who = 'ann'").await, ["2"]);
+    // A block over several is committed in two phases.
     client
-        .batch_execute("BEGIN; INSERT INTO visits VALUES ('ann', 3), ('bob', 1)")
+        .batch_execute("BEGIN; INSERT INTO visits VALUES ('ann', 3), ('bob', 1); COMMIT")
         .await
         .expect("a block");
-    Told::of(&client, "COMMIT").await.is("0A000", &["two slots"]);
-    assert_eq!(column(&client, "SELECT count(*) FROM visits").await, ["1"]);
+    assert_eq!(column(&client, "SELECT count(*) FROM visits").await, ["3"]);
+    client
+        .batch_execute("BEGIN; DELETE FROM visits WHERE who = 'bob'; INSERT INTO visits VALUES ('cy', 1), ('ann', 4)")
+        .await
+        .expect("a block");
+    world
+        .gateway()
+        .await
+        .batch_execute("INSERT INTO visits VALUES ('cy', 1)")
+        .await
+        .expect("a row in the way");
+    Told::of(&client, "COMMIT").await.is("40001", &["visits"]);
+    assert_eq!(
+        column(&client, "SELECT count(*) FROM visits WHERE who = 'bob' OR day = 4").await,
+        ["1"]
+    );
+    client
+        .batch_execute("DELETE FROM visits WHERE who = 'bob'")
+        .await
+        .expect("a free row");
 }

@@ -21,6 +21,7 @@ pub mod differential;
 pub mod endpoint;
 pub mod environment;
 pub mod frames;
+pub mod gate;
 pub mod history;
 pub mod proxy;
 pub mod raw;

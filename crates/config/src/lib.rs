@@ -18,9 +18,9 @@ use std::ops::Range;
 use std::path::Path;
 
 pub use config::{
-    Authentication, CacheRule, Config, Database, DynamoDb, EmbeddedStore, Index, IndexKind, Layout, Limits, Memory, OnTypeMismatch, PoolMode,
-    Postgres, PostgresHost, PostgresUrl, Redis, RedisServers, Role, Route, RouteTarget, Secret, SessionAttributes, StatementKind, Store,
-    Table, User,
+    Authentication, CacheRule, Config, Database, DynamoDb, EmbeddedStore, Index, IndexKind, Layout, Limits, Memory, OnTypeMismatch,
+    PoolMode, Postgres, PostgresHost, PostgresUrl, Redis, RedisServers, Role, Route, RouteTarget, Secret, SessionAttributes, StatementKind,
+    Store, Table, User,
 };
 pub use diagnostic::{Diagnostic, Report};
 

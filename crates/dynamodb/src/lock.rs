@@ -103,7 +103,9 @@ fn carrying_out(table: &StoreTable, change: &Change, transaction: TransactionId)
     };
     let mut placeholders = Placeholders::default();
     let columns = (0..row.len()).filter(|&position| !table.table.is_key(position));
-    let values: Vec<_> = columns.map(|position| (position, Assignment::Value(row[position].clone()))).collect();
+    let values: Vec<_> = columns
+        .map(|position| (position, Assignment::Value(row[position].clone())))
+        .collect();
     if change.expect != Expect::Absent
         && let Ok(Some((expression, _))) = assignments(table, &values, &mut placeholders)
     {
@@ -142,10 +144,11 @@ impl DynamoStore {
     /// All at once; where others have carried out a part, the rest one by one.
     pub(crate) async fn write_locked(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError> {
         let planned = |table: &StoreTable, change: &Change| carrying_out(table, change, transaction);
-        if let Some(together) = self.transaction(changes, planned)?
-            && self.send_transaction(&together).await?
-        {
-            return Ok(());
+        if let Some(together) = self.transaction(changes, planned)? {
+            match self.send_transaction(&together).await {
+                Ok(false) | Err(StoreError::Locked { .. }) => {}
+                sent => return sent.map(drop),
+            }
         }
         let mut requests = Vec::with_capacity(changes.len());
         for (table, change) in changes {

@@ -74,6 +74,7 @@ pub(crate) fn store_error(error: &StoreError, home: &Home) -> PgError {
             format!("{place}: {what}"),
             "EXPLAIN shows how Flywheel would run the statement.".into(),
         ),
+        StoreError::Locked { .. } => return locked(home, false),
         StoreError::Refused { reason } => (
             sqlstate::SYSTEM_ERROR,
             format!("{place}: the store refused: {reason}"),
@@ -162,6 +163,24 @@ pub(crate) fn conflict(home: &Home) -> PgError {
     );
     about(
         PgError::error(sqlstate::SERIALIZATION_FAILURE, message).with_hint("The transaction might succeed if retried."),
+        home,
+    )
+}
+
+/// A row stays locked by another transaction: 40001 in a block, which may be repeated as a whole, else 55P03.
+pub(crate) fn locked(home: &Home, in_block: bool) -> PgError {
+    let place = format!("a row of table \"{}\", homed in {}", home.name(), home.store.kind());
+    let error = if in_block {
+        let message = format!("could not serialize access due to {place}, that another transaction has locked");
+        PgError::error(sqlstate::SERIALIZATION_FAILURE, message)
+    } else {
+        PgError::error(
+            sqlstate::LOCK_NOT_AVAILABLE,
+            format!("could not write to {place}, that a transaction has locked"),
+        )
+    };
+    about(
+        error.with_hint("It is unlocked when that transaction is over; what it was can be repeated then."),
         home,
     )
 }

@@ -22,6 +22,7 @@ use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry,
 use crate::homes::{Catalogue, home};
 use crate::options::{Database, Options, PoolMode, Route, StatementKind, User};
 use crate::session::Session;
+use crate::transaction::Outbox;
 
 /// How long a definition changed by others may go unnoticed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -38,6 +39,7 @@ pub(crate) struct Shared {
     pub(crate) busy_poll: Arc<BusyPoll>,
     /// Answers kept in memory; `None`: there is no rule.
     pub(crate) caching: Option<Arc<Caching>>,
+    pub(crate) outbox: Outbox,
     /// The servers as those see them who have no connections of their own.
     common: OnceLock<Arc<Access>>,
     /// As the others see them, by user.
@@ -61,6 +63,7 @@ impl Shared {
             shutdown,
             busy_poll,
             caching,
+            outbox: Outbox::default(),
             common: OnceLock::new(),
             own: Mutex::default(),
             database,
@@ -351,7 +354,12 @@ impl Gateway {
         let caching: Vec<_> = shareds
             .filter_map(|shared| Some(tokio::spawn(shared.caching.clone()?.watch(shared.clone()))))
             .collect();
-        let watch = (!main.catalogue.configured().is_empty()).then(|| tokio::spawn(main.clone().watch_definitions()));
+        // Only where there are store tables.
+        let mut watches = Vec::new();
+        if !main.catalogue.configured().is_empty() {
+            watches.push(tokio::spawn(main.clone().watch_definitions()));
+            watches.push(tokio::spawn(main.clone().keep_outbox()));
+        }
         loop {
             let accepted = tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => break,
@@ -371,8 +379,9 @@ impl Gateway {
         }
         drop(listener);
         polling.abort();
-        watch.iter().chain(&caching).for_each(tokio::task::JoinHandle::abort);
+        watches.iter().chain(&caching).for_each(tokio::task::JoinHandle::abort);
         while sessions.join_next().await.is_some() {}
+        main.tidy_outbox().await;
     }
 
     /// Stops accepting; sessions end when they are idle outside a transaction block.

@@ -7,6 +7,8 @@
 //!   text; then `native.rs` asks the store alone, `mixed.rs` lets PostgreSQL run it over fetched rows, `staged.rs` lets PostgreSQL run a write on
 //!   staged rows and carries the difference to the store.
 //!
+//! `transaction/` is what keeps PostgreSQL and the stores together at COMMIT, and after a crash.
+//!
 //! `session/block.rs` keeps what a transaction block has done: settings and store writes, with savepoints.
 
 mod access;
@@ -21,6 +23,7 @@ mod homes;
 pub mod options;
 mod repeated;
 mod session;
+mod transaction;
 
 pub use gateway::{Explained, Gateway, TableReport};
 pub use options::Options;

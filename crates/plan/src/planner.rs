@@ -122,16 +122,6 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
             )
             .with_hint("Split it into two statements in one transaction: first read what the second one needs."),
         ),
-        ([first, rest @ ..], None) if rest.iter().any(|other| other.home.store_name != first.home.store_name) => General::Refuse(
-            PgError::error(
-                sqlstate::FEATURE_NOT_SUPPORTED,
-                format!(
-                    "one statement can't write to \"{}\" and to a table in another store",
-                    first.home.name()
-                ),
-            )
-            .with_hint("Two stores don't commit together: use two statements in two transactions."),
-        ),
         ([first, second, ..], None) if first.home.name() == second.home.name() => {
             General::Refuse(unsupported(&first.home, "a statement that writes to it in more than one place"))
         }

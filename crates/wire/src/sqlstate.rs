@@ -15,6 +15,8 @@ states! {
     WARNING = "01000";
     /// 08P01: a message that the protocol doesn't allow.
     PROTOCOL_VIOLATION = "08P01";
+    /// 55P03: a row stays locked.
+    LOCK_NOT_AVAILABLE = "55P03";
     /// 08006: the server connection broke.
     CONNECTION_FAILURE = "08006";
     /// 08007: a write whose answer was lost.

@@ -68,6 +68,16 @@ impl World {
         &mut self.gateway
     }
 
+    /// Starts the gateway anew, on another port, after its process has ended.
+    pub async fn start_again(&mut self) {
+        self.gateway = Process::start(["--config".as_ref(), self.config().as_os_str()]).await;
+    }
+
+    /// Another gateway with the same configuration.
+    pub async fn another_gateway(&self) -> Process {
+        Process::start(["--config".as_ref(), self.config().as_os_str()]).await
+    }
+
     /// The configuration file.
     pub fn config(&self) -> std::path::PathBuf {
         self.folder.path().join("flywheel.toml")

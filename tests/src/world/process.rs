@@ -90,6 +90,11 @@ impl Process {
         self.end_by("-INT").await
     }
 
+    /// Ends it at once, as a crash does, and waits until it has.
+    pub async fn kill(&mut self) -> ExitStatus {
+        self.end_by("-KILL").await
+    }
+
     async fn end_by(&mut self, signal: &str) -> ExitStatus {
         let asked = Command::new("kill").args([signal, &self.child.id().to_string()]).status();
         assert!(asked.is_ok_and(|status| status.success()), "kill {signal}");

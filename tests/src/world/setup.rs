@@ -1,6 +1,7 @@
 //! What a gateway is started with.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use super::{Database, Servers, World, dynoxide};
 
@@ -84,6 +85,8 @@ pub struct Setup {
     scram: bool,
     primary: Option<String>,
     redis: Option<String>,
+    through: Option<SocketAddr>,
+    dynamo: Vec<(Home, String)>,
     other: Option<String>,
 }
 
@@ -162,6 +165,20 @@ impl Setup {
         self
     }
 
+    /// A port that leads to PostgreSQL.
+    #[must_use]
+    pub const fn primary_through(mut self, address: SocketAddr) -> Self {
+        self.through = Some(address);
+        self
+    }
+
+    /// Another endpoint for one of the DynamoDBs.
+    #[must_use]
+    pub fn dynamo_at(mut self, home: Home, endpoint: &str) -> Self {
+        self.dynamo.push((home, endpoint.to_owned()));
+        self
+    }
+
     /// Starts the gateway. `None`, with a note, when there are no servers to test with.
     pub async fn start(&self) -> Option<World> {
         World::with(self).await
@@ -180,7 +197,10 @@ impl Setup {
             toml.push_str("\n[limits]\n");
             lines(&mut toml, &self.limits);
         }
-        let url = self.primary.as_deref().unwrap_or_else(|| primary.url());
+        let through = self
+            .through
+            .map(|address| primary.url().replace(primary.address(), &address.to_string()));
+        let url = self.primary.as_deref().or(through.as_deref()).unwrap_or_else(|| primary.url());
         let _ = write!(toml, "\n[stores.main]\nkind = \"postgres\"\nurl = {url:?}\n");
         lines(&mut toml, &self.main);
         let endpoints = [
@@ -188,6 +208,8 @@ impl Setup {
             (Home::DynamoDb, servers.dynamodb.first().map(String::as_str)),
         ];
         for (home, endpoint) in endpoints {
+            let other = self.dynamo.iter().find(|(of, _)| *of == home);
+            let endpoint = other.map(|(_, endpoint)| endpoint.as_str()).or(endpoint);
             if let Some(endpoint) = endpoint {
                 let _ = write!(
                     toml,

@@ -6,13 +6,13 @@
 use std::sync::Arc;
 
 use flywheel_plan::Home;
-use flywheel_store::{Change, Effect, Expect, StoreTable};
+use flywheel_store::{Change, Effect, Expect};
 use flywheel_types::{Key, Row, Table};
 use flywheel_wire::{PgError, sqlstate};
 
 use super::staged::{decode_all, select_all};
 use super::{Answer, StoreStatement};
-use crate::error::{duplicate_key, store_error};
+use crate::error::duplicate_key;
 use crate::session::{Failure, Outcome, Session};
 
 /// How many rows are written at once, all or none: as many as a transaction of DynamoDB takes.
@@ -22,7 +22,7 @@ const BYTES_AT_ONCE: usize = 1024 * 1024;
 
 impl Session {
     pub(super) async fn copy_from(&mut self, statement: &StoreStatement, home: &Arc<Home>) -> Outcome<Answer> {
-        self.check_writable(home, "COPY FROM").await?;
+        self.check_writable("COPY FROM").await?;
         let (start, end) = self.staging();
         self.on_server(start).await?;
         let copied = self.copy_staged(&statement.text, home).await;
@@ -149,8 +149,8 @@ impl Session {
     }
 
     /// Writes rows whose keys must be absent, all or none.
-    async fn write_absent(&self, home: &Arc<Home>, rows: &[Row]) -> Outcome<()> {
-        let changes: Vec<(&StoreTable, Change)> = rows
+    async fn write_absent(&mut self, home: &Arc<Home>, rows: &[Row]) -> Outcome<()> {
+        let changes: Vec<(Arc<Home>, Change)> = rows
             .iter()
             .map(|row| {
                 let change = Change {
@@ -158,12 +158,10 @@ impl Session {
                     expect: Expect::Absent,
                     effect: Effect::Put(row.clone()),
                 };
-                (&home.table, change)
+                (home.clone(), change)
             })
             .collect();
-        // Not to be interrupted: whether it was carried out must be known.
-        let written = home.store.write_all(&changes).await;
-        if written.map_err(|error| store_error(&error, home))? {
+        if self.write_all(&changes).await? {
             return Ok(());
         }
         self.check_absent(home, rows).await?;

@@ -21,6 +21,7 @@ mod rights;
 mod staged;
 mod truncate;
 mod views;
+mod write;
 
 use bytes::Bytes;
 use flywheel_plan::{General, Native};
@@ -29,6 +30,7 @@ pub(crate) use answer::Answer;
 pub(crate) use classify::{Kind, Maker, column_types};
 pub(crate) use prepare::{StatementKey, StoreStatement};
 pub(crate) use prepared::SqlPrepared;
+pub(crate) use write::LockWait;
 
 use crate::session::{Outcome, Session};
 

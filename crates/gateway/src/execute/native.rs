@@ -14,7 +14,7 @@ use flywheel_wire::{PgError, sqlstate};
 
 use super::ranked::{BIGINT, ranked_types};
 use super::{Answer, Arguments, StoreStatement};
-use crate::error::{duplicate_key, store_error, too_many_rows};
+use crate::error::{duplicate_key, too_many_rows};
 use crate::session::{Outcome, Session};
 
 impl Session {
@@ -152,7 +152,7 @@ impl Session {
         let Some(rows) = insert.resolve(table, parameters) else {
             return Ok(None);
         };
-        self.check_writable(home, "INSERT").await?;
+        self.check_writable("INSERT").await?;
         if let ([row], OnConflict::Update) = (&rows[..], insert.on_conflict) {
             let Some(set) = insert.resolve_update(table, row, parameters) else {
                 return Ok(None);
@@ -263,7 +263,7 @@ impl Session {
         }
         let change = |(row, key): (&Row, &Key)| {
             (
-                &home.table,
+                home.clone(),
                 Change {
                     key: key.clone(),
                     expect: Expect::Absent,
@@ -272,7 +272,7 @@ impl Session {
             )
         };
         let changes: Vec<_> = rows.iter().zip(keys).map(change).collect();
-        if home.store.write_all(&changes).await.map_err(|error| store_error(&error, home))? {
+        if self.write_all(&changes).await? {
             return Ok(());
         }
         let before = self.read_keys(home, keys).await?;
@@ -291,7 +291,7 @@ impl Session {
         let (Some(set), Some(keys)) = (update.resolve(table, parameters), single_key(&update.access, home, parameters)) else {
             return Ok(None);
         };
-        self.check_writable(home, "UPDATE").await?;
+        self.check_writable("UPDATE").await?;
         let Some(key) = keys else {
             return Ok(Some(Answer::tagged("UPDATE 0")));
         };
@@ -347,7 +347,7 @@ impl Session {
         let Some(keys) = single_key(&delete.access, home, parameters) else {
             return Ok(None);
         };
-        self.check_writable(home, "DELETE").await?;
+        self.check_writable("DELETE").await?;
         let Some(key) = keys else {
             return Ok(Some(Answer::tagged("DELETE 0")));
         };
@@ -382,38 +382,13 @@ impl Session {
         )))
     }
 
-    /// One write, at once. Not to be interrupted: whether it was carried out must be known.
-    pub(super) async fn write_one(&self, home: &Home, change: Change) -> Outcome<Applied> {
-        home.store
-            .write(&home.table, &change)
-            .await
-            .map_err(|error| store_error(&error, home).into())
-    }
-
-    /// A read-only transaction writes nothing. A block can write to the tables of one store only, since no two stores commit together.
-    pub(super) async fn check_writable(&mut self, home: &Home, command: &str) -> Outcome<()> {
+    /// A read-only transaction writes nothing.
+    pub(super) async fn check_writable(&mut self, command: &str) -> Outcome<()> {
         if self.is_read_only().await? {
             let message = format!("cannot execute {command} in a read-only transaction");
             return Err(PgError::error(sqlstate::READ_ONLY_SQL_TRANSACTION, message).into());
         }
-        let other = self
-            .block
-            .writes
-            .values()
-            .map(|written| &written.home)
-            .find(|other| other.store_name != home.store_name);
-        other.map_or(Ok(()), |other| {
-            let message = format!(
-                "a transaction that has written to table \"{}\" in store \"{}\" can't also write to table \"{}\" in store \"{}\"",
-                other.name(),
-                other.store_name,
-                home.name(),
-                home.store_name
-            );
-            Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
-                .with_hint("Two stores don't commit together: use two transactions.")
-                .into())
-        })
+        Ok(())
     }
 }
 

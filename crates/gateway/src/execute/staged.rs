@@ -18,7 +18,7 @@ use rand::Rng;
 use super::fetch::by_key;
 use super::mixed::text_with_rows;
 use super::{Answer, Arguments, StoreStatement};
-use crate::error::{conflict, duplicate_key, store_error};
+use crate::error::{conflict, duplicate_key};
 use crate::session::{Buffered, Failure, Outcome, Session};
 
 /// How often a statement is computed anew because others have changed its rows meanwhile.
@@ -39,10 +39,18 @@ impl Session {
         (targets, fetches, on_conflict): (&[Target], &[Fetch], bool),
         arguments: &Arguments<'_>,
     ) -> Outcome<Answer> {
-        for target in targets {
-            self.check_writable(&target.home, command(&statement.text)).await?;
-        }
+        self.check_writable(command(&statement.text)).await?;
         let given = (targets, fetches, on_conflict);
+        let in_several = targets.windows(2).any(|pair| pair[0].home.store_name != pair[1].home.store_name);
+        if in_several && !self.block.is_open() {
+            // No store commits for another: the statement becomes a block.
+            self.begin_implicit().await?;
+            let done = self.staged_once(statement, parsed, given, arguments).await;
+            if !matches!(done, Err(Failure::Session(_))) {
+                self.end_implicit(done.is_ok()).await?;
+            }
+            return done.map(Option::unwrap_or_default);
+        }
         if let Some(answer) = self.staged_once(statement, parsed, given, arguments).await? {
             return Ok(answer);
         }
@@ -262,18 +270,14 @@ impl Session {
         if self.block.is_open() {
             return self.buffer(changes).await;
         }
-        let writes: Vec<(&Arc<Home>, Change)> = changes
+        let writes: Vec<(Arc<Home>, Change)> = changes
             .iter()
-            .filter_map(|(home, key, written)| Some((home, written.to_change(key)?)))
+            .filter_map(|(home, key, written)| Some((home.clone(), written.to_change(key)?)))
             .collect();
         let written = match &writes[..] {
             [] => true,
             [(home, change)] => self.write_one(home, change.clone()).await? != Applied::Refused,
-            many => {
-                let home = many[0].0;
-                let changes: Vec<_> = many.iter().map(|(home, change)| (&home.table, change.clone())).collect();
-                home.store.write_all(&changes).await.map_err(|error| store_error(&error, home))?
-            }
+            many => self.write_all(many).await?,
         };
         if !written
             && !on_conflict
@@ -298,7 +302,7 @@ impl Session {
     }
 
     /// The error of a new row whose key is taken; `None` when another change was refused.
-    async fn taken_key(&self, writes: &[(&Arc<Home>, Change)]) -> Outcome<Option<PgError>> {
+    async fn taken_key(&self, writes: &[(Arc<Home>, Change)]) -> Outcome<Option<PgError>> {
         for (home, change) in writes.iter().filter(|(_, change)| change.expect == Expect::Absent) {
             let stored = self.read_keys(home, std::slice::from_ref(&change.key)).await?;
             if stored.iter().any(Option::is_some) {

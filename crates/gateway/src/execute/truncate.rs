@@ -12,9 +12,7 @@ use crate::session::{Failure, Outcome, Session};
 
 impl Session {
     pub(super) async fn truncate(&mut self, statement: &StoreStatement, homes: &[Arc<Home>]) -> Outcome<Answer> {
-        for home in homes {
-            self.check_writable(home, "TRUNCATE TABLE").await?;
-        }
+        self.check_writable("TRUNCATE TABLE").await?;
         if self.block.is_open() {
             let tag = self.on_server(&statement.text).await?;
             for home in homes {

@@ -4,11 +4,10 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use flywheel_plan::{Home, Parameters};
+use flywheel_plan::Parameters;
 use flywheel_postgres::Settings;
 use flywheel_sql::lex::{Token, TokenKind};
 use flywheel_sql::{Pin, SessionEffect, Statement, Verb};
-use flywheel_store::{Change, StoreTable};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::quote::literal;
 use flywheel_wire::{PgError, sqlstate};
@@ -16,7 +15,6 @@ use flywheel_wire::{PgError, sqlstate};
 use super::relay::{Step, Undo};
 use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
-use crate::error::{conflict, store_error};
 use crate::execute::Answer;
 use crate::options::PoolMode;
 
@@ -164,7 +162,7 @@ impl Session {
     }
 
     /// Nothing is known of the server connection's settings: the session's are set again before its next statement.
-    fn forget_server_settings(&mut self) {
+    pub(super) fn forget_server_settings(&mut self) {
         self.must_apply = true;
         if let Some(lease) = &mut self.lease {
             lease.forget_settings();
@@ -267,7 +265,7 @@ impl Session {
         match statement.verb {
             Verb::Commit if self.status != TransactionStatus::Failed => {
                 let tag = self.commit(analysis.statement_text(position)).await?;
-                if statement.chains(&analysis.text) {
+                if self.status == TransactionStatus::InTransaction && statement.chains(&analysis.text) {
                     self.block.begin(&self.settings);
                 }
                 Ok(tag)
@@ -287,32 +285,6 @@ impl Session {
         }
     }
 
-    /// COMMIT with writes to a store: PostgreSQL checks all it can still refuse, the store writes atomically on condition that the rows are as
-    /// the block found them, PostgreSQL commits.
-    pub(super) async fn commit(&mut self, text: &str) -> Outcome<String> {
-        let ready = match self.on_server("SET CONSTRAINTS ALL IMMEDIATE").await {
-            Ok(_) => self.write_block().await,
-            Err(failure) => Err(failure),
-        };
-        if let Err(failure) = ready {
-            // The block ends with its COMMIT, as it does in PostgreSQL when a deferred constraint fails.
-            if let Failure::Statement(_) = failure {
-                self.on_server("ROLLBACK").await?;
-                self.end_block(true);
-            }
-            return Err(failure);
-        }
-        let committed = self.on_server(text).await;
-        self.report_settings();
-        self.end_block(committed.is_err());
-        committed.map_err(|failure| match failure {
-            Failure::Statement(error) => {
-                Failure::Statement(error.with_detail("The block's writes to store tables had been made already and stay."))
-            }
-            other => other,
-        })
-    }
-
     /// The block is over, in PostgreSQL too.
     pub(super) fn end_block(&mut self, rolled_back: bool) {
         self.pins.end_block(rolled_back);
@@ -321,28 +293,6 @@ impl Session {
         self.settle_writes();
         self.uncreated.extend(uncreated);
         self.note_settings();
-    }
-
-    /// Carries the block's writes to their store.
-    async fn write_block(&self) -> Outcome<()> {
-        let changes: Vec<(Arc<Home>, Change)> = self
-            .block
-            .writes
-            .iter()
-            .filter_map(|((_, key), buffered)| Some((buffered.home.clone(), buffered.to_change(key)?)))
-            .collect();
-        let Some((home, _)) = changes.first().cloned() else { return Ok(()) };
-        debug_assert!(
-            changes.iter().all(|(each, _)| each.store_name == home.store_name),
-            "see check_writable"
-        );
-        let by_table: Vec<(&StoreTable, Change)> = changes.iter().map(|(home, change)| (&home.table, change.clone())).collect();
-        // Not to be interrupted: whether it was carried out must be known.
-        match home.store.write_all(&by_table).await {
-            Ok(true) => Ok(()),
-            Ok(false) => Err(conflict(&home).into()),
-            Err(error) => Err(store_error(&error, &home).into()),
-        }
     }
 
     /// Runs a statement on the server, its answer kept back; its tag.

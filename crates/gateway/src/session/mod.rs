@@ -3,6 +3,7 @@
 mod batch;
 mod block;
 mod cached;
+mod commit;
 mod control;
 mod copy;
 mod extended;

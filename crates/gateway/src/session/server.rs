@@ -153,6 +153,39 @@ impl Session {
         Failure::Statement(told)
     }
 
+    /// The server connection is gone.
+    pub(super) fn drop_server(&mut self) {
+        self.lease = None;
+        self.replicas.given_back();
+        self.unnamed_on_server = None;
+    }
+
+    /// The server connection was lost at the end of a block. A session that had more on it can't go on, and is told what has become of the block.
+    pub(super) fn lose_server(&mut self, lost: PgError, note: Option<&'static str>) -> Outcome<()> {
+        self.drop_server();
+        self.status = TransactionStatus::Idle;
+        if !self.is_pinned() {
+            return Ok(());
+        }
+        let fatal = lost
+            .into_fatal()
+            .with_hint("The session state on that connection is lost: connect again.");
+        Err(Failure::Session(End::Fatal(match note {
+            Some(note) => fatal.with_detail(note),
+            None => fatal,
+        })))
+    }
+
+    /// Whether PostgreSQL can be asked something over another connection. Where it serves only one, that must not be the session's own, which is given back
+    /// when nothing ties the session to it.
+    pub(crate) async fn spares_a_connection(&mut self) -> bool {
+        if self.lease.is_none() || self.shared.pool().options().size > 1 || self.access.has_own_role() {
+            return true;
+        }
+        self.release().await;
+        self.lease.is_none()
+    }
+
     /// At the session's end: a connection with state in it is cleaned, or closed when that fails.
     pub(super) async fn leave(&mut self) {
         self.leave_server().await;

@@ -282,14 +282,14 @@ impl Session {
     }
 
     /// Opens the transaction that several statements in one text or batch are.
-    pub(super) async fn begin_implicit(&mut self) -> Outcome<()> {
+    pub(crate) async fn begin_implicit(&mut self) -> Outcome<()> {
         self.on_server("BEGIN").await?;
         self.block.begin(&self.settings);
         Ok(())
     }
 
     /// Ends it.
-    pub(super) async fn end_implicit(&mut self, commit: bool) -> Outcome<()> {
+    pub(crate) async fn end_implicit(&mut self, commit: bool) -> Outcome<()> {
         if commit && self.status == TransactionStatus::InTransaction {
             self.commit("COMMIT").await?;
         } else {

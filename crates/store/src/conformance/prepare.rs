@@ -287,7 +287,11 @@ pub(super) async fn check_sorted_set(suite: &Suite) {
         descending: true,
     };
     let by_score = || store.by_score(&table, &range, 0, 10);
-    same(&by_score().await.expect("by_score"), &vec![row("bob", 22), row("ann", 1)], "as before");
+    same(
+        &by_score().await.expect("by_score"),
+        &vec![row("bob", 22), row("ann", 1)],
+        "as before",
+    );
     store.commit_prepared(OURS, &changes).await.expect("commit_prepared");
     let after = vec![row("bob", 22), row("ann", 11), row("cy:{}", 3)];
     same(&by_score().await.expect("by_score"), &after, "carried out");

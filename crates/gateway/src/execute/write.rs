@@ -1,0 +1,86 @@
+//! Writes to stores, and what a writer does that meets a row which a transaction has locked.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use flywheel_plan::Home;
+use flywheel_store::{Applied, Change, StoreError, TransactionId};
+use flywheel_types::Key;
+
+use crate::error::{locked, store_error};
+use crate::session::{Outcome, Session};
+use crate::transaction::{Met, of_tables};
+
+/// How long a writer waits for a lock to go.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long it waits before it asks PostgreSQL: most transactions are through by then.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// One write's waiting for locks.
+#[derive(Debug)]
+pub(crate) struct LockWait {
+    until: Instant,
+    pause: Duration,
+}
+
+impl LockWait {
+    pub(crate) fn new() -> Self {
+        Self {
+            until: Instant::now() + PATIENCE,
+            pause: FIRST_PAUSE,
+        }
+    }
+}
+
+impl Session {
+    /// One write, at once. Not to be interrupted: whether it was carried out must be known.
+    pub(super) async fn write_one(&mut self, home: &Arc<Home>, change: Change) -> Outcome<Applied> {
+        let mut wait = LockWait::new();
+        loop {
+            match home.store.write(&home.table, &change).await {
+                Ok(applied) => return Ok(applied),
+                Err(StoreError::Locked { transaction, .. }) => self.wait_for_lock(&mut wait, home, &change.key, transaction).await?,
+                Err(error) => return Err(store_error(&error, home).into()),
+            }
+        }
+    }
+
+    /// Several writes to tables of one store, all or none, at once. Not to be interrupted either. False when a condition didn't hold.
+    pub(crate) async fn write_all(&mut self, changes: &[(Arc<Home>, Change)]) -> Outcome<bool> {
+        let Some((home, _)) = changes.first() else { return Ok(true) };
+        let of_tables = of_tables(changes);
+        let mut wait = LockWait::new();
+        loop {
+            match home.store.write_all(&of_tables).await {
+                Ok(written) => return Ok(written),
+                Err(StoreError::Locked { position, transaction }) => {
+                    let (home, change) = changes.get(position).unwrap_or(&changes[0]);
+                    self.wait_for_lock(&mut wait, home, &change.key, transaction).await?;
+                }
+                Err(error) => return Err(store_error(&error, home).into()),
+            }
+        }
+    }
+
+    /// Waits a little for a lock to go, and has it go when its transaction is over.
+    pub(crate) async fn wait_for_lock(&mut self, wait: &mut LockWait, home: &Home, key: &Key, transaction: TransactionId) -> Outcome<()> {
+        let first = wait.pause == FIRST_PAUSE;
+        if !first {
+            if Instant::now() >= wait.until || !self.spares_a_connection().await {
+                return Err(locked(home, self.block.is_open()).into());
+            }
+            match self.shared.clone().resolve(home, key, transaction).await {
+                Ok(Met::Gone) => return Ok(()),
+                Ok(Met::Stays) => {}
+                Err(error) => {
+                    let told = locked(home, self.block.is_open());
+                    return Err(told.with_detail(format!("What has become of it can't be asked: {error}.")).into());
+                }
+            }
+        }
+        let pause = wait.pause;
+        wait.pause = (pause * 2).min(LONGEST_PAUSE);
+        self.interruptible(tokio::time::sleep(pause)).await
+    }
+}

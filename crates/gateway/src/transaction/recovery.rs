@@ -1,0 +1,200 @@
+//! Going on where a transaction was interrupted, by what PostgreSQL says of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flywheel_plan::Home;
+use flywheel_postgres::{Connection, ServerError};
+use flywheel_store::{Change, StoreError, StoreTable, TransactionId};
+use flywheel_types::Key;
+use uuid::Uuid;
+
+use super::{Record, outbox};
+use crate::gateway::Shared;
+
+/// How often the outbox is looked through.
+const INTERVAL: Duration = Duration::from_secs(5);
+/// How old a row is before it is taken for one that nobody is at. A younger one that is carried out twice is none the worse.
+const AGE: &str = "interval '5 seconds'";
+/// How long rows that are to be deleted wait for others.
+const GATHER: Duration = Duration::from_millis(500);
+/// How many rows are read at a time.
+const PAGE: usize = 100;
+
+/// What has become of a transaction.
+#[derive(Debug)]
+pub(crate) enum Fate {
+    /// It has committed, and its record is there.
+    Recorded(String),
+    /// It has committed and was carried out: its record is gone.
+    CarriedOut,
+    /// It was rolled back, or PostgreSQL doesn't know it: it was of a server that is no more.
+    RolledBack,
+    /// It isn't over.
+    InProgress,
+}
+
+/// What has become of a lock that somebody has met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Met {
+    /// It is gone.
+    Gone,
+    /// Its transaction isn't over, or can't be carried out now.
+    Stays,
+}
+
+/// Asks PostgreSQL for a transaction's fate.
+async fn fate(connection: &mut Connection, transaction: TransactionId) -> Result<Fate, ServerError> {
+    // In this order, in two statements: what has committed before the second one is seen by it.
+    let status = format!("SELECT pg_catalog.txid_status({})", transaction.xid);
+    let status = match connection.query(&status).await {
+        Ok(rows) => rows.first().map_or("", |rows| rows.text(0, 0)).to_owned(),
+        // "transaction ID … is in the future"
+        Err(ServerError::Postgres(error)) if !error.is_fatal() => String::new(),
+        Err(error) => return Err(error),
+    };
+    let exists = connection.query(&format!("SELECT {}", outbox::EXISTS)).await?;
+    if exists.first().is_some_and(|rows| rows.text(0, 0) == "t") {
+        let found = connection.query(&outbox::select(transaction)).await?;
+        if let Some(rows) = found.first().filter(|rows| !rows.rows.is_empty()) {
+            return Ok(Fate::Recorded(rows.text(0, 0).to_owned()));
+        }
+    }
+    Ok(match status.as_str() {
+        "in progress" => Fate::InProgress,
+        "committed" => Fate::CarriedOut,
+        _ => Fate::RolledBack,
+    })
+}
+
+/// The changes by their stores, each store's in their order; those apart that a store doesn't take together.
+pub(crate) fn by_store(changes: &[(Arc<Home>, Change)]) -> Vec<&[(Arc<Home>, Change)]> {
+    let place = |(home, change): &(Arc<Home>, Change)| home.store.place(&home.table, &change.key);
+    let together = |a: &(Arc<Home>, _), b: &(Arc<Home>, _)| a.0.store_name == b.0.store_name && place(a) == place(b);
+    changes.chunk_by(together).collect()
+}
+
+/// What a store takes.
+pub(crate) fn of_tables(changes: &[(Arc<Home>, Change)]) -> Vec<(&StoreTable, Change)> {
+    changes.iter().map(|(home, change)| (&home.table, change.clone())).collect()
+}
+
+/// Carries a transaction's changes out in every store; the stores where that failed.
+pub(crate) async fn carry_out(transaction: TransactionId, changes: &[(Arc<Home>, Change)]) -> Vec<(Arc<Home>, StoreError)> {
+    let mut failed = Vec::new();
+    for together in by_store(changes) {
+        let home = &together[0].0;
+        if let Err(error) = home.store.commit_prepared(transaction, &of_tables(together)).await {
+            tracing::warn!(store = home.store_name, table = %home.name(), %error, "a committed transaction can't be carried out yet");
+            failed.push((home.clone(), error));
+        }
+    }
+    failed
+}
+
+impl Shared {
+    /// Asks PostgreSQL for a transaction's fate, over a connection of its own.
+    pub(crate) async fn fate(&self, transaction: TransactionId) -> Result<Fate, ServerError> {
+        let _turn = self.outbox.asking.lock().await;
+        let mut lease = self.pool().acquire_plain().await?;
+        let fate = fate(&mut lease, transaction).await?;
+        if matches!(fate, Fate::Recorded(_)) {
+            // A table that isn't known may be one that was made just now.
+            self.visible(&mut lease).await?;
+        }
+        Ok(fate)
+    }
+
+    /// Does what is to be done about a lock that is in somebody's way.
+    pub(crate) async fn resolve(&self, home: &Home, key: &Key, transaction: TransactionId) -> Result<Met, ServerError> {
+        let removed = match self.fate(transaction).await? {
+            Fate::InProgress => return Ok(Met::Stays),
+            Fate::Recorded(changes) => {
+                return Ok(if self.carry_out_recorded(transaction, &changes).await {
+                    Met::Gone
+                } else {
+                    Met::Stays
+                });
+            }
+            // Of a transaction that was carried out only a lock is left that came too late.
+            Fate::CarriedOut | Fate::RolledBack => home.store.rollback_prepared(transaction, &[(&home.table, key.clone())]).await,
+        };
+        Ok(match removed {
+            Ok(()) => Met::Gone,
+            Err(error) => {
+                tracing::debug!(store = home.store_name, %error, "a lock can't be taken away yet");
+                Met::Stays
+            }
+        })
+    }
+
+    /// Carries out what the outbox says of a transaction; whether all of it is done.
+    async fn carry_out_recorded(&self, transaction: TransactionId, changes: &str) -> bool {
+        let record = Record::decode(changes, &self.catalogue);
+        if let Some(problem) = &record.problem {
+            tracing::warn!(problem, "a record in flywheel.outbox can't be carried out here");
+        }
+        let done = carry_out(transaction, &record.changes).await.is_empty() && record.problem.is_none();
+        if done {
+            self.outbox.done(transaction.id);
+        }
+        done
+    }
+
+    /// Carries out what is left in the outbox, at first and from time to time, and deletes what is done.
+    pub(crate) async fn keep_outbox(self: Arc<Self>) {
+        let mut age = "interval '0'";
+        loop {
+            match self.recover(age).await {
+                Ok(()) => age = AGE,
+                Err(ServerError::Postgres(error)) => tracing::warn!(%error, "flywheel.outbox can't be looked through"),
+                // A server that can't be reached is told to those who need it.
+                Err(error) => tracing::debug!(%error, "the outbox can't be looked through"),
+            }
+            let next = tokio::time::Instant::now() + INTERVAL;
+            while tokio::time::timeout_at(next, self.outbox.wake.notified()).await.is_ok() {
+                tokio::time::sleep(GATHER).await;
+                self.tidy_outbox().await;
+            }
+        }
+    }
+
+    /// Deletes the rows of what is done.
+    pub(crate) async fn tidy_outbox(&self) {
+        if let Err(error) = self.outbox.delete_done(self.pool()).await {
+            tracing::debug!(%error, "rows of the outbox stay for now");
+        }
+    }
+
+    async fn recover(&self, age: &str) -> Result<(), ServerError> {
+        let mut after = Uuid::nil();
+        loop {
+            // Not held while the stores are at work: it may be the only connection.
+            let mut lease = self.pool().acquire_plain().await?;
+            let exists = lease.query(&format!("SELECT {}", outbox::EXISTS)).await?;
+            if exists.first().is_none_or(|rows| rows.text(0, 0) != "t") {
+                return Ok(());
+            }
+            let page = format!(
+                "SELECT id, xid, changes FROM flywheel.outbox \
+                 WHERE id > '{after}' AND written_at <= pg_catalog.clock_timestamp() - {age} ORDER BY id LIMIT {PAGE}"
+            );
+            let page = lease.query(&page).await?.pop().unwrap_or_default();
+            if page.rows.is_empty() {
+                return Ok(());
+            }
+            // Definitions may not have been read yet.
+            self.visible(&mut lease).await?;
+            drop(lease);
+            tracing::info!(transactions = page.rows.len(), "carrying out what the outbox has kept");
+            for row in 0..page.rows.len() {
+                if let (Ok(id), Ok(xid)) = (page.text(row, 0).parse::<Uuid>(), page.text(row, 1).parse()) {
+                    after = id;
+                    let id = id.as_u128();
+                    self.carry_out_recorded(TransactionId { xid, id }, page.text(row, 2)).await;
+                }
+            }
+            self.tidy_outbox().await;
+        }
+    }
+}
