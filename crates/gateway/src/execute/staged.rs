@@ -22,7 +22,7 @@ use crate::error::{conflict, duplicate_key};
 use crate::session::{Buffered, Failure, Outcome, Session};
 
 /// How often a statement is computed anew because others have changed its rows meanwhile.
-const ATTEMPTS: u32 = 20;
+const ATTEMPTS: u32 = 100;
 
 /// The settings under which values are kept that PostgreSQL prints by settings, and in a form that it reads alike under any.
 const STORED_FORM: &str = "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL TimeZone = 'UTC'; \
