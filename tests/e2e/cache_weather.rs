@@ -42,11 +42,9 @@ async fn a_herd_makes_one_fill() {
     let read = "SELECT count(*), sum(length(md5((id + g)::text))) FROM slow, generate_series(1, 200000) g";
     let asked = clients.iter().map(|client| client.simple_query(read));
     let answers = futures_util::future::join_all(asked).await;
-    assert!(
-        answers
-            .iter()
-            .all(|answer| answer.as_ref().is_ok_and(|messages| messages.len() > 1))
-    );
+    for answer in &answers {
+        assert!(answer.as_ref().expect("an answer").len() > 1);
+    }
     let (fills, hits) = (count(&clients[0], "fills").await, count(&clients[0], "hits").await);
     let (waits, misses) = (count(&clients[0], "waits").await, count(&clients[0], "misses").await);
     assert_eq!((fills, misses, hits + waits), (1, 1, 999));
