@@ -12,6 +12,8 @@ import subprocess
 import sys
 from urllib.parse import urlparse
 
+from measure import write_section
+
 WORK = pathlib.Path(os.environ["BENCH_WORK"])
 BIN = pathlib.Path(os.environ["BENCH_BIN"])
 DIRECT = os.environ["BENCH_POSTGRES"]
@@ -20,7 +22,6 @@ QUICK = "--quick" in sys.argv
 SECONDS = 2 if QUICK else int(os.environ.get("BENCH_SECONDS", "4"))
 ROUNDS = 1 if QUICK else int(os.environ.get("BENCH_ROUNDS", "3"))
 CLIENTS = 64
-SECTION = "# Answers from memory"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 SCRIPTS = {
@@ -118,17 +119,13 @@ def main():
 def write(lines):
     model = next((line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "unknown")
     version = subprocess.run([BIN / "postgres", "--version"], capture_output=True, text=True).stdout.strip()
-    section = (
-        f"{SECTION}\n\n"
+    head = (
         f"`benches/cache` on {os.cpu_count()} × {model}, everything on this one machine; {version}.\n"
         f"Transactions a second with {CLIENTS} clients, the median of {ROUNDS} rounds of {SECONDS} s.\n\n"
         "| case | direct | Flywheel, no rule | Flywheel, with a rule | ÷ direct | ÷ no rule |\n"
-        "| --- | --- | --- | --- | --- | --- |\n" + "\n".join(lines) + "\n"
+        "| --- | --- | --- | --- | --- | --- |\n"
     )
-    file = pathlib.Path("benches/RESULTS.md")
-    parts = re.split(r"(?m)^(?=# )", file.read_text()) if file.exists() else []
-    kept = [part.rstrip() + "\n" for part in parts if part.strip() and not part.startswith(SECTION)]
-    file.write_text("\n".join([*kept, section]))
+    write_section("Answers from memory", head + "\n".join(lines))
 
 
 main()
