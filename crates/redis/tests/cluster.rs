@@ -188,15 +188,20 @@ async fn a_slot_that_moves_is_followed() {
     let port = target.port.to_string();
     cluster.ask(source, &["MIGRATE", "127.0.0.1", &port, name, "0", "1000"]).await;
     assert_eq!(n(&store, "here").await, Some(1));
-    let row = vec![text("here"), int(1)];
-    let answer = store.write(&table, &put("here", 2, Expect::Unchanged(row))).await;
-    assert!(matches!(answer, Ok(Applied::Done(_))), "{answer:?}");
     let keys = [key(&[text("here")]), key(&[text("there")])];
     let rows = store.get(&table, &keys).await.expect("get of several");
-    assert_eq!(rows[0], Some(vec![text("here"), int(2)]));
-    for server in [target, source] {
-        cluster.ask(server, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]).await;
-    }
+    assert_eq!(rows[0], Some(vec![text("here"), int(1)]));
+    // A write names several keys, which a slot on its way answers only when it has arrived: it waits.
+    let change = put("here", 2, Expect::Unchanged(vec![text("here"), int(1)]));
+    let write = store.write(&table, &change);
+    let arrive = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for server in [target, source] {
+            cluster.ask(server, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]).await;
+        }
+    };
+    let (answer, ()) = tokio::join!(write, arrive);
+    assert!(matches!(answer, Ok(Applied::Done(_))), "{answer:?}");
     assert_eq!(n(&store, "here").await, Some(2));
     store.write(&table, &put("here", 3, Expect::Present)).await.expect("write");
     assert_eq!(store.scan(&table, 10).await.expect("scan"), [vec![text("here"), int(3)]]);
