@@ -134,30 +134,6 @@ async fn a_view_over_a_store_table_made_elsewhere() {
 }
 
 #[tokio::test]
-async fn a_block_writes_to_one_store() {
-    let setup = Setup::default()
-        .table("public.sessions", Home::Redis)
-        .table("public.history", Home::Dynoxide);
-    let Some((_world, client)) = sessions(setup).await else { return };
-    client
-        .batch_execute("CREATE TABLE history (id int PRIMARY KEY)")
-        .await
-        .expect("a table");
-    client
-        .batch_execute("BEGIN; INSERT INTO sessions VALUES (1, 'a')")
-        .await
-        .expect("a write");
-    Told::of(&client, "INSERT INTO history VALUES (1)")
-        .await
-        .is("0A000", &["public.sessions", "public.history", "two transactions"]);
-    client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
-    assert_eq!(
-        column(&client, "SELECT count(*) FROM sessions; SELECT count(*) FROM history").await,
-        ["0", "0"]
-    );
-}
-
-#[tokio::test]
 async fn two_blocks_that_write_the_same_row() {
     for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
         let Some((world, one)) = sessions(Setup::default().table("public.sessions", home)).await else {

@@ -37,7 +37,10 @@ impl DynamoStore {
         let consistent = index.map_or(table.consistent_read, |index| !index.is_eventual && index.consistent_read);
         // An index that holds all that is needed is read alone.
         let lacks = |held: &Vec<usize>| (0..table.table.columns.len()).any(|position| table.wants(position) && !held.contains(&position));
-        let is_partial = index.and_then(|index| index.projected.as_ref()).is_some_and(lacks);
+        let parts = index.and_then(|index| index.projected.as_ref());
+        // What only keeps a lock has no attributes but those of the key, and is in an index over these. The part that the index has doesn't tell.
+        let is_over_key = columns.iter().all(|&column| table.table.is_key(column));
+        let is_partial = parts.is_some_and(|held| lacks(held) || is_over_key);
         let name = self.table_name(table);
         let now = now_micros();
         let mut placeholders = query.placeholders;
@@ -45,7 +48,7 @@ impl DynamoStore {
         let projection = if is_partial {
             None
         } else {
-            projection::of(table, &mut placeholders)
+            projection::of(table, parts.is_none(), &mut placeholders)
         };
         let (names, values) = placeholders.into_maps();
         let mut page = PageSize::of(limit.saturating_add(query.besides));

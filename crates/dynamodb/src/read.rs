@@ -55,7 +55,7 @@ impl DynamoStore {
         }
         let name = self.table_name(table);
         let mut placeholders = Placeholders::default();
-        let projection = projection::of(table, &mut placeholders);
+        let projection = projection::of(table, true, &mut placeholders);
         let answer = self
             .client
             .get_item()
@@ -82,7 +82,7 @@ impl DynamoStore {
     async fn get_batch(&self, table: &StoreTable, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
         let name = self.table_name(table);
         let mut placeholders = Placeholders::default();
-        let projection = projection::of(table, &mut placeholders);
+        let projection = projection::of(table, true, &mut placeholders);
         let mut wanted = KeysAndAttributes::builder()
             .set_keys(Some(keys))
             .consistent_read(table.consistent_read)

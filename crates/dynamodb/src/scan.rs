@@ -84,7 +84,7 @@ impl DynamoStore {
         let name = self.table_name(table);
         let now = now_micros();
         let mut placeholders = Placeholders::default();
-        let projection = projection::of(table, &mut placeholders);
+        let projection = projection::of(table, true, &mut placeholders);
         let segment = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
         let answer = self
             .client
