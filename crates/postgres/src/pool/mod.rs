@@ -158,6 +158,18 @@ impl Pool {
         self.connections.state().connections == 0
     }
 
+    /// Where its connections lead now, and under which login.
+    ///
+    /// # Errors
+    /// Nobody is the primary.
+    pub fn place(&self) -> Result<ServerOptions, ServerError> {
+        let mut server = ServerOptions::clone(&self.server);
+        if let Some(seat) = &self.seat {
+            server.host = seat.host(&self.server)?;
+        }
+        Ok(server)
+    }
+
     /// A connection of its own to the same server, past the pool, with further parameters in the startup packet.
     ///
     /// # Errors

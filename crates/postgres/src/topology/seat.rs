@@ -72,6 +72,12 @@ impl Seat {
         connected
     }
 
+    /// The host that sits here.
+    pub(crate) fn host(&self, login: &ServerOptions) -> Result<Host, ServerError> {
+        let place = self.shared.state.borrow().seat(self.number);
+        place.map(|(host, _)| host.clone()).ok_or_else(|| self.vacant(login))
+    }
+
     /// Waits until somebody else sits here than when it was tried last, or the same again after the seat was vacant.
     pub(crate) async fn news(&self) {
         let tried = self.tried().clone();
