@@ -9,16 +9,24 @@ use flywheel_types::TableName;
 use flywheel_wire::quote::literal;
 use pgwire_replication::{ReplicationClient, ReplicationConfig, ReplicationEvent};
 
-use crate::heartbeat::{Heartbeat, PREFIX};
+use crate::heartbeat::{Heartbeat, PREFIX, Proof};
 use crate::pgoutput::{self, Message, Tuple};
 use crate::relation::Relations;
-use crate::{Relation, ReplicationError, publication};
+use crate::start::{Start, Started};
+use crate::{Relation, ReplicationError, Visibility, publication};
 
 /// The pause before a stream is begun anew, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// Who wants to know of changes.
 pub trait Listener: Send + Sync {
+    /// What is told next was done by this transaction. It has committed, and other sessions may not see it yet.
+    fn began(&self, _transaction: u32) {}
+
+    /// All that was visible at that moment has been told. What is made from a read that began since has it in it, and what was told before and isn't
+    /// visible yet hasn't: who keeps copies forgets once more what they were told of, before [`Follower::lag`] speaks of that moment.
+    fn visible(&self, _visible: &Visibility) {}
+
     /// A row of a table has changed, by a transaction that has committed: what is told of it before (only where its identity has changed, or it went)
     /// and after.
     fn row_changed(&self, relation: &Relation, old: Option<&Tuple>, new: Option<&Tuple>);
@@ -77,6 +85,16 @@ impl Follower {
         self.retained.load(Ordering::Relaxed)
     }
 
+    /// Whether the tables could be followed. Makes nothing.
+    ///
+    /// # Errors
+    /// They couldn't.
+    pub async fn check(&self) -> Result<(), ReplicationError> {
+        let server = self.pool.place()?;
+        let mut client = ReplicationClient::connect_gated(config(&server, &self.options, "flywheel")).await?;
+        publication::check(&mut client, &self.options.tables).await
+    }
+
     /// Follows for ever.
     pub async fn run(&self, listener: &dyn Listener) {
         let mut pause = PAUSES.0;
@@ -107,16 +125,20 @@ impl Follower {
         };
         // To make a slot waits for the transactions that are open, which may take its time; to connect must not.
         prepared.await?;
-        // What was committed before the slot was made isn't told.
-        listener.missed();
         tracing::info!(slot, "changes of PostgreSQL's tables are followed");
+        let start = Start::default();
         tokio::select! {
-            ended = self.listen(&mut client, listener) => ended,
-            ended = self.beat(&slot) => ended,
+            ended = self.listen(&mut client, &start, listener) => ended,
+            ended = self.beat(&slot, &start, listener) => ended,
         }
     }
 
-    async fn listen(&self, client: &mut ReplicationClient, listener: &dyn Listener) -> Result<std::convert::Infallible, ReplicationError> {
+    async fn listen(
+        &self,
+        client: &mut ReplicationClient,
+        start: &Start,
+        listener: &dyn Listener,
+    ) -> Result<std::convert::Infallible, ReplicationError> {
         let mut relations = Relations::default();
         loop {
             match client.recv().await?.ok_or(ReplicationError::Ended)? {
@@ -132,34 +154,61 @@ impl Follower {
                     }
                     Message::Other => {}
                 },
-                ReplicationEvent::Message { prefix, content, .. } if prefix == PREFIX => self.heartbeat.came(&content),
+                ReplicationEvent::Message { prefix, content, .. } if prefix == PREFIX => {
+                    self.prove(self.heartbeat.came(&content), start, listener);
+                }
                 ReplicationEvent::Commit { end_lsn, .. } => client.update_applied_lsn(end_lsn),
                 ReplicationEvent::KeepAlive { wal_end, .. } => client.update_applied_lsn(wal_end),
                 ReplicationEvent::StoppedAt { .. } => return Err(ReplicationError::Ended),
-                ReplicationEvent::Begin { .. } | ReplicationEvent::Message { .. } => {}
+                ReplicationEvent::Begin { xid, .. } => listener.began(xid),
+                ReplicationEvent::Message { .. } => {}
             }
         }
     }
 
-    /// Sends messages through the log, and looks how much of it is kept.
-    async fn beat(&self, slot: &str) -> Result<std::convert::Infallible, ReplicationError> {
+    fn prove(&self, proof: Option<Proof>, start: &Start, listener: &dyn Listener) {
+        let Some(proof) = proof else { return };
+        match start.look(&proof.visible) {
+            Started::Not => return,
+            // What was committed before the slot was made isn't told.
+            Started::Now => listener.missed(),
+            Started::Before => {}
+        }
+        listener.visible(&proof.visible);
+        self.heartbeat.prove(&proof);
+    }
+
+    /// Sends messages through the log, looks how much of it is kept, and whether all tables are told still.
+    async fn beat(&self, slot: &str, start: &Start, listener: &dyn Listener) -> Result<std::convert::Infallible, ReplicationError> {
+        let is_told = publication::is_told(&self.options);
         loop {
+            let name = self.heartbeat.next();
             let sql = format!(
                 "SELECT pg_catalog.pg_logical_emit_message(true, {}, {}), (SELECT pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), restart_lsn)
-                FROM pg_catalog.pg_replication_slots WHERE slot_name = {})",
+                FROM pg_catalog.pg_replication_slots WHERE slot_name = {}), pg_catalog.pg_current_snapshot(), ({is_told})",
                 literal(PREFIX),
-                literal(&self.heartbeat.next()),
+                literal(&name),
                 literal(slot)
             );
             let mut lease = self.pool.acquire_plain().await?;
             let answer = lease.query(&sql).await?;
             drop(lease);
-            let kept = answer.first().and_then(|answer| answer.text(0, 1).parse().ok()).unwrap_or(0);
+            let text = |column| answer.first().map_or("", |answer| answer.text(0, column));
+            // Without the slot, it is another server that answers now.
+            let kept = text(1).parse().map_err(|_| ReplicationError::Ended)?;
             self.retained.store(kept, Ordering::Relaxed);
             if kept > self.options.max_retained {
                 let limit = self.options.max_retained;
                 return Err(ReplicationError::Behind { kept, limit });
             }
+            if text(3) != "t" {
+                return Err(ReplicationError::Unfit {
+                    what: "the tables aren't what they were: one isn't published, or can't be, any more".to_owned(),
+                    hint: "it is looked what they are now".to_owned(),
+                });
+            }
+            let visible = Visibility::read(text(2)).ok_or(ReplicationError::Message("a snapshot that can't be read"))?;
+            self.prove(self.heartbeat.answered(&name, visible), start, listener);
             tokio::time::sleep(self.options.heartbeat).await;
         }
     }

@@ -8,6 +8,8 @@
 //! - `publication`: what is made in PostgreSQL, and what it must be like.
 //! - `relation`: tables by their numbers in the stream.
 //! - `heartbeat`: how old the news may be.
+//! - `start`: what the first news of a stream leaves open.
+//! - `visibility`: which transactions other sessions can see.
 //! - `follower`: one stream after the other.
 
 mod error;
@@ -16,7 +18,10 @@ mod heartbeat;
 pub mod pgoutput;
 mod publication;
 mod relation;
+mod start;
+mod visibility;
 
 pub use error::ReplicationError;
 pub use follower::{Follower, Listener, Options};
 pub use relation::Relation;
+pub use visibility::Visibility;

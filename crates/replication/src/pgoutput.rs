@@ -36,6 +36,8 @@ pub struct Definition {
     pub name: String,
     /// Its columns' names, in the order of the tuples.
     pub columns: Vec<String>,
+    /// Its replica identity is the primary key, or whole rows: a row whose primary key changes is told as it was before.
+    pub tells_key: bool,
 }
 
 /// A row's values in PostgreSQL's text format.
@@ -105,7 +107,7 @@ fn definition(data: &mut Bytes) -> Result<Definition, ReplicationError> {
     let oid = int32(data)?;
     let schema = string(data)?;
     let name = string(data)?;
-    byte(data)?;
+    let identity = byte(data)?;
     let columns = (0..int16(data)?).map(|_| {
         byte(data)?;
         let name = string(data)?;
@@ -120,6 +122,7 @@ fn definition(data: &mut Bytes) -> Result<Definition, ReplicationError> {
         schema: if schema.is_empty() { "pg_catalog".to_owned() } else { schema },
         name,
         columns: columns?,
+        tells_key: matches!(identity, b'd' | b'f'),
     })
 }
 

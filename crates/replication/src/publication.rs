@@ -22,7 +22,7 @@ pub(crate) async fn prepare(client: &mut ReplicationClient, options: &Options, s
 }
 
 /// The tables must be such that their changes can be told: one without a replica identity couldn't be updated any more once it is published.
-async fn check(client: &mut ReplicationClient, tables: &[TableName]) -> Result<(), ReplicationError> {
+pub(crate) async fn check(client: &mut ReplicationClient, tables: &[TableName]) -> Result<(), ReplicationError> {
     let found = rows(client, "SHOW wal_level").await?;
     if text(&found, 0, 0) != "logical" {
         return Err(ReplicationError::Unfit {
@@ -35,8 +35,7 @@ async fn check(client: &mut ReplicationClient, tables: &[TableName]) -> Result<(
             "WITH RECURSIVE down(oid) AS (
                 SELECT pg_catalog.to_regclass({name})::oid
                 UNION SELECT inhrelid FROM pg_catalog.pg_inherits JOIN down ON inhparent = down.oid
-            ) SELECT c.oid::regclass::text, c.relkind, c.relpersistence, c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (
-                SELECT FROM pg_catalog.pg_index WHERE indrelid = c.oid AND indisprimary)
+            ) SELECT c.oid::regclass::text, c.relkind, c.relpersistence, {IDENTITY}
             FROM down LEFT JOIN pg_catalog.pg_class c USING (oid)",
             name = literal(&table.to_sql())
         );
@@ -60,6 +59,31 @@ async fn check(client: &mut ReplicationClient, tables: &[TableName]) -> Result<(
     Ok(())
 }
 
+/// A query that says whether all of this holds still: the tables are the published ones, and their changes can be told.
+pub(crate) fn is_told(options: &Options) -> String {
+    let names: Vec<_> = options.tables.iter().map(|table| literal(&table.to_sql())).collect();
+    format!(
+        "WITH RECURSIVE named(oid) AS (
+            SELECT pg_catalog.to_regclass(name)::oid FROM pg_catalog.unnest(ARRAY[{}]::text[]) name
+        ), down(oid) AS (
+            SELECT oid FROM named UNION SELECT inhrelid FROM pg_catalog.pg_inherits JOIN down ON inhparent = down.oid
+        ) SELECT pg_catalog.bool_and(COALESCE(relkind IN ('r', 'p') AND relpersistence = 'p' AND {IDENTITY}, false)) AND EXISTS (
+            SELECT FROM pg_catalog.pg_publication p WHERE pubname = {} AND pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT pubviaroot
+            AND (puballtables OR NOT EXISTS (SELECT FROM named WHERE NOT EXISTS (
+                SELECT FROM pg_catalog.pg_publication_rel r WHERE prpubid = p.oid AND prrelid = named.oid AND {WHOLE}))))
+        FROM down LEFT JOIN pg_catalog.pg_class c USING (oid)",
+        names.join(", "),
+        literal(&options.publication)
+    )
+}
+
+/// Whether the stream tells which row of `pg_class c` an UPDATE or DELETE was about.
+const IDENTITY: &str = "(c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (
+    SELECT FROM pg_catalog.pg_index WHERE indrelid = c.oid AND indisprimary))";
+
+/// Whether an entry of `pg_publication_rel r` has all rows and columns of its table. Before PostgreSQL 15 there were no others.
+const WHOLE: &str = "pg_catalog.to_jsonb(r) ->> 'prqual' IS NULL AND pg_catalog.to_jsonb(r) ->> 'prattrs' IS NULL";
+
 /// Makes the publication, or adds to it what it lacks. Other gateways may use it, too: nothing is taken out.
 async fn publish(client: &mut ReplicationClient, options: &Options) -> Result<(), ReplicationError> {
     let (publication, named) = (quote_identifier(&options.publication), literal(&options.publication));
@@ -74,8 +98,8 @@ async fn publish(client: &mut ReplicationClient, options: &Options) -> Result<()
             let mut missing = Vec::new();
             for table in &options.tables {
                 let sql = format!(
-                    "SELECT FROM pg_catalog.pg_publication_rel JOIN pg_catalog.pg_publication p ON p.oid = prpubid
-                    WHERE pubname = {named} AND prrelid = pg_catalog.to_regclass({})",
+                    "SELECT FROM pg_catalog.pg_publication_rel r JOIN pg_catalog.pg_publication p ON p.oid = prpubid
+                    WHERE pubname = {named} AND prrelid = pg_catalog.to_regclass({}) AND {WHOLE}",
                     literal(&table.to_sql())
                 );
                 if rows(client, &sql).await?.is_empty() {

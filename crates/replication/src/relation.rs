@@ -16,6 +16,8 @@ pub struct Relation {
     pub tables: Vec<TableName>,
     /// Its columns' names, in the order of the tuples.
     pub columns: Vec<String>,
+    /// A row whose primary key changes is told as it was before.
+    pub tells_key: bool,
 }
 
 /// The tables that the stream has described.
@@ -48,6 +50,7 @@ impl Relations {
         let relation = Relation {
             tables,
             columns: definition.columns,
+            tells_key: definition.tells_key,
         };
         self.known.insert(definition.oid, Arc::new(relation));
         Ok(())
