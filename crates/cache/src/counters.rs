@@ -19,11 +19,13 @@ pub enum Reason {
     Size,
     /// The answer came with something else: an error, a notice, a setting.
     Answer,
+    /// It isn't known what has been written lately.
+    Lag,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Transaction,
         Self::Pinned,
         Self::Hint,
@@ -31,6 +33,7 @@ impl Reason {
         Self::Catalogue,
         Self::Size,
         Self::Answer,
+        Self::Lag,
     ];
 
     /// As SHOW CACHE says it.
@@ -44,6 +47,7 @@ impl Reason {
             Self::Catalogue => "catalogue",
             Self::Size => "size",
             Self::Answer => "answer",
+            Self::Lag => "lag",
         }
     }
 }

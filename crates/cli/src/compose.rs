@@ -187,9 +187,13 @@ impl Parts {
             pool_size: database.pool_size,
             pool_mode: database.pool_mode.map(pool_mode),
         };
-        let mode = match &config.stores[&config.primary] {
-            config::Store::Postgres(postgres) => pool_mode(postgres.pool_mode),
-            _ => PoolMode::Transaction,
+        let (mode, publication, max_retained_wal) = match &config.stores[&config.primary] {
+            config::Store::Postgres(postgres) => (
+                pool_mode(postgres.pool_mode),
+                postgres.publication.clone(),
+                postgres.max_retained_wal,
+            ),
+            _ => (PoolMode::Transaction, String::new(), 0),
         };
         Ok(Options {
             database: config.database.clone(),
@@ -210,6 +214,8 @@ impl Parts {
             tables: config.tables.iter().map(table).collect::<anyhow::Result<_>>()?,
             cache: config.cache.iter().map(cache_rule).collect(),
             cache_memory: config.limits.cache_memory,
+            publication,
+            max_retained_wal,
         })
     }
 
@@ -280,6 +286,7 @@ fn cache_rule(rule: &config::CacheRule) -> CacheRule {
         stale_while_revalidate: rule.stale_while_revalidate,
         stale_if_error: rule.stale_if_error,
         by_writes: rule.by_writes,
+        max_lag: rule.max_lag,
         max_result_size: rule.max_result_size,
     }
 }

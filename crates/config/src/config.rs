@@ -199,6 +199,10 @@ pub struct Postgres {
     pub idle_timeout: Duration,
     /// How long it may be idle without being asked whether it still works.
     pub check_after: Duration,
+    /// The publication of the tables that cache rules follow.
+    pub publication: String,
+    /// How much of the log may be kept for them, in bytes.
+    pub max_retained_wal: u64,
 }
 
 /// A postgres:// url, taken apart.
@@ -427,6 +431,8 @@ pub struct CacheRule {
     pub stale_if_error: Duration,
     /// Writes through this gateway end it.
     pub by_writes: bool,
+    /// So do all others; how old the news of them may be. `None`: they don't.
+    pub max_lag: Option<Duration>,
     /// The longest answer, in bytes.
     pub max_result_size: usize,
 }

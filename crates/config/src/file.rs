@@ -216,6 +216,12 @@ pub enum Store {
         /// A connection that has been idle for longer is asked whether it still works before a statement is sent over it. Default: 30s.
         #[schemars(example = "30s")]
         check_after: Option<String>,
+        /// For cache rules with `invalidate = "replication"`: the publication of their tables. It is made, and given the tables that it lacks.
+        /// Default: flywheel.
+        #[schemars(length(min = 1))]
+        publication: Option<String>,
+        /// How much of its log PostgreSQL may keep for those rules, such as "1GB" or a number of bytes, before the stream is begun anew. Default: 1GB.
+        max_retained_wal: Option<Size>,
     },
     /// Amazon DynamoDB.
     #[serde(rename = "dynamodb")]
@@ -431,6 +437,9 @@ pub struct CacheRule {
     pub stale_if_error: Option<String>,
     /// What ends an answer before its time. Default: writes.
     pub invalidate: Option<InvalidateName>,
+    /// For `invalidate = "replication"`: while it isn't known what was committed longer ago, no answer is given from memory. Default: 1s.
+    #[schemars(example = "1s")]
+    pub max_lag: Option<String>,
     /// The longest answer that is kept, such as "1MB" or a number of bytes. Default: 1MB.
     pub max_result_size: Option<Size>,
 }
@@ -464,6 +473,8 @@ pub struct CacheWhen {
 pub enum InvalidateName {
     /// Writes through this gateway to what it was read from.
     Writes,
+    /// Writes to what it was read from, whoever makes them, as PostgreSQL's logical replication tells them.
+    Replication,
     /// Nothing.
     None,
 }

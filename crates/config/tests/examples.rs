@@ -169,7 +169,7 @@ fn commented_keys_are_right() {
     );
     assert!(matches!(&production.stores["watched"], Store::Redis(redis)
         if matches!(&redis.servers, RedisServers::Sentinel { sentinels, .. } if sentinels.len() == 2)));
-    let [words, hinted, pattern] = &production.cache[..] else {
+    let [words, hinted, pattern, followed] = &production.cache[..] else {
         panic!("{:?}", production.cache)
     };
     assert_eq!((words.tables.len(), words.by_writes, words.max_result_size), (1, true, 1 << 20));
@@ -182,6 +182,10 @@ fn commented_keys_are_right() {
     assert_eq!(
         (pattern.fingerprint, pattern.pattern.is_some()),
         (Some(0x0123_4567_89ab_cdef), true)
+    );
+    assert_eq!((words.max_lag, followed.max_lag.map(|lag| lag.as_secs())), (None, Some(1)));
+    assert!(
+        matches!(&production.stores["main"], Store::Postgres(main) if main.publication == "flywheel" && main.max_retained_wal == 1 << 30)
     );
     assert_eq!(production.limits.cache_memory, 64 << 20);
     let analyst = &production.users[1];

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::access::Access;
 use crate::analysis::{Analyses, Analysis};
 use crate::busy_poll::BusyPoll;
-use crate::caching::{Caching, Kept};
+use crate::caching::{Caching, Following, Kept, follower};
 use crate::execute::{Kind, Maker, column_types};
 use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, check_replication, receive, replicate};
 use crate::homes::{Catalogue, home};
@@ -55,7 +55,11 @@ impl Shared {
         kept: Option<&Arc<Kept>>,
     ) -> Self {
         let name = database.as_ref().map_or(&options.database, |database| &database.name);
-        let caching = kept.map(|kept| Caching::new(kept.clone(), name.clone()));
+        let follower = match &database {
+            None => follower(&options, &options.servers.primary.pool),
+            Some(_) => None,
+        };
+        let caching = kept.map(|kept| Caching::new(kept.clone(), name.clone(), follower));
         let tables = database.as_ref().map_or_else(|| options.tables.clone(), |_| Vec::new());
         let shared = Self {
             analyses: Analyses::new(),
@@ -359,6 +363,12 @@ impl Gateway {
         if !main.catalogue.configured().is_empty() {
             watches.push(tokio::spawn(main.clone().watch_definitions()));
             watches.push(tokio::spawn(main.clone().keep_outbox()));
+        }
+        // Only where a cache rule needs it.
+        if let Some(caching) = main.caching.clone()
+            && let Some(follower) = caching.follower().cloned()
+        {
+            watches.push(tokio::spawn(async move { follower.run(&Following::new(caching)).await }));
         }
         loop {
             let accepted = tokio::select! {

@@ -166,6 +166,8 @@ pub struct CacheRule {
     pub stale_if_error: Duration,
     /// Writes through this gateway end them.
     pub by_writes: bool,
+    /// So do all others, as logical replication tells them; how old its news may be. `None`: they don't.
+    pub max_lag: Option<Duration>,
     /// The longest that is kept, in bytes.
     pub max_result_size: usize,
 }
@@ -203,4 +205,8 @@ pub struct Options {
     pub cache: Vec<CacheRule>,
     /// How much memory they may take, in bytes.
     pub cache_memory: u64,
+    /// The publication of the tables that cache rules follow.
+    pub publication: String,
+    /// How much of its log PostgreSQL may keep for them, in bytes.
+    pub max_retained_wal: u64,
 }

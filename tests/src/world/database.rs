@@ -55,7 +55,15 @@ impl Drop for Database {
                 .expect("a runtime");
             runtime.block_on(async {
                 let drop = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
-                connect(&server).await.batch_execute(&drop).await
+                let client = connect(&server).await;
+                // The slot of a gateway that has just gone may be there still for a moment.
+                for _ in 0..50 {
+                    if client.batch_execute(&drop).await.is_ok() {
+                        return Ok(());
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+                }
+                client.batch_execute(&drop).await
             })
         });
         if !matches!(dropped.join(), Ok(Ok(()))) {

@@ -8,14 +8,100 @@ use super::{Known, Resolver};
 use crate::config::{CacheRule, Store};
 use crate::file::{self, InvalidateName};
 
+/// Whether a table of the schema public is meant.
+fn is_short(table: &TableName, name: &str) -> bool {
+    table.schema == "public" && table.name == name
+}
+
 const MAX_RESULT_SIZE: u64 = 1 << 20;
 
 impl Resolver<'_> {
     pub(super) fn cache(&mut self, rules: &[Option<file::CacheRule>], known: &Known<'_>, main: Option<&str>) -> Vec<CacheRule> {
-        let rules = rules.iter().enumerate().filter_map(|(at, rule)| Some((at, rule.as_ref()?)));
-        rules
+        let written = rules.iter().enumerate().filter_map(|(at, rule)| Some((at, rule.as_ref()?)));
+        let resolved: Vec<_> = written
             .map(|(at, rule)| self.cache_rule(&at.to_string(), rule, known, main))
-            .collect()
+            .collect();
+        let is_followed = resolved.len() < rules.len() || resolved.iter().any(|rule| rule.max_lag.is_some());
+        for key in ["publication", "max_retained_wal"] {
+            if let Some(primary) = known.primary
+                && !is_followed
+                && self.is_there(&["stores", primary, key])
+            {
+                self.mistake(
+                    &["stores", primary, key],
+                    format!("`{key}` without a cache rule that needs it"),
+                    "leave it out, or write invalidate = \"replication\" in a [[cache]] rule",
+                );
+            }
+        }
+        resolved
+    }
+
+    /// How old the news may be that logical replication brings; `None`: it brings none.
+    fn replication(&mut self, at: &str, rule: &file::CacheRule, known: &Known<'_>) -> Option<Duration> {
+        if rule.invalidate != Some(InvalidateName::Replication) {
+            if self.is_there(&["cache", at, "max_lag"]) {
+                self.mistake(
+                    &["cache", at, "max_lag"],
+                    "`max_lag` without replication",
+                    "leave it out, or write invalidate = \"replication\"",
+                );
+            }
+            return None;
+        }
+        if !self.is_there(&["cache", at, "when", "tables"]) {
+            self.mistake(
+                &["cache", at, "invalidate"],
+                "replication of no tables",
+                "name the tables in when.tables: their changes are followed",
+            );
+        }
+        for (place, name) in rule.when.tables.iter().flatten().enumerate() {
+            let place = place.to_string();
+            let homed = |name: &String| {
+                known
+                    .tables
+                    .iter()
+                    .find(|home| home.name.to_string() == *name || is_short(&home.name, name))
+            };
+            if let Some(home) = name.as_ref().and_then(homed) {
+                self.mistake(
+                    &["cache", at, "when", "tables", &place],
+                    format!("table \"{}\" is in store \"{}\"", home.name, home.store),
+                    "replication tells of PostgreSQL's own tables: leave it out, or write invalidate = \"writes\"",
+                );
+            }
+        }
+        if let Some(name) = rule
+            .when
+            .database
+            .as_ref()
+            .filter(|name| known.databases.iter().any(|database| database.name == **name))
+        {
+            self.mistake(
+                &["cache", at, "when", "database"],
+                format!("replication is of the main database, not of \"{name}\""),
+                "leave `database` out, or write invalidate = \"writes\"",
+            );
+        }
+        if rule.stale_if_error.is_some() {
+            self.mistake(
+                &["cache", at, "stale_if_error"],
+                "`stale_if_error` with replication",
+                "leave it out: when PostgreSQL can't be reached it isn't known what has been written",
+            );
+        }
+        if known
+            .primary
+            .is_some_and(|primary| matches!(known.stores[primary], Store::EmbeddedPostgres(_)))
+        {
+            self.mistake(
+                &["cache", at, "invalidate"],
+                "replication of an embedded PostgreSQL, which serves one connection",
+                "write invalidate = \"writes\"",
+            );
+        }
+        Some(self.duration(&["cache", at, "max_lag"], rule.max_lag.as_deref(), "1s"))
     }
 
     fn cache_rule(&mut self, at: &str, rule: &file::CacheRule, known: &Known<'_>, main: Option<&str>) -> CacheRule {
@@ -46,6 +132,7 @@ impl Resolver<'_> {
             stale_while_revalidate: self.time_after(at, "stale_while_revalidate", rule.stale_while_revalidate.as_deref()),
             stale_if_error: self.time_after(at, "stale_if_error", rule.stale_if_error.as_deref()),
             by_writes: rule.invalidate != Some(InvalidateName::None),
+            max_lag: self.replication(at, rule, known),
             max_result_size: size.and_then(|size| usize::try_from(size).ok()).unwrap_or_default(),
         }
     }

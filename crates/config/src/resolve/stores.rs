@@ -106,6 +106,8 @@ impl Resolver<'_> {
                 max_lifetime,
                 idle_timeout,
                 check_after,
+                publication,
+                max_retained_wal,
             } => {
                 let acquire_timeout = self.duration(&path("acquire_timeout"), acquire_timeout.as_deref(), "5s");
                 let connect_timeout = self.duration(&path("connect_timeout"), connect_timeout.as_deref(), "5s");
@@ -154,6 +156,9 @@ impl Resolver<'_> {
                     .as_ref()
                     .is_some_and(|url| url.hosts.len() == 1 && url.session_attributes.is_none());
                 self.replica_keys(name, is_one);
+                let max_retained_wal = max_retained_wal
+                    .as_ref()
+                    .and_then(|size| self.bytes(&path("max_retained_wal"), size));
                 Store::Postgres(Postgres {
                     url: url.unwrap_or_else(nowhere),
                     replicas: resolved,
@@ -170,6 +175,8 @@ impl Resolver<'_> {
                     max_lifetime: self.duration(&path("max_lifetime"), max_lifetime.as_deref(), "1h"),
                     idle_timeout: self.duration(&path("idle_timeout"), idle_timeout.as_deref(), "10m"),
                     check_after: self.duration(&path("check_after"), check_after.as_deref(), "30s"),
+                    publication: publication.clone().unwrap_or_else(|| "flywheel".to_owned()),
+                    max_retained_wal: max_retained_wal.unwrap_or(1 << 30),
                 })
             }
             file::Store::DynamoDb {

@@ -74,9 +74,99 @@ fn times_and_sizes() {
                 13,
                 14,
                 "`invalidate` can't be \"write\"",
-                "`invalidate` is one of: \"writes\", \"none\"",
+                "`invalidate` is one of: \"writes\", \"replication\", \"none\"",
             ),
         ),
         ("[limits]\ncache_memory = 0\n", (11, 16, "not a size of at least one byte", size)),
     ]);
+}
+
+#[test]
+fn replication() {
+    let rule = |keys: &str| format!("[[cache]]\nttl = \"1s\"\nwhen = {{ tables = [\"a\"] }}\n{keys}\n");
+    let followed = |keys: &str| rule(&format!("invalidate = \"replication\"\n{keys}"));
+    adding(&[
+        (
+            &rule("max_lag = \"1s\""),
+            (
+                13,
+                11,
+                "`max_lag` without replication",
+                "leave it out, or write invalidate = \"replication\"",
+            ),
+        ),
+        (
+            &followed("max_lag = \"soon\""),
+            (
+                14,
+                11,
+                "\"soon\" isn't a duration",
+                "write a number with its unit, such as 500ms, 5s or 1m",
+            ),
+        ),
+        (
+            &followed("stale_if_error = \"1m\""),
+            (
+                14,
+                18,
+                "`stale_if_error` with replication",
+                "leave it out: when PostgreSQL can't be reached it isn't known what has been written",
+            ),
+        ),
+        (
+            "[[cache]]\nttl = \"1s\"\nwhen = { hint = true }\ninvalidate = \"replication\"\n",
+            (
+                13,
+                14,
+                "replication of no tables",
+                "name the tables in when.tables: their changes are followed",
+            ),
+        ),
+        (
+            "[[tables]]\nname = \"a\"\nstore = \"dyn\"\n[[cache]]\nttl = \"1s\"\nwhen = { tables = [\"a\"] }\ninvalidate = \"replication\"\n",
+            (
+                15,
+                20,
+                "table \"public.a\" is in store \"dyn\"",
+                "replication tells of PostgreSQL's own tables: leave it out, or write invalidate = \"writes\"",
+            ),
+        ),
+        (
+            "[[databases]]\nname = \"more\"\n[[cache]]\nttl = \"1s\"\nwhen = { tables = [\"a\"], database = \"more\" }\ninvalidate = \"replication\"\n",
+            (
+                14,
+                37,
+                "replication is of the main database, not of \"more\"",
+                "leave `database` out, or write invalidate = \"writes\"",
+            ),
+        ),
+    ]);
+    has(
+        "auth = \"trust\"\n[stores.main]\nkind = \"embedded-postgres\"\n[[cache]]\nttl = \"1s\"\nwhen = { tables = [\"a\"] }\ninvalidate = \"replication\"\n",
+        &[(
+            7,
+            14,
+            "replication of an embedded PostgreSQL, which serves one connection",
+            "write invalidate = \"writes\"",
+        )],
+    );
+    let main = |key: &str| format!("[stores.main]\nkind = \"postgres\"\nurl = \"postgres://app@db/app\"\n{key}\n");
+    let help = "leave it out, or write invalidate = \"replication\" in a [[cache]] rule";
+    has(
+        &format!("auth = \"trust\"\n{}", main("publication = \"x\"")),
+        &[(5, 15, "`publication` without a cache rule that needs it", help)],
+    );
+    has(
+        &format!("auth = \"trust\"\n{}", main("max_retained_wal = \"1GB\"")),
+        &[(5, 20, "`max_retained_wal` without a cache rule that needs it", help)],
+    );
+    has(
+        &format!("auth = \"trust\"\n{}{}", main("max_retained_wal = 0"), followed("")),
+        &[(
+            5,
+            20,
+            "not a size of at least one byte",
+            "write a number of bytes, or one with its unit such as \"16MB\" (kB, MB or GB)",
+        )],
+    );
 }

@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use flywheel_postgres::dependencies::{Dependencies, FunctionFacts, KeyColumn, Link, RelationFacts};
 use flywheel_sql::RelationName;
 use flywheel_sql::lex::lex;
+use flywheel_types::TableName;
 
 use super::words::{calls, has_any, words};
 use crate::options::CacheRule;
@@ -27,6 +28,8 @@ pub(crate) struct Graph {
     /// Volatile functions of PostgreSQL's own.
     volatile: HashSet<String>,
     hidden: Vec<u32>,
+    /// The tables whose changes replication tells.
+    followed: HashSet<u32>,
 }
 
 /// What a query reads, as far as it can be followed.
@@ -84,7 +87,36 @@ impl Graph {
             functions_by_name,
             volatile: all.volatile.into_iter().collect(),
             hidden: all.hidden,
+            followed: HashSet::new(),
         }
+    }
+
+    /// With the tables that these rules follow.
+    pub(super) fn following(mut self, rules: &[CacheRule]) -> Self {
+        let named = rules.iter().filter(|rule| rule.max_lag.is_some()).flat_map(|rule| &rule.tables);
+        let found: Vec<u32> = named.flat_map(|table| self.find(&full_name(table))).collect();
+        self.followed = found.into_iter().filter(|&oid| self.why_not_followed(oid).is_none()).collect();
+        self
+    }
+
+    /// What stands against it that replication tells of a relation's changes.
+    fn why_not_followed(&self, oid: u32) -> Option<&'static str> {
+        match self.relations.get(&oid)?.kind {
+            'p' => None,
+            'r' if self.children.contains_key(&oid) => Some("other tables inherit from it"),
+            'r' => None,
+            _ => Some("it isn't a table"),
+        }
+    }
+
+    /// The name of a relation whose changes replication doesn't tell; `None`: it does.
+    pub(super) fn unfollowed(&self, oid: u32) -> Option<String> {
+        let name = || {
+            self.relations
+                .get(&oid)
+                .map_or_else(|| oid.to_string(), |facts| format!("{}.{}", facts.schema, facts.name))
+        };
+        (!self.followed.contains(&oid)).then(name)
     }
 
     /// The relations that a name may mean: without a schema, those of all schemas.
@@ -391,16 +423,16 @@ impl Graph {
     pub(super) fn problems(&self, at: usize, rule: &CacheRule) -> Vec<String> {
         let mut problems = Vec::new();
         for table in &rule.tables {
-            let name = RelationName {
-                schema: Some(table.schema.clone()),
-                name: table.name.clone(),
-            };
             let number = at + 1;
-            let found = self.find(&name);
+            let found = self.find(&full_name(table));
             if found.is_empty() {
                 problems.push(format!("cache rule {number}: there is no table \"{table}\""));
             }
             for oid in found {
+                if let Some(why) = self.why_not_followed(oid).filter(|_| rule.max_lag.is_some()) {
+                    problems.push(format!("cache rule {number}: changes of \"{table}\" can't be followed: {why}"));
+                    continue;
+                }
                 let mut from = ReadFrom::default();
                 self.read(oid, &mut from);
                 let why = from.refused.or_else(|| from.lost.filter(|_| rule.by_writes));
@@ -415,6 +447,13 @@ impl Graph {
             }
         }
         problems
+    }
+}
+
+fn full_name(table: &TableName) -> RelationName {
+    RelationName {
+        schema: Some(table.schema.clone()),
+        name: table.name.clone(),
     }
 }
 

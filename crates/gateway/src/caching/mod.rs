@@ -1,11 +1,12 @@
 //! Answers kept in memory: which statements they are kept for, what they are read from, and which writes end them.
 //!
 //! `rules.rs` says for which statements, by their words; `graph.rs` what depends on what in the database; `reading.rs` what a query reads;
-//! `writing.rs` what a statement writes; `row_key.rs` which single row. The session's part is `session/cached.rs`; the answers themselves are
+//! `writing.rs` what a statement writes; `row_key.rs` which single row; `following.rs` what is written past this gateway. The session's part is `session/cached.rs`; the answers themselves are
 //! kept by the crate `flywheel-cache`.
 //!
 //! Wherever something can't be told, a read isn't kept and a write ends everything.
 
+mod following;
 mod graph;
 mod memo;
 mod reading;
@@ -22,11 +23,13 @@ use flywheel_cache::{Cache, Lifetimes, Part, Reads, Touch, Versions};
 use flywheel_plan::Parameters;
 use flywheel_postgres::dependencies::{self, Dependencies};
 use flywheel_postgres::{Connection, Pool, ServerError};
+use flywheel_replication::Follower;
 
 use crate::analysis::Analysis;
 use crate::gateway::Shared;
 use crate::options::{CacheRule, Options};
 
+pub(crate) use following::{Following, follower};
 use graph::Graph;
 pub(crate) use memo::Memo;
 pub(crate) use reading::Reading;
@@ -65,6 +68,10 @@ pub(crate) struct Caching {
     versions: Arc<Versions>,
     /// The same for rules that writes don't concern: only definitions and FLUSH CACHE do.
     unwritten: Arc<Versions>,
+    /// The same for rules that know of all writes, whoever makes them.
+    followed: Arc<Versions>,
+    /// Tells of those writes; only in the main database, where a rule needs it.
+    follower: Option<Arc<Follower>>,
     graph: RwLock<Option<Arc<Graph>>>,
     /// Which generation of the graph is the right one: it grows with each change of a definition.
     wanted: AtomicU64,
@@ -99,12 +106,14 @@ impl Written {
 }
 
 impl Caching {
-    pub(crate) fn new(kept: Arc<Kept>, database: String) -> Arc<Self> {
+    pub(crate) fn new(kept: Arc<Kept>, database: String, follower: Option<Arc<Follower>>) -> Arc<Self> {
         Arc::new(Self {
             kept,
             database,
             versions: Arc::default(),
             unwritten: Arc::default(),
+            followed: Arc::default(),
+            follower,
             graph: RwLock::new(None),
             wanted: AtomicU64::new(1),
             loading: tokio::sync::Mutex::default(),
@@ -123,10 +132,7 @@ impl Caching {
     /// The first rule that is for this statement of this user, and how long its answers live.
     pub(crate) fn rule(&self, analysis: &Analysis, user: &str) -> Option<(usize, Lifetimes)> {
         let matching = analysis.memo.rules(analysis, &self.kept.rules)?;
-        let is_for = |rule: &CacheRule| {
-            rule.user.as_deref().is_none_or(|wanted| wanted == user)
-                && rule.database.as_deref().is_none_or(|wanted| wanted == self.database)
-        };
+        let is_for = |rule: &CacheRule| rule.user.as_deref().is_none_or(|wanted| wanted == user) && self.is_of_database(rule);
         let at = (0..matching.len()).find(|&at| matching[at] && is_for(&self.kept.rules[at]))?;
         let rule = &self.kept.rules[at];
         let mut lifetimes = Lifetimes {
@@ -138,6 +144,36 @@ impl Caching {
             lifetimes.ttl = ttl;
         }
         Some((at, lifetimes))
+    }
+
+    fn is_of_database(&self, rule: &CacheRule) -> bool {
+        rule.database.as_deref().is_none_or(|wanted| wanted == self.database) && (rule.max_lag.is_none() || self.follower.is_some())
+    }
+
+    pub(crate) fn follower(&self) -> Option<&Arc<Follower>> {
+        self.follower.as_ref()
+    }
+
+    /// Whether a rule's answers can be given: of all that was committed longer ago than it allows, the answers have been ended. To be asked before an
+    /// answer is looked for.
+    pub(crate) fn keeps_up(&self, rule: usize) -> bool {
+        let Some(max_lag) = self.kept.rules[rule].max_lag else {
+            return true;
+        };
+        let lag = self.follower.as_ref().and_then(|follower| follower.lag());
+        lag.is_some_and(|lag| lag <= max_lag)
+    }
+
+    fn generation(&self) -> u64 {
+        self.wanted.load(Ordering::SeqCst)
+    }
+
+    /// A write through this gateway, or what is like one.
+    fn invalidate(&self, touch: &Touch) {
+        self.versions.invalidate(touch);
+        if self.follower.is_some() {
+            self.followed.invalidate(touch);
+        }
     }
 
     /// The graph, when it is known and nothing has changed since.
@@ -161,7 +197,7 @@ impl Caching {
         }
         let generation = self.wanted.load(Ordering::SeqCst);
         let mut lease = pool.acquire_plain().await?;
-        let graph = Arc::new(Graph::new(generation, Dependencies::load(&mut lease).await?));
+        let graph = Arc::new(Graph::new(generation, Dependencies::load(&mut lease).await?).following(self.rules()));
         let problems = self.problems(&graph);
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for problem in problems.iter().filter(|problem| !told.contains(problem)) {
@@ -176,14 +212,16 @@ impl Caching {
     pub(crate) async fn graph_over(&self, connection: &mut Connection) -> Result<Arc<Graph>, ServerError> {
         match self.current_graph() {
             Some(graph) => Ok(graph),
-            None => Ok(Arc::new(Graph::new(0, Dependencies::load(connection).await?))),
+            None => Ok(Arc::new(
+                Graph::new(0, Dependencies::load(connection).await?).following(self.rules()),
+            )),
         }
     }
 
     /// A definition has changed: what is known of the catalogue, and every answer, is of the past.
     pub(crate) fn outdate(&self) {
         self.wanted.fetch_add(1, Ordering::SeqCst);
-        self.versions.invalidate(&Touch::All);
+        self.invalidate(&Touch::All);
         self.unwritten.invalidate(&Touch::All);
     }
 
@@ -205,10 +243,11 @@ impl Caching {
         graph: &Graph,
         parameters: &Parameters<'_>,
     ) -> Option<flywheel_cache::Snapshot> {
-        let versions = if self.kept.rules[rule].by_writes {
-            &self.versions
-        } else {
-            &self.unwritten
+        let of = &self.kept.rules[rule];
+        let versions = match of.max_lag {
+            Some(_) => &self.followed,
+            None if of.by_writes => &self.versions,
+            None => &self.unwritten,
         };
         let snapshot = Reads::of(versions, reading.parts(parameters)).snapshot();
         // Whoever changes a definition moves the generation first, then the versions.
@@ -238,7 +277,7 @@ impl Caching {
         if defines {
             self.outdate();
         }
-        self.versions.invalidate(&touch);
+        self.invalidate(&touch);
         if written.is_nothing() {
             written.generation = generation;
         } else if written.generation != generation {
@@ -250,7 +289,7 @@ impl Caching {
 
     /// Something is about to be carried out of which nothing is known.
     pub(crate) fn note_anything(&self, written: &mut Written) {
-        self.versions.invalidate(&Touch::All);
+        self.invalidate(&Touch::All);
         written.touch = Touch::All;
     }
 
@@ -264,9 +303,9 @@ impl Caching {
         }
         // A definition has changed in between: what the write reached isn't known.
         if written.generation == self.wanted.load(Ordering::SeqCst) {
-            self.versions.invalidate(&written.touch);
+            self.invalidate(&written.touch);
         } else {
-            self.versions.invalidate(&Touch::All);
+            self.invalidate(&Touch::All);
         }
     }
 
@@ -300,7 +339,7 @@ impl Caching {
             }
             _ => Touch::All,
         };
-        self.versions.invalidate(&touch);
+        self.invalidate(&touch);
         self.unwritten.invalidate(&touch);
         true
     }
@@ -325,12 +364,17 @@ impl Caching {
     /// What is wrong with the rules that are for this database, a sentence each.
     pub(crate) async fn check(&self, connection: &mut Connection) -> Result<Vec<String>, ServerError> {
         let graph = Graph::new(0, Dependencies::load(connection).await?);
-        Ok(self.problems(&graph))
+        let mut problems = self.problems(&graph);
+        if let Some(follower) = &self.follower
+            && let Err(error) = follower.check().await
+        {
+            problems.push(format!("cache: changes of PostgreSQL's tables can't be followed: {error}"));
+        }
+        Ok(problems)
     }
 
     fn problems(&self, graph: &Graph) -> Vec<String> {
-        let is_here = |rule: &CacheRule| rule.database.as_deref().is_none_or(|database| database == self.database);
-        let rules = self.kept.rules.iter().enumerate().filter(|(_, rule)| is_here(rule));
+        let rules = self.kept.rules.iter().enumerate().filter(|(_, rule)| self.is_of_database(rule));
         rules.flat_map(|(at, rule)| graph.problems(at, rule)).collect()
     }
 }

@@ -18,6 +18,8 @@ pub(crate) struct Reading {
     refused: Option<String>,
     lost: Option<String>,
     system: Option<String>,
+    /// Something whose changes replication doesn't tell.
+    unfollowed: Option<String>,
 }
 
 impl Reading {
@@ -55,8 +57,10 @@ impl Reading {
         rows.retain(|(oid, _)| !from.tables.contains(oid));
         let mut tables: Vec<(TableId, Option<RowKey>)> = rows.into_iter().map(|(oid, key)| (oid, Some(key))).collect();
         tables.extend(from.tables.iter().map(|&oid| (oid, None)));
+        let unfollowed = tables.iter().find_map(|(oid, _)| graph.unfollowed(*oid));
         Self {
             tables,
+            unfollowed,
             refused: from.refused,
             lost: from.lost,
             system: from.system,
@@ -67,10 +71,12 @@ impl Reading {
     pub(crate) fn refused_for(&self, rule: &CacheRule) -> Option<String> {
         let system = self.system.as_ref().filter(|_| rule.tables.is_empty());
         let lost = self.lost.as_ref().filter(|_| rule.by_writes);
+        let unfollowed = self.unfollowed.as_ref().filter(|_| rule.max_lag.is_some());
         self.refused
             .clone()
             .or_else(|| system.map(|name| format!("{name} is of the system catalogue, which the rule doesn't name")))
             .or_else(|| lost.map(|what| format!("writes to it can't be followed: {what}")))
+            .or_else(|| unfollowed.map(|name| format!("it reads {name} too, which the rule doesn't name or replication doesn't tell of")))
     }
 
     /// The parts of tables that are read with these parameters.

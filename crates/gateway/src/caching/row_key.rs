@@ -55,11 +55,7 @@ impl RowKey {
             return None;
         }
         let columns = key.iter().map(|column| {
-            let ty = TypeInfo::new(column.type_oid, column.typmod, "");
-            // Types of which equal values are the same, and that change nothing of what is put into them.
-            let is_exact = matches!(ty.scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Text | Scalar::Uuid)
-                || ty.scalar == Scalar::Varchar(None) && column.typmod == -1;
-            (is_exact && column.is_plain).then_some(())?;
+            let ty = exact(column)?;
             Some((constant(&column.name)?, ty))
         });
         let mut seen = HashSet::new();
@@ -92,17 +88,34 @@ impl RowKey {
             types: &types,
             ..*parameters
         };
-        let mut key = Vec::new();
-        for (constant, ty) in &self.columns {
-            let value = parameters.resolve_key(constant, ty)?;
-            if value == Value::Null {
-                return None;
-            }
-            let start = key.len();
-            text::encode(&value, &mut key);
-            let length = key.len() - start;
-            key.extend_from_slice(&length.to_be_bytes());
-        }
-        Some(row(&key))
+        number(self.columns.iter().map(|(constant, ty)| parameters.resolve_key(constant, ty)))
     }
+}
+
+/// The row's number, by the values of its key as PostgreSQL writes them.
+pub(super) fn told<'t>(key: &[KeyColumn], text_of: impl Fn(&str) -> Option<&'t str>) -> Option<u64> {
+    if key.is_empty() {
+        return None;
+    }
+    number(key.iter().map(|column| text::decode(&exact(column)?, text_of(&column.name)?)))
+}
+
+/// The type of a key's column, if equal values of it are the same, and it changes nothing of what is put into it.
+fn exact(column: &KeyColumn) -> Option<TypeInfo> {
+    let ty = TypeInfo::new(column.type_oid, column.typmod, "");
+    let is_exact = matches!(ty.scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Text | Scalar::Uuid)
+        || ty.scalar == Scalar::Varchar(None) && column.typmod == -1;
+    (is_exact && column.is_plain).then_some(ty)
+}
+
+fn number(values: impl Iterator<Item = Option<Value>>) -> Option<u64> {
+    let mut key = Vec::new();
+    for value in values {
+        let value = value.filter(|value| *value != Value::Null)?;
+        let start = key.len();
+        text::encode(&value, &mut key);
+        let length = key.len() - start;
+        key.extend_from_slice(&length.to_be_bytes());
+    }
+    Some(row(&key))
 }

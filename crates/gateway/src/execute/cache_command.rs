@@ -10,7 +10,7 @@ use crate::caching::{condition, is_command, named_table};
 use crate::session::{Outcome, Session};
 
 /// The columns of SHOW CACHE.
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 12] = [
     "rule",
     "condition",
     "hits",
@@ -21,6 +21,8 @@ const COLUMNS: [&str; 10] = [
     "entries",
     "bytes",
     "bypasses",
+    "lag_ms",
+    "retained_wal",
 ];
 /// `pg_type.oid` of `text`.
 const TEXT: u32 = 25;
@@ -84,6 +86,11 @@ impl Session {
                 let mut columns = vec![(at + 1).to_string(), condition(rule)];
                 columns.extend(counters.values().iter().map(|(_, value)| value.to_string()));
                 columns.push(bypasses.join(", "));
+                // Empty: it has no lag, or nothing is known.
+                let follower = caching.follower().filter(|_| rule.max_lag.is_some());
+                let lag = follower.and_then(|follower| follower.lag());
+                columns.push(lag.map_or_else(String::new, |lag| lag.as_millis().to_string()));
+                columns.push(follower.map_or_else(String::new, |follower| follower.retained().to_string()));
                 answer.push_texts(columns.iter().map(String::as_str));
                 shown += 1;
             }

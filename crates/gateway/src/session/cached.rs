@@ -254,6 +254,8 @@ impl Session {
             .is_some_and(|reading| reading.refused_for(&caching.rules()[rule]).is_some())
         {
             Reason::Statement
+        } else if !caching.keeps_up(rule) {
+            Reason::Lag
         } else {
             return Some((rule, lifetimes));
         };
@@ -315,9 +317,14 @@ impl Session {
                 Found::Fill(filling) => return self.begin_fill(filling, caching, rule, question).await,
                 Found::Wait(waiting, stale) => (waiting, stale),
             };
-            match self.wait_for_fill(waiting).await? {
-                Waited::Answer(entry) => return self.give_found(Found::Hit(entry), question.head),
-                Waited::Pass => return Ok(Looked::Past),
+            let waited = self.wait_for_fill(waiting).await?;
+            if !caching.keeps_up(rule) {
+                caching.cache().counters(rule).bypass(Reason::Lag);
+                return Ok(Looked::Past);
+            }
+            match waited {
+                Waited::Answer(entry) if entry.is_current() => return self.give_found(Found::Hit(entry), question.head),
+                Waited::Answer(_) | Waited::Pass => return Ok(Looked::Past),
                 Waited::Again => {
                     if let Some(bytes) = stale.as_ref().filter(|entry| entry.is_current()).and_then(|entry| entry.bytes()) {
                         self.give(bytes, question.head);
@@ -353,7 +360,9 @@ impl Session {
             Ok(graph) => graph,
             Err(error) => {
                 tracing::debug!(%error, "the catalogue can't be read for the cache");
-                if let Some(bytes) = filling.if_error().cloned() {
+                if caching.keeps_up(rule)
+                    && let Some(bytes) = filling.if_error().cloned()
+                {
                     self.give(&bytes, question.head);
                     filling.give_stale();
                     return Ok(Looked::Answered);
@@ -408,7 +417,8 @@ impl Session {
                 fill.filling.pass();
             }
             Err(Some(error)) if is_outage(&error) => {
-                if let Some(bytes) = fill.filling.if_error().cloned()
+                if caching.keeps_up(fill.rule)
+                    && let Some(bytes) = fill.filling.if_error().cloned()
                     && self.client.can_take_back(fill.mark)
                     && self.status == TransactionStatus::Idle
                 {
@@ -594,10 +604,10 @@ impl Session {
                 "Cache: rule {}, for {:?}, until {} (fingerprint {fingerprint:016x})",
                 rule + 1,
                 lifetimes.ttl,
-                if what.by_writes {
-                    "it is written"
-                } else {
-                    "then whatever is written"
+                match (what.max_lag, what.by_writes) {
+                    (Some(max_lag), _) => format!("it is written here, or replication tells within {max_lag:?} that it was elsewhere"),
+                    (None, true) => "it is written".to_owned(),
+                    (None, false) => "then whatever is written".to_owned(),
                 }
             ),
         })

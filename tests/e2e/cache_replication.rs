@@ -1,0 +1,358 @@
+//! Answers that are ended by whoever writes, as logical replication tells.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use flywheel_tests::world::{column, flywheel};
+use flywheel_tests::{Setup, World};
+use rand::Rng;
+use tokio::sync::Mutex;
+use tokio_postgres::{Client, SimpleQueryMessage};
+
+/// Long, so that a busy machine has its hits, too.
+const RULE: &str = "[[cache]]\nwhen = { tables = [\"t\", \"texts\", \"whole\", \"other\", \"parts\"] }\nttl = \"1h\"\ninvalidate = \"replication\"\nmax_lag = \"10s\"";
+
+const TABLES: &str = "CREATE TABLE t (id int PRIMARY KEY, n int); INSERT INTO t SELECT i, 0 FROM generate_series(1, 20) i;
+    CREATE TABLE texts (a text, b uuid, n int, PRIMARY KEY (b, a));
+    INSERT INTO texts VALUES ('one', '00000000-0000-0000-0000-00000000000A', 0), ('two', '00000000-0000-0000-0000-00000000000A', 0);
+    CREATE TABLE whole (id int PRIMARY KEY, n int); ALTER TABLE whole REPLICA IDENTITY FULL; INSERT INTO whole SELECT * FROM t;
+    CREATE TABLE other (id int PRIMARY KEY, u int NOT NULL UNIQUE); ALTER TABLE other REPLICA IDENTITY USING INDEX other_u_key;
+    INSERT INTO other SELECT i, i FROM generate_series(1, 20) i;
+    CREATE TABLE parts (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);
+    CREATE TABLE part PARTITION OF parts FOR VALUES FROM (1) TO (100); INSERT INTO parts SELECT * FROM t;
+    CREATE TABLE unfollowed (id int); CREATE VIEW view AS SELECT * FROM t";
+
+async fn world(rule: &str, tables: &str) -> Option<World> {
+    let world = Setup::default().section(rule).start().await?;
+    world.behind().await.batch_execute(tables).await.expect("tables");
+    Some(world)
+}
+
+/// A column of SHOW CACHE's first row.
+async fn shown(client: &Client, name: &str) -> String {
+    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
+    let row = messages.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").to_owned()),
+        _ => None,
+    });
+    row.expect("a row")
+}
+
+async fn count(client: &Client, name: &str) -> i64 {
+    shown(client, name).await.parse().expect("a number")
+}
+
+/// Waits until it holds.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..1200 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("not in a minute: {what}");
+}
+
+/// Waits until the stream is there.
+async fn followed(client: &Client) {
+    until("a lag", async || !shown(client, "lag_ms").await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_write_elsewhere_ends_what_it_concerns() {
+    let Some(world) = world(RULE, TABLES).await else { return };
+    let (client, behind) = (world.gateway().await, world.behind().await);
+    followed(&client).await;
+    let key = "b = '00000000-0000-0000-0000-00000000000a'";
+    let one = format!("SELECT n FROM texts WHERE a = 'one' AND {key}");
+    let two = format!("SELECT n FROM texts WHERE a = 'two' AND {key}");
+    // What is written elsewhere, which answer it ends, and which it doesn't.
+    let changes: [(&str, &str, Option<&str>); 17] = [
+        (
+            "UPDATE t SET n = 1 WHERE id = 3",
+            "SELECT n FROM t WHERE id = 3",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        (
+            "DELETE FROM t WHERE id = 5",
+            "SELECT n FROM t WHERE id = 5",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        (
+            "INSERT INTO t VALUES (50, 5)",
+            "SELECT n FROM t WHERE id = 50",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        (
+            "UPDATE t SET id = 60 WHERE id = 6",
+            "SELECT n FROM t WHERE id = 6",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        (
+            "UPDATE t SET id = 70 WHERE id = 7",
+            "SELECT n FROM t WHERE id = 70",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        (
+            "UPDATE t SET n = 2 WHERE id = 8",
+            "SELECT sum(n) FROM t",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        (
+            "BEGIN; UPDATE t SET n = 9 WHERE id = 9; UPDATE t SET n = 9 WHERE id = 10; COMMIT",
+            "SELECT n FROM t WHERE id = 9",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        ("UPDATE texts SET n = 1 WHERE a = 'one'", &one, Some(&two)),
+        (
+            "UPDATE whole SET n = 1 WHERE id = 3",
+            "SELECT n FROM whole WHERE id = 3",
+            Some("SELECT n FROM whole WHERE id = 4"),
+        ),
+        (
+            "UPDATE whole SET id = 60 WHERE id = 6",
+            "SELECT n FROM whole WHERE id = 6",
+            Some("SELECT n FROM whole WHERE id = 4"),
+        ),
+        // The stream doesn't tell the old key.
+        (
+            "UPDATE other SET id = 60 WHERE id = 6",
+            "SELECT u FROM other WHERE id = 6",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        (
+            "UPDATE parts SET n = 1 WHERE id = 3",
+            "SELECT n FROM parts WHERE id = 3",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        (
+            "UPDATE part SET n = 2 WHERE id = 3",
+            "SELECT sum(n) FROM parts",
+            Some("SELECT n FROM t WHERE id = 4"),
+        ),
+        ("TRUNCATE part", "SELECT count(*) FROM parts", Some("SELECT n FROM t WHERE id = 4")),
+        ("TRUNCATE t", "SELECT n FROM t WHERE id = 4", None),
+        // Tables that change places: other rows under the same name.
+        (
+            "DROP TABLE other; CREATE TABLE other (id int PRIMARY KEY, u int); INSERT INTO other VALUES (1, 11)",
+            "SELECT sum(u) FROM other",
+            None,
+        ),
+        ("UPDATE other SET u = 12", "SELECT sum(u) FROM other", None),
+    ];
+    for (change, ended, kept) in changes {
+        followed(&client).await;
+        until(&format!("a hit for {ended}"), async || {
+            let hits = count(&client, "hits").await;
+            column(&client, ended).await;
+            if let Some(kept) = kept {
+                column(&client, kept).await;
+            }
+            count(&client, "hits").await == hits + 1 + i64::from(kept.is_some())
+        })
+        .await;
+        behind.batch_execute(change).await.expect(change);
+        let wanted = column(&behind, ended).await;
+        until(&format!("{wanted:?} after {change}"), async || {
+            column(&client, ended).await == wanted
+        })
+        .await;
+        if let Some(kept) = kept {
+            let hits = count(&client, "hits").await;
+            column(&client, kept).await;
+            assert_eq!(count(&client, "hits").await, hits + 1, "{kept} isn't concerned by {change}");
+        }
+    }
+    // What is written here is seen at once.
+    for n in 100..120 {
+        client.batch_execute(&format!("UPDATE other SET u = {n}")).await.expect("a write");
+        assert_eq!(column(&client, "SELECT u FROM other WHERE id = 1").await, [n.to_string()]);
+    }
+    let explained = column(&client, "EXPLAIN SELECT sum(u) FROM other").await;
+    assert!(
+        explained.last().is_some_and(|line| line.contains("replication tells within 10s")),
+        "{explained:?}"
+    );
+    assert!(count(&client, "retained_wal").await >= 0);
+}
+
+const COUNTERS: usize = 8;
+const MAX_LAG: Duration = Duration::from_millis(700);
+
+/// When a counter's writer has been told that a number is committed.
+type Commits = Mutex<Vec<(Instant, i64)>>;
+
+/// Writers beside Flywheel, readers through it, and streams that break: no answer is older than the lag that is allowed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_answer_is_older_than_the_lag() {
+    let rule = "[[cache]]\nwhen = { tables = [\"counters\"] }\nttl = \"1h\"\ninvalidate = \"replication\"\nmax_lag = \"700ms\"";
+    let tables =
+        "CREATE TABLE counters (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO counters SELECT i, 0 FROM generate_series(0, 7) i";
+    let Some(world) = world(rule, tables).await else { return };
+    let client = world.gateway().await;
+    followed(&client).await;
+    let told: Arc<Vec<Commits>> = Arc::new((0..COUNTERS).map(|_| Mutex::default()).collect());
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut tasks = Vec::new();
+    for id in 0..COUNTERS {
+        let (behind, told, stop) = (world.behind().await, told.clone(), stop.clone());
+        tasks.push(tokio::spawn(async move {
+            for n in 1.. {
+                if stop.load(Ordering::SeqCst) {
+                    return;
+                }
+                let sql = format!("UPDATE counters SET n = {n} WHERE id = {id}");
+                behind.batch_execute(&sql).await.expect("a write");
+                told[id].lock().await.push((Instant::now(), n));
+                let pause = rand::rng().random_range(0..60);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+        }));
+    }
+    for _ in 0..4 {
+        let (client, told, stop) = (world.gateway().await, told.clone(), stop.clone());
+        tasks.push(tokio::spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                let id = rand::rng().random_range(0..COUNTERS);
+                let began = Instant::now();
+                let way = rand::rng().random_range(0..3);
+                let read: i64 = match way {
+                    0 => column(&client, "SELECT n FROM counters ORDER BY id").await[id]
+                        .parse()
+                        .expect("a number"),
+                    _ => column(&client, &format!("SELECT n FROM counters WHERE id = {id}")).await[0]
+                        .parse()
+                        .expect("a number"),
+                };
+                let told = told[id].lock().await;
+                let known = told.iter().rev().find(|(at, _)| *at + MAX_LAG <= began).map_or(0, |(_, n)| *n);
+                assert!(read >= known, "counter {id} is {read}, {known} was committed {MAX_LAG:?} before");
+            }
+        }));
+    }
+    let behind = world.behind().await;
+    for round in 0..6 {
+        tokio::time::sleep(Duration::from_millis(1500)).await;
+        if round % 2 == 1 {
+            end_streams(&behind).await;
+        }
+    }
+    stop.store(true, Ordering::SeqCst);
+    for task in tasks {
+        task.await.expect("no old answer");
+    }
+    let (hits, fills) = (count(&client, "hits").await, count(&client, "fills").await);
+    assert!(
+        hits > 0 && fills > 0,
+        "{hits} hits, {fills} fills, past it: {}",
+        shown(&client, "bypasses").await
+    );
+    eprintln!("{hits} hits, {fills} fills, past it: {}", shown(&client, "bypasses").await);
+}
+
+async fn end_streams(behind: &Client) -> i64 {
+    let sql = "SELECT count(pg_terminate_backend(active_pid)) FROM pg_replication_slots WHERE database = current_database()";
+    behind.query_one(sql, &[]).await.expect("a count").get(0)
+}
+
+/// How often statements went past the cache for this reason.
+async fn past(client: &Client, reason: &str) -> i64 {
+    let all = shown(client, "bypasses").await;
+    let number = all
+        .split(", ")
+        .find_map(|one| one.strip_prefix(&format!("{reason}: ")).map(str::to_owned));
+    number.map_or(0, |number| number.parse().expect("a number"))
+}
+
+#[tokio::test]
+async fn without_news_nothing_is_answered_from_memory() {
+    let rule = RULE.replace("10s", "1s");
+    let Some(world) = world(&rule, TABLES).await else { return };
+    let (client, behind) = (world.gateway().await, world.behind().await);
+    let read = "SELECT n FROM t WHERE id = 1";
+    let hit = async || {
+        let hits = count(&client, "hits").await;
+        column(&client, read).await;
+        count(&client, "hits").await > hits
+    };
+    until("a hit", hit).await;
+    // Whoever holds this holds the proofs up; the stream itself goes on.
+    behind.batch_execute("BEGIN; LOCK TABLE pg_inherits").await.expect("a lock");
+    until("a lag", async || {
+        let before = past(&client, "lag").await;
+        column(&client, read).await;
+        past(&client, "lag").await > before
+    })
+    .await;
+    let hits = count(&client, "hits").await;
+    behind.batch_execute("UPDATE t SET n = 7 WHERE id = 1").await.expect("a write");
+    column(&client, read).await;
+    assert_eq!(count(&client, "hits").await, hits);
+    behind.batch_execute("COMMIT").await.expect("the lock's end");
+    until("a hit again", hit).await;
+    assert_eq!(column(&client, read).await, ["7"]);
+    // A stream that ends.
+    assert_eq!(end_streams(&behind).await, 1);
+    behind.batch_execute("UPDATE t SET n = 8 WHERE id = 1").await.expect("a write");
+    until("what was written meanwhile", async || column(&client, read).await == ["8"]).await;
+    until("a hit after the end", hit).await;
+    assert_eq!(column(&client, read).await, ["8"]);
+    // The slot goes with the gateway.
+    drop(client);
+    let ended = Command::new("kill").arg(world.process().id().to_string()).status();
+    assert!(ended.is_ok_and(|status| status.success()));
+    let slots = "SELECT count(*) FROM pg_replication_slots WHERE database = current_database()";
+    until("no slot", async || column(&behind, slots).await == ["0"]).await;
+    assert_eq!(column(&behind, "SELECT pubname FROM pg_publication").await, ["flywheel"]);
+}
+
+#[tokio::test]
+async fn what_cannot_be_followed_is_told() {
+    let rule = "[[cache]]\nwhen = { tables = [\"bare\", \"view\"] }\nttl = \"1h\"\ninvalidate = \"replication\"";
+    let tables = "CREATE TABLE bare (id int); INSERT INTO bare VALUES (1); CREATE VIEW view AS SELECT * FROM bare";
+    let Some(world) = world(rule, tables).await else { return };
+    let (client, behind) = (world.gateway().await, world.behind().await);
+    let check = || {
+        let mut command = Command::new(flywheel());
+        command.args(["check".as_ref(), "--connect".as_ref(), world.config().as_os_str()]);
+        let checked = command.output().expect("flywheel check");
+        (checked.status.success(), String::from_utf8_lossy(&checked.stdout).into_owned())
+    };
+    let (well, told) = check();
+    assert!(!well, "{told}");
+    for line in [
+        "cache rule 1: changes of \"public.view\" can't be followed: it isn't a table",
+        "table bare has no replica identity; give it a primary key",
+    ] {
+        assert!(told.contains(line), "{line} isn't in\n{told}");
+    }
+    for _ in 0..3 {
+        column(&client, "SELECT id FROM bare").await;
+    }
+    assert_eq!((past(&client, "lag").await, count(&client, "hits").await), (3, 0));
+    until("the log", async || {
+        world
+            .process()
+            .log()
+            .iter()
+            .any(|line| line.contains("table bare has no replica identity"))
+    })
+    .await;
+    // It isn't published, so it can be written as before.
+    behind.batch_execute("UPDATE bare SET id = 2").await.expect("a write");
+    // Mended, all but the view is kept.
+    behind
+        .batch_execute("ALTER TABLE bare ADD PRIMARY KEY (id); DROP VIEW view; CREATE TABLE view (id int PRIMARY KEY)")
+        .await
+        .expect("a key");
+    until("a hit", async || {
+        let hits = count(&client, "hits").await;
+        column(&client, "SELECT id FROM bare").await;
+        count(&client, "hits").await > hits
+    })
+    .await;
+    let (well, told) = check();
+    assert!(well, "{told}");
+}
