@@ -43,6 +43,12 @@ SELECT u.name, s.device FROM users u JOIN sessions s ON s.user_id = u.id WHERE s
 -- params: int8 1, int4 3
 SELECT u.name, v.page, v.hits + $2 AS more FROM users u JOIN visits v ON v.user_id = u.id WHERE v.user_id = $1 ORDER BY v.page;
 
+-- A function of the whole row, written as if it were a column of it.
+CREATE FUNCTION described(visits) RETURNS text LANGUAGE sql STABLE AS $$ SELECT concat_ws(' ', $1.user_id, $1.page, $1.hits, $1.at AT TIME ZONE 'UTC') $$;
+SELECT v.described FROM visits v ORDER BY v.user_id, v.page;
+SELECT described(v) FROM visits v WHERE v.user_id = 1 ORDER BY v.page;
+SELECT u.name, visits.described FROM users u JOIN visits ON user_id = u.id WHERE u.id = 3;
+
 -- The key's type has another form for the number that the other store table has.
 SELECT a.n, p.name FROM amounts a LEFT JOIN prices p ON p.price = a.n ORDER BY a.n, a.id;
 SELECT a.n, p.name FROM amounts a JOIN prices p ON p.price = a.n WHERE a.id IN (1, 2, 5) ORDER BY a.id;

@@ -162,6 +162,12 @@ fn narrowed(fetch: Fetch, parsed: &Parsed) -> Fetch {
     let Some(mentions) = parsed.mentions.as_ref().filter(|_| !table.has_checks) else {
         return fetch;
     };
+    // `t.f` is f(t), a function of the whole row, where `t` has no such column.
+    let qualifier = parsed.relations[fetch.relation].qualifier();
+    let is_function = |(of, name): &(String, String)| *of == qualifier && table.column(name).is_none();
+    if parsed.members.iter().any(is_function) {
+        return fetch;
+    }
     let is_meant = |position: &usize| mentions.contains(&table.columns[*position].name);
     let columns: Vec<usize> = (0..table.columns.len()).filter(is_meant).collect();
     Fetch {

@@ -41,6 +41,19 @@ pub(crate) fn mentions(text: &str, relations: &[Relation]) -> Option<BTreeSet<St
     Some(names)
 }
 
+/// Every `qualifier.name` in the text: a column, or else a function of the row that the qualifier stands for, as in `name(qualifier)`.
+pub(crate) fn members(text: &str) -> BTreeSet<(String, String)> {
+    let tokens = lex(text);
+    let is_word = |token: &Token| matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord);
+    let member = |three: &[Token]| match three {
+        [qualifier, dot, name] if is_word(qualifier) && text[dot.range.clone()] == *"." && is_word(name) => {
+            Some((qualifier.identifier(text).into_owned(), name.identifier(text).into_owned()))
+        }
+        _ => None,
+    };
+    tokens.windows(3).filter_map(member).collect()
+}
+
 /// Whether a token is (a part of) the relation's name, or the alias behind it.
 fn gives(tokens: &[Token], position: usize, relation: &Relation, text: &str) -> bool {
     if relation.range.contains(&tokens[position].range.start) {

@@ -7,7 +7,7 @@ use sqlparser::parser::Parser;
 use thiserror::Error;
 
 use crate::inserted::{self, Inserted};
-use crate::mention::mentions;
+use crate::mention::{members, mentions};
 use crate::position::Lines;
 use crate::relation::{Relation, relations};
 use crate::shape::Shape;
@@ -22,6 +22,8 @@ pub struct Parsed {
     pub shape: Option<Shape>,
     /// Every name in it, columns' among them; `None` where it may mean columns that it doesn't name (`*`, whole rows).
     pub mentions: Option<BTreeSet<String>>,
+    /// Every `qualifier.name` in it.
+    pub members: BTreeSet<(String, String)>,
     /// Whether an INSERT in it has an ON CONFLICT clause.
     pub on_conflict: bool,
     /// The rows that it inserts, when it is INSERT … VALUES.
@@ -58,6 +60,7 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
     let shape = if is_whole { Shape::of(&statement, &relations) } else { None };
     Ok(Parsed {
         mentions: mentions(text, &relations),
+        members: members(text),
         relations,
         shape,
         on_conflict: inserted::on_conflict(&statement),
