@@ -113,21 +113,29 @@ pub trait Store: Send + Sync + Debug {
     }
 
     /// Deletes the rows of these keys, whatever they are, in any order and number. When it fails, some of them may be gone. No key comes twice.
+    /// [`StoreError::Locked`] tells the key by its position.
     async fn delete_each(&self, table: &StoreTable, keys: &[Key]) -> Result<(), StoreError> {
-        let mut places: BTreeMap<Option<u16>, Vec<&Key>> = BTreeMap::new();
-        for key in keys {
-            places.entry(self.place(table, key)).or_default().push(key);
+        let mut places: BTreeMap<Option<u16>, Vec<usize>> = BTreeMap::new();
+        for (position, key) in keys.iter().enumerate() {
+            places.entry(self.place(table, key)).or_default().push(position);
         }
-        for keys in places.values().flat_map(|keys| keys.chunks(DELETED_AT_ONCE)) {
-            let delete = |key: &&Key| {
+        for positions in places.values().flat_map(|positions| positions.chunks(DELETED_AT_ONCE)) {
+            let delete = |&position: &usize| {
                 let change = Change {
-                    key: (*key).clone(),
+                    key: keys[position].clone(),
                     expect: Expect::Any,
                     effect: Effect::Delete,
                 };
                 (table, change)
             };
-            self.write_all(&keys.iter().map(delete).collect::<Vec<_>>()).await?;
+            let deleted = self.write_all(&positions.iter().map(delete).collect::<Vec<_>>()).await;
+            deleted.map_err(|error| match error {
+                StoreError::Locked { position, transaction } => StoreError::Locked {
+                    position: positions.get(position).copied().unwrap_or_default(),
+                    transaction,
+                },
+                error => error,
+            })?;
         }
         Ok(())
     }

@@ -309,6 +309,12 @@ impl Caching {
         }
     }
 
+    /// Somebody else's transaction has been carried out in these tables, whoever began it.
+    pub(crate) fn written_to(&self, tables: impl Iterator<Item = u32>) {
+        self.versions
+            .invalidate(&Touch::Tables(tables.map(|oid| (oid, Part::Whole)).collect()));
+    }
+
     /// What was written may become visible at any time: the server that was to carry it out has been lost.
     pub(crate) fn apply_for_a_while(self: &Arc<Self>, written: Written) {
         self.apply(&written);

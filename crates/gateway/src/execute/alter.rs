@@ -15,7 +15,8 @@ use flywheel_wire::{PgError, sqlstate};
 use super::copy_from::ROWS_AT_ONCE;
 use super::fetch::by_key;
 use super::staged::stage;
-use super::{Answer, StoreStatement};
+use super::write::MetLock;
+use super::{Answer, LockWait, StoreStatement};
 use crate::error::{conflict, store_error, too_many_rows};
 use crate::homes::home as homed;
 use crate::options::TableHome;
@@ -46,23 +47,36 @@ impl Session {
                 .into());
         }
         let own_block = self.status == TransactionStatus::Idle;
-        if own_block {
-            self.on_server("BEGIN").await?;
-        }
-        let altered = self.alter_both(&statement.text, home, own_block).await;
-        if own_block && !matches!(altered, Err(Failure::Session(_))) {
-            self.on_server(if altered.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-        }
-        self.block.redefined |= !own_block;
-        self.shared.catalogue.touch();
-        let (answer, alteration, rows) = altered?;
+        let mut wait = LockWait::new();
+        let altered = loop {
+            if own_block {
+                self.on_server("BEGIN").await?;
+            }
+            let altered = self.alter_both(&statement.text, home, own_block).await;
+            if own_block && !matches!(altered, Err(Failure::Session(_))) {
+                self.on_server(if matches!(altered, Ok(Ok(_))) { "COMMIT" } else { "ROLLBACK" })
+                    .await?;
+            }
+            self.block.redefined |= !own_block;
+            self.shared.catalogue.touch();
+            match altered? {
+                Ok(altered) => break altered,
+                Err(met) => self.wait_for_lock(&mut wait, &met.home, &met.key, met.transaction).await?,
+            }
+        };
+        let (answer, alteration, rows) = altered;
         self.reload_catalogue().await?;
         self.erase(&alteration, &rows).await?;
         Ok(answer)
     }
 
     /// Alters the definition, and writes what becomes of the rows. PostgreSQL's answer, and the rows as they were.
-    async fn alter_both(&mut self, sql: &str, home: &Arc<Home>, own_block: bool) -> Outcome<(Answer, Alteration, Vec<Row>)> {
+    async fn alter_both(
+        &mut self,
+        sql: &str,
+        home: &Arc<Home>,
+        own_block: bool,
+    ) -> Outcome<Result<(Answer, Alteration, Vec<Row>), MetLock>> {
         let table = &home.table.table;
         let before = self.form(table).await?;
         self.on_server("SAVEPOINT flywheel_altered").await?;
@@ -77,10 +91,10 @@ impl Session {
         let after = self.form(table).await?;
         let alteration = self.alteration(home, (&before, &after), configured, &mut answer).await?;
         if !alteration.concerns_rows && alteration.gone.is_empty() {
-            return Ok((answer, alteration, Vec::new()));
+            return Ok(Ok((answer, alteration, Vec::new())));
         }
         if !self.has_rows(home).await? {
-            return Ok((answer, alteration, Vec::new()));
+            return Ok(Ok((answer, alteration, Vec::new())));
         }
         if !own_block {
             let what = "inside a transaction block, ALTER TABLE that concerns the rows";
@@ -107,9 +121,11 @@ impl Session {
                 .iter()
                 .filter_map(|row| Some((row, altered.remove(&table.key_of(row))?)))
                 .collect();
-            self.write_altered(&alteration, &pairs).await?;
+            if let Some(met) = self.write_altered(&alteration, &pairs).await? {
+                return Ok(Err(met));
+            }
         }
-        Ok((answer, alteration, rows))
+        Ok(Ok((answer, alteration, rows)))
     }
 
     async fn form(&mut self, table: &Table) -> Outcome<Form> {
@@ -201,8 +217,9 @@ impl Session {
             })
     }
 
-    /// Writes the values that rows have got, on condition that they are still as they were read.
-    async fn write_altered(&self, alteration: &Alteration, rows: &[(&Row, Row)]) -> Outcome<()> {
+    /// Writes the values that rows have got, on condition that they are still as they were read. Where that fails, those that are written already lose them
+    /// again: under a name that no column has they would be in the way of another attempt.
+    async fn write_altered(&mut self, alteration: &Alteration, rows: &[(&Row, Row)]) -> Outcome<Option<MetLock>> {
         let Alteration {
             before, after, origins, ..
         } = alteration;
@@ -239,20 +256,32 @@ impl Session {
                 });
             }
         }
-        for changes in changes.chunks(ROWS_AT_ONCE) {
-            let changes: Vec<_> = changes.iter().map(|change| (&after.table, change.clone())).collect();
+        for (chunk, together) in changes.chunks(ROWS_AT_ONCE).enumerate() {
+            let together: Vec<_> = together.iter().map(|change| (&after.table, change.clone())).collect();
             // Not to be interrupted: whether it was carried out must be known.
-            match after.store.write_all(&changes).await {
-                Ok(true) => {}
-                Ok(false) => return Err(conflict(before).into()),
-                Err(error) => return Err(store_error(&error, before).into()),
+            let failed = match after.store.write_all(&together).await {
+                Ok(true) => continue,
+                Ok(false) => {
+                    let detail = "Somebody has written to it meanwhile, or something is stored under the name of a new column.";
+                    Err(conflict(before).with_detail(detail).into())
+                }
+                Err(StoreError::Locked { position, transaction }) if position < together.len() => Ok(Some(MetLock {
+                    home: before.clone(),
+                    key: together[position].1.key.clone(),
+                    transaction,
+                })),
+                Err(error) => Err(self.write_failed(&error, before)),
+            };
+            for change in &changes[..chunk * ROWS_AT_ONCE] {
+                take_back(alteration, change).await;
             }
+            return failed;
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Removes what is stored under the names of columns that are gone. The definition is changed for good.
-    async fn erase(&self, alteration: &Alteration, rows: &[Row]) -> Outcome<()> {
+    async fn erase(&mut self, alteration: &Alteration, rows: &[Row]) -> Outcome<()> {
         let home = &alteration.before;
         if alteration.gone.is_empty() {
             return Ok(());
@@ -265,20 +294,48 @@ impl Session {
                 expect: Expect::Present,
                 effect: Effect::Set(erased.clone()),
             };
-            if let Err(error) = home.store.write(&home.table, &change).await {
-                let names: Vec<_> = alteration
-                    .gone
-                    .iter()
-                    .map(|&at| home.table.table.columns[at].name.as_str())
-                    .collect();
-                let detail = format!(
-                    "The definition is changed, but rows still have values of \"{}\" in the store, which a new column of that name would show.",
-                    names.join("\", \"")
-                );
-                return Err(store_error(&error, home).with_detail(detail).into());
+            match self.write_one(home, change).await {
+                Ok(_) => {}
+                Err(Failure::Statement(error)) => {
+                    let names: Vec<_> = alteration
+                        .gone
+                        .iter()
+                        .map(|&at| home.table.table.columns[at].name.as_str())
+                        .collect();
+                    let detail = format!(
+                        "The definition is changed, but rows still have values of \"{}\" in the store, which a new column of that name would show.",
+                        names.join("\", \"")
+                    );
+                    return Err(error.with_detail(detail).into());
+                }
+                Err(failure) => return Err(failure),
             }
         }
         Ok(())
+    }
+}
+
+/// Takes a row's new values back, as far as the store can be reached and nobody has written to it meanwhile.
+async fn take_back(alteration: &Alteration, change: &Change) {
+    let (Effect::Set(values), Expect::Unchanged(before)) = (&change.effect, &change.expect) else {
+        return;
+    };
+    let mut written = before.clone();
+    let mut back = Vec::with_capacity(values.len());
+    for (position, value) in values {
+        if let Assignment::Value(value) = value {
+            written[*position] = value.clone();
+            back.push((*position, Assignment::Value(before[*position].clone())));
+        }
+    }
+    let change = Change {
+        key: change.key.clone(),
+        expect: Expect::Unchanged(written),
+        effect: Effect::Set(back),
+    };
+    let after = &alteration.after;
+    if let Err(error) = after.store.write(&after.table, &change).await {
+        tracing::warn!(table = %after.name(), %error, "a row keeps a value of an ALTER TABLE that was undone");
     }
 }
 

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 
 use flywheel_plan::{Home, ResolvedAccess};
+use flywheel_store::StoreError;
 use flywheel_types::Key;
 
-use super::{Answer, StoreStatement};
-use crate::error::store_error;
+use super::write::MetLock;
+use super::{Answer, LockWait, StoreStatement};
 use crate::session::{Failure, Outcome, Session};
 
 impl Session {
@@ -22,16 +23,23 @@ impl Session {
             }
             return Ok(Answer::tagged(tag));
         }
-        self.on_server("BEGIN").await?;
-        let truncated = self.truncate_now(&statement.text, homes).await;
-        if !matches!(truncated, Err(Failure::Session(_))) {
-            self.on_server(if truncated.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        let mut wait = LockWait::new();
+        loop {
+            self.on_server("BEGIN").await?;
+            let truncated = self.truncate_now(&statement.text, homes).await;
+            if !matches!(truncated, Err(Failure::Session(_))) {
+                self.on_server(if matches!(truncated, Ok(Ok(_))) { "COMMIT" } else { "ROLLBACK" })
+                    .await?;
+            }
+            match truncated? {
+                Ok(tag) => return Ok(Answer::tagged(tag)),
+                Err(met) => self.wait_for_lock(&mut wait, &met.home, &met.key, met.transaction).await?,
+            }
         }
-        truncated.map(Answer::tagged)
     }
 
     /// The command tag.
-    async fn truncate_now(&mut self, sql: &str, homes: &[Arc<Home>]) -> Outcome<String> {
+    async fn truncate_now(&mut self, sql: &str, homes: &[Arc<Home>]) -> Outcome<Result<String, MetLock>> {
         let tag = self.on_server(sql).await?;
         // What is refused is refused before anything is deleted.
         let mut doomed: Vec<(&Arc<Home>, Vec<Key>)> = Vec::new();
@@ -41,9 +49,18 @@ impl Session {
         }
         for (home, keys) in doomed {
             // Not to be interrupted: whether it was carried out must be known.
-            let deleted = home.store.delete_each(&home.table, &keys).await;
-            deleted.map_err(|error| store_error(&error, home))?;
+            match home.store.delete_each(&home.table, &keys).await {
+                Ok(()) => {}
+                Err(StoreError::Locked { position, transaction }) if position < keys.len() => {
+                    return Ok(Err(MetLock {
+                        home: home.clone(),
+                        key: keys[position].clone(),
+                        transaction,
+                    }));
+                }
+                Err(error) => return Err(self.write_failed(&error, home)),
+            }
         }
-        Ok(tag)
+        Ok(Ok(tag))
     }
 }

@@ -8,7 +8,7 @@ use flywheel_store::{Applied, Change, StoreError, TransactionId};
 use flywheel_types::Key;
 
 use crate::error::{locked, store_error};
-use crate::session::{Outcome, Session};
+use crate::session::{Failure, Outcome, Session};
 use crate::transaction::{Met, of_tables};
 
 /// How long a writer waits for a lock to go.
@@ -16,6 +16,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long it waits before it asks PostgreSQL: most transactions are through by then.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// A lock that was met where it can't be waited for: while the session itself has locked the table in PostgreSQL, which whoever resolves the lock asks.
+#[derive(Debug)]
+pub(super) struct MetLock {
+    pub(super) home: Arc<Home>,
+    pub(super) key: Key,
+    pub(super) transaction: TransactionId,
+}
 
 /// One write's waiting for locks.
 #[derive(Debug)]
@@ -41,7 +49,7 @@ impl Session {
             match home.store.write(&home.table, &change).await {
                 Ok(applied) => return Ok(applied),
                 Err(StoreError::Locked { transaction, .. }) => self.wait_for_lock(&mut wait, home, &change.key, transaction).await?,
-                Err(error) => return Err(store_error(&error, home).into()),
+                Err(error) => return Err(self.write_failed(&error, home)),
             }
         }
     }
@@ -58,9 +66,17 @@ impl Session {
                     let (home, change) = changes.get(position).unwrap_or(&changes[0]);
                     self.wait_for_lock(&mut wait, home, &change.key, transaction).await?;
                 }
-                Err(error) => return Err(store_error(&error, home).into()),
+                Err(error) => return Err(self.write_failed(&error, home)),
             }
         }
+    }
+
+    /// A write's error. One of which nobody knows whether it was carried out may still be, at any time.
+    pub(super) fn write_failed(&mut self, error: &StoreError, home: &Home) -> Failure {
+        if matches!(error, StoreError::Unknown { .. }) {
+            self.lose_writes();
+        }
+        store_error(error, home).into()
     }
 
     /// Waits a little for a lock to go, and has it go when its transaction is over.

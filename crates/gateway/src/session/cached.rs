@@ -535,8 +535,8 @@ impl Session {
         }
     }
 
-    /// The server connection is lost, or left: what was written there may become visible, now or in a moment.
-    pub(super) fn lose_writes(&mut self) {
+    /// The server connection, or a store's answer, is lost, or left: what was written there may become visible, now or in a moment.
+    pub(crate) fn lose_writes(&mut self) {
         if !self.cached.written.is_nothing()
             && let Some(caching) = &self.shared.caching
         {

@@ -135,6 +135,10 @@ impl Shared {
             tracing::warn!(problem, "a record in flywheel.outbox can't be carried out here");
         }
         let done = carry_out(transaction, &record.changes).await.is_empty() && record.problem.is_none();
+        // Its COMMIT was answered before, if at all: what has been read since then is the rows as they were.
+        if let Some(caching) = &self.caching {
+            caching.written_to(record.changes.iter().map(|(home, _)| home.table.table.oid));
+        }
         if done {
             self.outbox.done(transaction.id);
         }
