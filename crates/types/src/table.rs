@@ -54,7 +54,7 @@ pub enum ColumnDefault {
 }
 
 /// One column.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
     /// The name, unquoted.
     pub name: String,
@@ -81,7 +81,7 @@ impl Column {
 }
 
 /// A table with a primary key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
     /// Schema and name.
     pub name: TableName,

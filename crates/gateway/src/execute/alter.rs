@@ -47,6 +47,10 @@ impl Session {
                 .into());
         }
         let own_block = self.status == TransactionStatus::Idle;
+        if own_block && self.spares_a_connection().await {
+            // A record names columns as they are now.
+            self.shared.carry_out_outbox().await;
+        }
         let mut wait = LockWait::new();
         let altered = loop {
             if own_block {

@@ -163,6 +163,13 @@ impl Shared {
         }
     }
 
+    /// Carries out what has committed until now.
+    pub(crate) async fn carry_out_outbox(&self) {
+        if let Err(error) = self.recover("interval '0'").await {
+            tracing::debug!(%error, "the outbox can't be looked through");
+        }
+    }
+
     /// Deletes the rows of what is done.
     pub(crate) async fn tidy_outbox(&self) {
         if let Err(error) = self.outbox.delete_done(self.pool()).await {
