@@ -373,6 +373,60 @@ async fn kept_answers_end_when_a_record_is_carried_out() {
     assert_eq!(column(&client, read).await, ["new"]);
 }
 
+/// What has committed but isn't carried out yet is so before the table's definition changes, or its rows go.
+#[tokio::test]
+async fn records_are_carried_out_before_a_definition_changes() {
+    let Some(world) = world([Home::Memory, Home::Redis]).await else {
+        return;
+    };
+    let (client, behind) = (world.gateway().await, world.behind().await);
+    let make = "BEGIN; INSERT INTO orders VALUES (0); INSERT INTO stock VALUES (1, 'old'); COMMIT";
+    client.batch_execute(make).await.expect("the outbox");
+    let changes = [
+        (
+            "ALTER TABLE stock RENAME COLUMN what TO name",
+            "SELECT id || name FROM stock ORDER BY id",
+            ["1new", "2new"].as_slice(),
+        ),
+        (
+            "ALTER TABLE stock RENAME COLUMN name TO what",
+            "SELECT id || what FROM stock ORDER BY id",
+            ["1new", "2new"].as_slice(),
+        ),
+        ("TRUNCATE stock", "SELECT id FROM stock", [].as_slice()),
+    ];
+    let mut column_name = "what";
+    for (change, read, expected) in changes {
+        let reset = format!("DELETE FROM stock WHERE id = 2; UPDATE stock SET {column_name} = 'old' WHERE id = 1");
+        client.batch_execute(&reset).await.expect("as before");
+        behind.batch_execute("BEGIN").await.expect("a transaction");
+        let xid = column(&behind, "SELECT txid_current()").await.remove(0);
+        lock(&world, 1, &xid).await;
+        lock(&world, 2, &xid).await;
+        let row = |id: u8, new: bool| {
+            format!(
+                r#"{{"store": "redis", "schema": "public", "table": "stock", "key": ["{id}"], "new": {new}, "row": {{"id": "{id}", "{column_name}": "new"}}}}"#
+            )
+        };
+        let record = format!(
+            "INSERT INTO flywheel.outbox (id, changes) VALUES ('00000000-0000-0000-0000-000000000001', '[{}, {}]'); COMMIT",
+            row(1, false),
+            row(2, true)
+        );
+        behind.batch_execute(&record).await.expect("a record");
+        client.batch_execute(change).await.expect("a change");
+        assert_eq!(column(&client, read).await, expected, "{change}");
+        in_time(async {
+            while column(&behind, "SELECT count(*) FROM flywheel.outbox").await != ["0"] {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
+        assert_eq!(column(&client, read).await, expected, "{change}");
+        column_name = if change.ends_with("TO name") { "name" } else { "what" };
+    }
+}
+
 /// Rows that an ALTER TABLE had written before it failed aren't in the way of the next one.
 #[tokio::test]
 async fn an_alteration_that_fails_halfway() {

@@ -47,10 +47,6 @@ impl Session {
                 .into());
         }
         let own_block = self.status == TransactionStatus::Idle;
-        if own_block && self.spares_a_connection().await {
-            // A record names columns as they are now.
-            self.shared.carry_out_outbox().await;
-        }
         let mut wait = LockWait::new();
         let altered = loop {
             if own_block {
@@ -97,6 +93,8 @@ impl Session {
         if !alteration.concerns_rows && alteration.gone.is_empty() {
             return Ok(Ok((answer, alteration, Vec::new())));
         }
+        // Their records name columns as they are now.
+        self.shared.carry_out_of(home.name()).await;
         if !self.has_rows(home).await? {
             return Ok(Ok((answer, alteration, Vec::new())));
         }
@@ -112,6 +110,7 @@ impl Session {
         if alteration.concerns_rows {
             let lock = format!("LOCK TABLE ONLY {} IN ACCESS EXCLUSIVE MODE", table.name.to_sql());
             self.on_server(&format!("ROLLBACK TO SAVEPOINT flywheel_altered; {lock}")).await?;
+            self.shared.carry_out_of(home.name()).await;
         }
         let rows = self.all_rows(home).await?;
         if alteration.concerns_rows {

@@ -44,6 +44,8 @@ impl Session {
         // What is refused is refused before anything is deleted.
         let mut doomed: Vec<(&Arc<Home>, Vec<Key>)> = Vec::new();
         for home in homes {
+            // All of a transaction is truncated, or nothing.
+            self.shared.carry_out_of(home.name()).await;
             let rows = self.read_access(home, &ResolvedAccess::All).await?;
             doomed.push((home, rows.iter().map(|row| home.table.table.key_of(row)).collect()));
         }

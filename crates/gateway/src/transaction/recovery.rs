@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flywheel_plan::Home;
-use flywheel_postgres::{Connection, ServerError};
+use flywheel_postgres::{Connection, Rows, ServerError};
 use flywheel_store::{Change, StoreError, StoreTable, TransactionId};
-use flywheel_types::Key;
+use flywheel_types::{Key, TableName};
+use flywheel_wire::quote::literal;
 use uuid::Uuid;
 
 use super::{Record, outbox};
@@ -163,11 +164,46 @@ impl Shared {
         }
     }
 
-    /// Carries out what has committed until now.
-    pub(crate) async fn carry_out_outbox(&self) {
-        if let Err(error) = self.recover("interval '0'").await {
-            tracing::debug!(%error, "the outbox can't be looked through");
+    /// Carries out what has committed and concerns a table, which the caller has locked in PostgreSQL: so nothing is added to it meanwhile, and records are
+    /// read by the definition that is known.
+    pub(crate) async fn carry_out_of(&self, table: &TableName) {
+        // The caller has the only connection.
+        if self.pool().options().size == 1 {
+            return;
         }
+        if let Err(error) = self.carry_out_records(table).await {
+            tracing::debug!(%error, %table, "the outbox can't be looked through");
+        }
+    }
+
+    async fn carry_out_records(&self, table: &TableName) -> Result<(), ServerError> {
+        let mut lease = self.pool().acquire_plain().await?;
+        let exists = lease.query(&format!("SELECT {}", outbox::EXISTS)).await?;
+        if exists.first().is_none_or(|rows| rows.text(0, 0) != "t") {
+            return Ok(());
+        }
+        let of_table = serde_json::json!([{ "schema": table.schema, "table": table.name }]).to_string();
+        let records = format!(
+            "SELECT id, xid, changes FROM flywheel.outbox WHERE changes @> {}",
+            literal(&of_table)
+        );
+        let records = lease.query(&records).await?.pop().unwrap_or_default();
+        drop(lease);
+        self.carry_out_rows(&records).await;
+        Ok(())
+    }
+
+    /// Carries out the outbox' rows; the last one's id.
+    async fn carry_out_rows(&self, rows: &Rows) -> Option<Uuid> {
+        let mut last = None;
+        for row in 0..rows.rows.len() {
+            if let (Ok(id), Ok(xid)) = (rows.text(row, 0).parse::<Uuid>(), rows.text(row, 1).parse()) {
+                last = Some(id);
+                let id = id.as_u128();
+                self.carry_out_recorded(TransactionId { xid, id }, rows.text(row, 2)).await;
+            }
+        }
+        last
     }
 
     /// Deletes the rows of what is done.
@@ -198,13 +234,7 @@ impl Shared {
             self.visible(&mut lease).await?;
             drop(lease);
             tracing::info!(transactions = page.rows.len(), "carrying out what the outbox has kept");
-            for row in 0..page.rows.len() {
-                if let (Ok(id), Ok(xid)) = (page.text(row, 0).parse::<Uuid>(), page.text(row, 1).parse()) {
-                    after = id;
-                    let id = id.as_u128();
-                    self.carry_out_recorded(TransactionId { xid, id }, page.text(row, 2)).await;
-                }
-            }
+            after = self.carry_out_rows(&page).await.unwrap_or(after);
             self.tidy_outbox().await;
         }
     }
