@@ -20,6 +20,7 @@ mod read;
 mod rights;
 mod staged;
 mod truncate;
+mod turn;
 mod views;
 mod write;
 

@@ -17,12 +17,13 @@ use rand::Rng;
 
 use super::fetch::by_key;
 use super::mixed::text_with_rows;
+use super::turn::Turn;
 use super::{Answer, Arguments, StoreStatement};
 use crate::error::{conflict, duplicate_key};
 use crate::session::{Buffered, Failure, Outcome, Session};
 
 /// How often a statement is computed anew because others have changed its rows meanwhile.
-const ATTEMPTS: u32 = 100;
+const ATTEMPTS: u32 = 20;
 
 /// The settings under which values are kept that PostgreSQL prints by settings, and in a form that it reads alike under any.
 const STORED_FORM: &str = "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalStyle = 'iso_8601'; SET LOCAL TimeZone = 'UTC'; \
@@ -45,28 +46,37 @@ impl Session {
         if in_several && !self.block.is_open() {
             // No store commits for another: the statement becomes a block.
             self.begin_implicit().await?;
-            let done = self.staged_once(statement, parsed, given, arguments).await;
+            let done = self.staged_once(statement, parsed, given, (arguments, &mut Turn::default())).await;
             if !matches!(done, Err(Failure::Session(_))) {
                 self.end_implicit(done.is_ok()).await?;
             }
             return done.map(Option::unwrap_or_default);
         }
-        if let Some(answer) = self.staged_once(statement, parsed, given, arguments).await? {
+        let mut turn = Turn::default();
+        if let Some(answer) = self.staged_once(statement, parsed, given, (arguments, &mut turn)).await? {
             return Ok(answer);
         }
         for attempt in 1..ATTEMPTS {
-            // Those who collide with others than staged writes come back at different times.
-            let most = 1000_u64 << attempt.min(6);
-            let pause = Duration::from_micros(rand::rng().random_range(0..most));
-            tokio::time::sleep(pause).await;
-            let done = match self.on_server(&turn(targets)).await {
-                Ok(_) => self.staged_once(statement, parsed, given, arguments).await,
+            if attempt > 1 {
+                // Who has had its turn was overtaken by others than staged writes; they are let through.
+                let most = 1000_u64 << attempt.min(6);
+                let pause = Duration::from_micros(rand::rng().random_range(0..most));
+                tokio::time::sleep(pause).await;
+            }
+            if !self.takes_turns() {
+                if let Some(answer) = self.staged_once(statement, parsed, given, (arguments, &mut turn)).await? {
+                    return Ok(answer);
+                }
+                continue;
+            }
+            let done = match self.on_server(&turn.alone()).await {
+                Ok(_) => self.staged_once(statement, parsed, given, (arguments, &mut turn)).await,
                 Err(failure) => Err(failure),
             };
             if matches!(done, Err(Failure::Session(_))) {
                 return done.map(Option::unwrap_or_default);
             }
-            self.on_server("ROLLBACK").await?;
+            self.end_staging("ROLLBACK", matches!(done, Ok(Some(_)))).await?;
             if let Some(answer) = done? {
                 return Ok(answer);
             }
@@ -80,13 +90,13 @@ impl Session {
             .into())
     }
 
-    /// The answer; `None` when somebody else has changed one of the rows meanwhile. Never so in a block, where COMMIT finds that out.
+    /// The answer; `None` when somebody else has changed one of the rows meanwhile, or wants them alone. Never so in a block, where COMMIT finds that out.
     async fn staged_once(
         &mut self,
         statement: &StoreStatement,
         parsed: &Parsed,
         (targets, fetches, on_conflict): (&[Target], &[Fetch], bool),
-        arguments: &Arguments<'_>,
+        (arguments, turn): (&Arguments<'_>, &mut Turn),
     ) -> Outcome<Option<Answer>> {
         let all: Vec<&Fetch> = targets.iter().filter_map(|target| target.fetch.as_ref()).chain(fetches).collect();
         let mut fetched = self.fetch_all(&all, statement, arguments).await?;
@@ -106,47 +116,104 @@ impl Session {
         if on_conflict {
             self.add_inserted(targets, &mut before, statement, arguments).await?;
         }
-        let (mut answer, mut after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
-        // ON CONFLICT looks at rows whose keys are known only now.
-        while on_conflict && self.add_conflicting(targets, &mut before, &after).await? {
-            (answer, after) = self.run_staged(&text, statement, targets, &before, arguments).await?;
+        let (_, end) = self.staging();
+        let (answer, after) = loop {
+            add_rows(turn, targets, &before);
+            let ran = self.run_staged((&text, turn), statement, targets, &before, arguments).await?;
+            let Some((answer, after)) = ran else {
+                self.on_server(end).await?;
+                return Ok(None);
+            };
+            if !on_conflict {
+                break (answer, after);
+            }
+            // It looks at rows whose keys are known only now.
+            let found = self.add_conflicting(targets, &mut before, &after).await;
+            if matches!(found, Ok(false)) {
+                break (answer, after);
+            }
+            self.on_server(end).await?;
+            found?;
+        };
+        add_rows(turn, targets, &after);
+        if self.block.is_open() || !self.takes_turns() {
+            self.on_server(end).await?;
+            let written = self.write_difference(targets, before, after, on_conflict).await?;
+            return Ok(written.then_some(answer));
         }
-        let written = self.write_difference(targets, before, after, on_conflict).await?;
-        Ok(written.then_some(answer))
+        // The turn lasts until the rows are written.
+        let written = self.write_difference(targets, before, after, on_conflict).await;
+        if !matches!(written, Err(Failure::Session(_))) {
+            self.end_staging(end, matches!(written, Ok(true))).await?;
+        }
+        Ok(written?.then_some(answer))
     }
 
-    /// Runs the text over staged rows; its answer, and the tables' rows after it.
+    /// Whether staged writes of others may meet this session's. Where PostgreSQL serves one connection they don't, and it may be needed by who waits
+    /// for a lock in the store.
+    fn takes_turns(&self) -> bool {
+        self.shared.pool().options().size > 1
+    }
+
+    /// Undoes the staging. What is `written` by then stays so, also when the connection is lost.
+    async fn end_staging(&mut self, end: &str, written: bool) -> Outcome<()> {
+        if !written {
+            return self.on_server(end).await.map(drop);
+        }
+        let Some(lease) = self.held_server() else { return Ok(()) };
+        match lease.query(end).await {
+            Ok(_) => {
+                self.follow_server();
+                self.settle_writes_at_rest();
+                Ok(())
+            }
+            Err(error) => self.lose_server(error.to_pg(), Some("The statement was carried out.")),
+        }
+    }
+
+    /// Runs the text over staged rows; its answer, and the tables' rows after it, while they are still staged. `None` when the rows' turn is somebody
+    /// else's.
     async fn run_staged(
         &mut self,
-        text: &str,
+        (text, turn): (&str, &Turn),
         statement: &StoreStatement,
         targets: &[Target],
         before: &[Images],
         arguments: &Arguments<'_>,
-    ) -> Outcome<(Answer, Vec<Images>)> {
+    ) -> Outcome<Option<(Answer, Vec<Images>)>> {
         let (start, end) = self.staging();
         let mut start = start.to_owned();
+        let shared = (self.status == TransactionStatus::Idle && self.takes_turns()).then(|| turn.shared());
+        if let Some(shared) = &shared {
+            start.push_str(&format!("; SELECT {shared}"));
+        }
         for (target, rows) in targets.iter().zip(before) {
             if !rows.is_empty() {
                 start.push(';');
                 start.push_str(&stage(&target.home.table.table, rows));
+                if let Some(shared) = &shared {
+                    // Without its turn it would wait there for who has it.
+                    start.push_str(&format!(" WHERE (SELECT {shared})"));
+                }
             }
         }
         let staged = async {
-            self.on_server(&start).await?;
+            let started = self.results_on_server(&start).await?;
+            if shared.is_some() && started.get(1).is_none_or(|rows| rows.text(0, 0) != "t") {
+                return Ok(None);
+            }
             let answer = self.run_text(text, statement, arguments).await?;
             self.print_as_stored(targets.iter().map(|target| &*target.home.table.table)).await?;
             let mut after = Vec::with_capacity(targets.len());
             for target in targets {
                 after.push(self.read_staged(&target.home).await?);
             }
-            Ok((answer, after))
+            Ok(Some((answer, after)))
         };
         let staged: Outcome<_> = staged.await;
-        if matches!(staged, Err(Failure::Session(_))) {
-            return staged;
+        if matches!(staged, Err(Failure::Statement(_) | Failure::Told)) {
+            self.on_server(end).await?;
         }
-        self.on_server(end).await?;
         staged
     }
 
@@ -313,18 +380,10 @@ impl Session {
     }
 }
 
-/// What begins a transaction in which the tables are this session's turn among those, of all gateways, whose rows have been changed before:
-/// each of them then collides with newcomers only.
-fn turn(targets: &[Target]) -> String {
-    // "flyw"
-    const CLASS: i32 = 0x666c_7977;
-    let mut tables: Vec<u32> = targets.iter().map(|target| target.home.table.table.oid).collect();
-    tables.sort_unstable();
-    let locks: Vec<_> = tables
-        .iter()
-        .map(|oid| format!("SELECT pg_catalog.pg_advisory_xact_lock({CLASS}, {})", oid.cast_signed()))
-        .collect();
-    format!("BEGIN; {}", locks.join("; "))
+fn add_rows(turn: &mut Turn, targets: &[Target], rows: &[Images]) {
+    for (target, rows) in targets.iter().zip(rows) {
+        turn.add(&target.home.table.table, rows.keys());
+    }
 }
 
 /// Whether a column is read as text, because Flywheel has no form of its own for its type.

@@ -526,7 +526,7 @@ impl Session {
     }
 
     /// The server is at rest after all that was sent to it.
-    pub(super) fn settle_writes_at_rest(&mut self) {
+    pub(crate) fn settle_writes_at_rest(&mut self) {
         if self.status == TransactionStatus::Idle && !self.cached.written.is_nothing() {
             self.apply_writes();
             if self.block.writes.is_empty() {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use flywheel_plan::Parameters;
-use flywheel_postgres::Settings;
+use flywheel_postgres::{Rows, Settings};
 use flywheel_sql::lex::{Token, TokenKind};
 use flywheel_sql::{Pin, SessionEffect, Statement, Verb};
 use flywheel_wire::backend::{self, TransactionStatus};
@@ -303,18 +303,23 @@ impl Session {
 
     /// The same, with the notices that the client is to get.
     pub(crate) async fn on_server_with_notices(&mut self, sql: &str) -> Outcome<Answer> {
+        let last = self.results_on_server(sql).await?.into_iter().next_back().unwrap_or_default();
+        let mut answer = Answer::tagged(last.tag);
+        for notice in &last.notices {
+            answer.push_notice(notice.raw());
+        }
+        Ok(answer)
+    }
+
+    /// The same; the results of all its statements.
+    pub(crate) async fn results_on_server(&mut self, sql: &str) -> Outcome<Vec<Rows>> {
         self.replicas.note_write();
         let lease = self.server().await?;
         match lease.query(sql).await {
             Ok(results) => {
                 self.follow_server();
                 self.settle_writes_at_rest();
-                let last = results.into_iter().next_back().unwrap_or_default();
-                let mut answer = Answer::tagged(last.tag);
-                for notice in &last.notices {
-                    answer.push_notice(notice.raw());
-                }
-                Ok(answer)
+                Ok(results)
             }
             Err(error) => Err(self.server_failed(&error)),
         }

@@ -160,8 +160,8 @@ impl Session {
         self.unnamed_on_server = None;
     }
 
-    /// The server connection was lost at the end of a block. A session that had more on it can't go on, and is told what has become of the block.
-    pub(super) fn lose_server(&mut self, lost: PgError, note: Option<&'static str>) -> Outcome<()> {
+    /// The server connection was lost at the end of a block or statement. A session that had more on it can't go on, and is told what has become of that.
+    pub(crate) fn lose_server(&mut self, lost: PgError, note: Option<&'static str>) -> Outcome<()> {
         self.drop_server();
         self.status = TransactionStatus::Idle;
         if !self.is_pinned() {
