@@ -24,6 +24,7 @@ mod indexes;
 mod lifetimes;
 mod limits;
 mod linearizable;
+mod locking;
 mod login;
 mod logins_as_roles;
 mod modes;

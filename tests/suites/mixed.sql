@@ -105,6 +105,10 @@ SELECT sessions.id FROM sessions s;
 SELECT device FROM sessions WHERE seconds = 'x';
 SELECT device, count(*) FROM sessions;
 SELECT * FROM sessions WHERE id = '11111111-1111-1111-1111-111111111111' FOR UPDATE;
+SELECT s.id, u.id FROM sessions s JOIN users u ON u.id = s.user_id ORDER BY s.id FOR NO KEY UPDATE OF s, u SKIP LOCKED;
+SELECT device FROM sessions AS s WHERE id = '11111111-1111-1111-1111-111111111111' FOR KEY SHARE OF s NOWAIT;
+SELECT device FROM sessions FOR UPDATE OF nosuch;
+SELECT count(*) FROM sessions FOR SHARE;
 TABLE sessions ORDER BY id;
 VALUES ((SELECT count(*) FROM sessions));
 

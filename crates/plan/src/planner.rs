@@ -6,7 +6,7 @@ use flywheel_sql::{Constant, Parsed, Role};
 use flywheel_wire::{PgError, sqlstate};
 
 use crate::fetch::{self, ColumnTypes, Fetch};
-use crate::{Access, Home, Homes, Native, Visible};
+use crate::{Access, Home, Homes, Native, NativeSelect, Visible};
 
 /// How a statement that names a store table is answered.
 #[derive(Debug, Clone)]
@@ -76,12 +76,18 @@ impl Planner<'_> {
         }
         let native = match (&parsed.shape, &homed[..]) {
             (Some(shape), [(position, home)]) if parsed.relations.len() == 1 => {
-                Native::of(shape, &parsed.relations[*position], home).map(|native| {
-                    let home = match &native {
-                        Native::Select(select) => home.wanting(&select.projection),
-                        _ => home.clone(),
-                    };
-                    (native, home)
+                let locks = parsed.locks(*position);
+                let native = Native::of(shape, &parsed.relations[*position], home);
+                native.and_then(|native| match native {
+                    Native::Select(select) if locks => {
+                        // Whether a row is still as it was is known of a whole one only.
+                        Some((Native::Select(NativeSelect { locks, ..select }), home.clone()))
+                    }
+                    Native::Select(select) => {
+                        let home = home.wanting(&select.projection);
+                        Some((Native::Select(select), home))
+                    }
+                    native => (!locks).then(|| (native, home.clone())),
                 })
             }
             _ => None,
@@ -159,7 +165,11 @@ fn inserted_keys(parsed: &Parsed, fetch: &Fetch) -> Option<Access> {
 /// The fetch with the columns that the statement can mean. The others stand as NULL in rows that PostgreSQL sees, which a domain might refuse.
 fn narrowed(fetch: Fetch, parsed: &Parsed) -> Fetch {
     let table = &fetch.home.table.table;
-    let Some(mentions) = parsed.mentions.as_ref().filter(|_| !table.has_checks) else {
+    let Some(mentions) = parsed
+        .mentions
+        .as_ref()
+        .filter(|_| !table.has_checks && !parsed.locks(fetch.relation))
+    else {
         return fetch;
     };
     // `t.f` is f(t), a function of the whole row, where `t` has no such column.

@@ -7,9 +7,10 @@ use sqlparser::parser::Parser;
 use thiserror::Error;
 
 use crate::inserted::{self, Inserted};
+use crate::locking::{Locking, without_locking};
 use crate::mention::{members, mentions};
 use crate::position::Lines;
-use crate::relation::{Relation, relations};
+use crate::relation::{Relation, Role, relations};
 use crate::shape::Shape;
 use crate::unknown::without_unknown;
 
@@ -28,6 +29,17 @@ pub struct Parsed {
     pub on_conflict: bool,
     /// The rows that it inserts, when it is INSERT … VALUES.
     pub inserted: Option<Inserted>,
+    /// FOR UPDATE and the like.
+    pub locking: Vec<Locking>,
+}
+
+impl Parsed {
+    /// Whether the rows of one of its relations, by its position, are locked for the transaction.
+    #[must_use]
+    pub fn locks(&self, relation: usize) -> bool {
+        let relation = &self.relations[relation];
+        relation.role == Role::Read && self.locking.iter().any(|clause| clause.concerns(relation, &self.relations))
+    }
 }
 
 /// A statement that can't be read.
@@ -47,7 +59,10 @@ pub enum ParseError {
 /// The statement isn't understood. It must not be run when it may touch a store table.
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
     let read = |text: &str| Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| ParseError::Grammar(error.to_string()));
-    let (mut statements, is_whole) = match (read(text), without_unknown(text)) {
+    let locking = Locking::all(text);
+    let unlocked = (!locking.is_empty()).then(|| without_locking(text, &locking));
+    let known = unlocked.as_deref().unwrap_or(text);
+    let (mut statements, is_whole) = match (read(known), without_unknown(known)) {
         (Ok(statements), _) => (statements, true),
         (Err(_), Some(rest)) => (read(&rest)?, false),
         (Err(error), None) => return Err(error),
@@ -65,6 +80,7 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
         shape,
         on_conflict: inserted::on_conflict(&statement),
         inserted: Inserted::of(&statement),
+        locking,
     })
 }
 

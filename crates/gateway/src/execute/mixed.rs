@@ -1,8 +1,11 @@
 //! Statements that PostgreSQL runs over fetched rows.
 
-use flywheel_plan::{Fetch, General, record_set, substitute};
+use std::sync::Arc;
+
+use flywheel_plan::{Fetch, General, Home, record_set, substitute};
 use flywheel_postgres::Portal;
 use flywheel_sql::Parsed;
+use flywheel_types::Row;
 
 use super::fetch::Fetched;
 use super::{Answer, Arguments, StoreStatement};
@@ -39,7 +42,29 @@ impl Session {
         arguments: &Arguments<'_>,
     ) -> Outcome<String> {
         let fetched = self.fetch_all(&fetches.iter().collect::<Vec<_>>(), statement, arguments).await?;
+        self.lock_fetched(parsed, fetches, &fetched).await?;
         Ok(text_with_rows(&statement.text, parsed, fetches, &fetched))
+    }
+
+    /// Rows of store tables that a statement locks, by FOR UPDATE and the like, are to be at COMMIT as they were read. Which of those that were fetched it
+    /// returns is known to PostgreSQL only: all of them are.
+    pub(super) async fn lock_fetched(&mut self, parsed: &Parsed, fetches: &[Fetch], fetched: &Fetched) -> Outcome<()> {
+        for fetch in fetches.iter().filter(|fetch| parsed.locks(fetch.relation)) {
+            let rows = fetched.get(&fetch.relation).map(Vec::as_slice).unwrap_or_default();
+            self.lock_rows(&fetch.home, rows).await?;
+        }
+        Ok(())
+    }
+
+    /// Outside a block a row is locked only until the statement's end.
+    pub(super) async fn lock_rows(&mut self, home: &Arc<Home>, rows: &[Row]) -> Outcome<()> {
+        self.check_writable("SELECT FOR UPDATE").await?;
+        if self.block.is_open() {
+            for row in rows {
+                self.block.lock(home, home.table.table.key_of(row), row);
+            }
+        }
+        Ok(())
     }
 
     /// Runs a text in the statement's place, with its parameters and result formats.
@@ -77,6 +102,25 @@ pub(super) fn text_with_rows(text: &str, parsed: &Parsed, fetches: &[Fetch], fet
             (relation.range.clone(), record_set(&table.name, rows, relation.alias.is_none()))
         })
         .collect();
+    for clause in &parsed.locking {
+        let is_fetched = |name: &str| fetches.iter().any(|fetch| parsed.relations[fetch.relation].qualifier() == name);
+        if !clause.names.iter().any(|(name, _)| is_fetched(name)) {
+            continue;
+        }
+        // PostgreSQL locks no rows of a function's.
+        let left: Vec<_> = clause
+            .names
+            .iter()
+            .filter(|(name, _)| !is_fetched(name))
+            .map(|(_, range)| &text[range.clone()])
+            .collect();
+        if let ([(_, first), ..], [.., (_, last)]) = (&clause.names[..], &clause.names[..]) {
+            replacements.push(match &left[..] {
+                [] => (clause.range.clone(), String::new()),
+                _ => (first.start..last.end, left.join(", ")),
+            });
+        }
+    }
     replacements.sort_by_key(|(range, _)| range.start);
     substitute(text, &replacements)
 }

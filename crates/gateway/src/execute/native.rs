@@ -90,7 +90,7 @@ impl Session {
     }
 
     async fn native_select(
-        &self,
+        &mut self,
         select: &NativeSelect,
         home: &Arc<Home>,
         parameters: &Parameters<'_>,
@@ -134,6 +134,9 @@ impl Session {
                 None => return Ok(None),
             },
         };
+        if select.locks {
+            self.lock_rows(home, &rows).await?;
+        }
         let mut answer = Answer::tagged(format!("SELECT {}", rows.len()));
         for row in &rows {
             answer.push_row(table, row, &select.projection, arguments.result_formats);

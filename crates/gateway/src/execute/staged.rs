@@ -100,6 +100,7 @@ impl Session {
     ) -> Outcome<Option<Answer>> {
         let all: Vec<&Fetch> = targets.iter().filter_map(|target| target.fetch.as_ref()).chain(fetches).collect();
         let mut fetched = self.fetch_all(&all, statement, arguments).await?;
+        self.lock_fetched(parsed, fetches, &fetched).await?;
         let text = text_with_rows(&statement.text, parsed, fetches, &fetched);
         let mut before: Vec<Images> = targets
             .iter()
@@ -318,6 +319,7 @@ impl Session {
                             home: home.clone(),
                             before: was,
                             after: Some(row),
+                            locked: false,
                         },
                     ));
                 }
@@ -330,6 +332,7 @@ impl Session {
                         home: home.clone(),
                         before: Some(was),
                         after: None,
+                        locked: false,
                     },
                 )
             }));

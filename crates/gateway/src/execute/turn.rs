@@ -44,8 +44,8 @@ impl Turn {
 
 /// The same in every gateway, of any version: FNV-1a.
 fn stripe(key: &Key) -> i32 {
-    let hash = ordered::encode(key.values())
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = ordered::encode(key.values()).iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
     i32::try_from((hash >> 32) % STRIPES).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use flywheel_store::{Change, Effect, Expect};
 use flywheel_types::{Key, Row, TableName};
 use indexmap::IndexMap;
 
-/// A row that the block has written.
+/// A row that the block has written or locked.
 #[derive(Debug, Clone)]
 pub(crate) struct Buffered {
     pub(crate) home: Arc<Home>,
@@ -17,9 +17,11 @@ pub(crate) struct Buffered {
     pub(crate) before: Option<Row>,
     /// The row as the block leaves it.
     pub(crate) after: Option<Row>,
+    /// It is to be as the block found it even if it isn't written: it was read by a SELECT … FOR UPDATE.
+    pub(crate) locked: bool,
 }
 
-/// Rows written, by table and key.
+/// Rows written or locked, by table and key.
 pub(crate) type Writes = IndexMap<(TableName, Key), Buffered>;
 
 #[derive(Debug, Clone)]
@@ -166,16 +168,31 @@ impl Block {
                 home: home.clone(),
                 before,
                 after,
+                locked: false,
+            });
+    }
+
+    /// Notes that COMMIT depends on a row's being as it was read.
+    pub(crate) fn lock(&mut self, home: &Arc<Home>, key: Key, row: &Row) {
+        self.writes
+            .entry((home.name().clone(), key))
+            .and_modify(|buffered| buffered.locked = true)
+            .or_insert_with(|| Buffered {
+                home: home.clone(),
+                before: Some(row.clone()),
+                after: Some(row.clone()),
+                locked: true,
             });
     }
 }
 
 impl Buffered {
     /// The write that COMMIT makes of it: on condition that the row is still as the block found it. `None` when nothing is to be done.
+    /// A row that is only locked is put as it is, which for a store is a condition, or as good as one.
     pub(crate) fn to_change(&self, key: &Key) -> Option<Change> {
         let expect = match (&self.before, &self.after) {
             (None, None) => return None,
-            (before, after) if before == after => return None,
+            (before, after) if before == after && !self.locked => return None,
             (Some(before), _) => Expect::Unchanged(before.clone()),
             (None, _) => Expect::Absent,
         };

@@ -39,6 +39,8 @@ pub struct NativeSelect {
     pub limit: Option<Constant>,
     /// OFFSET
     pub offset: Option<Constant>,
+    /// FOR UPDATE and the like.
+    pub locks: bool,
 }
 
 impl NativeSelect {
@@ -68,6 +70,7 @@ impl NativeSelect {
             projection,
             limit: shape.limit.clone(),
             offset: shape.offset.clone(),
+            locks: false,
         })
     }
 
