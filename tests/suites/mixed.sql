@@ -161,3 +161,24 @@ SELECT count(*) FROM copied2;
 CREATE TEMP TABLE picked (user_id bigint);
 INSERT INTO picked VALUES (1), (2);
 SELECT p.user_id, v.page FROM picked p JOIN visits v USING (user_id) ORDER BY 1, 2;
+
+-- A temporary table of a store table's name is another table, and hides it.
+SELECT count(*) FROM sessions;
+CREATE TEMP TABLE sessions AS SELECT id, device FROM sessions WHERE device = 'phone';
+SELECT count(*), min(device) FROM sessions;
+INSERT INTO sessions SELECT id, 'temporary' FROM public.sessions WHERE device IS DISTINCT FROM 'phone';
+SELECT count(*), max(device) FROM sessions;
+SELECT count(*), max(device) FROM public.sessions;
+DROP TABLE sessions;
+SELECT count(*), max(device) FROM sessions;
+CREATE TEMPORARY TABLE IF NOT EXISTS visits (a int PRIMARY KEY, b text) ON COMMIT PRESERVE ROWS;
+INSERT INTO visits VALUES (1, 'x') ON CONFLICT (a) DO UPDATE SET b = 'y';
+UPDATE visits SET b = b || 'z' RETURNING *;
+SELECT * FROM visits;
+TRUNCATE visits;
+SELECT count(*) FROM visits;
+DROP TABLE visits;
+SELECT count(*) FROM visits;
+CREATE TABLE pg_temp.visits (LIKE visits INCLUDING DEFAULTS);
+SELECT count(*) FROM visits;
+SELECT count(*) FROM public.visits;

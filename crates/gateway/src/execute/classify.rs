@@ -6,7 +6,8 @@ use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, u
 use flywheel_postgres::{Connection, ServerError};
 use flywheel_sql::lex::TokenKind;
 use flywheel_sql::{
-    CopySource, Fact, Parsed, RelationName, Role, Verb, altered, copy_from, created, drops_unnamed, parse, prepared, truncated,
+    CopySource, Fact, Parsed, Pin, RelationName, Role, SessionEffect, Verb, altered, copy_from, created, drops_unnamed, parse, prepared,
+    truncated,
 };
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
@@ -123,6 +124,11 @@ fn makes_view(analysis: &Analysis) -> bool {
         && (1..6)
             .find(|&at| is(at, "view") || is(at, "materialized"))
             .is_some_and(|at| is(at, "view"))
+}
+
+/// CREATE TEMP TABLE and the like.
+fn makes_temporary(analysis: &Analysis) -> bool {
+    analysis.statements[0].session == SessionEffect::Pins(Pin::TemporaryObject)
 }
 
 fn is_copy_of_query(analysis: &Analysis) -> bool {
@@ -352,9 +358,12 @@ impl Maker<'_> {
     /// other table.
     fn unread_creation(&self, analysis: &Analysis) -> Option<Kind> {
         let statement = &analysis.statements[0];
-        let name = created(&analysis.text, &statement.tokens)?;
         let builds_on = ["as", "like", "inherits", "partition", "references", "of"];
         let builds = builds_on.into_iter().any(|word| statement.has_keyword(&analysis.text, word));
+        if makes_temporary(analysis) && statement.verb == Verb::CreateTable {
+            return (!builds).then_some(Kind::Relayed);
+        }
+        let name = created(&analysis.text, &statement.tokens)?;
         match self.configured_as(&name) {
             Some(table) => Some(Kind::CreateTable {
                 table: Box::new(table.clone()),
@@ -370,10 +379,14 @@ impl Maker<'_> {
         self.configured.iter().find(|table| table.name == name)
     }
 
-    fn create_table(&self, parsed: Parsed, analysis: &Analysis) -> Result<Kind, PgError> {
-        let Some(first) = parsed.relations.first().filter(|relation| relation.role == Role::Object) else {
+    fn create_table(&self, mut parsed: Parsed, analysis: &Analysis) -> Result<Kind, PgError> {
+        let Some(first) = parsed.relations.first_mut().filter(|relation| relation.role == Role::Object) else {
             return Ok(Kind::Relayed);
         };
+        if makes_temporary(analysis) {
+            // It is another table, whatever its name.
+            first.name.schema = Some("pg_temp".into());
+        }
         Ok(match self.configured_as(&first.name) {
             Some(table) => Kind::CreateTable {
                 table: Box::new(table.clone()),
