@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use flywheel_tests::child::in_time;
 use flywheel_tests::gate::{Gate, Stop};
-use flywheel_tests::world::{Servers, column, dynoxide};
+use flywheel_tests::world::{Servers, column, dynoxide, flywheel};
 use flywheel_tests::{Home, Setup, World};
 
 const PREPARE_IN_DYNAMODB: &[&str] = &["\"Update\":{", "flywheel_lock"];
@@ -169,7 +169,19 @@ impl Guarded {
             self.world.start_again().await;
         }
         self.agree(id, step.committed, step.name).await;
+        if !step.committed {
+            self.check(step.name).await;
+        }
         self.write(id, step.name).await;
+    }
+
+    /// Locks that nobody has met yet are in nobody's way who only looks.
+    async fn check(&self, when: &str) {
+        let mut command = tokio::process::Command::new(flywheel());
+        command.args(["check".as_ref(), "--connect".as_ref(), self.world.config().as_os_str()]);
+        let checked = in_time(command.output()).await.expect("flywheel check");
+        let told = String::from_utf8_lossy(&checked.stdout) + String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{when}: {told}");
     }
 }
 
