@@ -84,7 +84,7 @@ impl Endpoint {
         });
     }
 
-    /// Leaves all but so many keys of each BatchGetItem, or requests of each BatchWriteItem, unprocessed from now on.
+    /// Leaves all but so many keys of each BatchGetItem unprocessed from now on.
     pub fn process_only(&self, keys: usize) {
         self.lock().rules.push(Rule::Part(keys));
     }
@@ -131,22 +131,17 @@ async fn serve(mut client: TcpStream, behind: &str, state: &Mutex<State>) -> Opt
             token: header(&head, "x-amz-security-token"),
             body: serde_json::from_slice(&body).unwrap_or_default(),
         };
-        let unprocessed = if request.operation == "BatchGetItem" {
-            "UnprocessedKeys"
-        } else {
-            "UnprocessedItems"
-        };
         let (refusal, kept) = judge(&mut state.lock().expect("the state"), request.clone());
         let (status, answer) = match refusal {
             // Nothing is left that could be passed on.
-            None if kept == Some(0) => ("200 OK".to_owned(), json!({ unprocessed: request.body["RequestItems"] })),
+            None if kept == Some(0) => ("200 OK".to_owned(), json!({ "UnprocessedKeys": request.body["RequestItems"] })),
             Some(refusal) => ("400 Bad Request".to_owned(), refusal),
             None => {
                 let mut passed = request.body;
                 let rest = kept.and_then(|kept| split(&mut passed, kept));
                 let (status, mut answer) = pass_on(behind, &head, &passed).await?;
                 if let Some(rest) = rest {
-                    answer[unprocessed] = rest;
+                    answer["UnprocessedKeys"] = rest;
                 }
                 (status, answer)
             }
@@ -169,7 +164,7 @@ fn judge(state: &mut State, request: Request) -> (Option<Value>, Option<usize>) 
                 *left -= 1;
                 refusal = Some(answer.clone());
             }
-            Rule::Part(keys) if request.operation.starts_with("Batch") => kept = Some(*keys),
+            Rule::Part(keys) if request.operation == "BatchGetItem" => kept = Some(*keys),
             _ => {}
         }
     }
@@ -177,17 +172,11 @@ fn judge(state: &mut State, request: Request) -> (Option<Value>, Option<usize>) 
     (refusal, kept)
 }
 
-/// Takes the keys or requests past the first ones out of a batch.
+/// Takes the keys past the first ones out of a batch.
 fn split(body: &mut Value, kept: usize) -> Option<Value> {
     let tables = body["RequestItems"].as_object_mut()?;
     let mut unprocessed = serde_json::Map::new();
     for (table, wanted) in tables {
-        if let Some(requests) = wanted.as_array_mut() {
-            if requests.len() > kept {
-                unprocessed.insert(table.clone(), Value::Array(requests.split_off(kept)));
-            }
-            continue;
-        }
         let keys = wanted["Keys"].as_array_mut()?;
         if keys.len() > kept {
             let rest = keys.split_off(kept);

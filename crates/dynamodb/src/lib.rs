@@ -42,12 +42,12 @@
 //! # What is sent
 //!
 //! [`Store::get`](flywheel_store::Store::get) is GetItem or BatchGetItem, `range` and `index_range` are Query, `scan` is Scan; a write is PutItem,
-//! UpdateItem or DeleteItem with its condition as ConditionExpression, and several are TransactWriteItems; TRUNCATE's deletions are BatchWriteItem. Every condition has in it that nobody has locked the item. Everything that could
+//! UpdateItem or DeleteItem with its condition as ConditionExpression, and several are TransactWriteItems; TRUNCATE's deletions are DeleteItem, many at a time. Every condition has in it that nobody has locked the item. Everything that could
 //! be larger than an answer is read page by page. A single write is never sent again unless DynamoDB said that the first had no effect.
 //!
 //! # The parts
 //!
-//! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write`, `transact` and `batch_write` send; `lock` has them wait; `read`,
+//! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write`, `transact` and `delete_rows` send; `lock` has them wait; `read`,
 //! `range`, `scan`, `projection` and `paging` read; `admin`, `index` and `accepts` see to definitions. `item`, `key` and `attribute` with `number`, `time` and
 //! `json` are the mapping above. `limits` and `error` know what DynamoDB refuses, `send_once` and `backoff` when to ask again.
 
@@ -55,10 +55,10 @@ mod accepts;
 mod admin;
 mod attribute;
 mod backoff;
-mod batch_write;
 mod change;
 mod client;
 mod condition;
+mod delete_rows;
 mod error;
 mod expression;
 mod index;

@@ -17,8 +17,6 @@ pub(crate) const ITEM_BYTES: usize = 400 * 1024;
 pub(crate) const DOCUMENT_DEPTH: usize = 31;
 /// Keys of one BatchGetItem.
 pub(crate) const BATCH_GET_KEYS: usize = 100;
-/// Items of one BatchWriteItem.
-pub(crate) const BATCH_WRITE_ITEMS: usize = 25;
 /// Items of one TransactWriteItems.
 pub(crate) const TRANSACTION_ITEMS: usize = 100;
 /// All items of one TransactWriteItems together.

@@ -94,13 +94,13 @@ impl DynamoStore {
 }
 
 /// Why a write wasn't applied.
-enum Failure {
+pub(crate) enum Failure {
     Condition,
     Store(StoreError),
 }
 
 /// The errors of single writes, each with its condition.
-trait WriteError: ProvideErrorMetadata + std::error::Error + 'static {
+pub(crate) trait WriteError: ProvideErrorMetadata + std::error::Error + 'static {
     /// The condition that didn't hold, with the item for which it didn't.
     fn condition(&self) -> Option<&ConditionalCheckFailedException>;
 }
@@ -121,7 +121,7 @@ macro_rules! write_errors {
 write_errors!(PutItemError, UpdateItemError, DeleteItemError);
 
 impl Failure {
-    fn of<E: WriteError, R: std::fmt::Debug>(table: &str, error: &SdkError<E, R>) -> Self {
+    pub(crate) fn of<E: WriteError, R: std::fmt::Debug>(table: &str, error: &SdkError<E, R>) -> Self {
         let Some(failed) = error.as_service_error().and_then(WriteError::condition) else {
             return Self::Store(store_error(table, error));
         };

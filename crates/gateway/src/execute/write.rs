@@ -86,7 +86,10 @@ impl Session {
             if Instant::now() >= wait.until || !self.spares_a_connection().await {
                 return Err(locked(home, self.block.is_open()).into());
             }
-            match self.shared.clone().resolve(home, key, transaction).await {
+            // PostgreSQL may have to wait for this session itself: it reads a definition that is being altered.
+            let shared = self.shared.clone();
+            let resolved = tokio::time::timeout_at(wait.until.into(), shared.resolve(home, key, transaction)).await;
+            match resolved.unwrap_or(Ok(Met::Stays)) {
                 Ok(Met::Gone) => return Ok(()),
                 Ok(Met::Stays) => {}
                 Err(error) => {
