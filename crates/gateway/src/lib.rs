@@ -23,6 +23,7 @@ mod homes;
 pub mod options;
 mod repeated;
 mod session;
+mod shared;
 mod transaction;
 
 pub use gateway::{Explained, Gateway, TableReport};

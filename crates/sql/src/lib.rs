@@ -12,6 +12,7 @@
 mod condition;
 mod constant;
 mod inserted;
+mod join;
 pub mod lex;
 mod locking;
 mod member;

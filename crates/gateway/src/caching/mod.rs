@@ -26,8 +26,8 @@ use flywheel_postgres::{Connection, Pool, ServerError};
 use flywheel_replication::Follower;
 
 use crate::analysis::Analysis;
-use crate::gateway::Shared;
 use crate::options::{CacheRule, Options};
+use crate::shared::Shared;
 
 pub(crate) use following::{Following, follower};
 use graph::Graph;

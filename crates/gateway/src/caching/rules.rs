@@ -7,8 +7,8 @@ use flywheel_sql::{RelationName, SessionEffect, Statement, Verb};
 
 use super::words::has_any;
 use crate::analysis::Analysis;
-use crate::gateway::names_only;
 use crate::options::CacheRule;
+use crate::shared::names_only;
 
 /// What a comment in the statement asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -6,8 +6,8 @@ use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{PgError, sqlstate};
 
 use super::{Client, Login, Registered};
-use crate::gateway::Shared;
 use crate::options::User;
+use crate::shared::Shared;
 
 /// Whether a user may have one. The server sees the role of the store's url only, so that it can't tell: nobody may who isn't listed.
 pub(crate) fn check(users: &[User], name: &str) -> Result<(), PgError> {

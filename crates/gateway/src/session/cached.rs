@@ -10,15 +10,13 @@ use bytes::{Bytes, BytesMut};
 use flywheel_cache::{Filling, Found, Lifetimes, Reason, Snapshot, Waited, Waiting};
 use flywheel_plan::Parameters;
 use flywheel_postgres::Settings;
-use flywheel_sql::Verb;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{PgError, frame, reply, sqlstate};
 
 use super::shared::{Describes, Gathered};
 use super::{Outcome, Session, cancelled};
 use crate::analysis::{Analysis, Query};
-use crate::caching::{Caching, Written};
-use crate::execute::{Arguments, StoreStatement};
+use crate::caching::Caching;
 use crate::front::{ClientError, Mark};
 
 /// How often a client waits for others that then go without an answer.
@@ -27,8 +25,6 @@ const TURNS: usize = 2;
 /// What the session has to do with the cache.
 #[derive(Debug, Default)]
 pub(super) struct Cached {
-    /// What was written and isn't known to be visible to all yet.
-    written: Written,
     /// The settings, as they stand in keys.
     context: Option<(Arc<Settings>, Box<[u8]>)>,
     /// Where keys are made.
@@ -471,145 +467,4 @@ fn answer(told: &[u8]) -> Result<&[u8], Option<PgError>> {
         at += length;
     }
     Err(None)
-}
-
-impl Session {
-    /// A statement is about to be carried out by a server.
-    pub(super) fn note_writes(&mut self, analysis: &Analysis, positions: std::ops::Range<usize>, parameters: &Parameters<'_>) {
-        let Some(caching) = self.shared.caching.clone() else { return };
-        let may_be_temporary = self.is_pinned();
-        for position in positions {
-            caching.note(&mut self.cached.written, analysis, position, parameters, may_be_temporary);
-        }
-    }
-
-    /// Something of which nothing is known is about to be carried out.
-    pub(super) fn note_any_write(&mut self) {
-        if let Some(caching) = &self.shared.caching {
-            caching.note_anything(&mut self.cached.written);
-        }
-    }
-
-    /// A statement on store tables is about to be carried out.
-    pub(crate) fn note_store_write(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) {
-        if self.shared.caching.is_none() || statement.is_cache_command() {
-            return;
-        }
-        let Some((text, types)) = statement.written() else {
-            return self.note_any_write();
-        };
-        let analysis = self.shared.analyses.of(text);
-        let parameters = Parameters {
-            types,
-            formats: arguments.formats,
-            values: arguments.values,
-            computed: None,
-        };
-        self.note_writes(&analysis, 0..analysis.statements.len(), &parameters);
-    }
-
-    /// The answer to a write has come, of a transaction that may be over with it.
-    pub(super) fn apply_writes(&self) {
-        if let Some(caching) = &self.shared.caching {
-            caching.apply(&self.cached.written);
-        }
-    }
-
-    /// Outside a block, all that was written is visible: before the client hears of it, nothing is left of the answers from before.
-    pub(crate) fn settle_writes(&mut self) {
-        if self.status == TransactionStatus::Idle && !self.cached.written.is_nothing() && !self.unsynced {
-            self.apply_writes();
-            if !self.block.is_open() {
-                self.cached.written = Written::default();
-            }
-        }
-    }
-
-    /// The server is at rest after all that was sent to it.
-    pub(crate) fn settle_writes_at_rest(&mut self) {
-        if self.status == TransactionStatus::Idle && !self.cached.written.is_nothing() {
-            self.apply_writes();
-            if self.block.writes.is_empty() {
-                self.cached.written = Written::default();
-            }
-        }
-    }
-
-    /// The server connection, or a store's answer, is lost, or left: what was written there may become visible, now or in a moment.
-    pub(crate) fn lose_writes(&mut self) {
-        if !self.cached.written.is_nothing()
-            && let Some(caching) = &self.shared.caching
-        {
-            caching.apply_for_a_while(std::mem::take(&mut self.cached.written));
-        }
-    }
-
-    /// Sees to it that EXPLAIN can tell what the statement's answers depend on.
-    pub(super) async fn expect_explain(&self, analysis: &Analysis) {
-        if let Some(caching) = &self.shared.caching
-            && !self.has_server()
-            && analysis.statements.iter().any(|statement| statement.verb == Verb::Explain)
-            && let Err(error) = caching.graph(self.shared.pool()).await
-        {
-            tracing::debug!(%error, "the catalogue can't be read for EXPLAIN");
-        }
-    }
-
-    /// The line of EXPLAIN that tells whether the statement's answers are kept.
-    pub(crate) fn explain_cache(&self, analysis: &Analysis, position: usize) -> Option<String> {
-        let caching = self.shared.caching.as_ref()?;
-        let statement = analysis
-            .statements
-            .get(position)
-            .filter(|statement| statement.verb == Verb::Explain)?;
-        // What is no list of lines has no place for another one.
-        let is_other = ["json", "xml", "yaml"]
-            .iter()
-            .any(|format| statement.has_keyword(&analysis.text, format));
-        if is_other {
-            return None;
-        }
-        let start = statement.tokens.iter().position(|token| {
-            ["select", "with", "values", "table", "insert", "update", "delete", "merge"]
-                .iter()
-                .any(|verb| token.is_keyword(&analysis.text, verb))
-        })?;
-        let inner = &analysis.text[statement.tokens[start].range.start..statement.range.end];
-        // Its hints may stand before it.
-        let before = &analysis.text[statement.range.start..statement.tokens[start].range.start];
-        let hints: Vec<_> = before
-            .split_inclusive("*/")
-            .filter_map(|part| part.find("/*").map(|at| &part[at..]))
-            .filter(|comment| comment.ends_with("*/"))
-            .collect();
-        let text = format!("{}{inner}", hints.concat());
-        let inner = self.shared.analyses.of_query(&text).analysis;
-        let fingerprint = inner.statements.first().map(|first| first.shape(&inner.text)).unwrap_or_default();
-        let Some((rule, lifetimes)) = caching.rule(&inner, &self.user) else {
-            return Some(format!("Cache: no rule (fingerprint {fingerprint:016x})"));
-        };
-        let what = &caching.rules()[rule];
-        let refused = if inner.memo.hint(&inner).refuses {
-            Some("the statement says so".to_owned())
-        } else if self.is_pinned() {
-            Some("the session keeps its server connection".to_owned())
-        } else {
-            caching
-                .known_graph()
-                .and_then(|graph| caching.reading(&inner, &graph).refused_for(what))
-        };
-        Some(match refused {
-            Some(why) => format!("Cache: rule {}, but not kept: {why} (fingerprint {fingerprint:016x})", rule + 1),
-            None => format!(
-                "Cache: rule {}, for {:?}, until {} (fingerprint {fingerprint:016x})",
-                rule + 1,
-                lifetimes.ttl,
-                match (what.max_lag, what.by_writes) {
-                    (Some(max_lag), _) => format!("it is written here, or replication tells within {max_lag:?} that it was elsewhere"),
-                    (None, true) => "it is written".to_owned(),
-                    (None, false) => "then whatever is written".to_owned(),
-                }
-            ),
-        })
-    }
 }

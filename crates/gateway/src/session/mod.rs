@@ -6,6 +6,7 @@ mod cached;
 mod commit;
 mod control;
 mod copy;
+mod explain_cache;
 mod extended;
 mod messages;
 mod pins;
@@ -17,6 +18,7 @@ mod server;
 mod shared;
 mod simple;
 mod work;
+mod written;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,10 +33,11 @@ use pins::Pins;
 pub(crate) use prepared::{BoundPortal, PreparedStatement, Progress};
 
 use crate::access::Access;
+use crate::caching::Written;
 use crate::execute::SqlPrepared;
 use crate::front::{Client, ClientError, Login, Registered};
-use crate::gateway::Shared;
 use crate::options::PoolMode;
+use crate::shared::Shared;
 
 /// A session's state. Methods are spread over the files of this folder and of `execute/`.
 pub(crate) struct Session {
@@ -89,6 +92,8 @@ pub(crate) struct Session {
     replicas: replica::Reading,
     /// What it has to do with answers kept in memory.
     cached: cached::Cached,
+    /// What was written and isn't known to be visible to all yet.
+    written: Written,
     /// The server connection's settings aren't known any more to be the session's.
     must_apply: bool,
     /// What makes the server connection's settings the session's again after a RESET: the settings of the startup packet.
@@ -186,6 +191,7 @@ impl Session {
             renewal: None,
             replicas,
             cached: cached::Cached::default(),
+            written: Written::default(),
             must_apply: false,
             must_set: Settings::default(),
         }

@@ -11,7 +11,7 @@ use flywheel_wire::quote::literal;
 use uuid::Uuid;
 
 use super::{Record, outbox};
-use crate::gateway::Shared;
+use crate::shared::Shared;
 
 /// How often the outbox is looked through.
 const INTERVAL: Duration = Duration::from_secs(5);
