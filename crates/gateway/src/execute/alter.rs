@@ -36,16 +36,7 @@ struct Alteration {
 
 impl Session {
     pub(super) async fn alter_table(&mut self, statement: &StoreStatement, home: &Arc<Home>) -> Outcome<Answer> {
-        if self.block.of_table(home.name()).next().is_some() {
-            let message = format!(
-                "table \"{}\", homed in {}, has been written to in this transaction",
-                home.name(),
-                home.store.kind()
-            );
-            return Err(PgError::error(sqlstate::OBJECT_IN_USE, message)
-                .with_hint("ALTER TABLE after COMMIT.")
-                .into());
-        }
+        self.check_not_written(home, "ALTER TABLE")?;
         let own_block = self.status == TransactionStatus::Idle;
         let mut wait = LockWait::new();
         let altered = loop {

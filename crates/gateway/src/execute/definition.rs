@@ -110,19 +110,25 @@ impl Session {
         Ok(answer)
     }
 
+    /// Refuses a command on a table that the open block has written to.
+    pub(super) fn check_not_written(&self, home: &Home, command: &str) -> Outcome<()> {
+        if !self.block.has_written(home.name()) {
+            return Ok(());
+        }
+        let message = format!(
+            "table \"{}\", homed in {}, has been written to in this transaction",
+            home.name(),
+            home.store.kind()
+        );
+        Err(PgError::error(sqlstate::OBJECT_IN_USE, message)
+            .with_hint(format!("{command} after COMMIT."))
+            .into())
+    }
+
     /// A table with rows needs `allow_drop`.
     pub(super) async fn check_droppable(&self, home: &Arc<Home>) -> Outcome<()> {
         // What a ROLLBACK would bring back must not be gone from the store.
-        if self.block.of_table(home.name()).next().is_some() {
-            let message = format!(
-                "table \"{}\", homed in {}, has been written to in this transaction",
-                home.name(),
-                home.store.kind()
-            );
-            return Err(PgError::error(sqlstate::OBJECT_IN_USE, message)
-                .with_hint("DROP TABLE after COMMIT.")
-                .into());
-        }
+        self.check_not_written(home, "DROP TABLE")?;
         if !home.table.allow_drop && self.has_rows(home).await? {
             let message = format!("table \"{}\", homed in {}, isn't empty", home.name(), home.store.kind());
             return Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message)

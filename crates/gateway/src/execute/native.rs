@@ -128,7 +128,7 @@ impl Session {
             }
             ReadOperation::ByScore { range, descending } => match range.resolve(&home.table, parameters, *descending) {
                 // Which of the block's own rows are in a range of scores is PostgreSQL's to tell.
-                Some(Some(range)) if !range.is_whole() && self.block.of_table(home.name()).next().is_some() => return Ok(None),
+                Some(Some(range)) if !range.is_whole() && self.block.has_written(home.name()) => return Ok(None),
                 Some(Some(range)) => self.read_by_score(home, &range, page).await?,
                 Some(None) => Vec::new(),
                 None => return Ok(None),

@@ -35,7 +35,7 @@ impl Session {
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Answer>> {
         // What the block has written isn't in the store yet.
-        if self.block.of_table(home.name()).next().is_some() {
+        if self.block.has_written(home.name()) {
             return Ok(None);
         }
         let counted = match count.range.resolve(&home.table, parameters, false) {
@@ -59,7 +59,7 @@ impl Session {
         parameters: &Parameters<'_>,
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Answer>> {
-        if self.block.of_table(home.name()).next().is_some() {
+        if self.block.has_written(home.name()) {
             return Ok(None);
         }
         let table = &home.table.table;
@@ -143,7 +143,7 @@ impl Session {
         let Ok(Some(page)) = self.page(Some(&top.limit), top.offset.as_ref(), &parameters) else {
             return Ok(None);
         };
-        let is_written = self.block.of_table(home.name()).next().is_some();
+        let is_written = self.block.has_written(home.name());
         let (Some(Some(range)), false) = (top.range.resolve(&home.table, &parameters, top.descending), is_written) else {
             return Ok(None);
         };

@@ -150,6 +150,11 @@ impl Block {
             .map(|((_, key), buffered)| (key, buffered))
     }
 
+    /// Whether it has written to a table.
+    pub(crate) fn has_written(&self, table: &TableName) -> bool {
+        self.of_table(table).next().is_some()
+    }
+
     /// What the block says of a row; `None`: nothing.
     pub(crate) fn get(&self, table: &TableName, key: &Key) -> Option<&Buffered> {
         if self.writes.is_empty() {
