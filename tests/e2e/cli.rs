@@ -222,11 +222,7 @@ async fn a_check_reaches_every_store() {
 
 #[tokio::test]
 async fn a_check_tells_of_stores_that_are_down() {
-    let closed = std::net::TcpListener::bind("127.0.0.1:0")
-        .expect("a port")
-        .local_addr()
-        .expect("its address")
-        .port();
+    let closed = flywheel_tests::port::free_port();
     let setup = Setup::default()
         .redis_at(&format!("redis://127.0.0.1:{closed}"))
         .primary_at(&format!("postgres://app@127.0.0.1:{closed}/app"))

@@ -1,17 +1,12 @@
 //! Stores that are down, or go down.
 
+use flywheel_tests::port::free_port;
 use flywheel_tests::world::{column, try_connect};
 use flywheel_tests::{Home, Setup, Told, World};
 
-/// A port on which nobody listens.
-async fn closed_port() -> u16 {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
-    listener.local_addr().expect("its address").port()
-}
-
 #[tokio::test]
 async fn without_postgresql_a_login_says_why() {
-    let url = format!("postgres://app@127.0.0.1:{}/app", closed_port().await);
+    let url = format!("postgres://app@127.0.0.1:{}/app", free_port());
     let Some(mut world) = Setup::default().primary_at(&url).start().await else {
         return;
     };
@@ -23,7 +18,7 @@ async fn without_postgresql_a_login_says_why() {
 
 #[tokio::test]
 async fn without_redis_its_tables_say_so_and_the_others_go_on() {
-    let url = format!("redis://127.0.0.1:{}", closed_port().await);
+    let url = format!("redis://127.0.0.1:{}", free_port());
     let setup = Setup::default().redis_at(&url).table("public.sessions", Home::Redis);
     let Some(world) = setup.start().await else { return };
     let client = world.gateway().await;

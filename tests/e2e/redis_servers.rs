@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use flywheel_tests::child::run;
+use flywheel_tests::port::free_port;
 use flywheel_tests::world::column;
 use flywheel_tests::{Home, Setup, Told};
 use tokio::process::{Child, Command};
@@ -18,9 +19,7 @@ struct Server {
 
 impl Server {
     async fn start(arguments: &[&str]) -> Self {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
+        let port = free_port();
         let folder = std::env::temp_dir().join(format!("flywheel-e2e-redis-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let process = Command::new("redis-server")

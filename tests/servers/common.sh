@@ -7,8 +7,18 @@ die() {
     exit 1
 }
 
+# A port that nobody listens on, below those that outgoing connections get.
 free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+    python3 -c '
+import random, socket
+while True:
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", random.randrange(10240, 22240)))
+        except OSError:
+            continue
+        print(s.getsockname()[1])
+        break'
 }
 
 # wait_until NAME LOG COMMAND...: waits up to a minute until the command succeeds; shows the log when it never does.

@@ -5,6 +5,7 @@
 //! - `cluster/`: a PostgreSQL primary with replicas of its own, which a test can stop and promote.
 //! - `child`: runs `psql` and drivers in other languages.
 //! - `history`: whether what clients were told at the same time can be true.
+//! - `port`: finds ports for servers of a test's own.
 //! - `proxy`: a network that a test can cut.
 //! - `differential/`: statements made at random, on plain PostgreSQL and with the tables in each home.
 //! - `environment`, `shrink`: what tests with random input share.
@@ -23,6 +24,7 @@ pub mod environment;
 pub mod frames;
 pub mod gate;
 pub mod history;
+pub mod port;
 pub mod proxy;
 pub mod raw;
 pub mod shrink;

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -10,6 +9,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 use crate::child::in_time;
+use crate::port::free_port;
 
 /// As small and as quick as can be: what it does isn't to outlive the test.
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'
@@ -78,9 +78,7 @@ impl Instance {
     }
 
     async fn started(data: &Path) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("its address").port();
-        drop(listener);
+        let port = free_port();
         append(data, "postgresql.conf", &format!("port = {port}\n"));
         let mut instance = Self {
             data: data.to_owned(),

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use flywheel_redis::RedisStore;
 use flywheel_store::Store;
+use rand::Rng as _;
 
 /// The server that all tests share; says so when there is none.
 pub(crate) fn shared() -> Option<String> {
@@ -29,6 +30,17 @@ pub(crate) async fn plain(url: &str) -> redis::aio::MultiplexedConnection {
     client.get_multiplexed_async_connection().await.expect("a connection")
 }
 
+/// How many ports are tried: one that is found free, or the one 10,000 above it by which the servers of a cluster talk to each other, may be another's.
+const PORTS: usize = 10;
+
+/// What became of a start.
+#[derive(PartialEq, Eq)]
+enum Begun {
+    Answers,
+    Ended,
+    Missing,
+}
+
 /// A redis-server of a test's own, ended with it.
 pub(crate) struct Server {
     pub(crate) port: u16,
@@ -36,10 +48,14 @@ pub(crate) struct Server {
     process: Option<Child>,
 }
 
-/// A port that nobody listens on.
+/// A port that nobody listens on, below those that outgoing connections get.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    loop {
+        let port = rand::rng().random_range(10_240..22_240);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A folder of a test's own, removed with it.
@@ -80,16 +96,22 @@ impl Server {
 
     /// The same with further arguments.
     pub(crate) async fn start_with(arguments: &[&str]) -> Option<Self> {
-        let mut server = Self {
-            port: free_port(),
-            arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
-            process: None,
-        };
-        if !server.run().await {
-            eprintln!("no redis-server: nothing tested");
-            return None;
+        for _ in 0..PORTS {
+            let mut server = Self {
+                port: free_port(),
+                arguments: arguments.iter().map(|&argument| argument.to_owned()).collect(),
+                process: None,
+            };
+            match server.begin().await {
+                Begun::Answers => return Some(server),
+                Begun::Ended => {}
+                Begun::Missing => {
+                    eprintln!("no redis-server: nothing tested");
+                    return None;
+                }
+            }
         }
-        Some(server)
+        panic!("redis-server ends at once: {arguments:?}");
     }
 
     /// A sentinel by a configuration file, which it writes to.
@@ -116,8 +138,12 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// Runs it again on its port, empty; false where there is no redis-server.
+    /// Runs it again on its port, empty; false where it doesn't start.
     pub(crate) async fn run(&mut self) -> bool {
+        self.begin().await == Begun::Answers
+    }
+
+    async fn begin(&mut self) -> Begun {
         let started = Command::new("redis-server")
             .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
             .args(["--save", "", "--appendonly", "no", "--daemonize", "no"])
@@ -125,15 +151,18 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let Ok(process) = started else { return false };
-        self.process = Some(process);
-        let store = store(&self.url(), "");
+        let Ok(process) = started else { return Begun::Missing };
+        let process = self.process.insert(process);
+        let store = store(&format!("redis://127.0.0.1:{}", self.port), "");
         let begun = Instant::now();
         while store.ping().await.is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(10), "redis-server starts");
+            if process.try_wait().expect("its state").is_some() {
+                return Begun::Ended;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "redis-server starts");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        true
+        Begun::Answers
     }
 
     /// Ends it without goodbye.
