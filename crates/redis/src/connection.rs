@@ -99,6 +99,14 @@ impl Link {
         }
     }
 
+    /// How to connect to the server, of the moment where that changes.
+    pub(crate) async fn client(&self) -> Result<Client, StoreError> {
+        match &self.server {
+            Server::Fixed(client) => Ok(client.clone()),
+            Server::Primary(sentinels) => Ok(sentinels.find(self.timeout).await?.0),
+        }
+    }
+
     /// Commands that may be sent twice.
     pub(crate) async fn read(&self, commands: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failure> {
         let once = match self.send(commands).await {
@@ -169,7 +177,7 @@ impl Link {
         }
         let connected = match &self.server {
             Server::Fixed(client) => connect(client, self.timeout).await.map_err(store_error),
-            Server::Primary(sentinels) => sentinels.connect(self.timeout).await,
+            Server::Primary(sentinels) => sentinels.find(self.timeout).await.map(|(_, connection)| connection),
         };
         match connected {
             Ok(connection) => {

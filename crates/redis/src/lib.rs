@@ -45,11 +45,13 @@
 //!   which are computed here and written if the string is still the one that was read. `json`, `jsonb`: rows as JSON.
 //! - `servers`: which server a request goes to. `connection`: one multiplexed connection, made anew when it is lost. `sentinel`: the primary that
 //!   sentinels know. `cluster`, `slot`: a cluster's nodes and slots. `options`: what a store is made with. `error`: what an answer means.
+//! - `exchange`: what several gateways have in common.
 
 mod cluster;
 mod connection;
 mod document;
 mod error;
+mod exchange;
 mod expiry;
 mod index;
 mod json;
@@ -69,5 +71,6 @@ mod sorted_set;
 mod store;
 mod write;
 
+pub use exchange::{ExchangeOptions, RedisExchange};
 pub use options::{Certificates, RedisOptions, Topology};
 pub use store::RedisStore;

@@ -35,8 +35,8 @@ impl Sentinels {
         })
     }
 
-    /// A connection to the server that is the primary by its own word too.
-    pub(crate) async fn connect(&self, timeout: Duration) -> Result<MultiplexedConnection, StoreError> {
+    /// The server that is the primary by its own word too, and a connection to it.
+    pub(crate) async fn find(&self, timeout: Duration) -> Result<(Client, MultiplexedConnection), StoreError> {
         let name = host(&self.primary);
         let count = self.sentinels.len();
         let first = self.first.load(Ordering::Relaxed);
@@ -48,9 +48,9 @@ impl Sentinels {
             let share = timeout / u32::try_from(count).unwrap_or(u32::MAX);
             let asked = tokio::time::timeout(share, self.primary_by(sentinel, name, timeout)).await;
             match asked.unwrap_or_else(|_| Err(timed_out().to_string())) {
-                Ok(connection) => {
+                Ok(primary) => {
                     self.first.store(place, Ordering::Relaxed);
-                    return Ok(connection);
+                    return Ok(primary);
                 }
                 Err(reason) => reasons.push(format!("{}: {reason}", sentinel.get_connection_info().addr())),
             }
@@ -60,7 +60,7 @@ impl Sentinels {
         })
     }
 
-    async fn primary_by(&self, sentinel: &Client, name: &str, timeout: Duration) -> Result<MultiplexedConnection, String> {
+    async fn primary_by(&self, sentinel: &Client, name: &str, timeout: Duration) -> Result<(Client, MultiplexedConnection), String> {
         let described = |error: redis::RedisError| error.to_string();
         let mut asked = connect(sentinel, timeout).await.map_err(described)?;
         let mut command = redis::cmd("SENTINEL");
@@ -77,7 +77,7 @@ impl Sentinels {
             .next()
             .and_then(|role| redis::from_redis_value::<String>(role).ok());
         match role.as_deref() {
-            Some("master") => Ok(connection),
+            Some("master") => Ok((client, connection)),
             _ => Err(format!("{host}:{port} isn't the primary")),
         }
     }

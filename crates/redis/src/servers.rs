@@ -45,6 +45,21 @@ impl Servers {
         }
     }
 
+    /// How to connect to the server that has `key`, for what needs a connection of its own.
+    pub(crate) async fn client(&self, key: &str) -> Result<Client, StoreError> {
+        match self {
+            Self::One(link) => link.client().await,
+            Self::Cluster(cluster) => {
+                let nodes = cluster.nodes_of(&[slot::of(key.as_bytes())]).await?;
+                let node = nodes.into_iter().next().flatten();
+                let missing = || StoreError::Unavailable {
+                    reason: format!("no node of the cluster has the slot of {key}"),
+                };
+                node.ok_or_else(missing)?.client().await
+            }
+        }
+    }
+
     /// A command on `key` that may be sent twice.
     pub(crate) async fn query<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> Result<T, StoreError> {
         let value = self.send(key, command, Repeat::Read).await.map_err(Failure::of_read)?;

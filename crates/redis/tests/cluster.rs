@@ -1,5 +1,6 @@
 //! A cluster of three primaries, each with a replica.
 
+mod gateways;
 mod server;
 
 use std::process::{Command, Stdio};
@@ -9,7 +10,8 @@ use std::time::Duration;
 use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
 use flywheel_store::conformance::Suite;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Change, Effect, Expect, Layout, Store, StoreError, StoreTable};
+use flywheel_store::{Applied, Change, Effect, Exchange, Expect, Layout, Store, StoreError, StoreTable, VersionName};
+use gateways::{Gateway, exchange};
 use server::{Folder, Server, until};
 
 struct Cluster {
@@ -146,6 +148,29 @@ async fn keeps_the_contract() {
         effect: Effect::Put(vec![text("ann"), int(day)]),
     };
     assert_eq!(store.write_all(&[(&visits, change(1)), (&visits, change(2))]).await, Ok(true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gateways_meet_in_it() {
+    let Some(cluster) = Cluster::start().await else { return };
+    let start = async || Gateway::on(exchange(cluster.options(Duration::from_secs(2)).topology, "meeting", 600)).await;
+    let (one, other) = (start().await, start().await);
+    one.knows().await;
+    other.notebook.until("missed").await;
+    let row = [VersionName {
+        group: "t".into(),
+        field: "1".into(),
+    }];
+    // Answers are all over the cluster.
+    for key in ["a", "b", "c", "d"] {
+        one.exchange.keep(key, key.as_bytes(), Duration::from_secs(60)).await.expect("kept");
+        let kept = other.look(key, &row).await.kept.expect("an answer");
+        assert_eq!(kept.0, key.as_bytes());
+    }
+    let before = other.look("a", &row).await.versions;
+    one.post_with("hello", &row);
+    other.notebook.until("hello").await;
+    assert_ne!(other.look("a", &row).await.versions, before);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,6 +6,8 @@
 //! A row may be *locked* by a transaction that is about to commit: readers see the row as it was, writers get [`StoreError::Locked`] until
 //! the transaction's outcome is carried out by whoever finds out.
 //!
+//! Beside that, [`Exchange`]: what several gateways in front of the same databases have in common.
+//!
 //! Every store passes the same suite (`conformance`, behind the feature of that name); a new one is a crate that implements [`Store`], runs that suite in its
 //! tests, and is registered in the command line's composition.
 
@@ -14,6 +16,7 @@ mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod error;
+mod exchange;
 mod index;
 mod layout;
 mod range;
@@ -26,6 +29,7 @@ mod transaction;
 pub use change::{Applied, Assignment, Change, Effect, Expect};
 pub use clock::{POSTGRES_EPOCH_MICROS, now_micros};
 pub use error::StoreError;
+pub use exchange::{Exchange, Looked, Member, Post, VersionName};
 pub use index::Index;
 pub use layout::accepts_layout;
 pub use range::{Bound, KeyRange, after_prefix};
