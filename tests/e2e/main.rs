@@ -18,6 +18,7 @@ mod explain;
 mod failover;
 mod foreign_items;
 mod frames;
+mod gateways;
 mod gone;
 mod increments;
 mod indexes;

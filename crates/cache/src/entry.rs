@@ -63,6 +63,12 @@ impl Entry {
         self.snapshot.is_current()
     }
 
+    /// How old it is.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        self.made.elapsed()
+    }
+
     pub(crate) fn freshness(&self, lifetimes: &Lifetimes, now: Instant) -> Freshness {
         if !self.snapshot.is_current() {
             return Freshness::Gone;

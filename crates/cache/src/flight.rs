@@ -79,14 +79,25 @@ impl Filling {
     }
 
     /// The answer: read from `made` on, of what `snapshot` is of, which was taken before. Bytes that aren't kept are `None`.
-    pub fn complete(self, bytes: Option<Bytes>, snapshot: Snapshot, made: Instant) {
+    pub fn complete(self, bytes: Option<Bytes>, snapshot: Snapshot, made: Instant) -> Arc<Entry> {
         count(&self.cache.counters(self.rule).fills);
+        self.end_with(bytes, snapshot, made)
+    }
+
+    /// The same with an answer that another gateway has kept.
+    pub fn complete_shared(self, bytes: Bytes, snapshot: Snapshot, made: Instant) {
+        count(&self.cache.counters(self.rule).shared);
+        self.end_with(Some(bytes), snapshot, made);
+    }
+
+    fn end_with(self, bytes: Option<Bytes>, snapshot: Snapshot, made: Instant) -> Arc<Entry> {
         let entry = Arc::new(Entry::new(bytes, snapshot, made, self.rule));
         // One that is invalid already is no use to anybody.
         if entry.is_current() {
             self.cache.keep(self.key.clone(), entry.clone());
         }
-        self.sender.send_replace(Some(Some(entry)));
+        self.sender.send_replace(Some(Some(entry.clone())));
+        entry
     }
 
     /// There is nothing to be kept: those who wait ask for themselves.

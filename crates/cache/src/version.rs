@@ -1,10 +1,11 @@
 //! What has been written, as far as it matters to answers that are kept.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
+
+use siphasher::sip::SipHasher13;
 
 /// A table's number.
 pub type TableId = u32;
@@ -21,12 +22,10 @@ pub enum Part {
     Row(u64),
 }
 
-/// The number of a row, by its key. Other keys may have the same.
+/// The number of a row, by its key. Other keys may have the same; a key has the same everywhere.
 #[must_use]
-pub fn row(key: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
+pub fn row(key: &[u8]) -> u64 {
+    SipHasher13::new().hash(key)
 }
 
 /// What a write touches.

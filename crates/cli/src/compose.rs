@@ -19,6 +19,8 @@ use flywheel_postgres::{
 use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
 use flywheel_store::Store;
 
+use crate::sharing::share;
+
 /// The stores and embedded servers of a configuration.
 pub(crate) struct Parts {
     stores: BTreeMap<String, Arc<dyn Store>>,
@@ -187,6 +189,7 @@ impl Parts {
             pool_size: database.pool_size,
             pool_mode: database.pool_mode.map(pool_mode),
         };
+        let sharing = config.sharing.as_ref().map(|sharing| share(sharing, config)).transpose()?;
         let (mode, publication, max_retained_wal) = match &config.stores[&config.primary] {
             config::Store::Postgres(postgres) => (
                 pool_mode(postgres.pool_mode),
@@ -214,6 +217,7 @@ impl Parts {
             tables: config.tables.iter().map(table).collect::<anyhow::Result<_>>()?,
             cache: config.cache.iter().map(cache_rule).collect(),
             cache_memory: config.limits.cache_memory,
+            sharing,
             publication,
             max_retained_wal,
         })
@@ -244,7 +248,7 @@ impl Parts {
     }
 }
 
-fn redis(options: &config::Redis) -> RedisOptions {
+pub(crate) fn redis(options: &config::Redis) -> RedisOptions {
     let text = |secret: &config::Secret| secret.expose().to_owned();
     let pem = |secret: &config::Secret| secret.expose().as_bytes().to_vec();
     RedisOptions {

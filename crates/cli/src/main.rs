@@ -3,6 +3,7 @@
 mod command;
 mod compose;
 mod embedded;
+mod sharing;
 
 use std::process::ExitCode;
 

@@ -57,6 +57,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Which answers are kept, the first rule that matches decides.
     pub cache: Vec<CacheRule>,
+    /// What this gateway has in common with others.
+    pub sharing: Option<Sharing>,
 }
 
 /// How clients log in.
@@ -435,4 +437,19 @@ pub struct CacheRule {
     pub max_lag: Option<Duration>,
     /// The longest answer, in bytes.
     pub max_result_size: usize,
+}
+
+/// What several gateways have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sharing {
+    /// The Redis store over which they speak.
+    pub store: String,
+    /// Gateways of one name belong together.
+    pub name: String,
+    /// How old the news from the others may be.
+    pub max_lag: Duration,
+    /// Whether answers are kept there too.
+    pub answers: bool,
+    /// Longer ones are compressed, in bytes.
+    pub compress_above: usize,
 }

@@ -47,6 +47,8 @@ pub struct File {
     #[serde(default)]
     #[schemars(with = "Vec<CacheRule>")]
     pub cache: Vec<Option<CacheRule>>,
+    /// What several gateways in front of the same databases have in common. Without it, a gateway knows nothing of what others' clients write.
+    pub sharing: Option<Sharing>,
 }
 
 /// How clients log in.
@@ -477,4 +479,22 @@ pub enum InvalidateName {
     Replication,
     /// Nothing.
     None,
+}
+
+/// What several gateways have in common.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sharing {
+    /// The Redis store over which they tell each other what their clients have written.
+    pub store: String,
+    /// Gateways of the same name in the same Redis belong together. Default: flywheel.
+    #[schemars(length(min = 1))]
+    pub name: Option<String>,
+    /// How old the news from the other gateways may be for answers with `invalidate = "writes"` to be given. Default: 2s.
+    #[schemars(example = "2s")]
+    pub max_lag: Option<String>,
+    /// Whether answers are kept in that Redis too, so that what one gateway has read serves all. Default: false.
+    pub answers: Option<bool>,
+    /// Longer answers are compressed there, such as "4kB" or a number of bytes. Default: 4kB.
+    pub compress_above: Option<Size>,
 }

@@ -19,8 +19,8 @@ use std::path::Path;
 
 pub use config::{
     Authentication, CacheRule, Config, Database, DynamoDb, EmbeddedStore, Index, IndexKind, Layout, Limits, Memory, OnTypeMismatch,
-    PoolMode, Postgres, PostgresHost, PostgresUrl, Redis, RedisServers, Role, Route, RouteTarget, Secret, SessionAttributes, StatementKind,
-    Store, Table, User,
+    PoolMode, Postgres, PostgresHost, PostgresUrl, Redis, RedisServers, Role, Route, RouteTarget, Secret, SessionAttributes, Sharing,
+    StatementKind, Store, Table, User,
 };
 pub use diagnostic::{Diagnostic, Report};
 

@@ -20,6 +20,7 @@ use crate::homes::home;
 use crate::options::{Database, Options};
 use crate::session::Session;
 use crate::shared::Shared;
+use crate::sharing::Membership;
 
 /// The gateway.
 #[derive(Debug, Clone)]
@@ -137,6 +138,13 @@ impl Gateway {
         {
             watches.push(tokio::spawn(async move { follower.run(&Following::new(caching)).await }));
         }
+        // Before it serves anybody: the others must wait for word of what its clients write.
+        let sharing = main.caching.as_ref().and_then(|caching| caching.sharing().cloned());
+        if let Some(sharing) = &sharing {
+            let databases = std::iter::once(main).chain(self.front.others.values()).cloned();
+            watches.push(tokio::spawn(Membership::new(sharing.clone(), databases).run()));
+            sharing.enter().await;
+        }
         loop {
             let accepted = tokio::select! {
                 _ = shutdown.wait_for(|stop| *stop) => break,
@@ -156,8 +164,11 @@ impl Gateway {
         }
         drop(listener);
         polling.abort();
-        watches.iter().chain(&caching).for_each(tokio::task::JoinHandle::abort);
         while sessions.join_next().await.is_some() {}
+        if let Some(sharing) = &sharing {
+            sharing.leave().await;
+        }
+        watches.iter().chain(&caching).for_each(tokio::task::JoinHandle::abort);
         main.tidy_outbox().await;
     }
 

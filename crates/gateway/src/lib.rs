@@ -24,6 +24,7 @@ pub mod options;
 mod repeated;
 mod session;
 mod shared;
+mod sharing;
 mod transaction;
 
 pub use gateway::{Explained, Gateway, TableReport};

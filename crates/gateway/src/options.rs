@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flywheel_postgres::Servers;
-use flywheel_store::Store;
+use flywheel_store::{Exchange, Store};
 use flywheel_types::TableName;
 
 /// How clients prove who they are.
@@ -172,6 +172,19 @@ pub struct CacheRule {
     pub max_result_size: usize,
 }
 
+/// What gateways in front of the same databases have in common.
+#[derive(Debug, Clone)]
+pub struct Sharing {
+    /// How they reach each other.
+    pub exchange: Arc<dyn Exchange>,
+    /// How old the news from the others may be for answers that writes end to be given.
+    pub max_lag: Duration,
+    /// Whether answers that one has kept serve all.
+    pub answers: bool,
+    /// Those longer than this, in bytes, are compressed.
+    pub compress_above: usize,
+}
+
 /// Everything a gateway needs.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -205,6 +218,8 @@ pub struct Options {
     pub cache: Vec<CacheRule>,
     /// How much memory they may take, in bytes.
     pub cache_memory: u64,
+    /// What the gateway has in common with others; `None`: it is the only one.
+    pub sharing: Option<Sharing>,
     /// The publication of the tables that cache rules follow.
     pub publication: String,
     /// How much of its log PostgreSQL may keep for them, in bytes.

@@ -8,7 +8,7 @@ use flywheel_plan::Visible;
 use flywheel_postgres::{Connection, Pool, ServerError, catalogue};
 use flywheel_types::TableName;
 use flywheel_wire::sqlstate;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::access::Access;
 use crate::analysis::{Analyses, Analysis};
@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     /// Answers kept in memory; `None`: there is no rule.
     pub(crate) caching: Option<Arc<Caching>>,
     pub(crate) outbox: Outbox,
+    /// Told that a definition has been changed elsewhere.
+    redefined: Notify,
     /// The servers as those see them who have no connections of their own.
     common: OnceLock<Arc<Access>>,
     /// As the others see them, by user.
@@ -62,6 +64,7 @@ impl Shared {
             busy_poll,
             caching,
             outbox: Outbox::default(),
+            redefined: Notify::new(),
             common: OnceLock::new(),
             own: Mutex::default(),
             database,
@@ -186,7 +189,8 @@ impl Shared {
         let mut waits = !self.catalogue.configured().iter().any(|table| table.drop_constraints);
         loop {
             if std::mem::replace(&mut waits, true) {
-                tokio::time::sleep(WATCH_INTERVAL).await;
+                // An error: nobody has said so in that time.
+                let _ = tokio::time::timeout(WATCH_INTERVAL, self.redefined.notified()).await;
             }
             // A server that can't be reached is told to those who need it.
             let Ok(mut lease) = self.pool().acquire_plain().await else {
@@ -203,6 +207,11 @@ impl Shared {
                 tracing::warn!(%error, "what `drop_constraints` gives up can't be dropped");
             }
         }
+    }
+
+    /// A definition has been changed through another gateway.
+    pub(crate) fn look_for_definitions(&self) {
+        self.redefined.notify_one();
     }
 
     /// Whether a route leads this user's statements to replicas, if they are of the right kind.

@@ -19,6 +19,11 @@ async fn run(url: &str, command: &[&str]) {
     all.exec_async(&mut connection).await.expect(command[0]);
 }
 
+/// A name on the server that all tests share: the gateways of a run before this one are waited for a while.
+fn of_this_run(name: &str) -> String {
+    format!("{name}-{}", std::process::id())
+}
+
 fn version(group: &str, field: &str) -> VersionName {
     VersionName {
         group: group.into(),
@@ -29,9 +34,10 @@ fn version(group: &str, field: &str) -> VersionName {
 #[tokio::test]
 async fn posts_reach_the_others_in_order() {
     let Some(url) = shared() else { return };
-    let one = Gateway::start(&url, "order").await;
-    let other = Gateway::start(&url, "order").await;
-    let stranger = Gateway::start(&url, "order2").await;
+    let name = of_this_run("order");
+    let one = Gateway::start(&url, &name).await;
+    let other = Gateway::start(&url, &name).await;
+    let stranger = Gateway::start(&url, &of_this_run("stranger")).await;
     for gateway in [&one, &other, &stranger] {
         gateway.notebook.until("missed").await;
     }
@@ -92,7 +98,8 @@ async fn what_is_missed_is_known() {
 #[tokio::test]
 async fn one_that_says_nothing_is_waited_for_and_then_forgotten() {
     let Some(url) = shared() else { return };
-    let start = async || Gateway::on(exchange(Topology::One(url.clone()), "silent", 3)).await;
+    let name = of_this_run("silent");
+    let start = async || Gateway::on(exchange(Topology::One(url.clone()), &name, 3)).await;
     let (one, other) = (start().await, start().await);
     until("they know of each other", async || one.exchange.lag().is_some()).await;
     one.notebook.until("missed").await;

@@ -6,6 +6,7 @@ mod names;
 mod pools;
 mod redis;
 mod routes;
+mod sharing;
 mod stores;
 mod tables;
 mod units;
@@ -63,6 +64,7 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
     };
     let routes = resolver.routes(&file.routes, &known);
     let cache = resolver.cache(&file.cache, &known, file.database.as_deref());
+    let sharing = file.sharing.as_ref().map(|sharing| resolver.sharing(sharing, &stores));
     let primary = primary?;
     let database = file.database.or_else(|| match &stores[&primary] {
         Store::Postgres(postgres) => Some(postgres.url.database.clone()),
@@ -82,6 +84,7 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         tables,
         routes,
         cache,
+        sharing,
     };
     resolver.fitting_pools(&config, &file.databases, &file.users);
     Some(config)

@@ -7,6 +7,7 @@ mod form;
 mod pools;
 mod report;
 mod routes;
+mod sharing;
 mod stores;
 mod tables;
 mod users;

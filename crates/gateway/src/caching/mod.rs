@@ -24,10 +24,12 @@ use flywheel_plan::Parameters;
 use flywheel_postgres::dependencies::{self, Dependencies};
 use flywheel_postgres::{Connection, Pool, ServerError};
 use flywheel_replication::Follower;
+use tokio::sync::Notify;
 
 use crate::analysis::Analysis;
 use crate::options::{CacheRule, Options};
 use crate::shared::Shared;
+use crate::sharing::{Elsewhere, Said, Sharing};
 
 pub(crate) use following::{Following, follower};
 use graph::Graph;
@@ -43,6 +45,7 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(5);
 pub(crate) struct Kept {
     pub(crate) cache: Arc<Cache>,
     rules: Arc<[CacheRule]>,
+    sharing: Option<Arc<Sharing>>,
 }
 
 impl Kept {
@@ -53,6 +56,7 @@ impl Kept {
             Arc::new(Self {
                 cache: Cache::new(options.cache_memory, rules.len()),
                 rules,
+                sharing: options.sharing.clone().map(Sharing::new),
             })
         })
     }
@@ -76,6 +80,8 @@ pub(crate) struct Caching {
     /// Which generation of the graph is the right one: it grows with each change of a definition.
     wanted: AtomicU64,
     loading: tokio::sync::Mutex<()>,
+    /// Told when a write needed the graph, and it wasn't known.
+    lacking: Notify,
     /// What is known to be wrong with the rules.
     told: Mutex<Vec<String>>,
 }
@@ -117,6 +123,7 @@ impl Caching {
             graph: RwLock::new(None),
             wanted: AtomicU64::new(1),
             loading: tokio::sync::Mutex::default(),
+            lacking: Notify::new(),
             told: Mutex::default(),
         })
     }
@@ -154,14 +161,32 @@ impl Caching {
         self.follower.as_ref()
     }
 
+    /// What this gateway has in common with others.
+    pub(crate) fn sharing(&self) -> Option<&Arc<Sharing>> {
+        self.kept.sharing.as_ref()
+    }
+
     /// Whether a rule's answers can be given: of all that was committed longer ago than it allows, the answers have been ended. To be asked before an
     /// answer is looked for.
     pub(crate) fn keeps_up(&self, rule: usize) -> bool {
-        let Some(max_lag) = self.kept.rules[rule].max_lag else {
-            return true;
-        };
-        let lag = self.follower.as_ref().and_then(|follower| follower.lag());
-        lag.is_some_and(|lag| lag <= max_lag)
+        let rule = &self.kept.rules[rule];
+        match (rule.max_lag, &self.kept.sharing) {
+            (Some(max_lag), _) => {
+                let lag = self.follower.as_ref().and_then(|follower| follower.lag());
+                lag.is_some_and(|lag| lag <= max_lag)
+            }
+            (None, Some(sharing)) => !rule.by_writes || sharing.keeps_up(),
+            (None, None) => true,
+        }
+    }
+
+    /// How old the news may be by which a rule's answers end.
+    pub(crate) fn lag(&self, rule: usize) -> Option<Duration> {
+        let rule = &self.kept.rules[rule];
+        match rule.max_lag {
+            Some(_) => self.follower.as_ref()?.lag(),
+            None => self.kept.sharing.as_ref().filter(|_| rule.by_writes)?.lag(),
+        }
     }
 
     fn generation(&self) -> u64 {
@@ -254,6 +279,28 @@ impl Caching {
         (graph.generation == self.wanted.load(Ordering::SeqCst)).then_some(snapshot)
     }
 
+    /// Looks for an answer that another gateway has kept.
+    pub(crate) async fn look_elsewhere(
+        &self,
+        rule: usize,
+        lifetimes: &Lifetimes,
+        key: &[u8],
+        reading: &Reading,
+        parameters: &Parameters<'_>,
+    ) -> Elsewhere {
+        let rule = &self.kept.rules[rule];
+        match &self.kept.sharing {
+            // What replication tells isn't known of an answer that another gateway has read.
+            Some(sharing) if rule.max_lag.is_none() => {
+                let limits = (lifetimes.ttl, rule.max_result_size);
+                sharing
+                    .look((&self.database, rule.by_writes), key, reading.parts(parameters), limits)
+                    .await
+            }
+            _ => Elsewhere::Nothing,
+        }
+    }
+
     /// A statement is about to be carried out: what it writes is noted, and ends answers now already.
     pub(crate) fn note(
         &self,
@@ -269,7 +316,10 @@ impl Caching {
                 let writings = analysis.memo.writings(generation, || writing::all_of(analysis, Some(&graph)));
                 writings[position].touch(parameters, may_be_temporary)
             }
-            None => writing::of(analysis, position, None).touch(parameters, may_be_temporary),
+            None => {
+                self.lacking.notify_one();
+                writing::of(analysis, position, None).touch(parameters, may_be_temporary)
+            }
         };
         if touch.is_nothing() {
             return;
@@ -302,17 +352,53 @@ impl Caching {
             self.outdate();
         }
         // A definition has changed in between: what the write reached isn't known.
-        if written.generation == self.wanted.load(Ordering::SeqCst) {
-            self.invalidate(&written.touch);
+        let touch = if written.generation == self.wanted.load(Ordering::SeqCst) {
+            written.touch.clone()
         } else {
-            self.invalidate(&Touch::All);
-        }
+            Touch::All
+        };
+        self.invalidate(&touch);
+        self.tell(Said {
+            written: touch,
+            defines: written.defines,
+            ..Said::default()
+        });
     }
 
     /// Somebody else's transaction has been carried out in these tables, whoever began it.
     pub(crate) fn written_to(&self, tables: impl Iterator<Item = u32>) {
-        self.versions
-            .invalidate(&Touch::Tables(tables.map(|oid| (oid, Part::Whole)).collect()));
+        let written = Touch::Tables(tables.map(|oid| (oid, Part::Whole)).collect());
+        self.invalidate(&written);
+        self.tell(Said {
+            written,
+            ..Said::default()
+        });
+    }
+
+    /// Other gateways are to hear of it.
+    fn tell(&self, said: Said) {
+        if let Some(sharing) = &self.kept.sharing {
+            sharing.tell(&self.database, &said);
+        }
+    }
+
+    /// What another gateway's clients have written.
+    pub(crate) fn hear(&self, said: &Said) {
+        if said.defines {
+            self.outdate();
+        }
+        self.invalidate(&said.written);
+        self.forget(&said.flushed);
+    }
+
+    /// Another gateway may have said anything.
+    pub(crate) fn miss(&self) {
+        self.outdate();
+    }
+
+    fn forget(&self, flushed: &Touch) {
+        self.invalidate(flushed);
+        self.unwritten.invalidate(flushed);
     }
 
     /// What was written may become visible at any time: the server that was to carry it out has been lost.
@@ -345,16 +431,29 @@ impl Caching {
             }
             _ => Touch::All,
         };
-        self.invalidate(&touch);
-        self.unwritten.invalidate(&touch);
+        self.forget(&touch);
+        self.tell(Said {
+            flushed: touch,
+            ..Said::default()
+        });
         true
     }
 
     /// Looks from time to time whether definitions have changed past this gateway.
     pub(crate) async fn watch(self: Arc<Self>, shared: Arc<Shared>) {
         loop {
-            tokio::time::sleep(WATCH_INTERVAL).await;
-            let Some(graph) = self.current_graph() else { continue };
+            // An error: nobody has lacked it in that time.
+            let _ = tokio::time::timeout(WATCH_INTERVAL, self.lacking.notified()).await;
+            let Some(graph) = self.current_graph() else {
+                // Whoever reads something loads it. Where others must hear what is written here, who only writes needs it too.
+                if self.kept.sharing.is_some()
+                    && let Err(error) = self.graph(shared.pool()).await
+                {
+                    tracing::debug!(%error, "the catalogue can't be read for the cache");
+                    tokio::time::sleep(WATCH_INTERVAL).await;
+                }
+                continue;
+            };
             // A server that can't be reached is told to those who need it.
             let Ok(mut lease) = shared.pool().acquire_plain().await else {
                 continue;

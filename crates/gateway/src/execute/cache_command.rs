@@ -10,12 +10,13 @@ use crate::caching::{condition, is_command, named_table};
 use crate::session::{Outcome, Session};
 
 /// The columns of SHOW CACHE.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 13] = [
     "rule",
     "condition",
     "hits",
     "misses",
     "fills",
+    "shared",
     "waits",
     "stale",
     "entries",
@@ -88,7 +89,7 @@ impl Session {
                 columns.push(bypasses.join(", "));
                 // Empty: it has no lag, or nothing is known.
                 let follower = caching.follower().filter(|_| rule.max_lag.is_some());
-                let lag = follower.and_then(|follower| follower.lag());
+                let lag = caching.lag(at);
                 columns.push(lag.map_or_else(String::new, |lag| lag.as_millis().to_string()));
                 columns.push(follower.map_or_else(String::new, |follower| follower.retained().to_string()));
                 answer.push_texts(columns.iter().map(String::as_str));

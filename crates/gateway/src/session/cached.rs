@@ -4,7 +4,7 @@
 //! take without the cache, and what the client is told on that way is kept beside. [`answer`] finds the answer in it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use flywheel_cache::{Filling, Found, Lifetimes, Reason, Snapshot, Waited, Waiting};
@@ -18,6 +18,7 @@ use super::{Outcome, Session, cancelled};
 use crate::analysis::{Analysis, Query};
 use crate::caching::Caching;
 use crate::front::{ClientError, Mark};
+use crate::sharing::{Elsewhere, Place};
 
 /// How often a client waits for others that then go without an answer.
 const TURNS: usize = 2;
@@ -49,6 +50,8 @@ pub(super) struct Fill {
     rule: usize,
     mark: Mark,
     head: Head,
+    /// Where other gateways look for it.
+    place: Option<(Place, Duration)>,
 }
 
 /// Which messages stand before an answer's own.
@@ -310,7 +313,7 @@ impl Session {
                     caching.cache().counters(rule).bypass(Reason::Size);
                     return Ok(Looked::Past);
                 }
-                Found::Fill(filling) => return self.begin_fill(filling, caching, rule, question).await,
+                Found::Fill(filling) => return self.begin_fill(filling, caching, key, (rule, lifetimes), question).await,
                 Found::Wait(waiting, stale) => (waiting, stale),
             };
             let waited = self.wait_for_fill(waiting).await?;
@@ -332,7 +335,7 @@ impl Session {
         }
         match found {
             Found::Hit(_) => self.give_found(found, question.head),
-            Found::Fill(filling) => self.begin_fill(filling, caching, rule, question).await,
+            Found::Fill(filling) => self.begin_fill(filling, caching, key, (rule, lifetimes), question).await,
             Found::Pass | Found::Wait(..) => Ok(Looked::Past),
         }
     }
@@ -349,7 +352,14 @@ impl Session {
     }
 
     /// Finds out what the answer will depend on, before it is asked for.
-    async fn begin_fill(&mut self, filling: Filling, caching: &Arc<Caching>, rule: usize, question: &Question) -> Outcome<Looked> {
+    async fn begin_fill(
+        &mut self,
+        filling: Filling,
+        caching: &Arc<Caching>,
+        key: &[u8],
+        (rule, lifetimes): (usize, &Lifetimes),
+        question: &Question,
+    ) -> Outcome<Looked> {
         let shared = self.shared.clone();
         let counters = caching.cache().counters(rule);
         let graph = match caching.graph(shared.pool()).await {
@@ -380,6 +390,15 @@ impl Session {
             filling.pass();
             return Ok(Looked::Past);
         };
+        let place = match caching.look_elsewhere(rule, lifetimes, key, &reading, &question.parameters()).await {
+            Elsewhere::Answer(bytes, age) => {
+                self.give(&bytes, question.head);
+                filling.complete_shared(bytes, snapshot, made.checked_sub(age).unwrap_or(made));
+                return Ok(Looked::Answered);
+            }
+            Elsewhere::Place(place) => Some((place, lifetimes.ttl)),
+            Elsewhere::Nothing => None,
+        };
         // A replica must have what has ended earlier answers.
         self.replicas.must_have(snapshot.written());
         let mark = self.client.mark();
@@ -392,6 +411,7 @@ impl Session {
             rule,
             mark,
             head: question.head,
+            place,
         })))
     }
 
@@ -402,12 +422,18 @@ impl Session {
         let counters = caching.cache().counters(fill.rule);
         let Some(told) = told else {
             counters.bypass(Reason::Size);
-            return fill.filling.complete(None, fill.snapshot, fill.made);
+            fill.filling.complete(None, fill.snapshot, fill.made);
+            return;
         };
         match answer(&told) {
-            Ok(answer) => fill
-                .filling
-                .complete(Some(Bytes::copy_from_slice(answer)), fill.snapshot, fill.made),
+            Ok(answer) => {
+                let entry = fill
+                    .filling
+                    .complete(Some(Bytes::copy_from_slice(answer)), fill.snapshot, fill.made);
+                if let (Some(sharing), Some((place, ttl))) = (caching.sharing(), fill.place) {
+                    sharing.keep(place, entry, ttl);
+                }
+            }
             Err(None) => {
                 counters.bypass(Reason::Answer);
                 fill.filling.pass();

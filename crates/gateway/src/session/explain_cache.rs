@@ -66,10 +66,14 @@ impl Session {
                 "Cache: rule {}, for {:?}, until {} (fingerprint {fingerprint:016x})",
                 rule + 1,
                 lifetimes.ttl,
-                match (what.max_lag, what.by_writes) {
-                    (Some(max_lag), _) => format!("it is written here, or replication tells within {max_lag:?} that it was elsewhere"),
-                    (None, true) => "it is written".to_owned(),
-                    (None, false) => "then whatever is written".to_owned(),
+                match (what.max_lag, what.by_writes, caching.sharing()) {
+                    (Some(max_lag), ..) => format!("it is written here, or replication tells within {max_lag:?} that it was elsewhere"),
+                    (None, true, Some(sharing)) => {
+                        let max_lag = sharing.max_lag();
+                        format!("it is written here, or another gateway tells within {max_lag:?} that it was there")
+                    }
+                    (None, true, None) => "it is written".to_owned(),
+                    (None, false, _) => "then whatever is written".to_owned(),
                 }
             ),
         })

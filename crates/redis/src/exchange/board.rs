@@ -86,7 +86,6 @@ impl RedisExchange {
             self.change_peers(super::Peers::lose);
             // It may have been under way.
             member.done(false);
-            member.missed();
             if was_read {
                 pause = PAUSES.0;
             }

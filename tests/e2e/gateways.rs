@@ -1,0 +1,409 @@
+//! Several gateways in front of one database: each hears what the others' clients write, and what one has read serves all.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use flywheel_tests::child::run;
+use flywheel_tests::proxy::{Network, Proxy};
+use flywheel_tests::world::{Process, column, connect};
+use flywheel_tests::{Home, Setup, World};
+use rand::Rng;
+use tokio_postgres::Client;
+
+const RULE: &str = "[[cache]]\nwhen = { tables = [\"t\", \"s\"] }\nttl = \"1h\"";
+const MAX_LAG: Duration = Duration::from_secs(1);
+
+async fn count(client: &Client, name: &str) -> i64 {
+    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
+    messages
+        .iter()
+        .find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").parse::<i64>().expect("a number")),
+            _ => None,
+        })
+        .expect("a row")
+}
+
+async fn bypasses(client: &Client) -> String {
+    column_named(client, "bypasses").await
+}
+
+async fn column_named(client: &Client, name: &str) -> String {
+    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
+    let row = messages.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").to_owned()),
+        _ => None,
+    });
+    row.expect("a row")
+}
+
+async fn until(what: &str, mut ready: impl AsyncFnMut() -> bool) {
+    for _ in 0..1200 {
+        if ready().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("never: {what}");
+}
+
+/// Asks until the answer comes from memory.
+async fn kept(client: &Client, read: &str) {
+    until("the answer is kept", async || {
+        let hits = count(client, "hits").await;
+        column(client, read).await;
+        count(client, "hits").await > hits
+    })
+    .await;
+}
+
+fn setup(answers: bool) -> Setup {
+    Setup::default()
+        .main("pool_size = 20")
+        .table("public.s", Home::Redis)
+        .section(RULE)
+        .section(&format!(
+            "[sharing]\nstore = \"redis\"\nname = \"g\"\nmax_lag = \"1s\"\nanswers = {answers}"
+        ))
+}
+
+const TABLES: &str = "
+    CREATE TABLE t (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO t SELECT i, 0 FROM generate_series(0, 15) i;
+    CREATE TABLE s (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO s SELECT i, 0 FROM generate_series(0, 15) i";
+
+/// A gateway of its own process and a client of it.
+struct Gateway {
+    process: Process,
+    client: Client,
+}
+
+impl Gateway {
+    async fn of(process: Process) -> Self {
+        let client = connect(&url(&process)).await;
+        Self { process, client }
+    }
+
+    /// Ends it, so that the others know.
+    async fn end(mut self) {
+        self.process.terminate().await;
+    }
+
+    /// Answers are given from memory: it hears the others.
+    async fn hears(&self) {
+        kept(&self.client, "SELECT count(*) FROM t").await;
+    }
+}
+
+fn url(process: &Process) -> String {
+    format!("postgres://postgres@{}/app", process.address())
+}
+
+async fn two(setup: Setup) -> Option<(World, Client, Gateway)> {
+    let world = setup.start().await?;
+    let client = world.gateway().await;
+    client.batch_execute(TABLES).await.expect("tables");
+    let other = Gateway::of(world.another_gateway().await).await;
+    Some((world, client, other))
+}
+
+#[tokio::test]
+async fn writes_through_one_end_the_answers_of_the_other() {
+    let Some((_world, one, other)) = two(setup(false)).await else {
+        return;
+    };
+    other.hears().await;
+    let client = &other.client;
+    // What is written through one, and the answers that the other had kept before.
+    let writes = [
+        ("UPDATE t SET n = 1 WHERE id = 1", "SELECT n FROM t WHERE id = 1", "1"),
+        ("UPDATE t SET n = 2 WHERE id + 0 = 1", "SELECT n FROM t WHERE id = 1", "2"),
+        ("UPDATE s SET n = 3 WHERE id = 1", "SELECT n FROM s WHERE id = 1", "3"),
+        ("DELETE FROM s WHERE id = 2", "SELECT count(*) FROM s", "15"),
+        (
+            "BEGIN; UPDATE t SET n = 4 WHERE id = 2; UPDATE s SET n = 4 WHERE id = 4; COMMIT",
+            "SELECT t.n + s.n FROM t JOIN s ON s.id = t.id + 2 WHERE t.id = 2",
+            "8",
+        ),
+        (
+            "ALTER TABLE t ADD COLUMN m text DEFAULT 'new'",
+            "SELECT (t.*)::text FROM t WHERE id = 2",
+            "(2,4,new)",
+        ),
+        ("TRUNCATE t", "SELECT count(*) FROM t", "0"),
+    ];
+    for (write, read, then) in writes {
+        kept(client, read).await;
+        one.batch_execute(write).await.expect(write);
+        until(write, async || column(client, read).await == [then]).await;
+    }
+
+    // A row that isn't written stays.
+    one.batch_execute("INSERT INTO t VALUES (1, 1), (2, 2)").await.expect("rows");
+    until("the rows are seen", async || {
+        column(client, "SELECT n FROM t WHERE id = 2").await == ["2"]
+    })
+    .await;
+    let other_row = "SELECT n FROM t WHERE id = 1";
+    kept(client, other_row).await;
+    one.batch_execute("UPDATE t SET n = 5 WHERE id = 2").await.expect("a write");
+    until("the write is seen", async || {
+        column(client, "SELECT n FROM t WHERE id = 2").await == ["5"]
+    })
+    .await;
+    let hits = count(client, "hits").await;
+    column(client, other_row).await;
+    assert_eq!(count(client, "hits").await, hits + 1);
+
+    // FLUSH CACHE is for all.
+    one.batch_execute("FLUSH CACHE t").await.expect("a flush");
+    let fills = count(client, "fills").await;
+    until("it is forgotten", async || {
+        column(client, other_row).await;
+        count(client, "fills").await > fills
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_one_has_read_serves_the_others() {
+    let Some((world, one, other)) = two(setup(true)).await else {
+        return;
+    };
+    other.hears().await;
+    let reads = [
+        "SELECT n FROM t WHERE id = 7",
+        "SELECT sum(n), count(*) FROM s",
+        "SELECT repeat('long ', 5000), n FROM t WHERE id = 8",
+    ];
+    let shared = async |client: &Client, read: &str| {
+        let before = (count(client, "shared").await, count(client, "fills").await);
+        column(client, read).await;
+        (count(client, "shared").await - before.0, count(client, "fills").await - before.1)
+    };
+    for read in reads {
+        until("one keeps it", async || {
+            one.batch_execute("FLUSH CACHE").await.expect("a flush");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            shared(&one, read).await.1 == 1
+        })
+        .await;
+        // A third gateway, which has kept nothing.
+        until("another takes it", async || {
+            let third = Gateway::of(world.another_gateway().await).await;
+            third.hears().await;
+            let (shared, fills) = shared(&third.client, read).await;
+            assert_eq!(shared + fills, 1, "{read}");
+            third.end().await;
+            shared == 1
+        })
+        .await;
+    }
+    // After a write it isn't one any more, for anybody.
+    one.batch_execute("UPDATE t SET n = 9 WHERE id = 7").await.expect("a write");
+    let third = Gateway::of(world.another_gateway().await).await;
+    assert_eq!(column(&third.client, reads[0]).await, ["9"]);
+    third.end().await;
+    assert_eq!(column(&one, reads[0]).await, ["9"]);
+
+    // What is spoilt is a miss.
+    let redis = world.servers().redis.clone().expect("Redis");
+    let redis = async |words: &[&str]| {
+        let mut command = tokio::process::Command::new("redis-cli");
+        run(command.args(["-u", &redis]).args(words)).await.stdout
+    };
+    let kept = async || {
+        let names = redis(&["KEYS", "*g:answers:*"]).await;
+        names.lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    until("answers are kept", async || !kept().await.is_empty()).await;
+    for (number, name) in kept().await.iter().enumerate() {
+        match number % 3 {
+            0 => redis(&["SET", name, "nonsense", "KEEPTTL"]).await,
+            1 => redis(&["SETRANGE", name, "4", "xx"]).await,
+            _ => redis(&["SET", name, "FWA1", "KEEPTTL"]).await,
+        };
+    }
+    let fourth = Gateway::of(world.another_gateway().await).await;
+    fourth.hears().await;
+    assert_eq!(shared(&fourth.client, reads[0]).await, (0, 1));
+    assert_eq!(column(&fourth.client, reads[0]).await, ["9"]);
+}
+
+#[tokio::test]
+async fn without_redis_nothing_is_wrong() {
+    let Some(servers) = flywheel_tests::world::Servers::from_environment() else {
+        return;
+    };
+    let Some(redis) = servers.redis.clone() else { return };
+    let network = Proxy::to(redis.trim_start_matches("redis://")).await;
+    let setup = Setup::default()
+        .redis_at(&format!("redis://{}", network.address()))
+        .section("[[cache]]\nwhen = { tables = [\"t\"] }\nttl = \"1h\"")
+        .section("[sharing]\nstore = \"redis\"\nmax_lag = \"1s\"\nanswers = true");
+    let Some(world) = setup.start().await else { return };
+    let one = world.gateway().await;
+    one.batch_execute("CREATE TABLE t (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO t VALUES (1, 1)")
+        .await
+        .expect("a table");
+    let other = Gateway::of(world.another_gateway().await).await;
+    other.hears().await;
+    network.becomes(Network::Down);
+    for n in 2..20 {
+        one.batch_execute(&format!("UPDATE t SET n = {n} WHERE id = 1"))
+            .await
+            .expect("a write");
+        assert_eq!(column(&one, "SELECT n FROM t WHERE id = 1").await, [n.to_string()]);
+        column(&other.client, "SELECT n FROM t WHERE id = 1").await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    until("it isn't given from memory", async || bypasses(&other.client).await.contains("lag")).await;
+    assert_eq!(column(&other.client, "SELECT n FROM t WHERE id = 1").await, ["19"]);
+    assert_eq!(column_named(&other.client, "lag_ms").await, "");
+    network.becomes(Network::Up);
+    other.hears().await;
+    assert_eq!(column(&other.client, "SELECT n FROM t WHERE id = 1").await, ["19"]);
+    one.batch_execute("UPDATE t SET n = 20 WHERE id = 1").await.expect("a write");
+    until("it is heard again", async || {
+        column(&other.client, "SELECT n FROM t WHERE id = 1").await == ["20"]
+    })
+    .await;
+}
+
+/// One that says goodbye isn't waited for; one that dies is, until it is forgotten.
+#[tokio::test]
+async fn one_may_go() {
+    let Some((world, one, mut other)) = two(setup(false)).await else {
+        return;
+    };
+    other.hears().await;
+    other.process.terminate().await;
+    let third = Gateway::of(world.another_gateway().await).await;
+    third.hears().await;
+    let before = bypasses(&one).await;
+    for _ in 0..50 {
+        column(&one, "SELECT count(*) FROM t").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(bypasses(&one).await, before, "nobody was waited for");
+    let Gateway { mut process, client } = third;
+    process.kill().await;
+    drop(client);
+    until("it is missed", async || {
+        column(&one, "SELECT count(*) FROM t").await;
+        bypasses(&one).await != before
+    })
+    .await;
+    // Then nobody is waited for.
+    kept(&one, "SELECT count(*) FROM t").await;
+}
+
+/// What the writers were told, and when.
+#[derive(Default)]
+struct Row {
+    told: Mutex<VecDeque<(Instant, i64)>>,
+    begun: AtomicI64,
+}
+
+impl Row {
+    /// What a reader must see at the least who begins now.
+    fn least(&self, now: Instant) -> i64 {
+        let mut told = self.told.lock().expect("not poisoned");
+        let is_past =
+            |told: &VecDeque<(Instant, i64)>, at: usize| told.get(at).is_some_and(|(when, _)| now.duration_since(*when) > MAX_LAG);
+        while is_past(&told, 1) {
+            told.pop_front();
+        }
+        if is_past(&told, 0) { told[0].1 } else { 0 }
+    }
+}
+
+/// Writers through one gateway and readers through another, whose network to Redis is cut from time to time: no read is older than `max_lag` before it began.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_read_is_older_than_the_lag_that_is_allowed() {
+    let Some(servers) = flywheel_tests::world::Servers::from_environment() else {
+        return;
+    };
+    let Some(redis) = servers.redis.clone() else { return };
+    let Some((world, one, _)) = two(setup(true)).await else { return };
+    // The other one's way to Redis.
+    let network = Proxy::to(redis.trim_start_matches("redis://")).await;
+    let config = std::fs::read_to_string(world.config()).expect("its configuration");
+    let path = world.folder().join("other.toml");
+    std::fs::write(&path, config.replace(&redis, &format!("redis://{}", network.address()))).expect("a configuration");
+    let other = Gateway::of(Process::start(["--config".as_ref(), path.as_os_str()]).await).await;
+    other.hears().await;
+    let wanted: u64 = std::env::var("FLYWHEEL_CACHE_READS")
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(20_000);
+    let rows: Arc<Vec<Row>> = Arc::new((0..16).map(|_| Row::default()).collect());
+    let stop = Arc::new(AtomicBool::new(false));
+    let reads = Arc::new(AtomicU64::new(0));
+    drop(one);
+    let mut writers = Vec::new();
+    for writer in 0..2_usize {
+        let (client, rows, stop) = (world.gateway().await, rows.clone(), stop.clone());
+        writers.push(tokio::spawn(async move {
+            while !stop.load(Ordering::SeqCst) {
+                let id = writer * 8 + rand::rng().random_range(0..8);
+                let n = rows[id].begun.fetch_add(1, Ordering::SeqCst) + 1;
+                let write = match n % 3 {
+                    0 => format!("UPDATE t SET n = {n} WHERE id = {id}"),
+                    1 => format!("UPDATE t SET n = {n} WHERE id + 0 = {id}"),
+                    _ => format!("BEGIN; UPDATE t SET n = {n} WHERE id = {id}; COMMIT"),
+                };
+                client.batch_execute(&write).await.expect("a write");
+                rows[id].told.lock().expect("not poisoned").push_back((Instant::now(), n));
+                let pause = rand::rng().random_range(0..20);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+        }));
+    }
+    let mut readers = Vec::new();
+    for reader in 0..6 {
+        let process = if reader < 4 { &other.process } else { world.process() };
+        let (client, rows, reads) = (connect(&url(process)).await, rows.clone(), reads.clone());
+        readers.push(tokio::spawn(async move {
+            let one = client.prepare("SELECT n FROM t WHERE id = $1").await.expect("a statement");
+            while reads.fetch_add(1, Ordering::SeqCst) < wanted {
+                let id = rand::rng().random_range(0..16_usize);
+                let (least, key) = (rows[id].least(Instant::now()), i32::try_from(id).expect("small"));
+                let by_driver = rand::rng().random_bool(0.5);
+                let n: i64 = match by_driver {
+                    true => client.query_one(&one, &[&key]).await.expect("a row").get(0),
+                    false => column(&client, &format!("SELECT n FROM t WHERE id = {key}")).await[0]
+                        .parse()
+                        .expect("a number"),
+                };
+                let begun = rows[id].begun.load(Ordering::SeqCst);
+                assert!((least..=begun).contains(&n), "row {id} is {n}, at least {least}, at most {begun}");
+            }
+        }));
+    }
+    let cutting = tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(2500)).await;
+            for state in [Network::Down, Network::Up, Network::Silent, Network::Up] {
+                network.becomes(state);
+                tokio::time::sleep(Duration::from_millis(700)).await;
+            }
+        }
+    });
+    for reader in readers {
+        reader.await.expect("no read that is too old");
+    }
+    stop.store(true, Ordering::SeqCst);
+    for writer in writers {
+        writer.await.expect("a writer");
+    }
+    cutting.abort();
+    let figures = async |name| (count(&other.client, name).await, count(&world.gateway().await, name).await);
+    let (hits, shared) = (figures("hits").await, figures("shared").await);
+    eprintln!(
+        "hits {hits:?}, taken from the other gateway {shared:?}, past the cache {}",
+        bypasses(&other.client).await
+    );
+    assert!(hits.0 > 0 && hits.1 > 0 && shared.0 > 0, "{hits:?} {shared:?}");
+}
