@@ -53,6 +53,7 @@ suites![
     range,
     indexes,
     mixed,
+    only,
     transactions,
     leaderboard,
     bulk,

@@ -17,6 +17,7 @@ pub mod lex;
 mod locking;
 mod member;
 mod mention;
+mod only;
 mod parse;
 mod position;
 mod prepared;

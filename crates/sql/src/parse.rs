@@ -9,6 +9,7 @@ use thiserror::Error;
 use crate::inserted::{self, Inserted};
 use crate::locking::{Locking, without_locking};
 use crate::mention::{members, mentions};
+use crate::only::{Only, without_only};
 use crate::position::Lines;
 use crate::relation::{Relation, Role, relations};
 use crate::shape::Shape;
@@ -59,9 +60,12 @@ pub enum ParseError {
 /// The statement isn't understood. It must not be run when it may touch a store table.
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
     let read = |text: &str| Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| ParseError::Grammar(error.to_string()));
+    let only = Only::all(text);
+    let plain = (!only.is_empty()).then(|| without_only(text, &only));
+    let known = plain.as_deref().unwrap_or(text);
     let locking = Locking::all(text);
-    let unlocked = (!locking.is_empty()).then(|| without_locking(text, &locking));
-    let known = unlocked.as_deref().unwrap_or(text);
+    let unlocked = (!locking.is_empty()).then(|| without_locking(known, &locking));
+    let known = unlocked.as_deref().unwrap_or(known);
     let (mut statements, is_whole) = match (read(known), without_unknown(known)) {
         (Ok(statements), _) => (statements, true),
         (Err(_), Some(rest)) => (read(&rest)?, false),
@@ -71,7 +75,7 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
         return Err(ParseError::Grammar("expected one statement".into()));
     };
     let lines = Lines::new(text);
-    let relations = relations(&statement, &lines, text).ok_or(ParseError::Relations)?;
+    let relations = relations(&statement, &lines, text, &only).ok_or(ParseError::Relations)?;
     let shape = if is_whole { Shape::of(&statement, &relations) } else { None };
     Ok(Parsed {
         mentions: mentions(text, &relations),
@@ -157,15 +161,19 @@ mod tests {
 
     #[test]
     fn what_only_a_table_can_be_is_refused() {
-        for text in [
-            "SELECT * FROM ONLY t",
-            "UPDATE ONLY t SET a = 1",
-            "DELETE FROM ONLY t",
-            "SELECT * FROM t TABLESAMPLE SYSTEM (1)",
-        ] {
-            assert!(parse(text).is_err(), "{text}");
-        }
-        assert_eq!(names("SELECT * FROM \"only\"")[0].0, "only");
+        assert!(parse("SELECT * FROM t TABLESAMPLE SYSTEM (1)").is_err());
+    }
+
+    #[test]
+    fn only_belongs_to_the_name_behind_it() {
+        let text = "SELECT * FROM \"only\" o, ONLY s.t, only (u) x FOR UPDATE OF x";
+        let relations = parse(text).unwrap().relations;
+        let found: Vec<_> = relations
+            .iter()
+            .map(|relation| (&text[relation.range.clone()], relation.qualifier()))
+            .collect();
+        assert_eq!(found, [("\"only\"", "o"), ("ONLY s.t", "t"), ("only (u)", "x")]);
+        assert!(parse("DELETE FROM ONLY t WHERE a = 1").unwrap().shape.is_some());
     }
 
     #[test]

@@ -13,6 +13,7 @@ use sqlparser::tokenizer::Location;
 use crate::condition::{ColumnRef, Conjunct, Fact, conjuncts, fold, same};
 use crate::join::{alias_name, join_conditions, qualifier};
 use crate::member;
+use crate::only::Only;
 use crate::position::Lines;
 
 /// A table's name as written, folded; without a schema it is looked up on the search path.
@@ -69,7 +70,7 @@ pub enum Role {
 pub struct Relation {
     /// The name as written.
     pub name: RelationName,
-    /// Where the name stands in the text.
+    /// Where the name stands in the text, with ONLY where it is named so.
     pub range: Range<usize>,
     /// The same, as conditions refer to it.
     pub place: Place,
@@ -100,10 +101,11 @@ impl Relation {
 }
 
 /// All relations of a statement in the order they stand; `None` when a name's place can't be found in the text.
-pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str) -> Option<Vec<Relation>> {
+pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str, only: &[Only]) -> Option<Vec<Relation>> {
     let mut finder = Finder {
         lines,
         text,
+        only,
         scopes: Vec::new(),
         contexts: HashMap::new(),
         targets: Vec::new(),
@@ -200,6 +202,7 @@ struct CteScope {
 struct Finder<'a> {
     lines: &'a Lines<'a>,
     text: &'a str,
+    only: &'a [Only],
     scopes: Vec<CteScope>,
     contexts: HashMap<Location, Context>,
     targets: Vec<Location>,
@@ -372,12 +375,13 @@ impl Finder<'_> {
         let first = self.lines.range(idents[0].span)?;
         let end = self.lines.range(last.span)?;
         let written = self.text.get(end.clone())?;
-        // sqlparser reads `FROM ONLY t` as a table of the name ONLY with an alias.
-        if written.eq_ignore_ascii_case("only") {
+        let plain = written.trim_matches('"').replace("\"\"", "\"");
+        if plain != last.value && written != last.value {
             return None;
         }
-        let plain = written.trim_matches('"').replace("\"\"", "\"");
-        (plain == last.value || written == last.value).then(|| (RelationName { schema, name: fold(last) }, first.start..end.end))
+        let only = self.only.iter().find(|only| only.name.start == first.start);
+        let range = only.map_or(first.start..end.end, |only| only.range.clone());
+        Some((RelationName { schema, name: fold(last) }, range))
     }
 
     fn target(&mut self, name: &ObjectName) {
