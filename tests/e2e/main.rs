@@ -51,3 +51,4 @@ mod sqlx;
 mod suites;
 mod tokio;
 mod two_phases;
+mod views;

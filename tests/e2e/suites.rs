@@ -59,7 +59,8 @@ suites![
     bulk,
     subqueries,
     prepared,
-    views
+    views,
+    written_views
 ];
 
 #[test]

@@ -283,9 +283,12 @@ impl Gateway {
         }
         let visible = self.main().visible(&mut lease).await.map_err(|error| error.to_pg())?;
         let known = self.main().catalogue.known();
-        let types = column_types(&mut lease, &known, &analysis).await.map_err(|error| error.to_pg())?;
+        let types = column_types(&mut lease, &known, (&analysis, &[]))
+            .await
+            .map_err(|error| error.to_pg())?;
         let maker = Maker {
             types: &types,
+            views: &[],
             known: &known,
             visible: &visible,
             max_fetch_rows: self.main().options.max_fetch_rows,

@@ -107,11 +107,12 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
     let (targets, fetches): (Vec<_>, Vec<_>) = fetches
         .into_iter()
         .partition(|fetch| parsed.relations[fetch.relation].role == Role::Target);
-    let relational_target = parsed
-        .relations
-        .iter()
-        .enumerate()
-        .find(|(position, relation)| relation.role == Role::Target && !homed.iter().any(|(each, _)| each == position));
+    let relational_target = parsed.relations.iter().enumerate().find(|(position, relation)| {
+        relation.role == Role::Target && !relation.is_through_view && !homed.iter().any(|(each, _)| each == position)
+    });
+    if let (Some(home), None) = (twice(&targets), relational_target) {
+        return General::Refuse(unsupported(home, "a statement that writes to it in more than one place"));
+    }
     match (&targets[..], relational_target) {
         ([], _) => General::Read {
             fetches: fetches.into_iter().map(|fetch| narrowed(fetch, parsed)).collect(),
@@ -128,9 +129,6 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
             )
             .with_hint("Split it into two statements in one transaction: first read what the second one needs."),
         ),
-        ([first, second, ..], None) if first.home.name() == second.home.name() => {
-            General::Refuse(unsupported(&first.home, "a statement that writes to it in more than one place"))
-        }
         (_, None) => {
             let target = |fetch: Fetch| Target {
                 home: fetch.home.clone(),
@@ -144,6 +142,12 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
             }
         }
     }
+}
+
+/// A table that is more than one of these.
+fn twice(targets: &[Fetch]) -> Option<&Home> {
+    let is_again = |(position, fetch): &(usize, &Fetch)| targets[..*position].iter().any(|each| each.home.name() == fetch.home.name());
+    targets.iter().enumerate().find(is_again).map(|(_, fetch)| &*fetch.home)
 }
 
 /// The keys of rows that collide where they are taken, when all of them are constants.

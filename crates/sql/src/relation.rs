@@ -90,6 +90,8 @@ pub struct Relation {
     pub alone: bool,
     /// It is the table of an INSERT: none of its rows are read.
     pub inserted: bool,
+    /// It stands in the query of a view that the statement writes to.
+    pub is_through_view: bool,
 }
 
 impl Relation {
@@ -350,6 +352,7 @@ impl Visitor for Finder<'_> {
             outer: Vec::new(),
             alone,
             inserted,
+            is_through_view: false,
         };
         self.found.push((relation, from));
         ControlFlow::Continue(())
@@ -429,7 +432,7 @@ impl Finder<'_> {
         ] = &from[..]
         {
             self.target(name);
-        } else {
+        } else if !matches!(&from[..], [item] if is_view(&item.relation)) {
             self.lost = true;
         }
         self.enter_from(from.iter().chain(delete.using.iter().flatten()).collect(), &filter);
@@ -437,11 +440,10 @@ impl Finder<'_> {
 
     /// MERGE is an outer join of its source with its target: rows of the target that match nothing don't matter, unless it says what becomes of them.
     fn merge(&mut self, merge: &Merge) {
-        let TableFactor::Table { name, .. } = &merge.table else {
-            self.lost = true;
-            return;
-        };
-        self.target(name);
+        match &merge.table {
+            TableFactor::Table { name, .. } => self.target(name),
+            factor => self.lost |= !is_view(factor),
+        }
         let on = JoinConstraint::On(Expr::clone(&merge.on));
         let by_source = merge
             .clauses
@@ -573,6 +575,11 @@ impl Finder<'_> {
             );
         }
     }
+}
+
+/// Whether a statement's target is a view, in whose place its query stands: PostgreSQL knows no other.
+fn is_view(factor: &TableFactor) -> bool {
+    matches!(factor, TableFactor::Derived { .. })
 }
 
 fn start_of(name: &ObjectName) -> Option<Location> {

@@ -6,8 +6,8 @@ use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, u
 use flywheel_postgres::{Connection, ServerError};
 use flywheel_sql::lex::TokenKind;
 use flywheel_sql::{
-    CopySource, Fact, Parsed, Pin, RelationName, Role, SessionEffect, Verb, altered, copy_from, created, drops_unnamed, parse, prepared,
-    truncated,
+    CopySource, Fact, ParseError, Parsed, Pin, RelationName, Role, SessionEffect, Through, Verb, altered, copy_from, created,
+    drops_unnamed, parse_through, prepared, truncated,
 };
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
@@ -57,7 +57,11 @@ pub(crate) enum Kind {
 }
 
 /// The types of columns that a statement compares with others, for the relations that aren't store tables.
-pub(crate) async fn column_types(connection: &mut Connection, known: &Known, analysis: &Analysis) -> Result<ColumnTypes, ServerError> {
+pub(crate) async fn column_types(
+    connection: &mut Connection,
+    known: &Known,
+    (analysis, views): (&Analysis, &[Through]),
+) -> Result<ColumnTypes, ServerError> {
     let compares = |relation: &flywheel_sql::Relation| {
         let mut facts = relation.conjuncts.iter().map(|conjunct| &conjunct.fact);
         facts.any(|fact| matches!(fact, Fact::Same(..) | Fact::Member { .. }))
@@ -71,7 +75,7 @@ pub(crate) async fn column_types(connection: &mut Connection, known: &Known, ana
             .iter()
             .any(|verb| token.is_keyword(&analysis.text, verb))
     });
-    let Some(Ok(parsed)) = inner.map(|token| parse(&analysis.text[token.range.start..])) else {
+    let Some(Ok(parsed)) = inner.map(|token| parse_from(&analysis.text, token.range.start, views)) else {
         return Ok(ColumnTypes::new());
     };
     // The other side of a comparison may be in another query.
@@ -87,6 +91,16 @@ pub(crate) async fn column_types(connection: &mut Connection, known: &Known, ana
         .map(|(place, relation)| (place, relation.name.to_sql()))
         .collect();
     flywheel_postgres::catalogue::column_types(connection, &names).await
+}
+
+/// Reads the text from `start` on, to which ranges in the result relate.
+pub(super) fn parse_from(text: &str, start: usize, views: &[Through]) -> Result<Parsed, ParseError> {
+    let moved = |view: &Through| Through {
+        range: view.range.start - start..view.range.end - start,
+        with: view.with.clone(),
+    };
+    let views: Vec<_> = views.iter().filter(|view| view.range.start >= start).map(moved).collect();
+    parse_through(&text[start..], &views)
 }
 
 /// `TABLE t` as `SELECT * FROM t`, and `COPY t (columns) TO …` as `COPY (SELECT columns FROM t) TO …`: the same, in a form in which rows can
@@ -143,6 +157,8 @@ pub(crate) struct Maker<'a> {
     pub(crate) known: &'a Known,
     pub(crate) visible: &'a Visible,
     pub(crate) types: &'a ColumnTypes,
+    /// The views that it writes to.
+    pub(crate) views: &'a [Through],
     pub(crate) max_fetch_rows: usize,
     pub(crate) configured: &'a [TableHome],
 }
@@ -180,7 +196,7 @@ impl Maker<'_> {
             Verb::Prepare => return self.prepare(text, analysis),
             _ => {}
         }
-        let parsed = match parse(text) {
+        let parsed = match parse_through(text, self.views) {
             Ok(parsed) => parsed,
             Err(error) => {
                 return match self.unread_creation(analysis) {
@@ -322,10 +338,10 @@ impl Maker<'_> {
             );
             return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message).with_hint("EXPLAIN gives Flywheel's plan as text."));
         }
-        let Some(inner) = tokens.get(at).map(|token| &text[token.range.start..]) else {
+        let Some(inner) = tokens.get(at) else {
             return Ok(Kind::Relayed);
         };
-        let parsed = parse(inner).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
+        let parsed = parse_from(text, inner.range.start, self.views).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
         self.refuse_unusable(Verb::Explain, &parsed)?;
         Ok(match self.planner().plan(&parsed) {
             None => Kind::Relayed,
@@ -339,7 +355,7 @@ impl Maker<'_> {
         let Some((name, range)) = prepared(text, &analysis.statements[0].tokens) else {
             return Ok(Kind::Relayed);
         };
-        let parsed = parse(&text[range.clone()]).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
+        let parsed = parse_from(text, range.start, self.views).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
         self.refuse_unusable(Verb::Prepare, &parsed)?;
         match self.planner().plan(&parsed) {
             None => Ok(Kind::Relayed),

@@ -2,11 +2,9 @@
 //! functions have done elsewhere: such functions are refused rather than forgotten.
 
 use flywheel_postgres::{Connection, ServerError};
-use flywheel_sql::lex::TokenKind;
+use flywheel_sql::lex::{TokenKind, lex};
 use flywheel_wire::quote::literal;
 use flywheel_wire::{PgError, sqlstate};
-
-use crate::analysis::Analysis;
 
 /// Functions of PostgreSQL's own that act on more than their result, and not at once. (A sequence's value stays taken.)
 const ACTING: &[&str] = &[
@@ -20,12 +18,12 @@ const ACTING: &[&str] = &[
 ];
 
 /// Refuses a statement that calls a function which may act elsewhere: volatile, and written in SQL or a procedural language.
-pub(super) async fn check(connection: &mut Connection, analysis: &Analysis) -> Result<(), ServerError> {
-    let tokens = analysis.statements.first().map_or(&[][..], |statement| &statement.tokens);
+pub(super) async fn check(connection: &mut Connection, text: &str) -> Result<(), ServerError> {
+    let tokens = lex(text);
     let called: Vec<String> = tokens
         .windows(2)
         .filter(|pair| matches!(pair[0].kind, TokenKind::Word | TokenKind::QuotedWord) && pair[1].kind == TokenKind::Open)
-        .map(|pair| pair[0].identifier(&analysis.text).into_owned())
+        .map(|pair| pair[0].identifier(text).into_owned())
         .collect();
     if called.is_empty() {
         return Ok(());

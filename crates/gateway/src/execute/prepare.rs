@@ -162,13 +162,15 @@ impl Session {
             Verb::OtherDefinition => text,
             _ => self.with_views(text, &known, &visible).await?,
         };
+        let views = self.written_views(&text, &known, &visible).await?;
         // What is read of its words must be read of the text that they are in.
         let expanded = (as_query(analysis).is_none() && text != analysis.text).then(|| self.shared.analyses.of(&text));
         let analysis = expanded.as_deref().unwrap_or(analysis);
-        let types = column_types(self.server().await?, &known, analysis).await;
+        let types = column_types(self.server().await?, &known, (analysis, &views)).await;
         let types = types.map_err(|error| self.server_failed(&error))?;
         let maker = Maker {
             types: &types,
+            views: &views,
             known: &known,
             visible: &visible,
             max_fetch_rows: self.shared.options.max_fetch_rows,
@@ -184,8 +186,10 @@ impl Session {
             ..
         } = &kind
         {
-            let checked = super::effects::check(self.server().await?, analysis).await;
-            checked.map_err(|error| self.server_failed(&error))?;
+            for text in views.iter().map(|view| &view.with).chain([&analysis.text]) {
+                let checked = super::effects::check(self.server().await?, text).await;
+                checked.map_err(|error| self.server_failed(&error))?;
+            }
         }
         let is_checked = match kind {
             Kind::Planned { .. } | Kind::Copy { .. } => self.check_rights(&text, &described).await?,

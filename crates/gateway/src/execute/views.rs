@@ -1,8 +1,11 @@
-//! Views over store tables: PostgreSQL would find its own empty tables, so each view's query is put in its place.
+//! Views over store tables. Where one is read, PostgreSQL would find its own empty tables, so the view's query is put in its place. Where one is written to,
+//! PostgreSQL does so itself, on staged rows: which those are is found from the view's query.
 
 use flywheel_plan::{Visible, substitute};
-use flywheel_sql::{Role, parse, split};
+use flywheel_sql::{Relation, Role, Through, base_of, parse, split};
+use flywheel_types::{TableName, quote_identifier};
 use flywheel_wire::quote::literal;
+use flywheel_wire::{PgError, sqlstate};
 
 use super::{Answer, StoreStatement};
 use crate::homes::Known;
@@ -34,17 +37,82 @@ impl Session {
             places.sort_by_key(|(range, ..)| range.start);
             let mut replacements = Vec::new();
             for (range, view, alias) in places {
-                let sql = format!("SELECT pg_catalog.pg_get_viewdef({}::pg_catalog.regclass)", literal(&view.to_sql()));
-                let lease = self.server().await?;
-                let asked = lease.query(&sql).await;
-                let rows = asked.map_err(|error| self.server_failed(&error))?.pop().unwrap_or_default();
-                let query = rows.text(0, 0).trim().trim_end_matches(';').to_owned();
-                let alias = alias.map_or_else(String::new, |name| format!(" AS {}", flywheel_types::quote_identifier(&name)));
-                replacements.push((range, format!("({query}){alias}")));
+                let query = self.view_query(&view).await?;
+                replacements.push((range, subquery(&query, alias.as_deref())));
             }
             text = substitute(&text, &replacements);
         }
         Ok(text)
+    }
+
+    /// The views that the statement writes to, each with its query in the place of its name. PostgreSQL writes to their tables, which must be in stores.
+    pub(super) async fn written_views(&mut self, text: &str, known: &Known, visible: &Visible) -> Outcome<Vec<Through>> {
+        let mut found = Vec::new();
+        if known.views.is_empty() {
+            return Ok(found);
+        }
+        let start = readable(text);
+        let Ok(parsed) = parse(&text[start..]) else { return Ok(found) };
+        for relation in parsed.relations.iter().filter(|relation| relation.role == Role::Target) {
+            let Some(view) = visible.resolve(&relation.name).filter(|view| known.views.contains(view)) else {
+                continue;
+            };
+            let query = self.view_query(&view).await?;
+            let table = self.table_behind(&view, &query, known, visible).await?;
+            let query = Box::pin(self.with_views(query, known, visible)).await?;
+            let is_home = |relation: &Relation| known.homes.resolve(&relation.name, visible).is_some();
+            let with = if !relation.inserted {
+                let alias = relation.alias.is_none().then_some(view.name.as_str());
+                subquery(&query, alias)
+            } else if parse(&query).is_ok_and(|parsed| parsed.relations.iter().filter(|each| is_home(each)).count() == 1) {
+                table.to_sql()
+            } else {
+                return Err(refused(&view, "its condition reads other store tables", "INSERT into the table itself.").into());
+            };
+            found.push(Through {
+                range: relation.range.start + start..relation.range.end + start,
+                with,
+            });
+        }
+        found.sort_by_key(|view| view.range.start);
+        Ok(found)
+    }
+
+    /// The store table that PostgreSQL writes to in a view's place.
+    async fn table_behind(&mut self, view: &TableName, query: &str, known: &Known, visible: &Visible) -> Outcome<TableName> {
+        let (mut at, mut query) = (view.clone(), query.to_owned());
+        for _ in 0..DEPTH {
+            let sql = format!(
+                "SELECT tgname FROM pg_catalog.pg_trigger WHERE tgrelid = {0}::pg_catalog.regclass UNION ALL \
+                 SELECT rulename FROM pg_catalog.pg_rewrite WHERE ev_class = {0}::pg_catalog.regclass AND rulename <> '_RETURN'",
+                literal(&at.to_sql())
+            );
+            let lease = self.server().await?;
+            let asked = lease.query(&sql).await;
+            let acts = asked.map_err(|error| self.server_failed(&error))?.pop().unwrap_or_default();
+            if !acts.rows.is_empty() {
+                let what = format!("what its trigger or rule \"{}\" does would be lost", acts.text(0, 0));
+                return Err(refused(view, &what, "Write to the table itself.").into());
+            }
+            match base_of(&query).and_then(|base| visible.resolve(&base)) {
+                Some(base) if known.homes.get(&base).is_some() => return Ok(base),
+                Some(base) if known.views.contains(&base) => {
+                    query = self.view_query(&base).await?;
+                    at = base;
+                }
+                _ => break,
+            }
+        }
+        let hint = "Write to the table itself; a table in PostgreSQL whose rows depend on a store's is written to with the store table in a subquery.";
+        Err(refused(view, "the table behind it isn't one of a store", hint).into())
+    }
+
+    async fn view_query(&mut self, view: &TableName) -> Outcome<String> {
+        let sql = format!("SELECT pg_catalog.pg_get_viewdef({}::pg_catalog.regclass)", literal(&view.to_sql()));
+        let lease = self.server().await?;
+        let asked = lease.query(&sql).await;
+        let rows = asked.map_err(|error| self.server_failed(&error))?.pop().unwrap_or_default();
+        Ok(rows.text(0, 0).trim().trim_end_matches(';').to_owned())
     }
 
     /// CREATE VIEW, which makes a name to be looked for in statements.
@@ -55,12 +123,25 @@ impl Session {
     }
 }
 
+fn subquery(query: &str, alias: Option<&str>) -> String {
+    let alias = alias.map_or_else(String::new, |name| format!(" AS {}", quote_identifier(name)));
+    format!("({query}){alias}")
+}
+
+fn refused(view: &TableName, why: &str, hint: &'static str) -> PgError {
+    let message = format!("view \"{view}\", over a store table, can't be written to: {why}");
+    PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+        .with_hint(hint)
+        .with_field(b's', view.schema.clone())
+        .with_field(b't', view.name.clone())
+}
+
 /// Where what the parser reads begins: behind EXPLAIN and its options.
 fn readable(text: &str) -> usize {
     let statements = split(text);
     let tokens = statements.first().map_or(&[][..], |statement| &statement.tokens);
     let explains = tokens.first().is_some_and(|first| first.is_keyword(text, "explain"));
-    let verbs = ["select", "with", "insert", "update", "delete"];
+    let verbs = ["select", "with", "insert", "update", "delete", "merge"];
     let inner = tokens.iter().find(|token| verbs.iter().any(|verb| token.is_keyword(text, verb)));
     inner.filter(|_| explains).map_or(0, |token| token.range.start)
 }
