@@ -305,26 +305,18 @@ async fn a_plan_explains_without_doing() {
         column(&client, &format!("EXPLAIN {sql}")).await;
     }
     assert_eq!(column(&client, "SELECT items FROM carts WHERE id IN (1, 2)").await, ["1"]);
-    Told::of(&client, "EXPLAIN ANALYZE DELETE FROM carts WHERE id = 1")
-        .await
-        .is("0A000", &["ANALYZE"]);
-    Told::of(&client, "EXPLAIN (ANALYZE, COSTS OFF) DELETE FROM carts WHERE id = 1")
-        .await
-        .is("0A000", &["ANALYZE"]);
-    assert_eq!(column(&client, "SELECT items FROM carts WHERE id = 1").await, ["1"]);
 }
 
 #[tokio::test]
 async fn a_format_that_is_asked_for_is_given_or_refused() {
     let Some((_world, client)) = world().await else { return };
     // The column is described as json: a driver reads it as such.
-    match client.query("EXPLAIN (FORMAT json) SELECT * FROM carts WHERE id = 1", &[]).await {
-        Ok(rows) => {
-            let plan = rows[0].try_get::<_, serde_json::Value>(0);
-            assert!(plan.is_ok(), "{plan:?}");
-        }
-        Err(error) => Told::by(Err::<(), _>(error)).is("0A000", &["FORMAT"]),
-    }
+    let rows = client.query("EXPLAIN (FORMAT json) SELECT * FROM carts WHERE id = 1", &[]).await;
+    let plan: serde_json::Value = rows.expect("a plan")[0].get(0);
+    assert_eq!(plan[0]["Flywheel"][2], "  Key: id = 1");
+    Told::of(&client, "EXPLAIN (FORMAT yaml) SELECT * FROM carts WHERE id = 1")
+        .await
+        .is("0A000", &["FORMAT"]);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod drivers;
 mod dynamodb;
 mod embedded;
 mod explain;
+mod explain_analyze;
 mod failover;
 mod foreign_items;
 mod frames;

@@ -298,7 +298,7 @@ impl Gateway {
             Kind::Planned { parsed, plan } => {
                 Explained::Plan(flywheel_plan::explain::lines(&plan, &parsed, self.main().options.max_fetch_rows))
             }
-            Kind::Explain { lines } => Explained::Plan(lines),
+            Kind::Explain { lines, .. } => Explained::Plan(lines),
             Kind::CreateTable { table } => Explained::Plan(vec![format!(
                 "Definition of {} in PostgreSQL, table in store \"{}\"",
                 table.name, table.store_name
@@ -327,7 +327,10 @@ impl Gateway {
             ),
             Kind::Prepare { inner, .. } => return Box::pin(self.explain(&inner)).await,
             Kind::Copy { .. } => Explained::Plan(vec!["COPY by PostgreSQL over fetched rows".to_owned()]),
-            Kind::Cache(_) | Kind::Relayed | Kind::CreateView | Kind::DropUnnamed | Kind::Execute { .. } => Explained::Relay,
+            // Made where it is carried out.
+            Kind::Analyze { .. } | Kind::Cache(_) | Kind::Relayed | Kind::CreateView | Kind::DropUnnamed | Kind::Execute { .. } => {
+                Explained::Relay
+            }
         })
     }
 }

@@ -50,6 +50,43 @@ pub struct Target {
     pub inserted: Option<Access>,
 }
 
+impl Plan {
+    /// The same plan with other values for its tables.
+    #[must_use]
+    pub fn with_homes(&self, other: &dyn Fn(&Arc<Home>) -> Arc<Home>) -> Self {
+        let fetch = |fetch: &Fetch| Fetch {
+            home: other(&fetch.home),
+            ..fetch.clone()
+        };
+        let general = match &self.general {
+            General::Read { fetches } => General::Read {
+                fetches: fetches.iter().map(fetch).collect(),
+            },
+            General::Write {
+                targets,
+                fetches,
+                on_conflict,
+            } => General::Write {
+                targets: targets
+                    .iter()
+                    .map(|target| Target {
+                        home: other(&target.home),
+                        fetch: target.fetch.as_ref().map(fetch),
+                        inserted: target.inserted.clone(),
+                    })
+                    .collect(),
+                fetches: fetches.iter().map(fetch).collect(),
+                on_conflict: *on_conflict,
+            },
+            General::Refuse(error) => General::Refuse(error.clone()),
+        };
+        Self {
+            native: self.native.as_ref().map(|(native, home)| (native.clone(), other(home))),
+            general,
+        }
+    }
+}
+
 /// Makes plans for the homes as they are now.
 #[derive(Debug, Clone, Copy)]
 pub struct Planner<'a> {

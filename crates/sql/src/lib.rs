@@ -11,6 +11,7 @@
 
 mod condition;
 mod constant;
+mod explained;
 mod inserted;
 mod join;
 pub mod lex;
@@ -34,6 +35,7 @@ mod whole;
 
 pub use condition::{ColumnRef, Comparison, Conjunct, Fact};
 pub use constant::Constant;
+pub use explained::Explained;
 pub use inserted::Inserted;
 pub use locking::Locking;
 pub use parse::{ParseError, Parsed, parse};

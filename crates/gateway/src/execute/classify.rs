@@ -6,7 +6,7 @@ use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, u
 use flywheel_postgres::{Connection, ServerError};
 use flywheel_sql::lex::TokenKind;
 use flywheel_sql::{
-    CopySource, Fact, ParseError, Parsed, Pin, RelationName, Role, SessionEffect, Through, Verb, altered, copy_from, created,
+    CopySource, Explained, Fact, ParseError, Parsed, Pin, RelationName, Role, SessionEffect, Through, Verb, altered, copy_from, created,
     drops_unnamed, parse_through, prepared, truncated,
 };
 use flywheel_types::TableName;
@@ -26,7 +26,9 @@ pub(crate) enum Kind {
     /// It reads or writes store tables.
     Planned { parsed: Parsed, plan: Plan },
     /// EXPLAIN of one that does; the lines of the answer.
-    Explain { lines: Vec<String> },
+    Explain { lines: Vec<String>, as_json: bool },
+    /// EXPLAIN ANALYZE of one that does.
+    Analyze { inner: Arc<StoreStatement>, options: Explained },
     /// CREATE TABLE of a table that the configuration homes in a store.
     CreateTable { table: Box<TableHome> },
     /// ALTER TABLE of this store table.
@@ -150,6 +152,18 @@ fn is_copy_of_query(analysis: &Analysis) -> bool {
         .tokens
         .get(1)
         .is_some_and(|token| token.kind == TokenKind::Open)
+}
+
+/// Flywheel's plan is given in two formats.
+pub(super) fn check_format(options: &Explained) -> Result<(), PgError> {
+    if matches!(options.format.as_str(), "text" | "json") {
+        return Ok(());
+    }
+    let message = format!(
+        "EXPLAIN (FORMAT {}) isn't supported for a statement on a store table",
+        options.format.to_uppercase()
+    );
+    Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message).with_hint("EXPLAIN gives Flywheel's plan as text or JSON."))
 }
 
 /// Decides what a statement is.
@@ -304,51 +318,23 @@ impl Maker<'_> {
         }
     }
 
-    /// EXPLAIN of a statement that isn't a plain relay. Options in parentheses are PostgreSQL's, and mean nothing to Flywheel's plan.
+    /// EXPLAIN of a statement that isn't a plain relay. Other options are PostgreSQL's, and mean nothing to Flywheel's plan.
     fn explain(&self, text: &str, analysis: &Analysis) -> Result<Kind, PgError> {
-        let tokens = &analysis.statements[0].tokens;
-        let mut at = 1;
-        if tokens.get(at).is_some_and(|token| text[token.range.clone()] == *"(") {
-            at += tokens[at..]
-                .iter()
-                .position(|token| text[token.range.clone()] == *")")
-                .map_or(0, |close| close + 1);
-        }
-        while tokens
-            .get(at)
-            .is_some_and(|token| token.is_keyword(text, "analyze") || token.is_keyword(text, "verbose"))
-        {
-            at += 1;
-        }
-        if tokens[..at].iter().any(|token| token.is_keyword(text, "analyze")) {
-            return Err(PgError::error(
-                sqlstate::FEATURE_NOT_SUPPORTED,
-                "EXPLAIN ANALYZE isn't supported for a statement on a store table",
-            )
-            .with_hint("EXPLAIN without ANALYZE shows the plan."));
-        }
-        let format = tokens[..at].iter().position(|token| token.is_keyword(text, "format"));
-        if let Some(format) = format
-            .and_then(|format| tokens.get(format + 1))
-            .filter(|format| !format.is_keyword(text, "text"))
-        {
-            let message = format!(
-                "EXPLAIN (FORMAT {}) isn't supported for a statement on a store table",
-                &text[format.range.clone()]
-            );
-            return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message).with_hint("EXPLAIN gives Flywheel's plan as text."));
-        }
-        let Some(inner) = tokens.get(at) else {
+        let Some(options) = Explained::of(text, &analysis.statements[0].tokens) else {
             return Ok(Kind::Relayed);
         };
-        let parsed = parse_from(text, inner.range.start, self.views).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
+        let parsed = parse_from(text, options.start, self.views).map_err(|error| self.unreadable(analysis, &error.to_string()))?;
         self.refuse_unusable(Verb::Explain, &parsed)?;
-        Ok(match self.planner().plan(&parsed) {
-            None => Kind::Relayed,
-            Some(plan) => Kind::Explain {
-                lines: flywheel_plan::explain::lines(&plan, &parsed, self.max_fetch_rows),
-            },
-        })
+        match self.planner().plan(&parsed) {
+            None => Ok(Kind::Relayed),
+            Some(plan) => {
+                check_format(&options)?;
+                Ok(Kind::Explain {
+                    lines: flywheel_plan::explain::lines(&plan, &parsed, self.max_fetch_rows),
+                    as_json: options.format == "json",
+                })
+            }
+        }
     }
 
     fn prepare(&self, text: &str, analysis: &Analysis) -> Result<Kind, PgError> {

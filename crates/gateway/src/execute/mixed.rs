@@ -69,13 +69,23 @@ impl Session {
 
     /// Runs a text in the statement's place, with its parameters and result formats.
     pub(super) async fn run_text(&mut self, text: &str, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
+        let explained = arguments.analyzing.map(|analyzing| format!("{}{text}", analyzing.prefix));
         let portal = Portal {
-            sql: text,
+            sql: explained.as_deref().unwrap_or(text),
             types: statement.parameters(),
             formats: arguments.formats,
             values: arguments.values,
             result_formats: arguments.result_formats,
         };
+        if let Some(analyzing) = arguments.analyzing {
+            let ran = self.server().await?.run(&portal).await;
+            self.lose_unnamed();
+            let rows = ran.map_err(|error| self.server_failed(&error))?;
+            self.follow_server();
+            let lines = (0..rows.rows.len()).flat_map(|row| rows.text(row, 0).lines().map(str::to_owned).collect::<Vec<_>>());
+            analyzing.note(lines.collect());
+            return Ok(Answer::tagged(rows.tag));
+        }
         let lease = self.server().await?;
         let mut answer = Answer::default();
         let ran = lease.run_with(&portal, |row| answer.push_frame(&row)).await;

@@ -1,6 +1,7 @@
 //! Statements that name a table homed in a store.
 
 mod alter;
+mod analyze;
 mod answer;
 mod cache_command;
 mod classify;
@@ -10,6 +11,7 @@ mod drop_unnamed;
 mod effects;
 mod explain;
 mod fetch;
+mod measured;
 mod mixed;
 mod native;
 mod page;
@@ -25,8 +27,10 @@ mod views;
 mod write;
 
 use bytes::Bytes;
-use flywheel_plan::{General, Native};
+use flywheel_plan::{General, Native, Plan};
+use flywheel_sql::Parsed;
 
+pub(crate) use analyze::Analyzing;
 pub(crate) use answer::Answer;
 pub(crate) use classify::{Kind, Maker, column_types};
 pub(crate) use prepare::{StatementKey, StoreStatement};
@@ -41,6 +45,8 @@ pub(crate) struct Arguments<'a> {
     pub(crate) formats: &'a [i16],
     pub(crate) values: &'a [Option<Bytes>],
     pub(crate) result_formats: &'a [i16],
+    /// PostgreSQL is to tell how it runs the statement, rather than to give its rows.
+    pub(crate) analyzing: Option<&'a Analyzing>,
 }
 
 impl Session {
@@ -54,28 +60,13 @@ impl Session {
 
     async fn carry_out(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
         match &statement.kind {
-            Kind::Planned { parsed, plan } => {
-                if statement.is_unchecked() {
-                    self.check_rights_now(statement, arguments).await?;
-                }
-                if let Some((Native::Top(top), home)) = &plan.native
-                    && let General::Read { fetches } = &plan.general
-                    && let Some(text) = self.top_text(top, home, (statement, parsed, fetches), arguments).await?
-                {
-                    return self.run_text(&text, statement, arguments).await;
-                }
-                if let Some((native, home)) = &plan.native
-                    && let Some(answer) = self.native(native, home, statement, arguments).await?
-                {
-                    return Ok(answer);
-                }
-                self.general(statement, parsed, &plan.general, arguments).await
-            }
-            Kind::Explain { lines } => {
+            Kind::Planned { parsed, plan } => self.planned(statement, parsed, plan, arguments).await,
+            Kind::Analyze { inner, options } => self.explain_analyze(statement, (inner, options), arguments).await,
+            Kind::Explain { lines, as_json } => {
                 let analysis = self.shared.analyses.of(&statement.text);
                 let mut lines = lines.clone();
                 lines.extend(self.explain_cache(&analysis, 0));
-                Ok(explain::answer(&lines))
+                Ok(explain::answer(&lines, *as_json))
             }
             Kind::CreateTable { .. } => self.create_table(statement).await,
             Kind::AlterTable { home } => self.alter_table(statement, home).await,
@@ -96,5 +87,23 @@ impl Session {
             // The session relays these before it asks.
             Kind::Relayed | Kind::Copy { .. } => Ok(Answer::default()),
         }
+    }
+
+    async fn planned(&mut self, statement: &StoreStatement, parsed: &Parsed, plan: &Plan, arguments: &Arguments<'_>) -> Outcome<Answer> {
+        if statement.is_unchecked() {
+            self.check_rights_now(statement, arguments).await?;
+        }
+        if let Some((Native::Top(top), home)) = &plan.native
+            && let General::Read { fetches } = &plan.general
+            && let Some(text) = self.top_text(top, home, (statement, parsed, fetches), arguments).await?
+        {
+            return self.run_text(&text, statement, arguments).await;
+        }
+        if let Some((native, home)) = &plan.native
+            && let Some(answer) = self.native(native, home, statement, arguments).await?
+        {
+            return Ok(answer);
+        }
+        self.general(statement, parsed, &plan.general, arguments).await
     }
 }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use flywheel_plan::{General, Plan, Visible};
 use flywheel_postgres::Described;
-use flywheel_sql::Verb;
+use flywheel_sql::{Explained, Verb};
 use flywheel_wire::reply::Field;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::cache_command;
-use super::classify::{Kind, Maker, as_query, column_types};
+use super::classify::{Kind, Maker, as_query, check_format, column_types};
 use crate::analysis::Analysis;
 use crate::execute::Arguments;
 use crate::session::{Outcome, Session};
@@ -153,6 +153,10 @@ impl Session {
         let text = analysis.text.clone();
         // PostgreSQL's word comes first: what is wrong with a statement is told as PostgreSQL tells it.
         let described = self.describe(&text, types).await?;
+        let options = Explained::of(&text, &analysis.statements[0].tokens).filter(|options| options.analyze);
+        if let Some(options) = options {
+            return self.make_analyze(analysis, described, options, names).await;
+        }
         let visible = self.visible().await?;
         let version = self.shared.catalogue.version();
         let known = self.shared.catalogue.known();
@@ -202,6 +206,34 @@ impl Session {
             names,
             version,
             is_checked,
+        })
+    }
+
+    /// EXPLAIN ANALYZE, which carries the explained statement out.
+    async fn make_analyze(
+        &mut self,
+        analysis: &Analysis,
+        described: Described,
+        options: Explained,
+        names: Option<String>,
+    ) -> Outcome<StoreStatement> {
+        let version = self.shared.catalogue.version();
+        let explained = self.shared.analyses.of(&analysis.text[options.start..]);
+        let inner = Box::pin(self.prepare_store(&explained, &described.parameters)).await?;
+        let kind = match inner.kind {
+            Kind::Planned { .. } => {
+                check_format(&options)?;
+                Kind::Analyze { inner, options }
+            }
+            _ => Kind::Relayed,
+        };
+        Ok(StoreStatement {
+            text: analysis.text.clone(),
+            kind,
+            described,
+            names,
+            version,
+            is_checked: true,
         })
     }
 

@@ -120,6 +120,7 @@ impl Session {
             formats: &[],
             values: &values,
             result_formats,
+            analyzing: None,
         };
         Box::pin(self.answer(statement, &arguments)).await
     }

@@ -358,6 +358,7 @@ impl Session {
                     formats: &portal.formats,
                     values: &portal.values,
                     result_formats: &portal.result_formats,
+                    analyzing: None,
                 };
                 let answer = self.answer(&store, &arguments).await;
                 if answer.is_ok() {
