@@ -8,8 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use flywheel_store::{
-    Applied, Change, Expect, Index, KeyRange, Layout, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, TransactionId,
-    accepts_layout, text_row,
+    Applied, Change, Expect, Index, KeyRange, Layout, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, Telling,
+    TransactionId, accepts_layout, text_row,
 };
 use flywheel_types::{Key, Row};
 
@@ -246,5 +246,9 @@ impl Store for MemoryStore {
             })?;
         }
         Ok(())
+    }
+
+    fn telling(&self) -> Telling {
+        Telling::Alone
     }
 }

@@ -210,18 +210,27 @@ impl Cluster {
         Some(node)
     }
 
-    /// The link of an address.
-    fn node(&self, nodes: &mut HashMap<String, Arc<Link>>, name: &str) -> Result<Arc<Link>, StoreError> {
-        if let Some(node) = nodes.get(name) {
-            return Ok(node.clone());
-        }
+    /// How to reach a node by its address.
+    pub(crate) fn at(&self, name: &str) -> Result<ConnectionInfo, StoreError> {
         let refuse = || StoreError::Refused {
             reason: format!("the cluster names a node at \"{name}\""),
         };
         let (host, port) = name.rsplit_once(':').ok_or_else(refuse)?;
         let seed = self.seeds.first().ok_or_else(refuse)?;
-        let info = at(seed, host, port.parse().map_err(|_| refuse())?);
-        let client = Client::open(info).map_err(store_error)?;
+        Ok(at(seed, host, port.parse().map_err(|_| refuse())?))
+    }
+
+    /// Asks again who has which slots.
+    pub(crate) async fn look_again(&self) -> Result<(), StoreError> {
+        self.renew(self.map().version).await
+    }
+
+    /// The link of an address.
+    fn node(&self, nodes: &mut HashMap<String, Arc<Link>>, name: &str) -> Result<Arc<Link>, StoreError> {
+        if let Some(node) = nodes.get(name) {
+            return Ok(node.clone());
+        }
+        let client = Client::open(self.at(name)?).map_err(store_error)?;
         let node = Arc::new(Link::new(Server::Fixed(client), self.timeout));
         nodes.insert(name.to_owned(), node.clone());
         Ok(node)

@@ -5,11 +5,11 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use flywheel_store::StoreError;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{AsyncPushSender, MultiplexedConnection};
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
@@ -204,10 +204,26 @@ fn is_replicas(answer: &RedisResult<Value>) -> bool {
 }
 
 pub(crate) async fn connect(client: &Client, timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
-    let config = AsyncConnectionConfig::new()
+    connect_with(client, timeout, config(timeout)).await
+}
+
+/// The same where the server says things unasked, to `tell`; the client speaks RESP3.
+pub(crate) async fn connect_told(
+    client: &Client,
+    timeout: Duration,
+    tell: Arc<dyn AsyncPushSender>,
+) -> Result<MultiplexedConnection, RedisError> {
+    connect_with(client, timeout, config(timeout).set_push_sender(tell)).await
+}
+
+fn config(timeout: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new()
         .set_connection_timeout(Some(timeout))
         .set_response_timeout(Some(timeout))
-        .set_pipeline_buffer_size(QUEUE);
+        .set_pipeline_buffer_size(QUEUE)
+}
+
+async fn connect_with(client: &Client, timeout: Duration, config: AsyncConnectionConfig) -> Result<MultiplexedConnection, RedisError> {
     let connect = client.get_multiplexed_async_connection_with_config(&config);
     // Around the library's own limits: those are of each step, this is of all.
     match tokio::time::timeout(timeout, connect).await {

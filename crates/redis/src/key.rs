@@ -112,6 +112,16 @@ impl Keyspace {
         pattern
     }
 
+    /// With one of these all names of the table's keys begin.
+    pub(crate) fn prefixes(&self, table: &StoreTable) -> [String; 2] {
+        [self.head(table) + ":", self.table(table)]
+    }
+
+    /// A key of Flywheel's own, among those that it may write, and no table's.
+    pub(crate) fn heartbeat(&self, number: u64) -> String {
+        format!("{{{}#heartbeat:{number:016x}}}", self.prefix)
+    }
+
     /// What `name` is among the table's keys; `None`: it belongs to another table, or to somebody else.
     pub(crate) fn parse<'n>(&self, table: &StoreTable, name: &'n str) -> Option<Name<'n>> {
         let rest = name.strip_prefix(&self.head(table))?;

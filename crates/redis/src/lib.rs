@@ -34,6 +34,12 @@
 //! {public.leaderboard:go}#lock:ann
 //! ```
 //!
+//! Who follows the tables' changes writes a key of its own from time to time, which expires:
+//!
+//! ```text
+//! {#heartbeat:01f2a4c65be89d73}      string    1
+//! ```
+//!
 //! Values in hashes and sets are the text that PostgreSQL prints; NULL is an absent field. In JSON (`json` has the table of types) numbers that a
 //! double may not hold are strings. The braces keep what belongs to one partition
 //! in one slot of a cluster. In a key, `%`, `:`, `{`, `}` and control characters of a value are percent-encoded.
@@ -46,6 +52,7 @@
 //! - `servers`: which server a request goes to. `connection`: one multiplexed connection, made anew when it is lost. `sentinel`: the primary that
 //!   sentinels know. `cluster`, `slot`: a cluster's nodes and slots. `options`: what a store is made with. `error`: what an answer means.
 //! - `exchange`: what several gateways have in common.
+//! - `tracking`: what anybody changes, as client tracking tells.
 
 mod cluster;
 mod connection;
@@ -69,6 +76,7 @@ mod servers;
 mod slot;
 mod sorted_set;
 mod store;
+mod tracking;
 mod write;
 
 pub use exchange::{ExchangeOptions, RedisExchange};

@@ -1,12 +1,13 @@
 //! The store.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use flywheel_store::{
-    Applied, Change, Index, KeyRange, Layout, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, TransactionId,
-    accepts_layout, text_row,
+    Applied, Change, ChangeListener, Index, KeyRange, Layout, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, Telling,
+    TransactionId, accepts_layout, text_row,
 };
 use flywheel_types::{Key, Row};
 
@@ -22,6 +23,7 @@ pub struct RedisStore {
     pub(crate) servers: Arc<Servers>,
     pub(crate) keys: Keyspace,
     pub(crate) kept: Arc<Mutex<Kept>>,
+    pub(crate) timeout: Duration,
 }
 
 impl RedisStore {
@@ -37,6 +39,7 @@ impl RedisStore {
             servers: Arc::new(Servers::new(options)?),
             keys: Keyspace::new(&options.key_prefix),
             kept: Arc::default(),
+            timeout: options.timeout,
         })
     }
 
@@ -208,5 +211,17 @@ impl Store for RedisStore {
 
     async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
         self.unlock(transaction, keys).await
+    }
+
+    fn telling(&self) -> Telling {
+        Telling::Together
+    }
+
+    async fn follow(&self, tables: &[&StoreTable], often: Duration, listener: &dyn ChangeListener) -> Result<Infallible, StoreError> {
+        self.follow_tables(tables, often, listener).await
+    }
+
+    async fn check_follow(&self, tables: &[&StoreTable]) -> Result<(), StoreError> {
+        self.try_tracking(tables).await
     }
 }

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
-use flywheel_store::conformance::Suite;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Change, Effect, Exchange, Expect, Layout, Store, StoreError, StoreTable, VersionName};
+use flywheel_store::conformance::{Notes, Suite};
+use flywheel_store::{
+    Applied, Change, Changed, Effect, Exchange, Expect, Layout, Store, StoreError, StoreTable, VersionName,
+};
 use gateways::{Gateway, exchange};
 use server::{Folder, Server, until};
 
@@ -205,6 +207,12 @@ async fn a_slot_that_moves_is_followed() {
         .expect("keyslot");
     let slot = slot.to_string();
     let (source, target) = (&cluster.servers[from], &cluster.servers[to]);
+    let (notes, told) = (Arc::new(Notes::default()), [key(&[text("here")])].map(|key| (0, Changed::Row(key))));
+    let following = tokio::spawn({
+        let (notes, store) = (notes.clone(), store.clone());
+        async move { store.follow(&[&words()], Duration::from_millis(20), &*notes).await }
+    });
+    notes.changes().await;
     cluster.ask(target, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]).await;
     cluster.ask(source, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]).await;
 
@@ -213,6 +221,7 @@ async fn a_slot_that_moves_is_followed() {
     let port = target.port.to_string();
     cluster.ask(source, &["MIGRATE", "127.0.0.1", &port, name, "0", "1000"]).await;
     assert_eq!(n(&store, "here").await, Some(1));
+    assert_eq!(notes.changes().await, told);
     let keys = [key(&[text("here")]), key(&[text("there")])];
     let rows = store.get(&table, &keys).await.expect("get of several");
     assert_eq!(rows[0], Some(vec![text("here"), int(1)]));
@@ -228,8 +237,66 @@ async fn a_slot_that_moves_is_followed() {
     let (answer, ()) = tokio::join!(write, arrive);
     assert!(matches!(answer, Ok(Applied::Done(_))), "{answer:?}");
     assert_eq!(n(&store, "here").await, Some(2));
+    notes.changes().await;
     store.write(&table, &put("here", 3, Expect::Present)).await.expect("write");
+    assert_eq!(notes.changes().await, told);
+    following.abort();
     assert_eq!(store.scan(&table, 10).await.expect("scan"), [vec![text("here"), int(3)]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_on_all_nodes_are_told() {
+    let Some(mut cluster) = Cluster::start().await else { return };
+    let store = cluster.store();
+    let table = words();
+    let follow = async |notes: &Notes| store.follow(&[&table], Duration::from_millis(20), notes).await;
+    store.check_follow(&[&table]).await.expect("it can be followed");
+    let notes = Notes::default();
+    tokio::select! {
+        ended = follow(&notes) => panic!("{ended:?}"),
+        () = async {
+            notes.changes().await;
+            for word in ["a", "b", "c", "d", "e", "f"] {
+                let (owner, _) = cluster.owner(&format!("{{c:public.words:{word}}}")).await;
+                cluster.ask(&cluster.servers[owner], &["SET", &format!("{{c:public.words:{word}}}"), "1"]).await;
+                assert_eq!(notes.changes().await, [(0, Changed::Row(key(&[text(word)])))]);
+            }
+        } => {}
+    }
+
+    // A primary that has no slots yet may get some.
+    let folder = Folder::new("another");
+    let arguments = ["--cluster-enabled", "yes", "--dir", &folder.path("")];
+    let new = Server::start_with(&arguments).await.expect("another server");
+    let (ended, ()) = tokio::join!(follow(&notes), async {
+        notes.all_told().await;
+        cluster
+            .ask(&new, &["CLUSTER", "MEET", "127.0.0.1", &cluster.servers[0].port.to_string()])
+            .await;
+    });
+    let error = ended.expect_err("another primary");
+    assert!(error.to_string().contains("another primary"), "{error}");
+    tokio::select! {
+        ended = follow(&notes) => panic!("{ended:?}"),
+        () = notes.all_told() => {}
+    }
+
+    // A replica that takes over may lack what was told.
+    let missed = notes.missed();
+    let (ended, ()) = tokio::join!(follow(&notes), async {
+        notes.all_told().await;
+        let (owner, _) = cluster.owner("{c:public.words:a}").await;
+        cluster.servers[owner].kill();
+    });
+    ended.expect_err("a node is gone");
+    until("it is followed again", async || {
+        tokio::select! {
+            _ = follow(&notes) => false,
+            () = notes.all_told() => true,
+        }
+    })
+    .await;
+    assert!(notes.missed() > missed + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

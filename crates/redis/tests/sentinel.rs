@@ -5,8 +5,9 @@ mod server;
 use std::time::Duration;
 
 use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
+use flywheel_store::conformance::Notes;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Change, Effect, Expect, Store, StoreError};
+use flywheel_store::{Applied, Change, Changed, Effect, Expect, Store, StoreError};
 use server::{Folder, Server, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,4 +119,40 @@ async fn the_primary_of_the_moment() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!(store.get(&table, &id).await.expect("get"), [Some(vec![text("w"), int(109)])]);
+
+    // Its changes are told by who is the primary now, and after another change of places by the other.
+    let notes = Notes::default();
+    let follow = async || store.follow(&[&table], Duration::from_millis(20), &notes).await;
+    let (ended, ()) = tokio::join!(follow(), async {
+        notes.changes().await;
+        let mut plain = server::plain(&replica.url()).await;
+        redis::cmd("SET")
+            .arg("{public.words:w}")
+            .arg(1)
+            .query_async::<()>(&mut plain)
+            .await
+            .expect("set");
+        assert_eq!(notes.changes().await, [(0, Changed::Row(key(&[text("w")])))]);
+        until("the primaries change places", async || {
+            let mut connection = server::plain(&sentinel.url()).await;
+            let asked: redis::RedisResult<()> = redis::cmd("SENTINEL")
+                .arg("FAILOVER")
+                .arg("main")
+                .query_async(&mut connection)
+                .await;
+            asked.is_ok()
+        })
+        .await;
+    });
+    ended.expect_err("it isn't the primary any more");
+    until("the new primary tells", async || {
+        tokio::select! {
+            _ = follow() => false,
+            () = notes.all_told() => true,
+        }
+    })
+    .await;
+    let mut at_primary = server::plain(&primary.url()).await;
+    let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(&mut at_primary).await.expect("role");
+    assert_eq!(role[0], redis::Value::BulkString(b"master".to_vec()));
 }

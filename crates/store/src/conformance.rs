@@ -15,9 +15,12 @@ mod order;
 mod prepare;
 mod range;
 mod sorted_set;
+mod told;
 mod values;
 mod write;
 mod write_all;
+
+pub use told::Notes;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@
 //! tests, and is registered in the command line's composition.
 
 mod change;
+mod changes;
 mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -27,6 +28,7 @@ pub mod text_row;
 mod transaction;
 
 pub use change::{Applied, Assignment, Change, Effect, Expect};
+pub use changes::{ChangeListener, Changed, Telling};
 pub use clock::{POSTGRES_EPOCH_MICROS, now_micros};
 pub use error::StoreError;
 pub use exchange::{Exchange, Looked, Member, Post, VersionName};

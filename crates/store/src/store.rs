@@ -1,12 +1,16 @@
 //! The trait that every home of tables implements.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::fmt::Debug;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use flywheel_types::{Key, Row};
 
-use crate::{Applied, Change, Effect, Expect, Index, KeyRange, Prepared, ScoreRange, StoreError, StoreTable, TransactionId};
+use crate::{
+    Applied, Change, ChangeListener, Effect, Expect, Index, KeyRange, Prepared, ScoreRange, StoreError, StoreTable, Telling, TransactionId,
+};
 
 /// How many rows [`Store::delete_each`] deletes together, unless the store has a better way.
 const DELETED_AT_ONCE: usize = 100;
@@ -154,6 +158,34 @@ pub trait Store: Send + Sync + Debug {
 
     /// Takes the transaction's locks away from these rows, which stay as they are. Other rows' locks, and others' locks, are left alone.
     async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError>;
+
+    /// How it tells of changes, whoever makes them.
+    fn telling(&self) -> Telling {
+        Telling::Not
+    }
+
+    /// Tells the listener of all changes in these tables ([`Telling::Each`]: of one), until that ends for this reason. Before it says for the first time how far it
+    /// has told ([`ChangeListener::told`], then about as often as `often`), it tells that changes were missed.
+    async fn follow(&self, tables: &[&StoreTable], often: Duration, listener: &dyn ChangeListener) -> Result<Infallible, StoreError> {
+        let _ = (tables, often, listener);
+        Err(self.tells_nothing())
+    }
+
+    /// Whether [`Store::follow`] could begin; the error says what is to be switched on. Changes nothing.
+    async fn check_follow(&self, tables: &[&StoreTable]) -> Result<(), StoreError> {
+        let _ = tables;
+        match self.telling() {
+            Telling::Alone => Ok(()),
+            _ => Err(self.tells_nothing()),
+        }
+    }
+
+    /// The error where changes are to be followed in a store that doesn't tell of them.
+    fn tells_nothing(&self) -> StoreError {
+        StoreError::Unsupported {
+            what: format!("{} doesn't tell of changes", self.kind()),
+        }
+    }
 }
 
 /// An operation, for [`Store::describe`].
