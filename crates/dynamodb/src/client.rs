@@ -60,6 +60,8 @@ pub struct DynamoStore {
     pub(crate) client: Client,
     /// For single writes, which may not.
     pub(crate) writer: Client,
+    /// For the tables' streams, a service of its own at the same endpoint where one is given.
+    pub(crate) streams: aws_sdk_dynamodbstreams::Client,
     pub(crate) table_prefix: String,
     /// Whether an endpoint stands in AWS' place.
     pub(crate) has_endpoint: bool,
@@ -119,6 +121,7 @@ impl DynamoStore {
         Self {
             client: Client::new(&config),
             writer: Client::from_conf(writes),
+            streams: aws_sdk_dynamodbstreams::Client::new(&config),
             table_prefix: options.table_prefix,
             has_endpoint: options.endpoint.is_some(),
         }

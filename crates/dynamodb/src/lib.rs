@@ -49,7 +49,7 @@
 //!
 //! `client` connects. `change`, `condition` and `expression` make requests of changes, which `write`, `transact` and `delete_rows` send; `lock` has them wait; `read`,
 //! `range`, `scan`, `projection` and `paging` read; `admin`, `index` and `accepts` see to definitions. `item`, `key` and `attribute` with `number`, `time` and
-//! `json` are the mapping above. `limits` and `error` know what DynamoDB refuses, `send_once` and `backoff` when to ask again.
+//! `json` are the mapping above. `streams` tells of changes. `limits` and `error` know what DynamoDB refuses, `send_once` and `backoff` when to ask again.
 
 mod accepts;
 mod admin;
@@ -75,6 +75,7 @@ mod read;
 mod scan;
 mod send_once;
 mod store;
+mod streams;
 #[cfg(test)]
 mod test_tables;
 mod time;

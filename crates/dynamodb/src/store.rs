@@ -1,7 +1,12 @@
 //! [`Store`] for [`DynamoStore`].
 
+use std::convert::Infallible;
+use std::time::Duration;
+
 use async_trait::async_trait;
-use flywheel_store::{Applied, Change, Index, KeyRange, Operation, Prepared, Store, StoreError, StoreTable, TransactionId};
+use flywheel_store::{
+    Applied, Change, ChangeListener, Index, KeyRange, Operation, Prepared, Store, StoreError, StoreTable, Telling, TransactionId,
+};
 use flywheel_types::{Key, Row};
 
 use crate::client::DynamoStore;
@@ -105,5 +110,20 @@ impl Store for DynamoStore {
 
     async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
         self.unlock_all(transaction, keys).await
+    }
+
+    fn telling(&self) -> Telling {
+        Telling::Each
+    }
+
+    async fn follow(&self, tables: &[&StoreTable], often: Duration, listener: &dyn ChangeListener) -> Result<Infallible, StoreError> {
+        match tables {
+            [table] => self.follow_table(table, often, listener).await,
+            _ => Err(self.tells_nothing()),
+        }
+    }
+
+    async fn check_follow(&self, tables: &[&StoreTable]) -> Result<(), StoreError> {
+        self.try_streams(tables).await
     }
 }

@@ -11,11 +11,7 @@ use std::{
     time::Duration,
 };
 
-use aws_sdk_dynamodb::{
-    Client, Config,
-    config::{BehaviorVersion, Credentials, Region},
-    types::AttributeValue,
-};
+use aws_sdk_dynamodb::types::AttributeValue;
 use flywheel_dynamodb::{DynamoStore, Options};
 use flywheel_store::{
     Applied, Bound, Change, Effect, Expect, KeyRange, Operation, Store, StoreError, StoreTable,
@@ -32,19 +28,6 @@ impl World {
         self.store.drop_table(&table).await.expect("dropped");
         self.store.create_table(&table).await.expect("made");
         table
-    }
-
-    /// The SDK itself, for what another tool would do.
-    fn other_tool(&self) -> Client {
-        Client::from_conf(
-            Config::builder()
-                .behavior_version(BehaviorVersion::latest())
-                .region(Region::new("eu-central-1"))
-                .endpoint_url(&self.endpoint)
-                .credentials_provider(Credentials::new("test", "test", None, None, "test"))
-                .http_client(aws_smithy_http_client::Builder::new().build_http())
-                .build(),
-        )
     }
 
     async fn put(&self, table: &StoreTable, row: Row) {

@@ -4,6 +4,10 @@
 
 use std::{sync::mpsc, time::Duration};
 
+use aws_sdk_dynamodb::{
+    Client, Config,
+    config::{BehaviorVersion, Credentials, Region},
+};
 use flywheel_dynamodb::{DynamoStore, Options};
 use tokio::sync::oneshot;
 
@@ -42,6 +46,19 @@ impl World {
             endpoint,
             _server: Some(stop),
         }
+    }
+
+    /// The SDK itself, for what another tool would do.
+    pub fn other_tool(&self) -> Client {
+        Client::from_conf(
+            Config::builder()
+                .behavior_version(BehaviorVersion::latest())
+                .region(Region::new("eu-central-1"))
+                .endpoint_url(&self.endpoint)
+                .credentials_provider(Credentials::new("test", "test", None, None, "test"))
+                .http_client(aws_smithy_http_client::Builder::new().build_http())
+                .build(),
+        )
     }
 
     /// The servers that the environment names.
