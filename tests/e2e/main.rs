@@ -29,6 +29,7 @@ mod linearizable;
 mod locking;
 mod login;
 mod logins_as_roles;
+mod metrics;
 mod modes;
 mod native;
 mod network;

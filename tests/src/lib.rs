@@ -12,6 +12,7 @@
 //! - `endpoint`: a DynamoDB that throttles.
 //! - `frames/`: the same messages to two servers, and where the answers part.
 //! - `raw/`: a small client that keeps every byte of an answer, for comparing two servers and for sending what no driver would.
+//! - `scrape`: what Prometheus reads of the gateway.
 //! - `suite/`: runs the files of `tests/suites` on both and tells where the answers differ.
 //!
 //! The servers come from the environment, which `./test` sets. Without it every test says so and returns.
@@ -27,6 +28,7 @@ pub mod history;
 pub mod port;
 pub mod proxy;
 pub mod raw;
+pub mod scrape;
 pub mod shrink;
 pub mod suite;
 pub mod world;

@@ -13,6 +13,7 @@ use flywheel_gateway::options::{
     Authentication, CacheRule, Database, IndexChoice, LayoutChoice, PoolMode, Route, StatementKind, TableHome, User,
 };
 use flywheel_memory::MemoryStore;
+use flywheel_metrics::{Measured, Operations};
 use flywheel_postgres::{
     Cluster, ClusterOptions, Host, Lifetimes, MaxLag, Pool, PoolOptions, Server, ServerOptions, Servers, SessionAttributes,
 };
@@ -25,6 +26,8 @@ use crate::sharing::share;
 pub(crate) struct Parts {
     stores: BTreeMap<String, Arc<dyn Store>>,
     memories: Vec<Arc<MemoryStore>>,
+    /// What is measured of the stores, where metrics are told.
+    operations: Vec<Arc<Operations>>,
     servers: Servers,
     embedded_postgres: Option<EmbeddedPostgres>,
     embedded_dynamos: Vec<EmbeddedDynamo>,
@@ -87,9 +90,18 @@ impl Parts {
                 }
             }
         }
+        let mut operations = Vec::new();
+        if config.metrics.is_some() {
+            for (name, store) in &mut stores {
+                let of_store = Arc::new(Operations::new(name));
+                *store = Arc::new(Measured::new(store.clone(), of_store.clone()));
+                operations.push(of_store);
+            }
+        }
         Ok(Self {
             stores,
             memories,
+            operations,
             servers: servers.context("the configuration has no PostgreSQL store")?,
             embedded_postgres,
             embedded_dynamos,
@@ -99,6 +111,11 @@ impl Parts {
     /// The stores other than PostgreSQL, by name.
     pub(crate) fn stores(&self) -> impl Iterator<Item = (&str, &Arc<dyn Store>)> {
         self.stores.iter().map(|(name, store)| (name.as_str(), store))
+    }
+
+    /// What is measured of the stores.
+    pub(crate) fn operations(&self) -> &[Arc<Operations>] {
+        &self.operations
     }
 
     /// For each PostgreSQL server, what it is, or why it can't be used.
@@ -231,6 +248,7 @@ impl Parts {
             servers,
             embedded_postgres,
             embedded_dynamos,
+            ..
         } = self;
         drop((stores, servers));
         tokio::task::spawn_blocking(move || {

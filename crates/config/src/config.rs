@@ -43,6 +43,8 @@ pub struct Config {
     pub max_connections: usize,
     /// What a client or a statement may use up.
     pub limits: Limits,
+    /// The address at which metrics are told; `None`: they aren't.
+    pub metrics: Option<SocketAddr>,
     /// Who may log in.
     pub users: Vec<User>,
     /// Further databases that clients may connect to.

@@ -24,6 +24,8 @@ pub struct File {
     pub max_connections: Option<u32>,
     /// What a client or a statement may use up.
     pub limits: Option<Limits>,
+    /// What the gateway is doing, told over HTTP. Default: it isn't.
+    pub metrics: Option<Metrics>,
     /// Who may log in. Without any, `auth = "trust"` lets everybody in.
     #[serde(default)]
     #[schemars(with = "Vec<User>")]
@@ -80,6 +82,15 @@ pub struct Limits {
     pub busy_poll: Option<String>,
     /// How much memory the answers kept by the `cache` rules may take, such as "64MB" or a number of bytes. Default: 64MB.
     pub cache_memory: Option<Size>,
+}
+
+/// What the gateway is doing, told over HTTP.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// The address at which Prometheus finds /metrics, and whoever looks whether the gateway serves /healthz. Nobody is asked for a password there.
+    #[schemars(example = "127.0.0.1:9930")]
+    pub listen: String,
 }
 
 /// Bytes.

@@ -29,6 +29,7 @@ fn the_embedded_default() {
     assert_eq!(config.max_connections, 1000);
     assert_eq!((config.users.len(), config.routes.len()), (0, 0));
     assert_eq!((config.cache.len(), config.limits.cache_memory), (0, 64 << 20));
+    assert_eq!(config.metrics, None);
     assert_eq!(
         (
             config.limits.max_fetch_rows,
@@ -58,6 +59,7 @@ fn the_embedded_default() {
 fn production() {
     let config = load_production(PRODUCTION);
     assert_eq!(config.listen.to_string(), "0.0.0.0:6432");
+    assert_eq!(config.metrics.map(|address| address.to_string()).as_deref(), Some("127.0.0.1:9930"));
     assert_eq!((config.database.as_str(), config.max_connections), ("app", 1000));
     assert_eq!(config.authentication, Authentication::ScramSha256);
     assert_eq!(
@@ -158,6 +160,7 @@ fn production_tables() {
 fn commented_keys_are_right() {
     let embedded = parse("embedded.toml", &uncommented(EMBEDDED), &|_| None).unwrap_or_else(|report| panic!("{report}"));
     assert!(matches!(&embedded.stores["main"], Store::EmbeddedPostgres(store) if store.data.is_some()));
+    assert!(embedded.metrics.is_some());
     let production = load_production(&uncommented(PRODUCTION));
     assert!(matches!(&production.stores["history"], Store::DynamoDb(store) if !store.consistent_read && store.credentials.is_some()));
     assert!(production.tables[0].consistent_read && production.tables[1].allow_drop && production.tables[1].drop_constraints);

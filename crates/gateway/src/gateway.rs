@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use flywheel_postgres::ServerError;
@@ -15,6 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::busy_poll::BusyPoll;
 use crate::caching::{Following, Kept};
 use crate::execute::{Kind, Maker, column_types};
+use crate::figures::{Arrivals, ClientFigures, count};
 use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, check_replication, receive, replicate};
 use crate::homes::home;
 use crate::options::{Database, Options};
@@ -34,6 +36,7 @@ struct Front {
     authenticator: Authenticator,
     registry: Arc<Registry>,
     clients: Arc<Semaphore>,
+    arrivals: Arrivals,
     main: Arc<Shared>,
     /// The further databases by their names.
     others: HashMap<String, Arc<Shared>>,
@@ -99,6 +102,7 @@ impl Gateway {
             authenticator: Authenticator::new(options.authentication, &options.users),
             registry: Arc::default(),
             clients: Arc::new(Semaphore::new(options.max_connections)),
+            arrivals: Arrivals::default(),
             main: shared(None),
             others: options
                 .databases
@@ -111,6 +115,30 @@ impl Gateway {
 
     fn main(&self) -> &Arc<Shared> {
         &self.front.main
+    }
+
+    /// The databases that are served: the main one, then the others as they are configured.
+    pub(crate) fn databases(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        let others = self.main().options.databases.iter();
+        std::iter::once(self.main()).chain(others.filter_map(|database| self.front.others.get(&database.name)))
+    }
+
+    pub(crate) fn clients(&self) -> ClientFigures {
+        let most = self.main().options.max_connections;
+        let arrivals = &self.front.arrivals;
+        ClientFigures {
+            connected: most.saturating_sub(self.front.clients.available_permits()),
+            most,
+            sessions: arrivals.sessions.load(Ordering::Relaxed),
+            refused: arrivals.refused.load(Ordering::Relaxed),
+            turned_away: arrivals.turned_away.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Whether clients are served: not any more once [`Self::shut_down`] was called.
+    #[must_use]
+    pub fn is_serving(&self) -> bool {
+        !*self.main().shutdown.borrow()
     }
 
     /// Serves clients until [`Self::shut_down`].
@@ -190,11 +218,7 @@ impl Gateway {
     pub async fn check_logins(&self) -> Vec<(String, Result<(), ServerError>)> {
         let mut reports = Vec::new();
         let options = &self.main().options;
-        let databases = options
-            .databases
-            .iter()
-            .filter_map(|database| self.front.others.get(&database.name));
-        for shared in std::iter::once(self.main()).chain(databases) {
+        for shared in self.databases() {
             let database = shared.database.as_ref().map(|database| &database.name);
             if let Some(name) = database {
                 reports.push((format!("database {name}"), shared.pool().acquire().await.map(drop)));
@@ -216,7 +240,7 @@ impl Gateway {
     /// PostgreSQL can't be reached.
     pub async fn check_cache(&self) -> Result<Vec<String>, ServerError> {
         let mut problems = Vec::new();
-        for shared in std::iter::once(self.main()).chain(self.front.others.values()) {
+        for shared in self.databases() {
             if let Some(caching) = &shared.caching {
                 let mut lease = shared.pool().acquire_plain().await?;
                 problems.extend(caching.check(&mut lease).await?);
@@ -354,17 +378,20 @@ async fn connection(front: Arc<Front>, stream: TcpStream, peer: SocketAddr) {
             return;
         }
         Err(_) => {
+            count(&front.arrivals.refused);
             let message = format!("login wasn't finished within {:?}", options.login_timeout);
             return client.close_with(&PgError::fatal(sqlstate::QUERY_CANCELED, message)).await;
         }
     };
     let Ok(_place) = front.clients.clone().try_acquire_owned() else {
+        count(&front.arrivals.turned_away);
         let message = format!("sorry, too many clients already: {} are connected", options.max_connections);
         let error =
             PgError::fatal(sqlstate::TOO_MANY_CONNECTIONS, message).with_hint("Raise `max_connections` in Flywheel's configuration.");
         return client.close_with(&error).await;
     };
     tracing::debug!(%peer, user = login.user, "session begins");
+    count(&front.arrivals.sessions);
     let registered = front.registry.register(login.minor);
     if let Some(mode) = login.replication.clone() {
         return replicate(&shared, &mut client, login, mode, &registered).await;
@@ -398,6 +425,7 @@ async fn admit(front: &Front, client: &mut Client) -> Result<Option<(Arc<Shared>
     match admitted.and(database) {
         Ok(database) => Ok(Some((database.clone(), login))),
         Err(error) => {
+            count(&front.arrivals.refused);
             tracing::info!(user = login.user, %error, "login refused");
             client.close_with(&error).await;
             Ok(None)

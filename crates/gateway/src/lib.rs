@@ -17,6 +17,7 @@ mod busy_poll;
 mod caching;
 mod error;
 mod execute;
+pub mod figures;
 mod front;
 mod gateway;
 mod homes;
@@ -25,7 +26,9 @@ mod repeated;
 mod session;
 mod shared;
 mod sharing;
+mod tally;
 mod transaction;
 
 pub use gateway::{Explained, Gateway, TableReport};
 pub use options::Options;
+pub use tally::Way;

@@ -16,6 +16,7 @@ use crate::busy_poll::BusyPoll;
 use crate::caching::{Caching, Kept, follower};
 use crate::homes::Catalogue;
 use crate::options::{Database, Options, PoolMode, Route, StatementKind, User};
+use crate::tally::Tally;
 use crate::transaction::Outbox;
 
 /// How long a definition changed by others may go unnoticed.
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) outbox: Outbox,
     /// Told that a definition has been changed elsewhere.
     redefined: Notify,
+    /// Counts its statements.
+    pub(crate) tally: Tally,
     /// The servers as those see them who have no connections of their own.
     common: OnceLock<Arc<Access>>,
     /// As the others see them, by user.
@@ -65,6 +68,7 @@ impl Shared {
             caching,
             outbox: Outbox::default(),
             redefined: Notify::new(),
+            tally: Tally::default(),
             common: OnceLock::new(),
             own: Mutex::default(),
             database,
@@ -74,6 +78,20 @@ impl Shared {
             .analyses
             .set_names(shared.catalogue.configured().iter().map(|table| &table.name));
         shared
+    }
+
+    /// The database's name to clients.
+    pub(crate) fn name(&self) -> &str {
+        self.database.as_ref().map_or(&self.options.database, |database| &database.name)
+    }
+
+    /// The servers as they have been seen until now: by those who have no connections of their own, and by the others with their names.
+    pub(crate) fn known_accesses(&self) -> Vec<(Option<String>, Arc<Access>)> {
+        let own = self.own.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut own: Vec<_> = own.iter().map(|(user, access)| (Some(user.clone()), access.clone())).collect();
+        own.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        let common = self.common.get().map(|access| (None, access.clone()));
+        common.into_iter().chain(own).collect()
     }
 
     pub(crate) fn common(&self) -> &Arc<Access> {

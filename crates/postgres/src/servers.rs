@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::{Cluster, InUse, Login, Multiplexer, Pool, PoolOptions, ServerError};
+use crate::{Cluster, InUse, Login, Multiplexer, Pool, PoolFigures, PoolOptions, ServerError};
 
 /// One server.
 #[derive(Debug, Clone)]
@@ -31,6 +31,20 @@ impl Server {
         Self {
             multiplexer: Multiplexer::new(pool.clone()),
             pool,
+        }
+    }
+
+    /// What its connections are doing.
+    #[must_use]
+    pub fn figures(&self) -> PoolFigures {
+        let figures = self.pool.figures();
+        match &self.multiplexer {
+            None => figures,
+            Some(multiplexer) => PoolFigures {
+                shared: multiplexer.connections(),
+                waiting: figures.waiting + multiplexer.waiting(),
+                ..figures
+            },
         }
     }
 }

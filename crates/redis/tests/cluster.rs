@@ -10,9 +10,7 @@ use std::time::Duration;
 use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
 use flywheel_store::conformance::fixture::*;
 use flywheel_store::conformance::{Notes, Suite};
-use flywheel_store::{
-    Applied, Change, Changed, Effect, Exchange, Expect, Layout, Store, StoreError, StoreTable, VersionName,
-};
+use flywheel_store::{Applied, Change, Changed, Effect, Exchange, Expect, Layout, Store, StoreError, StoreTable, VersionName};
 use gateways::{Gateway, exchange};
 use server::{Folder, Server, until};
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use flywheel_config::Config;
 use flywheel_gateway::Gateway;
+use flywheel_metrics::Exporter;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -63,10 +64,12 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: &Config, with_data_set: bool) -> anyhow::Result<ExitCode> {
     // Taken first: a second Flywheel on the same port must not start servers only to stop them.
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .with_context(|| format!("can't listen on {}", config.listen))?;
+    let listener = listen(config.listen).await?;
     let address = listener.local_addr()?;
+    let for_metrics = match config.metrics {
+        Some(address) => Some(listen(address).await.context("[metrics] listen")?),
+        None => None,
+    };
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
 
@@ -76,6 +79,14 @@ async fn serve(config: &Config, with_data_set: bool) -> anyhow::Result<ExitCode>
         let gateway = gateway.clone();
         async move { gateway.serve(listener).await }
     });
+    let exporting = match for_metrics {
+        Some(listener) => {
+            super::say(&format!("flywheel tells its metrics at http://{}/metrics", listener.local_addr()?));
+            let exporter = Exporter::new(gateway.clone(), parts.operations().to_vec());
+            Some(tokio::spawn(exporter.serve(listener)))
+        }
+        None => None,
+    };
     if with_data_set {
         embedded::load_data_set(address, &config.database).await?;
         embedded::print_banner(address, config);
@@ -95,7 +106,18 @@ async fn serve(config: &Config, with_data_set: bool) -> anyhow::Result<ExitCode>
         _ = terminate.recv() => {}
         () = grace => {}
     }
+    if let Some(exporting) = exporting {
+        exporting.abort();
+        // It has a gateway of its own.
+        let _ = exporting.await;
+    }
     drop(gateway);
     parts.stop().await?;
     Ok(ExitCode::SUCCESS)
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("can't listen on {address}"))
 }

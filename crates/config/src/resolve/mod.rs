@@ -25,13 +25,15 @@ use crate::tree::{Node, NodeKind};
 /// The configuration; `None` when something can't be resolved at all. Every mistake is added to `diagnostics`.
 pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
     let mut resolver = Resolver { tree, folder, diagnostics };
-    let listen_text = file.listen.as_deref().unwrap_or("127.0.0.1:6432");
-    let listen = listen_text.parse().ok();
-    if listen.is_none() {
+    let listen = resolver.address(&["listen"], file.listen.as_deref().unwrap_or("127.0.0.1:6432"), 6432);
+    let metrics = file
+        .metrics
+        .and_then(|metrics| resolver.address(&["metrics", "listen"], &metrics.listen, 9930));
+    if listen.is_some_and(|listen| listen.port() != 0 && Some(listen) == metrics) {
         resolver.mistake(
-            &["listen"],
-            format!("\"{listen_text}\" isn't a socket address"),
-            "write an address and a port, such as 127.0.0.1:6432 or [::]:6432",
+            &["metrics", "listen"],
+            "this is the address that clients connect to",
+            "give metrics a port of their own",
         );
     }
     let limits = file.limits.unwrap_or_default();
@@ -77,6 +79,7 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         authentication,
         max_connections: file.max_connections.unwrap_or(1000) as usize,
         limits,
+        metrics,
         users,
         databases,
         stores,
@@ -111,6 +114,19 @@ impl Resolver<'_> {
     /// Notes a mistake at a path of keys and array positions.
     fn mistake(&mut self, path: &[&str], message: impl Into<String>, help: impl Into<String>) {
         self.diagnostics.push(Diagnostic::new(self.tree.span(path), message, help));
+    }
+
+    /// An address to listen on; `port` is for the example.
+    fn address(&mut self, path: &[&str], text: &str, port: u16) -> Option<SocketAddr> {
+        let address = text.parse().ok();
+        if address.is_none() {
+            self.mistake(
+                path,
+                format!("\"{text}\" isn't a socket address"),
+                format!("write an address and a port, such as 127.0.0.1:{port} or [::]:{port}"),
+            );
+        }
+        address
     }
 
     /// Whether the file has this key. One whose value had a mistake is in the file, but not in what was made of it.

@@ -289,6 +289,31 @@ fn addresses() {
         let message = format!("\"{address}\" isn't a socket address");
         has(&format!("listen = \"{address}\"\n{WELL}"), &[(1, 10, &message, help)]);
     }
+    adding(&[
+        ("[metrics]\n", (10, 1, "`metrics` has no `listen`", "add `listen = …`…")),
+        (
+            "[metrics]\nlisten = \"9930\"\n",
+            (
+                11,
+                10,
+                "\"9930\" isn't a socket address",
+                "write an address and a port, such as 127.0.0.1:9930 or [::]:9930",
+            ),
+        ),
+        (
+            "[metrics]\nlisten = \"127.0.0.1:6432\"\n",
+            (
+                11,
+                10,
+                "this is the address that clients connect to",
+                "give metrics a port of their own",
+            ),
+        ),
+        (
+            "[metrics]\nlisten = \"127.0.0.1:9930\"\npath = \"/m\"\n",
+            (12, 1, "unknown key `path`", "allowed here: listen"),
+        ),
+    ]);
 }
 
 #[test]

@@ -23,7 +23,7 @@ store = "main"
  3 │ [stores.main]
    ╰────
   help: did you mean `listen`? Allowed here: auth, cache, database, databases, limits, listen, max_connections,
-        routes, sharing, stores, tables, users
+        metrics, routes, sharing, stores, tables, users
 
 app.toml:6:40: not a PostgreSQL url: relative URL without a base
   × not a PostgreSQL url: relative URL without a base

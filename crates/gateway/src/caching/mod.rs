@@ -6,6 +6,7 @@
 //!
 //! Wherever something can't be told, a read isn't kept and a write ends everything.
 
+mod figures;
 mod following;
 mod graph;
 mod memo;
@@ -31,6 +32,7 @@ use crate::options::{CacheRule, Options};
 use crate::shared::Shared;
 use crate::sharing::{Elsewhere, Said, Sharing};
 
+pub use figures::RuleFigures;
 pub(crate) use following::{Following, follower};
 use graph::Graph;
 pub(crate) use memo::Memo;

@@ -6,7 +6,7 @@ use flywheel_wire::{PgError, sqlstate};
 
 use super::{Answer, Kind, StoreStatement};
 use crate::analysis::Analysis;
-use crate::caching::{condition, is_command, named_table};
+use crate::caching::{is_command, named_table};
 use crate::session::{Outcome, Session};
 
 /// The columns of SHOW CACHE.
@@ -76,22 +76,15 @@ impl Session {
         let mut answer = Answer::default();
         let mut shown = 0;
         if let Some(caching) = &self.shared.caching {
-            caching.cache().settle();
-            for (at, rule) in caching.rules().iter().enumerate() {
-                let counters = caching.cache().counters(at);
-                let bypasses: Vec<_> = counters
-                    .bypasses()
-                    .iter()
-                    .map(|(reason, number)| format!("{}: {number}", reason.name()))
-                    .collect();
-                let mut columns = vec![(at + 1).to_string(), condition(rule)];
-                columns.extend(counters.values().iter().map(|(_, value)| value.to_string()));
+            for rule in caching.figures() {
+                let been = rule.bypasses.iter().filter(|(_, number)| *number > 0);
+                let bypasses: Vec<_> = been.map(|(reason, number)| format!("{}: {number}", reason.name())).collect();
+                let mut columns = vec![rule.number.to_string(), rule.condition];
+                columns.extend(rule.values.iter().map(|(_, value)| value.to_string()));
                 columns.push(bypasses.join(", "));
                 // Empty: it has no lag, or nothing is known.
-                let follower = caching.follower().filter(|_| rule.max_lag.is_some());
-                let lag = caching.lag(at);
-                columns.push(lag.map_or_else(String::new, |lag| lag.as_millis().to_string()));
-                columns.push(follower.map_or_else(String::new, |follower| follower.retained().to_string()));
+                columns.push(rule.lag.map_or_else(String::new, |lag| lag.as_millis().to_string()));
+                columns.push(rule.retained.map_or_else(String::new, |bytes| bytes.to_string()));
                 answer.push_texts(columns.iter().map(String::as_str));
                 shown += 1;
             }

@@ -38,6 +38,7 @@ pub(crate) use prepared::SqlPrepared;
 pub(crate) use write::LockWait;
 
 use crate::session::{Outcome, Session};
+use crate::tally::Way;
 
 /// What a statement is executed with: nothing in the simple protocol.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,6 +60,13 @@ impl Session {
     }
 
     async fn carry_out(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
+        // What is planned is counted in its way, what EXECUTE names comes here by itself.
+        if !matches!(
+            statement.kind,
+            Kind::Planned { .. } | Kind::Analyze { .. } | Kind::Execute { .. } | Kind::Relayed | Kind::Copy { .. }
+        ) {
+            self.count(Way::Command);
+        }
         match &statement.kind {
             Kind::Planned { parsed, plan } => self.planned(statement, parsed, plan, arguments).await,
             Kind::Analyze { inner, options } => self.explain_analyze(statement, (inner, options), arguments).await,
@@ -97,12 +105,22 @@ impl Session {
             && let General::Read { fetches } = &plan.general
             && let Some(text) = self.top_text(top, home, (statement, parsed, fetches), arguments).await?
         {
+            self.count(Way::Mixed);
             return self.run_text(&text, statement, arguments).await;
         }
-        if let Some((native, home)) = &plan.native
-            && let Some(answer) = self.native(native, home, statement, arguments).await?
-        {
-            return Ok(answer);
+        if let Some((native, home)) = &plan.native {
+            let answered = self.native(native, home, statement, arguments).await;
+            if !matches!(answered, Ok(None)) {
+                self.count(Way::Native);
+            }
+            if let Some(answer) = answered? {
+                return Ok(answer);
+            }
+        }
+        match &plan.general {
+            General::Read { .. } => self.count(Way::Mixed),
+            General::Write { .. } => self.count(Way::Staged),
+            General::Refuse(_) => {}
         }
         self.general(statement, parsed, &plan.general, arguments).await
     }

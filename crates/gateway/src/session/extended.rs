@@ -15,6 +15,7 @@ use super::cached::Looked;
 use super::work::Work;
 use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
+use crate::tally::Way;
 
 impl Session {
     /// Takes one message of the extended protocol.
@@ -82,6 +83,7 @@ impl Session {
         }
         let fill = match self.look_up_batch().await {
             Ok(Looked::Answered) => {
+                self.count(Way::Cached);
                 self.client.send_if_much().await?;
                 return Ok(());
             }

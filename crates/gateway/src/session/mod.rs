@@ -38,6 +38,7 @@ use crate::execute::SqlPrepared;
 use crate::front::{Client, ClientError, Login, Registered};
 use crate::options::PoolMode;
 use crate::shared::Shared;
+use crate::tally::Way;
 
 /// A session's state. Methods are spread over the files of this folder and of `execute/`.
 pub(crate) struct Session {
@@ -298,6 +299,11 @@ impl Session {
                 format!("invalid frontend message type {other}"),
             ))),
         }
+    }
+
+    /// Counts a statement that was answered in this way.
+    pub(crate) fn count(&self, way: Way) {
+        self.shared.tally.count(self.registered.process_id, way);
     }
 
     /// The client's next message, or a server's answer, is expected soon.

@@ -17,6 +17,7 @@ use flywheel_wire::{Frame, PgError, frontend, reply};
 use super::{End, Failure, Outcome, PreparedStatement, Session};
 use crate::analysis::Analysis;
 use crate::front::ClientError;
+use crate::tally::Way;
 
 /// What the next part of the server's answer belongs to.
 #[derive(Debug)]
@@ -118,6 +119,7 @@ impl Session {
                 reply::tag::NOTICE_RESPONSE | reply::tag::NOTIFICATION_RESPONSE => self.forward(&frame),
                 reply::tag::PARAMETER_STATUS => self.parameter_status(&frame),
                 reply::tag::ERROR_RESPONSE => {
+                    self.count_relayed(step);
                     drained.failed = true;
                     let error = PgError::read(frame.body());
                     if error.is_fatal() {
@@ -146,6 +148,7 @@ impl Session {
                     self.copy_in(matches!(step, Step::Execute(_)), drained).await?;
                 }
                 reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE => {
+                    self.count_relayed(step);
                     let tag = reply::command_tag(&frame).unwrap_or_default();
                     // In a block nobody else sees it yet.
                     if self.status == TransactionStatus::Idle || tag == "COMMIT" {
@@ -171,6 +174,7 @@ impl Session {
                     }
                 }
                 reply::tag::PORTAL_SUSPENDED => {
+                    self.count_relayed(step);
                     self.forward(&frame);
                     if let Step::Execute(Some(statement)) = step {
                         // It has begun, and may never be run to its end.
@@ -208,6 +212,13 @@ impl Session {
                     _ => self.forward(&frame),
                 },
             }
+        }
+    }
+
+    /// Counts a statement that the server has carried out, or failed at.
+    fn count_relayed(&self, step: &Step) {
+        if matches!(step, Step::Query { .. } | Step::Execute(_)) {
+            self.count(Way::Relayed);
         }
     }
 

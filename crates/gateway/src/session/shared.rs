@@ -18,6 +18,7 @@ use super::messages::put_bind;
 use super::{End, Failure, Outcome, PreparedStatement, Session};
 use crate::analysis::{Analysis, Query};
 use crate::front::{ClientError, Mark};
+use crate::tally::Way;
 
 /// What goes over a shared connection.
 struct Batch {
@@ -358,6 +359,7 @@ impl Session {
                     if let (Some(statement), Some(_)) = (teller, columns) {
                         statement.note_told(columns);
                     }
+                    self.count(Way::Shared);
                     analysis.observed.note(took, size);
                     if form != Form::Verbatim {
                         analysis.repeated().note_answered();

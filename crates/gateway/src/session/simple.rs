@@ -14,6 +14,7 @@ use super::relay::Step;
 use super::{End, Failure, Outcome, Session};
 use crate::analysis::Analysis;
 use crate::execute::Arguments;
+use crate::tally::Way;
 
 /// How often a single read is sent again because its connection has broken.
 const REPETITIONS: usize = 3;
@@ -59,6 +60,7 @@ impl Session {
         }
         let fill = match self.look_up_query(text, &query).await {
             Ok(Looked::Answered) => {
+                self.count(Way::Cached);
                 self.client.send_if_much().await?;
                 return Ok(());
             }

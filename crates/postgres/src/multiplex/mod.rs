@@ -104,6 +104,16 @@ impl Multiplexer {
         Some(Self { shared })
     }
 
+    /// How many connections are open for it.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.lock().channels.len()
+    }
+
+    /// How many batches wait for one.
+    pub(crate) fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
+    }
+
     /// Sends a batch. `None` when no connection can take it soon: one of the pool is to be borrowed instead.
     #[must_use]
     pub fn submit(&self, request: Request) -> Option<Arc<Answer>> {

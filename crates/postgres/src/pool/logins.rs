@@ -3,6 +3,7 @@
 //! As long as logins succeed, any number go on at the same time. After one has failed there is one attempt at a time, each after a longer pause, and
 //! all who want a connection share its outcome.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(crate) struct Logins {
     state: Mutex<State>,
     /// The outcome of the last attempt of which others need to know: why it failed, or `None`.
     outcomes: watch::Sender<Option<PgError>>,
+    /// How many attempts have succeeded, and how many have failed.
+    counts: (AtomicU64, AtomicU64),
 }
 
 #[derive(Debug)]
@@ -57,11 +60,18 @@ impl Logins {
                 is_tried: false,
             }),
             outcomes: watch::Sender::new(None),
+            counts: Default::default(),
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many attempts have succeeded, and how many have failed.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        let (succeeded, failed) = &self.counts;
+        (succeeded.load(Ordering::Relaxed), failed.load(Ordering::Relaxed))
     }
 
     /// Hears of each failed attempt.
@@ -144,6 +154,9 @@ impl Logins {
     ) -> Result<Connection, ServerError> {
         let began = Instant::now();
         let outcome = attempt.await;
+        let (succeeded, failed) = &self.counts;
+        let count = if outcome.is_ok() { succeeded } else { failed };
+        count.fetch_add(1, Ordering::Relaxed);
         let mut state = self.lock();
         state.is_tried &= !is_only;
         let failures = state.failures;

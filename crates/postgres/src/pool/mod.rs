@@ -4,7 +4,9 @@
 //! - `manager`: how a connection is made, and whether one that has been idle may be used.
 //! - `logins`: attempts to log in, spaced while they fail.
 //! - `shortage`: who waits, for those who could spare a connection.
+//! - [`PoolFigures`]: all that in numbers.
 
+mod figures;
 mod logins;
 mod manager;
 mod options;
@@ -12,12 +14,14 @@ mod shortage;
 
 use std::ops::{Deref, DerefMut};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flywheel_wire::PgError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
+pub use figures::PoolFigures;
 pub(crate) use logins::Logins;
 use manager::Manager;
 pub use options::{Lifetimes, PoolOptions};
@@ -37,6 +41,8 @@ pub struct Pool {
     seat: Option<Seat>,
     logins: Arc<Logins>,
     shortage: Arc<Shortage>,
+    /// How many have waited in vain.
+    timeouts: Arc<AtomicU64>,
 }
 
 /// A connection on loan. It goes back to the pool when it is clean, and is closed when it isn't.
@@ -94,6 +100,7 @@ impl Pool {
             seat,
             logins,
             shortage: Arc::default(),
+            timeouts: Arc::default(),
         }
     }
 
@@ -125,6 +132,7 @@ impl Pool {
 
     /// The error of one that has waited too long.
     pub(crate) fn timeout(&self) -> ServerError {
+        self.timeouts.fetch_add(1, Ordering::Relaxed);
         if let Some(error) = self.seat.as_ref().and_then(Seat::problem) {
             return error;
         }

@@ -5,6 +5,7 @@
 //! - `monitor`: the one task that looks at all of them, from time to time and as soon as a connection breaks.
 //! - `state`: what follows from the looks: which server is the primary, which replicas are usable. Does no IO.
 //! - `history`: how far the primary's log was at which time, which tells what a replica has seen. Does no IO.
+//! - [`ClusterFigures`]: all that in numbers.
 //! - `links`: the connections to them, which are cut when their server has gone silent.
 //! - `seat`: connections that follow a role from server to server.
 //!
@@ -12,6 +13,7 @@
 //! another server takes the primary's seat, connections to the one before are closed as soon as they are given back.
 
 mod attributes;
+mod figures;
 mod history;
 mod links;
 mod look;
@@ -26,6 +28,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 pub use attributes::SessionAttributes;
+pub use figures::{ClusterFigures, ReplicaFigures};
 pub use look::Look;
 pub use seat::Seat;
 pub(crate) use seat::Sitting;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::history::History;
-use super::{ClusterOptions, Look, MaxLag, SessionAttributes};
+use super::{ClusterOptions, Look, MaxLag, ReplicaFigures, SessionAttributes};
 use crate::{Host, ServerError};
 
 /// What is known of a cluster's servers.
@@ -52,6 +52,10 @@ struct Replica {
     complete_until: Option<Instant>,
     /// A look that began before this doesn't say that it is well.
     ejected: Option<Instant>,
+    /// How often it was ejected.
+    ejections: u64,
+    /// How far behind it was at the last look.
+    lag: Option<Lag>,
 }
 
 impl State {
@@ -67,6 +71,8 @@ impl State {
             is_known: false,
             complete_until: None,
             ejected: None,
+            ejections: 0,
+            lag: None,
         };
         Self {
             primary_is: options.primary_is,
@@ -104,6 +110,23 @@ impl State {
         self.replicas.get(replica).is_some_and(|replica| {
             replica.problem.is_none() && after.is_none_or(|after| replica.complete_until.is_some_and(|until| until >= after))
         })
+    }
+
+    /// The host that the primary is on.
+    pub(super) fn primary_host(&self) -> Option<Host> {
+        self.primary.map(|primary| self.candidates[primary].host.clone())
+    }
+
+    /// What is known of the replicas, but for what is under way on them.
+    pub(super) fn replica_figures(&self) -> Vec<ReplicaFigures> {
+        let figures = |replica: &Replica| ReplicaFigures {
+            host: replica.host.clone(),
+            is_used: replica.problem.is_none(),
+            lag: replica.lag.as_ref().map(|lag| (lag.time, lag.bytes)),
+            busy: 0,
+            ejections: replica.ejections,
+        };
+        self.replicas.iter().map(figures).collect()
     }
 
     /// Why there is no primary, server by server.
@@ -161,7 +184,10 @@ impl State {
     pub(super) fn note_replica(&mut self, number: usize, looked: Result<(Instant, Look), ServerError>) {
         let replica = &mut self.replicas[number];
         let problem = match looked {
-            Err(error) => Some(error.to_string()),
+            Err(error) => {
+                replica.lag = None;
+                Some(error.to_string())
+            }
             Ok((asked, _)) if replica.ejected.is_some_and(|ejected| asked <= ejected) => return,
             Ok((asked, look)) => {
                 replica.ejected = None;
@@ -172,10 +198,11 @@ impl State {
                     Some(position) if look.in_recovery => self.history.complete_until(position),
                     _ => None,
                 };
+                replica.lag = if look.in_recovery { lag(&self.history, &look) } else { None };
                 if !replica.is.accepts(&look) {
                     Some(format!("{} isn't a replica now", replica.host))
                 } else if look.in_recovery {
-                    lag(&self.history, &look).and_then(|lag| lag.exceeds(self.max_lag))
+                    replica.lag.as_ref().and_then(|lag| lag.exceeds(self.max_lag))
                 } else {
                     None
                 }
@@ -191,6 +218,7 @@ impl State {
         };
         replica.ejected = Some(now);
         let was_used = replica.problem.is_none();
+        replica.ejections += u64::from(was_used);
         replica.becomes(Some(reason.to_owned()));
         was_used
     }

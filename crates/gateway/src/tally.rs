@@ -1,0 +1,92 @@
+//! How many statements were answered in which way.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The way in which a statement was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// From memory.
+    Cached,
+    /// By a server, over a connection that others use at the same time.
+    Shared,
+    /// By a server, over a connection that was borrowed for it.
+    Relayed,
+    /// By a store alone.
+    Native,
+    /// By PostgreSQL, over rows that were fetched from stores.
+    Mixed,
+    /// By PostgreSQL, on staged rows, whose difference was written to a store.
+    Staged,
+    /// By Flywheel: definitions, COPY, TRUNCATE, EXPLAIN and the like of store tables, and commands of the cache's.
+    Command,
+}
+
+impl Way {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Cached,
+        Self::Shared,
+        Self::Relayed,
+        Self::Native,
+        Self::Mixed,
+        Self::Staged,
+        Self::Command,
+    ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cached => "cached",
+            Self::Shared => "shared",
+            Self::Relayed => "relayed",
+            Self::Native => "native",
+            Self::Mixed => "mixed",
+            Self::Staged => "staged",
+            Self::Command => "command",
+        }
+    }
+}
+
+/// How many parts there are: sessions of one part count in the same place.
+const PARTS: usize = 16;
+
+/// Counts of a database's statements, in parts that lie apart: threads that count at the same time don't take the place from each other.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    parts: [Part; PARTS],
+}
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Part([AtomicU64; Way::ALL.len()]);
+
+impl Tally {
+    /// Counts a statement of the session with this process id.
+    pub(crate) fn count(&self, session: i32, way: Way) {
+        let part = session.unsigned_abs() as usize % PARTS;
+        self.parts[part].0[way as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many there have been, by the order of [`Way::ALL`].
+    pub(crate) fn counts(&self) -> Vec<(Way, u64)> {
+        let count = |way: Way| self.parts.iter().map(|part| part.0[way as usize].load(Ordering::Relaxed)).sum();
+        Way::ALL.into_iter().map(|way| (way, count(way))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_add_up() {
+        let tally = Tally::default();
+        for session in [0, 1, 17, i32::MAX, i32::MIN] {
+            tally.count(session, Way::Shared);
+        }
+        tally.count(1, Way::Command);
+        let counted: Vec<_> = tally.counts().into_iter().filter(|(_, count)| *count > 0).collect();
+        assert_eq!(counted, [(Way::Shared, 5), (Way::Command, 1)]);
+    }
+}
