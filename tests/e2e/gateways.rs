@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use flywheel_tests::child::run;
 use flywheel_tests::proxy::{Network, Proxy};
+use flywheel_tests::scrape::Scrape;
 use flywheel_tests::world::{Process, column, connect};
 use flywheel_tests::{Home, Setup, World};
 use rand::Rng;
@@ -241,14 +242,17 @@ async fn without_redis_nothing_is_wrong() {
     let setup = Setup::default()
         .redis_at(&format!("redis://{}", network.address()))
         .section("[[cache]]\nwhen = { tables = [\"t\"] }\nttl = \"1h\"")
-        .section("[sharing]\nstore = \"redis\"\nmax_lag = \"1s\"\nanswers = true");
+        .section("[sharing]\nstore = \"redis\"\nmax_lag = \"1s\"\nanswers = true")
+        .section("[metrics]\nlisten = \"127.0.0.1:0\"");
     let Some(world) = setup.start().await else { return };
+    let heard = async || Scrape::of(&world).await.find("flywheel_sharing_heard");
     let one = world.gateway().await;
     one.batch_execute("CREATE TABLE t (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO t VALUES (1, 1)")
         .await
         .expect("a table");
     let other = Gateway::of(world.another_gateway().await).await;
     other.hears().await;
+    until("it is known by the other too", async || heard().await == Some(1.0)).await;
     network.becomes(Network::Down);
     for n in 2..20 {
         one.batch_execute(&format!("UPDATE t SET n = {n} WHERE id = 1"))
@@ -261,6 +265,7 @@ async fn without_redis_nothing_is_wrong() {
     until("it isn't given from memory", async || bypasses(&other.client).await.contains("lag")).await;
     assert_eq!(column(&other.client, "SELECT n FROM t WHERE id = 1").await, ["19"]);
     assert_eq!(column_named(&other.client, "lag_ms").await, "");
+    assert_eq!(heard().await, Some(0.0));
     network.becomes(Network::Up);
     other.hears().await;
     assert_eq!(column(&other.client, "SELECT n FROM t WHERE id = 1").await, ["19"]);

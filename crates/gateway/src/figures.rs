@@ -74,6 +74,8 @@ pub struct CacheFigures {
     pub rules: Vec<RuleFigures>,
     /// What is known of changes past this gateway; `None`: no rule needs it.
     pub following: Option<FollowingFigures>,
+    /// How old the news of writes through other gateways may be, `None` in it: nothing is known. `None`: this one doesn't know of others.
+    pub sharing: Option<Option<Duration>>,
 }
 
 /// How changes past the gateway are followed.
@@ -122,6 +124,7 @@ impl Gateway {
                     lag: follower.lag(),
                     retained: follower.retained(),
                 }),
+                sharing: caching.sharing().map(|sharing| sharing.lag()),
             }),
         }
     }

@@ -15,10 +15,11 @@ use crate::families::{Families, Labels};
 use crate::operations::Operations;
 
 /// What SHOW CACHE counts for a rule, and what it says of it.
-const CACHE_COUNTS: [(&str, &str); 5] = [
+const CACHE_COUNTS: [(&str, &str); 6] = [
     ("hits", "Answers that were given from memory"),
     ("misses", "Answers that weren't there"),
     ("fills", "Answers that were read and kept"),
+    ("shared", "Answers that another gateway had read"),
     ("waits", "Statements that waited for another's answer"),
     ("stale", "Answers that were given after their ttl"),
 ];
@@ -237,6 +238,20 @@ fn rules(cache: &CacheFigures, families: &mut Families<'_>) -> fmt::Result {
         Some(Unit::Bytes),
         alone(cache.most_bytes),
     )?;
+    if let Some(lag) = cache.sharing {
+        families.gauge(
+            "flywheel_sharing_heard",
+            "Whether it is known what is written through other gateways: 1, or 0",
+            None,
+            alone(u32::from(lag.is_some())),
+        )?;
+        families.gauge(
+            "flywheel_sharing_lag",
+            "How old the news of writes through other gateways may be",
+            Some(Unit::Seconds),
+            lag.map(|lag| (Vec::new(), lag.as_secs_f64())),
+        )?;
+    }
     let Some(following) = cache.following else { return Ok(()) };
     families.gauge(
         "flywheel_cache_replication_followed",
