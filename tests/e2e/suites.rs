@@ -46,6 +46,7 @@ suites![
     crud,
     arithmetic,
     alter,
+    materialized,
     merge,
     types,
     alltypes,

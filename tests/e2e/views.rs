@@ -1,4 +1,8 @@
-//! Writes to views over store tables: who may, and which are refused. What they do is in `tests/suites/written_views.sql`.
+//! Writes to views over store tables: who may, and which are refused. What they do is in `tests/suites/written_views.sql`. Materialized views, and writes that
+//! go on meanwhile.
+
+use std::future::Future;
+use std::pin::Pin;
 
 use flywheel_tests::world::column;
 use flywheel_tests::{Home, Setup, Told, World};
@@ -70,6 +74,41 @@ async fn what_would_be_lost_is_refused() {
         .await
         .is("23505", &["tasks_pkey"]);
     assert_eq!(column(&client, "SELECT count(*) FROM people").await, ["0"]);
+}
+
+#[tokio::test]
+async fn materialized_views_are_computed_while_others_write() {
+    let Some((world, client)) = world().await else { return };
+    client
+        .batch_execute(
+            "INSERT INTO tasks SELECT n, 'ada' FROM generate_series(1, 40) n; CREATE MATERIALIZED VIEW counted AS SELECT count(*) FROM tasks;
+             CREATE MATERIALIZED VIEW others AS SELECT t.id FROM tasks t JOIN tasks u ON u.id = t.id + 1",
+        )
+        .await
+        .expect("materialized views");
+    let (one, other, writer) = (world.gateway().await, world.gateway().await, world.gateway().await);
+    let again = async |client: &Client, sql: &str| {
+        for _ in 0..10 {
+            client.batch_execute(sql).await.expect(sql);
+        }
+    };
+    let all: [Pin<Box<dyn Future<Output = ()>>>; 3] = [
+        Box::pin(again(&one, "REFRESH MATERIALIZED VIEW counted")),
+        Box::pin(again(&other, "REFRESH MATERIALIZED VIEW others")),
+        Box::pin(again(&writer, "UPDATE tasks SET owner = owner || '.' WHERE id > 30")),
+    ];
+    futures_util::future::join_all(all).await;
+    assert_eq!(column(&client, "SELECT count FROM counted").await, ["40"]);
+    assert_eq!(
+        column(&client, "SELECT count(*) FROM tasks WHERE owner = 'ada..........'").await,
+        ["10"]
+    );
+    let behind = world.behind().await;
+    assert_eq!(
+        column(&behind, "SELECT count(*) FROM tasks").await,
+        ["0"],
+        "nothing is left in PostgreSQL's own table"
+    );
 }
 
 #[tokio::test]

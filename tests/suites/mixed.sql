@@ -182,3 +182,7 @@ SELECT count(*) FROM visits;
 CREATE TABLE pg_temp.visits (LIKE visits INCLUDING DEFAULTS);
 SELECT count(*) FROM visits;
 SELECT count(*) FROM public.visits;
+
+-- Notices of what PostgreSQL runs.
+CREATE FUNCTION told(n int) RETURNS int LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'told %', n; RETURN n; END $$;
+SELECT sum(told(hits)) FROM public.visits WHERE user_id = 2;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
-use flywheel_sql::{Literal, SessionEffect, Statement, Template, Verb, drops_unnamed, split};
+use flywheel_sql::{Literal, Materialized, SessionEffect, Statement, Template, Verb, drops_unnamed, split};
 use flywheel_types::TableName;
 use quick_cache::sync::Cache;
 
@@ -224,7 +224,8 @@ impl Analyses {
             .iter()
             .map(|statement| {
                 statement.has_word(text, |word| names.contains(word))
-                    || (!names.is_empty() && drops_unnamed(text, &statement.tokens))
+                    || (!names.is_empty()
+                        && (drops_unnamed(text, &statement.tokens) || Materialized::of(text, &statement.tokens).is_some()))
                     || is_command(text, statement)
             })
             .collect();

@@ -350,6 +350,7 @@ impl Gateway {
                     .collect(),
             ),
             Kind::Prepare { inner, .. } => return Box::pin(self.explain(&inner)).await,
+            Kind::Materialize { .. } => Explained::Plan(vec!["Materialized view made by PostgreSQL over fetched rows".to_owned()]),
             Kind::Copy { .. } => Explained::Plan(vec!["COPY by PostgreSQL over fetched rows".to_owned()]),
             // Made where it is carried out.
             Kind::Analyze { .. } | Kind::Cache(_) | Kind::Relayed | Kind::CreateView | Kind::DropUnnamed | Kind::Execute { .. } => {

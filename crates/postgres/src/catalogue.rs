@@ -15,9 +15,9 @@ pub struct Definition {
     pub table: Option<Table>,
     /// Constraints and the like that only PostgreSQL could enforce.
     pub obstacles: Vec<Obstacle>,
-    /// Views that read the table, directly or through other views, and would find PostgreSQL's empty one.
+    /// Views that read the table, directly or through other views, and would find PostgreSQL's empty one. Not those that are materialized.
     pub dependents: Vec<TableName>,
-    /// Those of them that are nothing but their query: not materialized, and no security barrier.
+    /// Those of them that are nothing but their query: no security barrier.
     pub plain_views: Vec<TableName>,
     /// Whether PostgreSQL's own table, which should be empty, has rows.
     pub has_rows: bool,
@@ -57,6 +57,7 @@ WITH RECURSIVE reads AS (
   WHERE d.classid = 'pg_rewrite'::regclass AND d.refclassid = 'pg_class'::regclass AND r.ev_class <> d.refobjid
 ), views AS (
   SELECT relid, view FROM reads UNION SELECT views.relid, reads.view FROM views JOIN reads ON reads.relid = views.view
+  JOIN pg_class between ON between.oid = views.view AND between.relkind <> 'm'
 )
 SELECT n.nspname, c.relname, x.kind, x.what, x.drop
 FROM pg_class c
@@ -74,7 +75,7 @@ JOIN (
   UNION ALL SELECT inhparent, 'obstacle', 'tables that inherit from it', NULL FROM pg_inherits
   UNION ALL SELECT inhrelid, 'obstacle', 'a table that it inherits from', NULL FROM pg_inherits
   UNION ALL SELECT oid, 'obstacle', 'row-level security', 'ALTER TABLE {table} DISABLE ROW LEVEL SECURITY' FROM pg_class WHERE relrowsecurity
-  UNION ALL SELECT views.relid, CASE WHEN v.relkind = 'v' AND coalesce(v.reloptions::text NOT LIKE '%security_barrier%', true) THEN 'plain view' ELSE 'view' END, v.relnamespace::regnamespace::text || '.' || v.relname, NULL FROM views JOIN pg_class v ON v.oid = views.view
+  UNION ALL SELECT views.relid, CASE WHEN v.relkind = 'v' AND coalesce(v.reloptions::text NOT LIKE '%security_barrier%', true) THEN 'plain view' ELSE 'view' END, v.relnamespace::regnamespace::text || '.' || v.relname, NULL FROM views JOIN pg_class v ON v.oid = views.view AND v.relkind <> 'm'
 ) x ON x.relid = c.oid
 WHERE (n.nspname, c.relname) IN ({names})";
 

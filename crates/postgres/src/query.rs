@@ -122,7 +122,13 @@ impl Connection {
     /// As [`Self::run_with`].
     pub async fn run(&mut self, portal: &Portal<'_>) -> Result<Rows, ServerError> {
         let mut rows = Vec::new();
-        let tag = self.run_with(portal, |row| rows.extend(reply::data_row(&row))).await?;
+        let tag = self
+            .run_with(portal, |frame| {
+                if frame.tag() == reply::tag::DATA_ROW {
+                    rows.extend(reply::data_row(&frame));
+                }
+            })
+            .await?;
         Ok(Rows {
             rows,
             tag,
@@ -130,7 +136,7 @@ impl Connection {
         })
     }
 
-    /// Runs a statement by the extended protocol, giving each DataRow to `each`; the command tag.
+    /// Runs a statement by the extended protocol, giving each DataRow and NoticeResponse to `each`; the command tag.
     ///
     /// # Errors
     /// PostgreSQL's error, after the answer has been read to its end; or the connection broke.
@@ -141,7 +147,7 @@ impl Connection {
         self.send().await?;
         let mut tag = String::new();
         self.until_ready(|frame| match frame.tag() {
-            reply::tag::DATA_ROW => each(frame),
+            reply::tag::DATA_ROW | reply::tag::NOTICE_RESPONSE => each(frame),
             reply::tag::COMMAND_COMPLETE => reply::command_tag(&frame).unwrap_or_default().clone_into(&mut tag),
             _ => {}
         })

@@ -1,13 +1,15 @@
 //! What PostgreSQL allows and sqlparser doesn't know, where leaving it out changes nothing about the relations that a statement names.
 
+use std::ops::Range;
+
 use crate::lex::{Token, TokenKind, lex};
 
-/// The text with blanks in the place of `OVERRIDING … VALUE` and of constant subscripts of assigned columns (`SET a[1] = …`), every other place as it was;
-/// `None` when there is nothing of the kind in it.
+/// The text with blanks in the place of `OVERRIDING … VALUE`, of constant subscripts of assigned columns (`SET a[1] = …`) and of the names of columns in front of
+/// CREATE TABLE's AS, every other place as it was; `None` when there is nothing of the kind in it.
 pub(crate) fn without_unknown(text: &str) -> Option<String> {
     let tokens = lex(text);
     let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
-    let mut blanks = Vec::new();
+    let mut blanks: Vec<_> = created_columns(text, &tokens).into_iter().collect();
     for at in 0..tokens.len() {
         if is(at, "overriding") && (is(at + 1, "system") || is(at + 1, "user")) && is(at + 2, "value") {
             blanks.push(tokens[at].range.start..tokens[at + 2].range.end);
@@ -30,6 +32,21 @@ pub(crate) fn without_unknown(text: &str) -> Option<String> {
         out.replace_range(blank, &spaces);
     }
     Some(out)
+}
+
+/// `(a, b)` in CREATE TABLE t (a, b) AS …
+fn created_columns(text: &str, tokens: &[Token]) -> Option<Range<usize>> {
+    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    if !is(0, "create") || !(1..4).any(|at| is(at, "table")) {
+        return None;
+    }
+    let open = tokens.iter().position(|token| token.kind == TokenKind::Open)?;
+    let close = open + tokens[open..].iter().position(|token| token.kind == TokenKind::Close)?;
+    let is_list = tokens[open + 1..close].iter().enumerate().all(|(place, token)| match place % 2 {
+        0 => matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord),
+        _ => text[token.range.clone()] == *",",
+    });
+    (is_list && !tokens[..open].iter().any(|token| token.is_keyword(text, "as"))).then(|| tokens[open].range.start..tokens[close].range.end)
 }
 
 fn is_symbol(text: &str, tokens: &[Token], at: usize, symbol: &str) -> bool {
@@ -66,6 +83,7 @@ mod tests {
             "INSERT INTO t (é) OVERRIDING SYSTEM VALUE VALUES (1)",
             "INSERT INTO t (é)                         VALUES (1)",
         );
+        same_length("CREATE TABLE t (\"A\", b) AS SELECT 1, 2", "CREATE TABLE t          AS SELECT 1, 2");
         same_length("UPDATE t SET a[1] = 2, b[$1][2:3] = 3", "UPDATE t SET a    = 2, b          = 3");
         for text in [
             "UPDATE t SET a = b[1]",

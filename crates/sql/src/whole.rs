@@ -90,7 +90,7 @@ pub fn drops_unnamed(text: &str, tokens: &[Token]) -> bool {
 }
 
 /// A name of one to three parts, and what comes behind it.
-fn relation_name(text: &str, tokens: &[Token], start: usize) -> Option<(RelationName, usize)> {
+pub(crate) fn relation_name(text: &str, tokens: &[Token], start: usize) -> Option<(RelationName, usize)> {
     let word = |at: usize| {
         let token = tokens.get(at)?;
         matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord).then(|| token.identifier(text).into_owned())

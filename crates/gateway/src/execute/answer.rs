@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use flywheel_types::{Row, Table, TypeInfo, Value, binary, text};
 use flywheel_wire::frontend::format_at;
-use flywheel_wire::{Frame, backend};
+use flywheel_wire::{Frame, backend, reply};
 
 /// Encoded notices and DataRows, and how the statement ends.
 #[derive(Debug, Default)]
@@ -32,8 +32,11 @@ impl Answer {
         self.notices.extend_from_slice(notice);
     }
 
-    /// Adds a DataRow as a server sent it.
+    /// Adds a DataRow or NoticeResponse as a server sent it.
     pub(crate) fn push_frame(&mut self, frame: &Frame) {
+        if frame.tag() == reply::tag::NOTICE_RESPONSE {
+            return self.push_notice(frame.raw());
+        }
         self.rows.extend_from_slice(frame.raw());
         self.ends.push(self.rows.len());
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use flywheel_plan::{ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, unsupported};
 use flywheel_postgres::{Connection, ServerError};
-use flywheel_sql::lex::TokenKind;
+use flywheel_sql::lex::{Token, TokenKind};
 use flywheel_sql::{
-    CopySource, Explained, Fact, ParseError, Parsed, Pin, RelationName, Role, SessionEffect, Through, Verb, altered, copy_from, created,
-    drops_unnamed, parse_through, prepared, truncated,
+    CopySource, Explained, Fact, Materialized, ParseError, Parsed, Pin, RelationName, Role, SessionEffect, Through, Verb, altered,
+    copy_from, created, drops_unnamed, parse_through, prepared, truncated,
 };
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     CopyFrom { home: Arc<Home> },
     /// CREATE VIEW over store tables.
     CreateView,
+    /// CREATE or REFRESH MATERIALIZED VIEW over these rows of store tables.
+    Materialize { fetches: Vec<Fetch> },
     /// SQL's PREPARE of a statement on store tables.
     Prepare { name: String, inner: String },
     /// EXECUTE of one.
@@ -105,13 +107,19 @@ pub(super) fn parse_from(text: &str, start: usize, views: &[Through]) -> Result<
     parse_through(&text[start..], &views)
 }
 
-/// `TABLE t` as `SELECT * FROM t`, and `COPY t (columns) TO …` as `COPY (SELECT columns FROM t) TO …`: the same, in a form in which rows can
+/// `TABLE t`, also behind CREATE TABLE's AS, as `SELECT * FROM t`, and `COPY t (columns) TO …` as `COPY (SELECT columns FROM t) TO …`: the same, in a form in which rows can
 /// stand in the table's place. `None` for all other statements.
 pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
     let (text, tokens) = (&analysis.text, &analysis.statements.first()?.tokens);
     let piece = |from: usize, to: usize| text.get(tokens[from].range.start..tokens[to].range.end);
     if tokens.first()?.is_keyword(text, "table") {
         return Some(format!("SELECT * FROM {}", piece(1, tokens.len() - 1)?));
+    }
+    if analysis.statements[0].verb == Verb::CreateTable {
+        let is_table = |pair: &[Token]| pair[0].is_keyword(text, "as") && pair[1].is_keyword(text, "table");
+        let table = tokens.windows(2).position(is_table)? + 1;
+        let rest = text.get(tokens[table].range.end..tokens.last()?.range.end)?;
+        return Some(format!("{}SELECT * FROM{rest}", text.get(..tokens[table].range.start)?));
     }
     if !tokens.first()?.is_keyword(text, "copy") || tokens.get(1)?.kind == TokenKind::Open {
         return None;
@@ -132,7 +140,7 @@ fn defines_over_tables(analysis: &Analysis) -> bool {
     !has("drop") && ["trigger", "rule", "policy", "view", "publication"].into_iter().any(has)
 }
 
-/// CREATE VIEW. What is materialized would stay as it is.
+/// CREATE VIEW, but for a materialized one.
 fn makes_view(analysis: &Analysis) -> bool {
     let (text, tokens) = (&analysis.text, &analysis.statements[0].tokens);
     let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
@@ -199,6 +207,10 @@ impl Maker<'_> {
             Verb::Other => return Ok(Kind::Relayed),
             Verb::OtherDefinition if drops_unnamed(&analysis.text, &analysis.statements[0].tokens) => return Ok(Kind::DropUnnamed),
             Verb::OtherDefinition if makes_view(analysis) => return Ok(Kind::CreateView),
+            // A session has seen to it; who only explains needn't know its rows.
+            Verb::OtherDefinition if Materialized::of(&analysis.text, &analysis.statements[0].tokens).is_some() => {
+                return Ok(Kind::Materialize { fetches: Vec::new() });
+            }
             Verb::OtherDefinition if defines_over_tables(analysis) => {
                 return match self.named(analysis).next() {
                     Some(home) => Err(unsupported(home, "a trigger, rule, policy or view")),
@@ -445,18 +457,22 @@ impl Maker<'_> {
     }
 
     fn unreadable(&self, analysis: &Analysis, why: &str) -> PgError {
-        let named = self
-            .configured
-            .iter()
-            .find(|table| analysis.statements[0].has_word(&analysis.text, |word| word == table.name.name));
-        let (name, kind) = named.map_or_else(
-            || ("a store table".to_owned(), "a store"),
-            |table| (format!("table \"{}\"", table.name), table.store.kind()),
-        );
-        PgError::error(
-            sqlstate::FEATURE_NOT_SUPPORTED,
-            format!("the statement names {name}, homed in {kind}, in a form that Flywheel can't carry out: {why}"),
-        )
-        .with_hint("SELECT, INSERT, UPDATE, DELETE, COPY, TRUNCATE, CREATE, ALTER and DROP TABLE work on it; EXPLAIN shows how.")
+        unreadable(self.configured, analysis, why)
     }
+}
+
+/// The error of a statement on a store table that isn't understood.
+pub(super) fn unreadable(configured: &[TableHome], analysis: &Analysis, why: &str) -> PgError {
+    let named = configured
+        .iter()
+        .find(|table| analysis.statements[0].has_word(&analysis.text, |word| word == table.name.name));
+    let (name, kind) = named.map_or_else(
+        || ("a store table".to_owned(), "a store"),
+        |table| (format!("table \"{}\"", table.name), table.store.kind()),
+    );
+    PgError::error(
+        sqlstate::FEATURE_NOT_SUPPORTED,
+        format!("the statement names {name}, homed in {kind}, in a form that Flywheel can't carry out: {why}"),
+    )
+    .with_hint("SELECT, INSERT, UPDATE, DELETE, COPY, TRUNCATE, CREATE, ALTER and DROP TABLE work on it; EXPLAIN shows how.")
 }

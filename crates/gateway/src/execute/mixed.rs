@@ -88,7 +88,7 @@ impl Session {
         }
         let lease = self.server().await?;
         let mut answer = Answer::default();
-        let ran = lease.run_with(&portal, |row| answer.push_frame(&row)).await;
+        let ran = lease.run_with(&portal, |frame| answer.push_frame(&frame)).await;
         self.lose_unnamed();
         match ran {
             Ok(tag) => {

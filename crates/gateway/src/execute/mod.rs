@@ -11,6 +11,7 @@ mod drop_unnamed;
 mod effects;
 mod explain;
 mod fetch;
+mod materialize;
 mod measured;
 mod mixed;
 mod native;
@@ -82,6 +83,7 @@ impl Session {
             Kind::DropUnnamed => self.drop_unnamed(statement).await,
             Kind::CopyFrom { home } => self.copy_from(statement, home).await,
             Kind::CreateView => self.create_view(statement).await,
+            Kind::Materialize { fetches } => self.materialize(statement, fetches).await,
             Kind::Truncate { homes } => self.truncate(statement, homes).await,
             Kind::Prepare { name, inner } => self.prepare_by_sql(statement, name, inner).await,
             Kind::Execute {

@@ -160,6 +160,16 @@ impl Session {
         let visible = self.visible().await?;
         let version = self.shared.catalogue.version();
         let known = self.shared.catalogue.known();
+        if let Some(kind) = self.materializes(analysis, &known, &visible).await? {
+            return Ok(StoreStatement {
+                text,
+                kind,
+                described,
+                names,
+                version,
+                is_checked: true,
+            });
+        }
         let text = as_query(analysis).unwrap_or(text);
         // A definition keeps the views that it names.
         let text = match analysis.statements[0].verb {
@@ -225,7 +235,13 @@ impl Session {
                 check_format(&options)?;
                 Kind::Analyze { inner, options }
             }
-            _ => Kind::Relayed,
+            Kind::Relayed => Kind::Relayed,
+            _ => {
+                let message = "EXPLAIN ANALYZE of this kind of statement on a store table isn't supported";
+                return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+                    .with_hint("EXPLAIN without ANALYZE shows the plan.")
+                    .into());
+            }
         };
         Ok(StoreStatement {
             text: analysis.text.clone(),

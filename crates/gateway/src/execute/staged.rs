@@ -152,7 +152,7 @@ impl Session {
 
     /// Whether staged writes of others may meet this session's. Where PostgreSQL serves one connection they don't, and it may be needed by who waits
     /// for a lock in the store.
-    fn takes_turns(&self) -> bool {
+    pub(super) fn takes_turns(&self) -> bool {
         self.shared.pool().options().size > 1
     }
 
