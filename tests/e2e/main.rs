@@ -4,6 +4,7 @@ mod bad_input;
 mod bulk;
 mod cache_reads;
 mod cache_replication;
+mod cache_rules;
 mod cache_weather;
 mod cache_writes;
 mod changed_results;

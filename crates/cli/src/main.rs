@@ -1,5 +1,6 @@
 //! The command line: reads the configuration, puts the parts together, runs them.
 
+mod cache_rules;
 mod command;
 mod compose;
 mod embedded;

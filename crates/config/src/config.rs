@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -439,6 +440,10 @@ pub struct CacheRule {
     pub max_lag: Option<Duration>,
     /// The longest answer, in bytes.
     pub max_result_size: usize,
+    /// Where the rule stands in the file, in bytes.
+    pub span: Range<usize>,
+    /// Where each of its tables does.
+    pub table_spans: Vec<Range<usize>>,
 }
 
 /// What several gateways have in common.

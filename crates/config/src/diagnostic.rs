@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 use std::string::FromUtf8Error;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
@@ -18,7 +19,8 @@ pub struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(crate) fn new(span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
+    /// A mistake there.
+    pub fn new(span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             span,
             message: message.into(),
@@ -44,6 +46,15 @@ impl Report {
             text: text.to_owned(),
             diagnostics,
         }
+    }
+
+    /// What was found to be wrong with a file that was read before.
+    #[must_use]
+    pub fn of_file(path: &Path, diagnostics: Vec<Diagnostic>) -> Self {
+        // Should it be gone by now, what is wrong with it is told all the same.
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        Self::new(&path.display().to_string(), text, diagnostics)
     }
 
     pub(crate) fn unreadable(name: &str, error: &std::io::Error) -> Self {

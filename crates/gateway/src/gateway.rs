@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::busy_poll::BusyPoll;
-use crate::caching::{Following, Kept};
+use crate::caching::{Following, Kept, RuleProblem};
 use crate::execute::{Kind, Maker, column_types};
 use crate::figures::{Arrivals, ClientFigures, count};
 use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, check_replication, receive, replicate};
@@ -234,19 +234,24 @@ impl Gateway {
         reports
     }
 
-    /// What is wrong with the cache rules, as the databases stand: a sentence each.
-    ///
-    /// # Errors
-    /// PostgreSQL can't be reached.
-    pub async fn check_cache(&self) -> Result<Vec<String>, ServerError> {
-        let mut problems = Vec::new();
+    /// What is wrong with the cache rules, as the databases stand; and which of these couldn't be asked, and why.
+    pub async fn check_cache(&self) -> (Vec<RuleProblem>, Vec<(String, ServerError)>) {
+        let (mut problems, mut silent) = (Vec::new(), Vec::new());
         for shared in self.databases() {
-            if let Some(caching) = &shared.caching {
+            let Some(caching) = shared.caching.as_ref().filter(|caching| caching.names_tables()) else {
+                continue;
+            };
+            let checked = async {
                 let mut lease = shared.pool().acquire_plain().await?;
-                problems.extend(caching.check(&mut lease).await?);
+                caching.check(&mut lease).await
+            };
+            match checked.await {
+                // Another database may have been found to have the same.
+                Ok(found) => problems.extend(found.into_iter().filter(|problem| !problems.contains(problem)).collect::<Vec<_>>()),
+                Err(error) => silent.push((shared.name().to_owned(), error)),
             }
         }
-        Ok(problems)
+        (problems, silent)
     }
 
     /// Compares every configured table with PostgreSQL's definition and with its store.

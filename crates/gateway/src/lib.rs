@@ -29,6 +29,7 @@ mod sharing;
 mod tally;
 mod transaction;
 
+pub use caching::RuleProblem;
 pub use gateway::{Explained, Gateway, TableReport};
 pub use options::Options;
 pub use tally::Way;

@@ -14,7 +14,9 @@ use prometheus_client::registry::Unit;
 use crate::families::{Families, Labels};
 use crate::operations::Operations;
 
-/// What SHOW CACHE counts for a rule, and what it says of it.
+/// What of a rule's values is so much now; the others only grow.
+const KEPT: [&str; 2] = ["entries", "bytes"];
+/// What the others are.
 const CACHE_COUNTS: [(&str, &str); 6] = [
     ("hits", "Answers that were given from memory"),
     ("misses", "Answers that weren't there"),
@@ -213,12 +215,17 @@ fn servers(cluster: &ClusterFigures, families: &mut Families<'_>) -> fmt::Result
 
 fn rules(cache: &CacheFigures, families: &mut Families<'_>) -> fmt::Result {
     let number = |rule: &RuleFigures| ("rule", rule.number.to_string());
-    let value = |rule: &RuleFigures, name: &str| {
-        let found = rule.values.iter().find(|(known, _)| *known == name);
-        found.map(|(_, value)| (vec![number(rule)], u64::try_from(*value).unwrap_or_default()))
+    let values = |name: &'static str| {
+        cache.rules.iter().filter_map(move |rule| {
+            let (_, value) = rule.values.iter().find(|(known, _)| *known == name)?;
+            Some((vec![number(rule)], u64::try_from(*value).unwrap_or_default()))
+        })
     };
-    let values = |name: &'static str| cache.rules.iter().filter_map(move |rule| value(rule, name));
-    for (name, help) in CACHE_COUNTS {
+    // Whatever SHOW CACHE counts is counted here.
+    let counts = cache.rules.first().map(|rule| rule.values.as_slice()).unwrap_or_default();
+    for &(name, _) in counts.iter().filter(|(name, _)| !KEPT.contains(name)) {
+        let help = CACHE_COUNTS.iter().find(|(known, _)| *known == name);
+        let help = help.map_or("As SHOW CACHE counts it", |(_, help)| help);
         families.counter(&format!("flywheel_cache_{name}"), help, values(name))?;
     }
     let bypasses = cache.rules.iter().flat_map(|rule| {
@@ -232,6 +239,12 @@ fn rules(cache: &CacheFigures, families: &mut Families<'_>) -> fmt::Result {
     )?;
     families.gauge("flywheel_cache_entries", "Answers that are kept", None, values("entries"))?;
     families.gauge("flywheel_cache", "Memory that answers take", Some(Unit::Bytes), values("bytes"))?;
+    families.gauge(
+        "flywheel_cache_rule_problems",
+        "How much is known to be wrong with a rule: SHOW CACHE says what",
+        None,
+        cache.rules.iter().map(|rule| (vec![number(rule)], rule.problems.len())),
+    )?;
     families.gauge(
         "flywheel_cache_max",
         "How much memory answers of all rules may take",

@@ -1,7 +1,7 @@
 //! One stream after the other: a stream that breaks is followed by another, and what may have been missed between them is told.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flywheel_postgres::{Host, Pool, ServerOptions};
@@ -13,7 +13,7 @@ use crate::heartbeat::{Heartbeat, PREFIX, Proof};
 use crate::pgoutput::{self, Message, Tuple};
 use crate::relation::Relations;
 use crate::start::{Start, Started};
-use crate::{Relation, ReplicationError, Visibility, publication};
+use crate::{Relation, ReplicationError, Unfit, Visibility, publication};
 
 /// The pause before a stream is begun anew, at first and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -59,6 +59,8 @@ pub struct Follower {
     heartbeat: Heartbeat,
     /// How much of its log PostgreSQL keeps for the stream, as it was last seen.
     retained: AtomicU64,
+    /// Why nothing is followed.
+    problem: Mutex<Option<String>>,
 }
 
 impl Follower {
@@ -70,6 +72,7 @@ impl Follower {
             options,
             heartbeat: Heartbeat::default(),
             retained: AtomicU64::new(0),
+            problem: Mutex::default(),
         })
     }
 
@@ -85,11 +88,21 @@ impl Follower {
         self.retained.load(Ordering::Relaxed)
     }
 
-    /// Whether the tables could be followed. Makes nothing.
+    /// Why nothing is followed now; `None`: it is, or was never tried.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn becomes(&self, problem: Option<String>) {
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = problem;
+    }
+
+    /// The tables that couldn't be followed. Makes nothing.
     ///
     /// # Errors
-    /// They couldn't.
-    pub async fn check(&self) -> Result<(), ReplicationError> {
+    /// None could, whatever they are.
+    pub async fn check(&self) -> Result<Vec<Unfit>, ReplicationError> {
         let server = self.pool.place()?;
         let mut client = ReplicationClient::connect_gated(config(&server, &self.options, "flywheel")).await?;
         publication::check(&mut client, &self.options.tables).await
@@ -104,6 +117,7 @@ impl Follower {
             let streamed = self.lag().is_some();
             self.heartbeat.stop();
             self.retained.store(0, Ordering::Relaxed);
+            self.becomes(Some(error.to_string()));
             listener.missed();
             if streamed {
                 pause = PAUSES.0;
@@ -126,6 +140,7 @@ impl Follower {
         // To make a slot waits for the transactions that are open, which may take its time; to connect must not.
         prepared.await?;
         tracing::info!(slot, "changes of PostgreSQL's tables are followed");
+        self.becomes(None);
         let start = Start::default();
         tokio::select! {
             ended = self.listen(&mut client, &start, listener) => ended,

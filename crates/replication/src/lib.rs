@@ -23,5 +23,6 @@ mod visibility;
 
 pub use error::ReplicationError;
 pub use follower::{Follower, Listener, Options};
+pub use publication::Unfit;
 pub use relation::Relation;
 pub use visibility::Visibility;

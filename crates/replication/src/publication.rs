@@ -8,7 +8,9 @@ use crate::{Options, ReplicationError};
 
 /// Sees to it that the publication has the tables, and makes the slot.
 pub(crate) async fn prepare(client: &mut ReplicationClient, options: &Options, slot: &str) -> Result<(), ReplicationError> {
-    check(client, &options.tables).await?;
+    if let Some(Unfit { what, hint, .. }) = check(client, &options.tables).await?.into_iter().next() {
+        return Err(ReplicationError::Unfit { what, hint });
+    }
     publish(client, options).await?;
     let create = format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
     client.simple_query(&create).await.map(drop).map_err(|error| match error {
@@ -21,8 +23,21 @@ pub(crate) async fn prepare(client: &mut ReplicationClient, options: &Options, s
     })
 }
 
+/// A table whose changes can't be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unfit {
+    /// The table, as it was asked for.
+    pub table: TableName,
+    /// Whether it is there at all.
+    pub exists: bool,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
 /// The tables must be such that their changes can be told: one without a replica identity couldn't be updated any more once it is published.
-pub(crate) async fn check(client: &mut ReplicationClient, tables: &[TableName]) -> Result<(), ReplicationError> {
+pub(crate) async fn check(client: &mut ReplicationClient, tables: &[TableName]) -> Result<Vec<Unfit>, ReplicationError> {
     let found = rows(client, "SHOW wal_level").await?;
     if text(&found, 0, 0) != "logical" {
         return Err(ReplicationError::Unfit {
@@ -30,6 +45,7 @@ pub(crate) async fn check(client: &mut ReplicationClient, tables: &[TableName]) 
             hint: "set wal_level = logical and restart it".to_owned(),
         });
     }
+    let mut unfit = Vec::new();
     for table in tables {
         let sql = format!(
             "WITH RECURSIVE down(oid) AS (
@@ -52,11 +68,15 @@ pub(crate) async fn check(client: &mut ReplicationClient, tables: &[TableName]) 
                 ("r" | "p", ..) => (format!("table {name} isn't logged"), "ALTER TABLE … SET LOGGED"),
                 _ => (format!("{name} isn't a table"), "name the tables that it reads"),
             };
-            let hint = hint.to_owned();
-            return Err(ReplicationError::Unfit { what, hint });
+            unfit.push(Unfit {
+                table: table.clone(),
+                exists: !name.is_empty(),
+                what,
+                hint: hint.to_owned(),
+            });
         }
     }
-    Ok(())
+    Ok(unfit)
 }
 
 /// A query that says whether all of this holds still: the tables are the published ones, and their changes can be told.

@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use flywheel_config::Report;
 use flywheel_gateway::Gateway;
 
 use super::say;
+use crate::cache_rules;
 use crate::compose::Parts;
 
 #[derive(Debug, clap::Args)]
@@ -88,9 +90,16 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     // A server that can't be reached has been told already.
-    for problem in gateway.check_cache().await.unwrap_or_default() {
+    let (problems, _) = gateway.check_cache().await;
+    let diagnostics: Vec<_> = problems
+        .iter()
+        .map(|problem| cache_rules::diagnostic(problem, &config.cache))
+        .collect();
+    let report = Report::of_file(&arguments.file, diagnostics);
+    for mistake in report.diagnostics() {
         well = false;
-        say(&problem);
+        let (line, column) = report.position(mistake);
+        say(&format!("{}:{line}:{column}: {}", arguments.file.display(), mistake.message));
     }
     drop(gateway);
     parts.stop().await?;

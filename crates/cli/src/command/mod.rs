@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
-use flywheel_config::Config;
+use flywheel_config::{Config, Report};
 
 /// Prints a line. A reader that has seen enough and gone is no error.
 pub(crate) fn say(line: &str) {
@@ -18,8 +18,13 @@ pub(crate) fn say(line: &str) {
 /// The configuration in a file, with secrets from the environment. A file with mistakes is reported, and gives the exit code instead.
 pub(crate) fn load(path: &Path) -> Result<Config, ExitCode> {
     flywheel_config::load(path, &|name| std::env::var(name).ok()).map_err(|report| {
-        use std::io::IsTerminal;
-        eprint!("{}", report.render(std::io::stderr().is_terminal()));
+        print(&report);
         ExitCode::FAILURE
     })
+}
+
+/// Prints what is wrong with a file.
+pub(crate) fn print(report: &Report) {
+    use std::io::IsTerminal;
+    eprint!("{}", report.render(std::io::stderr().is_terminal()));
 }

@@ -1,7 +1,7 @@
 //! `flywheel`: the gateway itself.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::compose::Parts;
-use crate::embedded;
+use crate::{cache_rules, embedded};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -59,10 +59,11 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(listen) = arguments.listen {
         config.listen = listen;
     }
-    serve(&config, arguments.config.is_none()).await
+    serve(&config, arguments.config.as_deref()).await
 }
 
-async fn serve(config: &Config, with_data_set: bool) -> anyhow::Result<ExitCode> {
+/// `file`: where the configuration is from; `None`: everything is embedded, with a data set.
+async fn serve(config: &Config, file: Option<&Path>) -> anyhow::Result<ExitCode> {
     // Taken first: a second Flywheel on the same port must not start servers only to stop them.
     let listener = listen(config.listen).await?;
     let address = listener.local_addr()?;
@@ -75,6 +76,14 @@ async fn serve(config: &Config, with_data_set: bool) -> anyhow::Result<ExitCode>
 
     let parts = Parts::start(config).await?;
     let gateway = Gateway::new(parts.options(config)?);
+    if let Some(file) = file
+        && let Some(report) = cache_rules::refusal(file, config, &gateway).await
+    {
+        super::print(&report);
+        drop(gateway);
+        parts.stop().await?;
+        return Ok(ExitCode::FAILURE);
+    }
     let serving = tokio::spawn({
         let gateway = gateway.clone();
         async move { gateway.serve(listener).await }
@@ -87,7 +96,7 @@ async fn serve(config: &Config, with_data_set: bool) -> anyhow::Result<ExitCode>
         }
         None => None,
     };
-    if with_data_set {
+    if file.is_none() {
         embedded::load_data_set(address, &config.database).await?;
         embedded::print_banner(address, config);
     }

@@ -1,5 +1,6 @@
 //! `[[cache]]`
 
+use std::ops::Range;
 use std::time::Duration;
 
 use flywheel_types::TableName;
@@ -58,6 +59,14 @@ impl Resolver<'_> {
         }
         for (place, name) in rule.when.tables.iter().flatten().enumerate() {
             let place = place.to_string();
+            let is_system = |name: &String| name.starts_with("pg_catalog.") || name.starts_with("information_schema.");
+            if name.as_ref().is_some_and(is_system) {
+                self.mistake(
+                    &["cache", at, "when", "tables", &place],
+                    "replication doesn't tell of the system's catalogue",
+                    "leave it out, or write invalidate = \"writes\", by which definitions end its answers, or \"none\"",
+                );
+            }
             let homed = |name: &String| {
                 known
                     .tables
@@ -121,8 +130,19 @@ impl Resolver<'_> {
         }
         let size = rule.max_result_size.as_ref();
         let size = size.map_or(Some(MAX_RESULT_SIZE), |size| self.bytes(&["cache", at, "max_result_size"], size));
+        let (tables, table_spans) = self.cache_tables(at, when.tables.as_deref()).into_iter().unzip();
         CacheRule {
-            tables: self.cache_tables(at, when.tables.as_deref()),
+            tables,
+            table_spans,
+            span: self.tree.span(&[
+                "cache",
+                at,
+                if self.is_there(&["cache", at, "invalidate"]) {
+                    "invalidate"
+                } else {
+                    "when"
+                },
+            ]),
             user: when.user.clone(),
             database: when.database.clone(),
             pattern: when.pattern.clone(),
@@ -141,7 +161,8 @@ impl Resolver<'_> {
         text.map_or(Duration::ZERO, |text| self.duration(&["cache", at, key], Some(text), "1s"))
     }
 
-    fn cache_tables(&mut self, at: &str, names: Option<&[Option<String>]>) -> Vec<TableName> {
+    /// The tables, and where they stand.
+    fn cache_tables(&mut self, at: &str, names: Option<&[Option<String>]>) -> Vec<(TableName, Range<usize>)> {
         if names.is_some_and(<[_]>::is_empty) {
             self.mistake(
                 &["cache", at, "when", "tables"],
@@ -151,7 +172,11 @@ impl Resolver<'_> {
         }
         let names = names.unwrap_or_default().iter().enumerate();
         names
-            .filter_map(|(place, name)| self.table_name(&["cache", at, "when", "tables", &place.to_string()], name.as_ref()?))
+            .filter_map(|(place, name)| {
+                let place = place.to_string();
+                let path = ["cache", at, "when", "tables", &place];
+                Some((self.table_name(&path, name.as_ref()?)?, self.tree.span(&path)))
+            })
             .collect()
     }
 

@@ -132,6 +132,15 @@ fn replication() {
             ),
         ),
         (
+            "[[cache]]\nttl = \"1s\"\nwhen = { tables = [\"a\", \"pg_catalog.pg_class\"] }\ninvalidate = \"replication\"\n",
+            (
+                12,
+                25,
+                "replication doesn't tell of the system's catalogue",
+                "leave it out, or write invalidate = \"writes\", by which definitions end its answers, or \"none\"",
+            ),
+        ),
+        (
             "[[databases]]\nname = \"more\"\n[[cache]]\nttl = \"1s\"\nwhen = { tables = [\"a\"], database = \"more\" }\ninvalidate = \"replication\"\n",
             (
                 14,

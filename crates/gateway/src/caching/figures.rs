@@ -21,6 +21,8 @@ pub struct RuleFigures {
     pub lag: Option<Duration>,
     /// How much of its log PostgreSQL keeps for them, in bytes, where the rule needs them.
     pub retained: Option<u64>,
+    /// What is known to be wrong with it, a sentence each.
+    pub problems: Vec<String>,
 }
 
 impl Caching {
@@ -39,6 +41,7 @@ impl Caching {
                 bypasses: counters.bypasses(),
                 lag: self.lag(at),
                 retained: follower.map(|follower| follower.retained()),
+                problems: self.problems_of(at),
             }
         });
         figures.collect()

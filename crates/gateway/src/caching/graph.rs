@@ -100,7 +100,7 @@ impl Graph {
     }
 
     /// What stands against it that replication tells of a relation's changes.
-    fn why_not_followed(&self, oid: u32) -> Option<&'static str> {
+    pub(super) fn why_not_followed(&self, oid: u32) -> Option<&'static str> {
         match self.relations.get(&oid)?.kind {
             'p' => None,
             'r' if self.children.contains_key(&oid) => Some("other tables inherit from it"),
@@ -418,39 +418,10 @@ impl Graph {
             }
         }
     }
-
-    /// What is wrong with a rule's tables.
-    pub(super) fn problems(&self, at: usize, rule: &CacheRule) -> Vec<String> {
-        let mut problems = Vec::new();
-        for table in &rule.tables {
-            let number = at + 1;
-            let found = self.find(&full_name(table));
-            if found.is_empty() {
-                problems.push(format!("cache rule {number}: there is no table \"{table}\""));
-            }
-            for oid in found {
-                if let Some(why) = self.why_not_followed(oid).filter(|_| rule.max_lag.is_some()) {
-                    problems.push(format!("cache rule {number}: changes of \"{table}\" can't be followed: {why}"));
-                    continue;
-                }
-                let mut from = ReadFrom::default();
-                self.read(oid, &mut from);
-                let why = from.refused.or_else(|| from.lost.filter(|_| rule.by_writes));
-                problems.extend(why.map(|why| format!("cache rule {number}: answers from \"{table}\" can't be kept: {why}")));
-                let mut reached = Reached::default();
-                self.write(oid, false, &mut reached);
-                if rule.by_writes && reached.anything {
-                    problems.push(format!(
-                        "cache rule {number}: a write to \"{table}\" runs what can't be followed, and ends every answer of the database"
-                    ));
-                }
-            }
-        }
-        problems
-    }
 }
 
-fn full_name(table: &TableName) -> RelationName {
+/// A table's name, as it is looked for.
+pub(super) fn full_name(table: &TableName) -> RelationName {
     RelationName {
         schema: Some(table.schema.clone()),
         name: table.name.clone(),

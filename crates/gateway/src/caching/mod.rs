@@ -1,7 +1,7 @@
 //! Answers kept in memory: which statements they are kept for, what they are read from, and which writes end them.
 //!
 //! `rules.rs` says for which statements, by their words; `graph.rs` what depends on what in the database; `reading.rs` what a query reads;
-//! `writing.rs` what a statement writes; `row_key.rs` which single row; `following.rs` what is written past this gateway. The session's part is `session/cached.rs`; the answers themselves are
+//! `writing.rs` what a statement writes; `row_key.rs` which single row; `following.rs` what is written past this gateway; `problems.rs` what of all that can't be told. The session's part is `session/cached.rs`; the answers themselves are
 //! kept by the crate `flywheel-cache`.
 //!
 //! Wherever something can't be told, a read isn't kept and a write ends everything.
@@ -10,6 +10,7 @@ mod figures;
 mod following;
 mod graph;
 mod memo;
+mod problems;
 mod reading;
 mod row_key;
 mod rules;
@@ -17,7 +18,7 @@ mod words;
 mod writing;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use flywheel_cache::{Cache, Lifetimes, Part, Reads, Touch, Versions};
@@ -36,6 +37,7 @@ pub use figures::RuleFigures;
 pub(crate) use following::{Following, follower};
 use graph::Graph;
 pub(crate) use memo::Memo;
+pub use problems::RuleProblem;
 pub(crate) use reading::Reading;
 pub(crate) use rules::{condition, is_command, named_table};
 
@@ -85,7 +87,7 @@ pub(crate) struct Caching {
     /// Told when a write needed the graph, and it wasn't known.
     lacking: Notify,
     /// What is known to be wrong with the rules.
-    told: Mutex<Vec<String>>,
+    told: Mutex<Vec<RuleProblem>>,
 }
 
 /// What a session has written that others don't see yet, or don't know for certain to see.
@@ -159,6 +161,11 @@ impl Caching {
         rule.database.as_deref().is_none_or(|wanted| wanted == self.database) && (rule.max_lag.is_none() || self.follower.is_some())
     }
 
+    /// Whether a rule that is for this database names tables: of others nothing can be wrong before there is a statement.
+    pub(crate) fn names_tables(&self) -> bool {
+        self.rules().iter().any(|rule| !rule.tables.is_empty() && self.is_of_database(rule))
+    }
+
     pub(crate) fn follower(&self) -> Option<&Arc<Follower>> {
         self.follower.as_ref()
     }
@@ -225,12 +232,7 @@ impl Caching {
         let generation = self.wanted.load(Ordering::SeqCst);
         let mut lease = pool.acquire_plain().await?;
         let graph = Arc::new(Graph::new(generation, Dependencies::load(&mut lease).await?).following(self.rules()));
-        let problems = self.problems(&graph);
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        for problem in problems.iter().filter(|problem| !told.contains(problem)) {
-            tracing::warn!(database = self.database, "{problem}");
-        }
-        *told = problems;
+        self.look_for_problems(&graph);
         *self.graph.write().unwrap_or_else(PoisonError::into_inner) = Some(graph.clone());
         Ok(graph)
     }
@@ -447,8 +449,9 @@ impl Caching {
             // An error: nobody has lacked it in that time.
             let _ = tokio::time::timeout(WATCH_INTERVAL, self.lacking.notified()).await;
             let Some(graph) = self.current_graph() else {
-                // Whoever reads something loads it. Where others must hear what is written here, who only writes needs it too.
-                if self.kept.sharing.is_some()
+                // Whoever reads something loads it. Where others must hear what is written here, who only writes needs it too; and what was wrong with a
+                // rule may be mended by now.
+                if (self.kept.sharing.is_some() || !self.told().is_empty())
                     && let Err(error) = self.graph(shared.pool()).await
                 {
                     tracing::debug!(%error, "the catalogue can't be read for the cache");
@@ -468,20 +471,7 @@ impl Caching {
         }
     }
 
-    /// What is wrong with the rules that are for this database, a sentence each.
-    pub(crate) async fn check(&self, connection: &mut Connection) -> Result<Vec<String>, ServerError> {
-        let graph = Graph::new(0, Dependencies::load(connection).await?);
-        let mut problems = self.problems(&graph);
-        if let Some(follower) = &self.follower
-            && let Err(error) = follower.check().await
-        {
-            problems.push(format!("cache: changes of PostgreSQL's tables can't be followed: {error}"));
-        }
-        Ok(problems)
-    }
-
-    fn problems(&self, graph: &Graph) -> Vec<String> {
-        let rules = self.kept.rules.iter().enumerate().filter(|(_, rule)| self.is_of_database(rule));
-        rules.flat_map(|(at, rule)| graph.problems(at, rule)).collect()
+    fn told(&self) -> MutexGuard<'_, Vec<RuleProblem>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

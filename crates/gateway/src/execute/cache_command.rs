@@ -10,7 +10,7 @@ use crate::caching::{is_command, named_table};
 use crate::session::{Outcome, Session};
 
 /// The columns of SHOW CACHE.
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 14] = [
     "rule",
     "condition",
     "hits",
@@ -24,6 +24,7 @@ const COLUMNS: [&str; 13] = [
     "bypasses",
     "lag_ms",
     "retained_wal",
+    "problems",
 ];
 /// `pg_type.oid` of `text`.
 const TEXT: u32 = 25;
@@ -85,6 +86,7 @@ impl Session {
                 // Empty: it has no lag, or nothing is known.
                 columns.push(rule.lag.map_or_else(String::new, |lag| lag.as_millis().to_string()));
                 columns.push(rule.retained.map_or_else(String::new, |bytes| bytes.to_string()));
+                columns.push(rule.problems.join("; "));
                 answer.push_texts(columns.iter().map(String::as_str));
                 shown += 1;
             }
