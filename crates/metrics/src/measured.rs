@@ -1,9 +1,14 @@
 //! A store whose operations' times are taken.
 
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
-use flywheel_store::{Applied, Change, Index, KeyRange, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, TransactionId};
+use flywheel_store::{
+    Applied, Change, ChangeListener, Index, KeyRange, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, Telling,
+    TransactionId,
+};
 use flywheel_types::{Key, Row};
 
 use crate::operations::{Name, Operations};
@@ -127,6 +132,23 @@ impl Store for Measured {
     async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
         let work = self.store.rollback_prepared(transaction, keys);
         self.operations.take(Name::RollbackPrepared, work).await
+    }
+
+    fn telling(&self) -> Telling {
+        self.store.telling()
+    }
+
+    /// It goes on for as long as it can: that is no time to be taken.
+    async fn follow(&self, tables: &[&StoreTable], often: Duration, listener: &dyn ChangeListener) -> Result<Infallible, StoreError> {
+        self.store.follow(tables, often, listener).await
+    }
+
+    async fn check_follow(&self, tables: &[&StoreTable]) -> Result<(), StoreError> {
+        self.operations.take(Name::CheckFollow, self.store.check_follow(tables)).await
+    }
+
+    fn tells_nothing(&self) -> StoreError {
+        self.store.tells_nothing()
     }
 }
 

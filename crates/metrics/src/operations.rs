@@ -36,10 +36,11 @@ pub(crate) enum Name {
     Prepare,
     CommitPrepared,
     RollbackPrepared,
+    CheckFollow,
 }
 
 impl Name {
-    const ALL: [(Self, &'static str); 18] = [
+    const ALL: [(Self, &'static str); 19] = [
         (Self::Ping, "ping"),
         (Self::CreateTable, "create_table"),
         (Self::DropTable, "drop_table"),
@@ -58,6 +59,7 @@ impl Name {
         (Self::Prepare, "prepare"),
         (Self::CommitPrepared, "commit_prepared"),
         (Self::RollbackPrepared, "rollback_prepared"),
+        (Self::CheckFollow, "check_follow"),
     ];
 }
 
