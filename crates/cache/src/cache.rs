@@ -1,22 +1,25 @@
 //! The answers of one process.
 
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use crate::counters::{Counters, count};
 use crate::entry::{Entry, Freshness, Lifetimes};
 use crate::flight::{Filling, InFlight, Waiting};
+use crate::kept::Kept;
+use crate::key::{Asked, Hashing};
+use crate::worth::{Doorkeeper, Tally};
 
-/// What an entry takes beside its bytes and those of its key: the entry, its versions, its place in the table.
-const OVERHEAD: usize = 256;
-
-/// Answers by key, within a limit of memory: those that are asked for seldom go first (TinyLFU).
+/// Answers by key, within a limit of memory.
 #[derive(Debug)]
 pub struct Cache {
-    kept: moka::sync::Cache<Arc<[u8]>, Arc<Entry>>,
+    pub(crate) kept: Kept,
     pub(crate) in_flight: InFlight,
+    hashing: Hashing,
     counters: Arc<[Counters]>,
+    tallies: Box<[Tally]>,
+    /// Made when a rule hardly ever hits.
+    doorkeeper: OnceLock<Doorkeeper>,
 }
 
 /// What is known of a key.
@@ -26,31 +29,34 @@ pub enum Found {
     Hit(Arc<Entry>),
     /// There is an answer that isn't kept.
     Pass,
+    /// Nothing, and it isn't worth keeping: with this rule hardly anything is asked for again, and this wasn't before.
+    Seldom,
     /// Nothing: the answer is to be found, and to be told.
     Fill(Filling),
     /// Nothing yet. With it, the answer that may be given if the fill fails.
     Wait(Waiting, Option<Arc<Entry>>),
 }
 
+/// What stands under a key.
+enum Known {
+    Fresh(Found),
+    /// An answer that can be given in need.
+    Old(Arc<Entry>, Freshness),
+    Nothing,
+}
+
 impl Cache {
-    /// One that takes at most about so many bytes, for so many rules.
+    /// One that takes at most about so many bytes, of answers of at most `longest` bytes, for so many rules.
     #[must_use]
-    pub fn new(bytes: u64, rules: usize) -> Arc<Self> {
+    pub fn new(bytes: u64, longest: u64, rules: usize) -> Arc<Self> {
         let counters: Arc<[Counters]> = (0..rules).map(|_| Counters::default()).collect();
-        let counted = counters.clone();
-        let kept = moka::sync::Cache::builder()
-            .max_capacity(bytes)
-            .weigher(|key: &Arc<[u8]>, entry: &Arc<Entry>| weight(key, entry))
-            .eviction_listener(move |key, entry: Arc<Entry>, _| {
-                let of_rule = &counted[entry.rule];
-                of_rule.bytes.fetch_sub(i64::from(weight(&key, &entry)), Ordering::Relaxed);
-                of_rule.entries.fetch_sub(1, Ordering::Relaxed);
-            })
-            .build();
         Arc::new(Self {
-            kept,
+            kept: Kept::new(bytes, longest, counters.clone()),
             in_flight: InFlight::default(),
+            hashing: Hashing::default(),
             counters,
+            tallies: (0..rules).map(|_| Tally::default()).collect(),
+            doorkeeper: OnceLock::new(),
         })
     }
 
@@ -64,66 +70,70 @@ impl Cache {
     #[must_use]
     pub fn look(self: &Arc<Self>, key: &[u8], rule: usize, lifetimes: &Lifetimes) -> Found {
         let counters = &self.counters[rule];
-        let mut stale = match self.fresh(key, lifetimes) {
-            Ok(found) => return found.inspect_hit(counters),
-            Err(stale) => stale,
+        let asked = Asked::new(&self.hashing, key);
+        let ended = self.in_flight.ended(asked.hash);
+        let mut old = match self.known(asked, lifetimes) {
+            Known::Fresh(found) => return found.inspect_hit(counters),
+            Known::Old(entry, freshness) => Some((entry, freshness)),
+            Known::Nothing => None,
         };
-        let (key, sender) = match self.in_flight.begin(key) {
-            Ok(begun) => begun,
-            Err(waiting) => {
-                return match stale {
-                    Some((entry, Freshness::Stale)) => {
-                        count(&counters.stale);
-                        Found::Hit(entry)
-                    }
-                    stale => {
-                        count(&counters.waits);
-                        Found::Wait(waiting, stale.map(|(entry, _)| entry))
-                    }
-                };
-            }
-        };
+        if old.is_none() && !self.is_worth_keeping(asked, rule) {
+            return Found::Seldom;
+        }
+        let key = asked.keep();
+        if let Err(waiting) = self.in_flight.begin(key.clone()) {
+            return match old {
+                Some((entry, Freshness::Stale)) => {
+                    count(&counters.stale);
+                    Found::Hit(entry)
+                }
+                old => {
+                    count(&counters.waits);
+                    Found::Wait(waiting, old.map(|(entry, _)| entry))
+                }
+            };
+        }
         let mut filling = Filling {
             cache: self.clone(),
             key,
-            sender,
             rule,
             stale: None,
+            result: None,
         };
         // Somebody may have filled it in between.
-        match self.fresh(&filling.key, lifetimes) {
-            Ok(found) => {
-                drop(filling);
-                return found.inspect_hit(counters);
-            }
-            Err(known) => stale = known,
+        if self.in_flight.ended(asked.hash) != ended {
+            old = match self.known(asked, lifetimes) {
+                Known::Fresh(found) => {
+                    drop(filling);
+                    return found.inspect_hit(counters);
+                }
+                Known::Old(entry, freshness) => Some((entry, freshness)),
+                Known::Nothing => None,
+            };
         }
         count(&counters.misses);
-        filling.stale = stale.map(|(entry, _)| entry);
+        filling.stale = old.map(|(entry, _)| entry);
         Found::Fill(filling)
     }
 
-    /// A fresh entry; or one that isn't, but can be given in need.
-    fn fresh(&self, key: &[u8], lifetimes: &Lifetimes) -> Result<Found, Option<(Arc<Entry>, Freshness)>> {
-        let entry = self.kept.get(key).ok_or(None)?;
+    /// Whether an answer is worth keeping that isn't there. Where lookups hit it always is, so that one fills what many ask for at once.
+    fn is_worth_keeping(&self, key: Asked<'_>, rule: usize) -> bool {
+        let hardly_hits = self.tallies[rule].note_miss(|| self.counters[rule].answered());
+        !hardly_hits
+            || self
+                .doorkeeper
+                .get_or_init(|| Doorkeeper::new(self.kept.usual_entries()))
+                .knows(key.hash)
+    }
+
+    fn known(&self, key: Asked<'_>, lifetimes: &Lifetimes) -> Known {
+        let Some(entry) = self.kept.get(key) else { return Known::Nothing };
         match entry.freshness(lifetimes, Instant::now()) {
-            Freshness::Fresh if entry.bytes().is_some() => Ok(Found::Hit(entry)),
-            Freshness::Fresh => Ok(Found::Pass),
-            freshness @ (Freshness::Stale | Freshness::IfError) => Err(Some((entry, freshness))),
-            Freshness::Gone => Err(None),
+            Freshness::Fresh if entry.bytes().is_some() => Known::Fresh(Found::Hit(entry)),
+            Freshness::Fresh => Known::Fresh(Found::Pass),
+            freshness @ (Freshness::Stale | Freshness::IfError) => Known::Old(entry, freshness),
+            Freshness::Gone => Known::Nothing,
         }
-    }
-
-    pub(crate) fn keep(&self, key: Arc<[u8]>, entry: Arc<Entry>) {
-        let of_rule = &self.counters[entry.rule];
-        of_rule.bytes.fetch_add(i64::from(weight(&key, &entry)), Ordering::Relaxed);
-        of_rule.entries.fetch_add(1, Ordering::Relaxed);
-        self.kept.insert(key, entry);
-    }
-
-    /// Has what waits to be evicted evicted now, so that the counts are exact.
-    pub fn settle(&self) {
-        self.kept.run_pending_tasks();
     }
 }
 
@@ -136,18 +146,16 @@ impl Found {
     }
 }
 
-fn weight(key: &[u8], entry: &Entry) -> u32 {
-    u32::try_from(key.len() + entry.weight() + OVERHEAD).unwrap_or(u32::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering;
     use std::time::Duration;
 
     use bytes::Bytes;
 
     use super::*;
-    use crate::{Part, Reads, Touch, Versions, Waited};
+    use crate::worth::WINDOW;
+    use crate::{Part, Snapshot, Touch, Versions, Waited};
 
     const MINUTE: Lifetimes = Lifetimes {
         ttl: Duration::from_secs(60),
@@ -155,8 +163,45 @@ mod tests {
         stale_if_error: Duration::ZERO,
     };
 
-    fn snapshot(versions: &Arc<Versions>) -> crate::Snapshot {
-        Reads::of(versions, [(1, Part::Whole)]).snapshot()
+    fn snapshot(versions: &Arc<Versions>) -> Snapshot {
+        Snapshot::of(versions, [(1, Part::Whole)])
+    }
+
+    fn key(number: u32) -> [u8; 4] {
+        number.to_be_bytes()
+    }
+
+    /// A rule of which nothing is asked for again.
+    fn hardly_hitting(cache: &Arc<Cache>) {
+        for number in 0..WINDOW {
+            assert!(!is_hit(&cache.look(&key(number), 0, &MINUTE)));
+        }
+        assert!(matches!(cache.look(b"another", 0, &MINUTE), Found::Seldom));
+    }
+
+    #[test]
+    fn what_is_asked_for_once_is_not_kept_where_nothing_hits() {
+        let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
+        hardly_hitting(&cache);
+        // The second time it is filled, the third time it is there.
+        fill(cache.look(b"another", 0, &MINUTE)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
+        assert!(is_hit(&cache.look(b"another", 0, &MINUTE)));
+        // Another rule isn't concerned.
+        let two = Cache::new(1 << 20, 1 << 16, 2);
+        hardly_hitting(&two);
+        fill(two.look(b"of the other", 1, &MINUTE));
+    }
+
+    #[test]
+    fn where_lookups_hit_again_everything_is_kept_again() {
+        let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
+        hardly_hitting(&cache);
+        fill(cache.look(b"another", 0, &MINUTE)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
+        for number in WINDOW..3 * WINDOW {
+            drop(cache.look(&key(number), 0, &MINUTE));
+            assert!(is_hit(&cache.look(b"another", 0, &MINUTE)));
+        }
+        fill(cache.look(b"a third", 0, &MINUTE));
     }
 
     fn fill(found: Found) -> Filling {
@@ -172,7 +217,7 @@ mod tests {
 
     #[test]
     fn a_fill_that_a_write_overtakes_is_discarded() {
-        let (cache, versions) = (Cache::new(1 << 20, 1), Arc::<Versions>::default());
+        let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
         let filling = fill(cache.look(b"k", 0, &MINUTE));
         let before = snapshot(&versions);
         versions.invalidate(&Touch::Tables(vec![(1, Part::Whole)]));
@@ -185,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_fills_and_when_it_goes_one_takes_over() {
-        let (cache, versions) = (Cache::new(1 << 20, 1), Arc::<Versions>::default());
+        let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
         let first = fill(cache.look(b"k", 0, &MINUTE));
         let wait = |found| match found {
             Found::Wait(waiting, None) => waiting,
@@ -214,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_isnt_kept_is_asked_for_by_everybody() {
-        let (cache, versions) = (Cache::new(1 << 20, 1), Arc::<Versions>::default());
+        let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
         let first = fill(cache.look(b"k", 0, &MINUTE));
         let Found::Wait(waiting, None) = cache.look(b"k", 0, &MINUTE) else {
             panic!()
@@ -226,7 +271,7 @@ mod tests {
 
     #[test]
     fn a_stale_answer_is_given_while_one_fills() {
-        let (cache, versions) = (Cache::new(1 << 20, 1), Arc::<Versions>::default());
+        let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
         let lifetimes = Lifetimes {
             ttl: Duration::ZERO,
             stale_while_revalidate: Duration::from_secs(60),
@@ -244,17 +289,21 @@ mod tests {
     #[test]
     fn memory_stays_within_its_limit() {
         let limit = 256 * 1024;
-        let (cache, versions) = (Cache::new(limit, 2), Arc::<Versions>::default());
+        let (cache, versions) = (Cache::new(limit, 1 << 12, 2), Arc::<Versions>::default());
         for number in 0..20_000_u32 {
             let rule = usize::from(number % 2 == 0);
-            let filling = fill(cache.look(&number.to_be_bytes(), rule, &MINUTE));
+            // Where nothing hits, what is asked for twice is kept.
+            let found = match cache.look(&key(number), rule, &MINUTE) {
+                Found::Seldom => cache.look(&key(number), rule, &MINUTE),
+                found => found,
+            };
+            let filling = fill(found);
             filling.complete(Some(Bytes::from(vec![0; 500])), snapshot(&versions), Instant::now());
         }
-        cache.settle();
         let bytes = |rule: usize| cache.counters(rule).bytes.load(Ordering::Relaxed);
         let all = u64::try_from(bytes(0) + bytes(1)).unwrap();
         assert!(all <= limit, "{all}");
         assert!(all > limit / 2, "{all}");
-        assert_eq!(all, cache.kept.weighted_size());
+        assert_eq!(all, cache.kept.weight());
     }
 }

@@ -21,11 +21,13 @@ pub enum Reason {
     Answer,
     /// It isn't known what has been written lately.
     Lag,
+    /// The rule hardly ever hits, and this wasn't asked for before.
+    Seldom,
 }
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Transaction,
         Self::Pinned,
         Self::Hint,
@@ -34,6 +36,7 @@ impl Reason {
         Self::Size,
         Self::Answer,
         Self::Lag,
+        Self::Seldom,
     ];
 
     /// As SHOW CACHE says it.
@@ -48,6 +51,7 @@ impl Reason {
             Self::Size => "size",
             Self::Answer => "answer",
             Self::Lag => "lag",
+            Self::Seldom => "seldom",
         }
     }
 }
@@ -74,6 +78,14 @@ impl Counters {
     /// A statement went past the cache.
     pub fn bypass(&self, reason: Reason) {
         count(&self.bypasses[reason as usize]);
+    }
+
+    /// How many were answered from memory, or by another's fill.
+    pub(crate) fn answered(&self) -> u64 {
+        [&self.hits, &self.shared, &self.stale, &self.waits]
+            .iter()
+            .map(|counter| counter.load(Ordering::Relaxed))
+            .sum()
     }
 
     /// Names and values.

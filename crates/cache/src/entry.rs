@@ -91,14 +91,14 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Part, Reads, Touch, Versions};
+    use crate::{Part, Touch, Versions};
     use std::sync::Arc;
 
     #[test]
     fn ages() {
         let versions: Arc<Versions> = Arc::default();
         let made = Instant::now();
-        let snapshot = || Reads::of(&versions, [(1, Part::Whole)]).snapshot();
+        let snapshot = || Snapshot::of(&versions, [(1, Part::Whole)]);
         let entry = Entry::new(Some(Bytes::from_static(b"x")), snapshot(), made, 0);
         let lifetimes = Lifetimes {
             ttl: Duration::from_secs(10),

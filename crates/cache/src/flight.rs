@@ -1,7 +1,7 @@
 //! One fills, the others wait.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -9,53 +9,62 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::counters::count;
+use crate::key::{Hashing, Key};
 use crate::{Cache, Entry, Snapshot};
 
 /// Locks for the keys that are being filled, so that clients with different keys seldom meet.
 const SHARDS: usize = 16;
 
-/// What has come of a fill: nothing yet, or an answer, or that there is none to be kept.
-type Result = Option<Option<Arc<Entry>>>;
-type Flights = HashMap<Arc<[u8]>, watch::Receiver<Result>>;
+/// What has come of a fill: an answer, or that there is none to be kept.
+type Result = Option<Arc<Entry>>;
 
-/// The keys that are being filled.
-#[derive(Debug)]
-pub(crate) struct InFlight {
-    shards: Box<[Mutex<Flights>]>,
-    hasher: RandomState,
+/// Some of the keys that are being filled.
+#[derive(Debug, Default)]
+struct Shard {
+    /// Who waits is told by a channel, which the first of them makes: as a rule there is none.
+    flights: Mutex<HashMap<Key, Option<watch::Sender<Option<Result>>>, Hashing>>,
+    /// How many fills are over.
+    ended: AtomicU64,
 }
 
-impl Default for InFlight {
-    fn default() -> Self {
-        Self {
-            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
-            hasher: RandomState::new(),
-        }
-    }
+/// The keys that are being filled.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight {
+    shards: [Shard; SHARDS],
 }
 
 impl InFlight {
-    fn shard(&self, key: &[u8]) -> &Mutex<Flights> {
-        let place = self.hasher.hash_one(key) % SHARDS as u64;
-        &self.shards[usize::try_from(place).unwrap_or_default()]
+    fn shard(&self, hash: u64) -> &Shard {
+        // Not the bits by which the tables themselves are ordered.
+        &self.shards[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]
+    }
+
+    /// How many fills of this key, and of others, are over: while this number stays, what was looked for in vain isn't there.
+    pub(crate) fn ended(&self, hash: u64) -> u64 {
+        self.shard(hash).ended.load(Ordering::SeqCst)
     }
 
     /// To fill this key, unless somebody does.
-    pub(crate) fn begin(&self, key: &[u8]) -> std::result::Result<(Arc<[u8]>, watch::Sender<Result>), Waiting> {
-        let mut flights = self.shard(key).lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(receiver) = flights.get(key) {
-            return Err(Waiting {
-                receiver: receiver.clone(),
-            });
+    pub(crate) fn begin(&self, key: Key) -> std::result::Result<(), Waiting> {
+        let mut flights = self.shard(key.hash).flights.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sender) = flights.get_mut(&key) {
+            let receiver = sender.get_or_insert_with(|| watch::channel(None).0).subscribe();
+            return Err(Waiting { receiver });
         }
-        let key: Arc<[u8]> = key.into();
-        let (sender, receiver) = watch::channel(None);
-        flights.insert(key.clone(), receiver);
-        Ok((key, sender))
+        flights.insert(key, None);
+        Ok(())
     }
 
-    fn end(&self, key: &[u8]) {
-        self.shard(key).lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    /// The fill is over. Without a result, one of those who wait takes over.
+    fn end(&self, key: &Key, result: Option<Result>) {
+        let shard = self.shard(key.hash);
+        let mut flights = shard.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let sender = flights.remove(key).flatten();
+        shard.ended.fetch_add(1, Ordering::SeqCst);
+        drop(flights);
+        if let (Some(sender), Some(result)) = (sender, result) {
+            sender.send_replace(Some(result));
+        }
     }
 }
 
@@ -63,11 +72,12 @@ impl InFlight {
 #[derive(Debug)]
 pub struct Filling {
     pub(crate) cache: Arc<Cache>,
-    pub(crate) key: Arc<[u8]>,
-    pub(crate) sender: watch::Sender<Result>,
+    pub(crate) key: Key,
     pub(crate) rule: usize,
     /// An answer that may be given if the fill fails.
     pub(crate) stale: Option<Arc<Entry>>,
+    /// What those who wait are told.
+    pub(crate) result: Option<Result>,
 }
 
 impl Filling {
@@ -90,19 +100,22 @@ impl Filling {
         self.end_with(Some(bytes), snapshot, made);
     }
 
-    fn end_with(self, bytes: Option<Bytes>, snapshot: Snapshot, made: Instant) -> Arc<Entry> {
+    fn end_with(mut self, bytes: Option<Bytes>, snapshot: Snapshot, made: Instant) -> Arc<Entry> {
         let entry = Arc::new(Entry::new(bytes, snapshot, made, self.rule));
         // One that is invalid already is no use to anybody.
         if entry.is_current() {
-            self.cache.keep(self.key.clone(), entry.clone());
+            self.cache.kept.insert(self.key.clone(), entry.clone());
         }
-        self.sender.send_replace(Some(Some(entry.clone())));
+        self.result = Some(Some(entry.clone()));
         entry
     }
 
-    /// There is nothing to be kept: those who wait ask for themselves.
-    pub fn pass(self) {
-        self.sender.send_replace(Some(None));
+    /// There is nothing to be kept: those who wait ask for themselves, and an older answer is none any more.
+    pub fn pass(mut self) {
+        if self.stale.is_some() {
+            self.cache.kept.remove(self.key.asked());
+        }
+        self.result = Some(None);
     }
 
     /// The fill has failed, and the answer kept before is given.
@@ -113,14 +126,14 @@ impl Filling {
 
 impl Drop for Filling {
     fn drop(&mut self) {
-        self.cache.in_flight.end(&self.key);
+        self.cache.in_flight.end(&self.key, self.result.take());
     }
 }
 
 /// Waiting for another's fill.
 #[derive(Debug)]
 pub struct Waiting {
-    receiver: watch::Receiver<Result>,
+    receiver: watch::Receiver<Option<Result>>,
 }
 
 /// What has come of it.

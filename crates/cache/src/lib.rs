@@ -12,10 +12,13 @@ mod cache;
 mod counters;
 mod entry;
 mod flight;
+mod kept;
+mod key;
 mod version;
+mod worth;
 
 pub use cache::{Cache, Found};
 pub use counters::{Counters, Reason};
 pub use entry::{Entry, Lifetimes};
 pub use flight::{Filling, Waited, Waiting};
-pub use version::{Part, Reads, Snapshot, TableId, Touch, Versions, row};
+pub use version::{Part, Snapshot, TableId, Touch, Versions, row};

@@ -163,40 +163,6 @@ impl Versions {
     }
 }
 
-/// What an answer is made from.
-#[derive(Debug, Clone)]
-pub struct Reads {
-    versions: Arc<Versions>,
-    parts: Arc<[(TableId, Part)]>,
-}
-
-impl Reads {
-    /// Of these parts of tables.
-    #[must_use]
-    pub fn of(versions: &Arc<Versions>, parts: impl IntoIterator<Item = (TableId, Part)>) -> Self {
-        Self {
-            versions: versions.clone(),
-            parts: parts.into_iter().collect(),
-        }
-    }
-
-    /// The versions as they are now: to be taken before the read begins.
-    #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
-        let all = self.versions.all.load(Ordering::SeqCst);
-        let of = |&(id, part): &(TableId, Part)| {
-            let table = self.versions.table(id);
-            let seen = table.now(part);
-            Seen { table, part, seen }
-        };
-        Snapshot {
-            all,
-            parts: self.parts.iter().map(of).collect(),
-            versions: self.versions.clone(),
-        }
-    }
-}
-
 #[derive(Debug)]
 struct Seen {
     table: Arc<Table>,
@@ -213,6 +179,22 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// The versions of these parts of tables as they are now: to be taken before the read begins.
+    #[must_use]
+    pub fn of(versions: &Arc<Versions>, parts: impl IntoIterator<Item = (TableId, Part)>) -> Self {
+        let all = versions.all.load(Ordering::SeqCst);
+        let of = |(id, part)| {
+            let table = versions.table(id);
+            let seen = table.now(part);
+            Seen { table, part, seen }
+        };
+        Self {
+            all,
+            parts: parts.into_iter().map(of).collect(),
+            versions: versions.clone(),
+        }
+    }
+
     /// Whether nothing of it has been written since.
     #[must_use]
     pub fn is_current(&self) -> bool {
@@ -233,7 +215,7 @@ mod tests {
     use super::*;
 
     fn snapshot(versions: &Arc<Versions>, part: Part) -> Snapshot {
-        Reads::of(versions, [(1, part)]).snapshot()
+        Snapshot::of(versions, [(1, part)])
     }
 
     #[test]

@@ -29,7 +29,6 @@ impl Caching {
     /// What came of the rules until now.
     pub(crate) fn figures(&self) -> Vec<RuleFigures> {
         let cache = self.cache();
-        cache.settle();
         let rules = self.rules().iter().enumerate();
         let figures = rules.map(|(at, rule)| {
             let counters = cache.counters(at);

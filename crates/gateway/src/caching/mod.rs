@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use flywheel_cache::{Cache, Lifetimes, Part, Reads, Touch, Versions};
+use flywheel_cache::{Cache, Lifetimes, Part, Snapshot, Touch, Versions};
 use flywheel_plan::Parameters;
 use flywheel_postgres::dependencies::{self, Dependencies};
 use flywheel_postgres::{Connection, Pool, ServerError};
@@ -56,13 +56,12 @@ impl Kept {
     /// `None` where there is no rule.
     pub(crate) fn new(options: &Options) -> Option<Arc<Self>> {
         let rules: Arc<[CacheRule]> = options.cache.clone().into();
-        (!rules.is_empty()).then(|| {
-            Arc::new(Self {
-                cache: Cache::new(options.cache_memory, rules.len()),
-                rules,
-                sharing: options.sharing.clone().map(Sharing::new),
-            })
-        })
+        let longest = rules.iter().map(|rule| rule.max_result_size).max()?;
+        Some(Arc::new(Self {
+            cache: Cache::new(options.cache_memory, u64::try_from(longest).unwrap_or(u64::MAX), rules.len()),
+            rules,
+            sharing: options.sharing.clone().map(Sharing::new),
+        }))
     }
 }
 
@@ -265,20 +264,14 @@ impl Caching {
     }
 
     /// The tables, or rows, that an answer with these parameters depends on. `None`: the graph isn't the right one any more.
-    pub(crate) fn snapshot(
-        &self,
-        rule: usize,
-        reading: &Reading,
-        graph: &Graph,
-        parameters: &Parameters<'_>,
-    ) -> Option<flywheel_cache::Snapshot> {
+    pub(crate) fn snapshot(&self, rule: usize, reading: &Reading, graph: &Graph, parameters: &Parameters<'_>) -> Option<Snapshot> {
         let of = &self.kept.rules[rule];
         let versions = match of.max_lag {
             Some(_) => &self.followed,
             None if of.by_writes => &self.versions,
             None => &self.unwritten,
         };
-        let snapshot = Reads::of(versions, reading.parts(parameters)).snapshot();
+        let snapshot = Snapshot::of(versions, reading.parts(parameters));
         // Whoever changes a definition moves the generation first, then the versions.
         (graph.generation == self.wanted.load(Ordering::SeqCst)).then_some(snapshot)
     }

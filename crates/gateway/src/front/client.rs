@@ -1,5 +1,6 @@
 //! A client's socket with its buffers.
 
+use std::borrow::Cow;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -261,10 +262,15 @@ impl Client {
     }
 
     /// What was told since then; `None`: it was more than the limit, or nothing was to be kept.
-    pub(crate) fn end_recording(&mut self) -> Option<BytesMut> {
+    pub(crate) fn end_recording(&mut self) -> Option<Cow<'_, [u8]>> {
         let mut recording = self.recording.take()?;
+        // As a rule nothing of it has been sent.
+        if let Some(waiting) = recording.from.checked_sub(self.sent) {
+            let told = self.out.get(usize::try_from(waiting).ok()?..)?;
+            return (told.len() <= recording.limit).then_some(Cow::Borrowed(told));
+        }
         recording.take(self.sent, &self.out);
-        (recording.taken.len() <= recording.limit).then_some(recording.taken)
+        (recording.taken.len() <= recording.limit).then(|| Cow::Owned(recording.taken.into()))
     }
 
     /// Adds to what waits, and sends it when it is much: long pieces without copying them.

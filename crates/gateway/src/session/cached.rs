@@ -155,7 +155,7 @@ impl Session {
             bind: describes != Describes::StatementBefore,
         };
         // What only a fill needs is made when it comes to that; the key is all that a hit needs.
-        let hit = |found: &Found| matches!(found, Found::Hit(_));
+        let needs_question = |found: &Found| matches!(found, Found::Fill(_) | Found::Wait(..));
         let parsed = parsed.clone();
         let question = |session: &Self| {
             let gathered = session.gathered_query()?;
@@ -170,13 +170,13 @@ impl Session {
         };
         self.put_context(&caching, &mut key);
         let found = caching.cache().look(&key, rule, &lifetimes);
-        let looked = if hit(&found) {
-            self.give_found(found, head)
-        } else {
+        let looked = if needs_question(&found) {
             match question(self) {
                 Some(question) => self.take_found(found, &caching, &key, (rule, &lifetimes), &question).await,
                 None => Ok(Looked::Past),
             }
+        } else {
+            self.give_found(found, &caching, rule, head)
         };
         self.cached.key = key;
         if let Ok(Looked::Answered) = looked {
@@ -219,7 +219,7 @@ impl Session {
         self.put_context(&caching, &mut key);
         let found = caching.cache().look(&key, rule, &lifetimes);
         let looked = match found {
-            found @ Found::Hit(_) => self.give_found(found, head),
+            found @ (Found::Hit(_) | Found::Pass | Found::Seldom) => self.give_found(found, &caching, rule, head),
             found => {
                 let constants = query.constants.as_deref().unwrap_or_default();
                 let question = Question {
@@ -280,12 +280,18 @@ impl Session {
         self.cached.context = Some((self.settings.clone(), context.into()));
     }
 
-    fn give_found(&mut self, found: Found, head: Head) -> Outcome<Looked> {
-        if let Found::Hit(entry) = found
-            && let Some(bytes) = entry.bytes()
-        {
-            self.give(bytes, head);
-            return Ok(Looked::Answered);
+    /// What needs nobody to be waited for.
+    fn give_found(&mut self, found: Found, caching: &Caching, rule: usize, head: Head) -> Outcome<Looked> {
+        match found {
+            Found::Hit(entry) => {
+                if let Some(bytes) = entry.bytes() {
+                    self.give(bytes, head);
+                    return Ok(Looked::Answered);
+                }
+            }
+            Found::Pass => caching.cache().counters(rule).bypass(Reason::Size),
+            Found::Seldom => caching.cache().counters(rule).bypass(Reason::Seldom),
+            Found::Fill(_) | Found::Wait(..) => {}
         }
         Ok(Looked::Past)
     }
@@ -308,11 +314,7 @@ impl Session {
     ) -> Outcome<Looked> {
         for _ in 0..TURNS {
             let (waiting, stale) = match found {
-                Found::Hit(_) => return self.give_found(found, question.head),
-                Found::Pass => {
-                    caching.cache().counters(rule).bypass(Reason::Size);
-                    return Ok(Looked::Past);
-                }
+                Found::Hit(_) | Found::Pass | Found::Seldom => return self.give_found(found, caching, rule, question.head),
                 Found::Fill(filling) => return self.begin_fill(filling, caching, key, (rule, lifetimes), question).await,
                 Found::Wait(waiting, stale) => (waiting, stale),
             };
@@ -322,7 +324,7 @@ impl Session {
                 return Ok(Looked::Past);
             }
             match waited {
-                Waited::Answer(entry) if entry.is_current() => return self.give_found(Found::Hit(entry), question.head),
+                Waited::Answer(entry) if entry.is_current() => return self.give_found(Found::Hit(entry), caching, rule, question.head),
                 Waited::Answer(_) | Waited::Pass => return Ok(Looked::Past),
                 Waited::Again => {
                     if let Some(bytes) = stale.as_ref().filter(|entry| entry.is_current()).and_then(|entry| entry.bytes()) {
@@ -334,9 +336,8 @@ impl Session {
             found = caching.cache().look(key, rule, lifetimes);
         }
         match found {
-            Found::Hit(_) => self.give_found(found, question.head),
             Found::Fill(filling) => self.begin_fill(filling, caching, key, (rule, lifetimes), question).await,
-            Found::Pass | Found::Wait(..) => Ok(Looked::Past),
+            found => self.give_found(found, caching, rule, question.head),
         }
     }
 
@@ -418,18 +419,17 @@ impl Session {
     /// The client has been told what there is to tell: what of it is an answer is kept.
     pub(super) fn end_fill(&mut self, fill: Fill) {
         let told = self.client.end_recording();
+        let answer = told.map(|told| answer(&told).map(Bytes::copy_from_slice));
         let Some(caching) = &self.shared.caching else { return };
         let counters = caching.cache().counters(fill.rule);
-        let Some(told) = told else {
+        let Some(answer) = answer else {
             counters.bypass(Reason::Size);
             fill.filling.complete(None, fill.snapshot, fill.made);
             return;
         };
-        match answer(&told) {
+        match answer {
             Ok(answer) => {
-                let entry = fill
-                    .filling
-                    .complete(Some(Bytes::copy_from_slice(answer)), fill.snapshot, fill.made);
+                let entry = fill.filling.complete(Some(answer), fill.snapshot, fill.made);
                 if let (Some(sharing), Some((place, ttl))) = (caching.sharing(), fill.place) {
                     sharing.keep(place, entry, ttl);
                 }
