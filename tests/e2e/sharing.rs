@@ -454,3 +454,39 @@ async fn executions_that_go_together_do_not_wait_for_one_that_is_slow() {
         client.batch_execute("COMMIT").await.expect("COMMIT");
     }
 }
+
+/// A statement of which nothing is known isn't to wait behind one that is known to be quick and has been held up.
+#[tokio::test]
+async fn nobody_waits_for_anothers_lock() {
+    let Some(world) = Setup::default().start().await else { return };
+    with_rows(&world).await;
+    let behind = world.behind().await;
+    let (first, second, third, other) = (
+        world.gateway().await,
+        world.gateway().await,
+        world.gateway().await,
+        world.gateway().await,
+    );
+    let known = "SELECT n FROM accounts WHERE id = 1";
+    let prepared = first.prepare("SELECT n FROM accounts WHERE id = $1").await.expect("a statement");
+    first.query_one(&prepared, &[&1]).await.expect("a row");
+    for client in [&first, &second, &third] {
+        column(client, known).await;
+    }
+    behind.batch_execute("BEGIN; LOCK TABLE accounts").await.expect("a lock");
+    let by_name = async || {
+        let row = first.query_one(&prepared, &[&1]).await.expect("a row");
+        row.get::<_, i32>(0)
+    };
+    let unknown = async {
+        for number in 0..3 {
+            tokio::time::sleep(Duration::from_millis(3)).await;
+            let sql = format!("SELECT {number} AS unknown_{number}");
+            assert_eq!(column(&other, &sql).await, [number.to_string()]);
+        }
+        behind.batch_execute("COMMIT").await.expect("the lock's end");
+    };
+    let more = "SELECT n FROM accounts WHERE id = 1 -- once more";
+    let (one, two, three, ()) = tokio::join!(by_name(), column(&second, known), column(&third, more), unknown);
+    assert_eq!((one, two, three), (10, vec!["10".to_owned()], vec!["10".to_owned()]));
+}

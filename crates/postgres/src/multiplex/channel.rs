@@ -141,12 +141,12 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long a quick batch with these settings would wait here for those before it, about; `None` when it can't be taken now.
-    pub(super) fn wait(&self, settings: &Arc<Settings>) -> Option<Duration> {
+    /// How long a batch would wait here for those before it, about; `None` when it can't be taken now.
+    pub(super) fn wait(&self, request: &Request) -> Option<Duration> {
         let state = self.lock();
-        if !state.is_open() || state.awaited.len() >= DEPTH {
+        if !state.is_open() || state.awaited.len() >= DEPTH || !(request.is_quick || state.awaited.is_empty()) {
             None
-        } else if state.has(settings) {
+        } else if state.has(&request.settings) {
             Some(state.pace * state.awaited.len() as u32)
         } else {
             // Rather one that needn't be changed, as long as it isn't busy.

@@ -141,10 +141,7 @@ impl State {
     /// that fall asleep between any two statements.
     fn give(&self, mut request: Request, answer: &Arc<Answer>) -> Option<Request> {
         for _ in 0..self.channels.len() {
-            let waits = self
-                .channels
-                .iter()
-                .filter_map(|channel| Some((channel.wait(&request.settings)?, channel)));
+            let waits = self.channels.iter().filter_map(|channel| Some((channel.wait(&request)?, channel)));
             let Some((_, channel)) = waits.min_by_key(|(wait, _)| (*wait).max(SHORT)) else {
                 break;
             };
