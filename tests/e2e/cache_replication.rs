@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flywheel_tests::world::{column, flywheel};
+use flywheel_tests::world::{column, flywheel, until};
 use flywheel_tests::{Setup, World};
 use rand::Rng;
 use tokio::sync::Mutex;
@@ -42,17 +42,6 @@ async fn shown(client: &Client, name: &str) -> String {
 
 async fn count(client: &Client, name: &str) -> i64 {
     shown(client, name).await.parse().expect("a number")
-}
-
-/// Waits until it holds.
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..1200 {
-        if holds().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    panic!("not in a minute: {what}");
 }
 
 /// Waits until the stream is there.

@@ -5,6 +5,7 @@ mod bulk;
 mod cache_reads;
 mod cache_replication;
 mod cache_rules;
+mod cache_stale;
 mod cache_weather;
 mod cache_writes;
 mod changed_results;

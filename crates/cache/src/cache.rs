@@ -27,6 +27,8 @@ pub struct Cache {
 pub enum Found {
     /// Its answer.
     Hit(Arc<Entry>),
+    /// An answer that is past its time, and can be given. Another is to be found, and to be told.
+    Stale(Arc<Entry>, Filling),
     /// There is an answer that isn't kept.
     Pass,
     /// Nothing, and it isn't worth keeping: with this rule hardly anything is asked for again, and this wasn't before.
@@ -98,6 +100,7 @@ impl Cache {
             key,
             rule,
             stale: None,
+            replaces: false,
             result: None,
         };
         // Somebody may have filled it in between.
@@ -110,6 +113,11 @@ impl Cache {
                 Known::Old(entry, freshness) => Some((entry, freshness)),
                 Known::Nothing => None,
             };
+        }
+        filling.replaces = old.is_some();
+        if let Some((entry, Freshness::Stale)) = old {
+            count(&counters.stale);
+            return Found::Stale(entry, filling);
         }
         count(&counters.misses);
         filling.stale = old.map(|(entry, _)| entry);
@@ -269,21 +277,63 @@ mod tests {
         assert!(matches!(cache.look(b"k", 0, &MINUTE), Found::Pass));
     }
 
+    const STALE: Lifetimes = Lifetimes {
+        ttl: Duration::ZERO,
+        stale_while_revalidate: Duration::from_secs(60),
+        stale_if_error: Duration::ZERO,
+    };
+
     #[test]
-    fn a_stale_answer_is_given_while_one_fills() {
+    fn a_stale_answer_is_given_to_all_while_one_fills() {
+        let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
+        fill(cache.look(b"k", 0, &STALE)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
+        let Found::Stale(entry, filling) = cache.look(b"k", 0, &STALE) else {
+            panic!()
+        };
+        assert_eq!(entry.bytes().unwrap(), "v");
+        assert!(is_hit(&cache.look(b"k", 0, &STALE)));
+        filling.complete(Some(Bytes::from_static(b"w")), snapshot(&versions), Instant::now());
+        let Found::Stale(entry, filling) = cache.look(b"k", 0, &STALE) else {
+            panic!()
+        };
+        assert_eq!(entry.bytes().unwrap(), "w");
+        versions.invalidate(&Touch::All);
+        assert!(matches!(cache.look(b"k", 0, &STALE), Found::Wait(_, None)));
+        drop(filling);
+        fill(cache.look(b"k", 0, &STALE));
+    }
+
+    #[test]
+    fn a_stale_answer_goes_when_there_is_none_any_more() {
+        let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
+        fill(cache.look(b"k", 0, &STALE)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
+        let Found::Stale(_, filling) = cache.look(b"k", 0, &STALE) else {
+            panic!()
+        };
+        drop(filling);
+        let Found::Stale(_, filling) = cache.look(b"k", 0, &STALE) else {
+            panic!()
+        };
+        filling.pass();
+        fill(cache.look(b"k", 0, &STALE));
+        assert_eq!(cache.kept.weight(), 0);
+    }
+
+    #[test]
+    fn an_old_answer_is_given_when_the_fill_fails() {
         let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
         let lifetimes = Lifetimes {
-            ttl: Duration::ZERO,
-            stale_while_revalidate: Duration::from_secs(60),
+            stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::from_secs(60),
+            ..STALE
         };
         fill(cache.look(b"k", 0, &lifetimes)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
         let filling = fill(cache.look(b"k", 0, &lifetimes));
-        assert!(is_hit(&cache.look(b"k", 0, &lifetimes)));
+        assert!(matches!(cache.look(b"k", 0, &lifetimes), Found::Wait(_, Some(_))));
         assert_eq!(filling.if_error().unwrap(), "v");
         versions.invalidate(&Touch::All);
         assert_eq!(filling.if_error(), None);
-        assert!(matches!(cache.look(b"k", 0, &lifetimes), Found::Wait(..)));
+        assert!(matches!(cache.look(b"k", 0, &lifetimes), Found::Wait(_, None)));
     }
 
     #[test]

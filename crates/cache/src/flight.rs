@@ -17,12 +17,14 @@ const SHARDS: usize = 16;
 
 /// What has come of a fill: an answer, or that there is none to be kept.
 type Result = Option<Arc<Entry>>;
+/// Tells it to those who wait.
+type Sender = watch::Sender<Option<Result>>;
 
 /// Some of the keys that are being filled.
 #[derive(Debug, Default)]
 struct Shard {
     /// Who waits is told by a channel, which the first of them makes: as a rule there is none.
-    flights: Mutex<HashMap<Key, Option<watch::Sender<Option<Result>>>, Hashing>>,
+    flights: Mutex<HashMap<Key, Option<Sender>, Hashing>>,
     /// How many fills are over.
     ended: AtomicU64,
 }
@@ -76,6 +78,8 @@ pub struct Filling {
     pub(crate) rule: usize,
     /// An answer that may be given if the fill fails.
     pub(crate) stale: Option<Arc<Entry>>,
+    /// There is an answer from before.
+    pub(crate) replaces: bool,
     /// What those who wait are told.
     pub(crate) result: Option<Result>,
 }
@@ -112,7 +116,7 @@ impl Filling {
 
     /// There is nothing to be kept: those who wait ask for themselves, and an older answer is none any more.
     pub fn pass(mut self) {
-        if self.stale.is_some() {
+        if self.replaces {
             self.cache.kept.remove(self.key.asked());
         }
         self.result = Some(None);

@@ -172,6 +172,20 @@ pub async fn column(client: &Client, sql: &str) -> Vec<String> {
         .collect()
 }
 
+/// Waits until it holds.
+///
+/// # Panics
+/// It doesn't in a minute.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..1200 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("not in a minute: {what}");
+}
+
 /// A connected client, or why there is none.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ use flywheel_plan::Parameters;
 use flywheel_postgres::dependencies::{self, Dependencies};
 use flywheel_postgres::{Connection, Pool, ServerError};
 use flywheel_replication::Follower;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::analysis::Analysis;
 use crate::options::{CacheRule, Options};
@@ -43,6 +43,9 @@ pub(crate) use rules::{condition, is_command, named_table};
 
 /// How long a definition changed past this gateway may go unnoticed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
+
+/// So many answers are read anew at once behind clients that have old ones, so that these don't take the servers from clients that have none.
+const REVALIDATIONS: usize = 8;
 
 /// What the databases of a gateway share.
 #[derive(Debug)]
@@ -87,6 +90,8 @@ pub(crate) struct Caching {
     lacking: Notify,
     /// What is known to be wrong with the rules.
     told: Mutex<Vec<RuleProblem>>,
+    /// Places for answers that are read anew behind their clients.
+    revalidations: Arc<Semaphore>,
 }
 
 /// What a session has written that others don't see yet, or don't know for certain to see.
@@ -128,11 +133,17 @@ impl Caching {
             loading: tokio::sync::Mutex::default(),
             lacking: Notify::new(),
             told: Mutex::default(),
+            revalidations: Arc::new(Semaphore::new(REVALIDATIONS)),
         })
     }
 
     pub(crate) fn cache(&self) -> &Arc<Cache> {
         &self.kept.cache
+    }
+
+    /// Where a place is to be had for reading an answer anew.
+    pub(crate) fn revalidations(&self) -> Arc<Semaphore> {
+        self.revalidations.clone()
     }
 
     pub(crate) fn rules(&self) -> &[CacheRule] {

@@ -14,6 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::stream::Stream;
+
 /// Past this much, an answer is sent before more of it is made.
 const SEND_THRESHOLD: usize = 64 * 1024;
 /// How much room there is for what a client sends next.
@@ -64,7 +66,7 @@ impl ClientError {
 /// A client's socket: messages in, a buffer of answers out.
 #[derive(Debug)]
 pub(crate) struct Client {
-    stream: TcpStream,
+    stream: Stream,
     incoming: BytesMut,
     /// Answers not yet sent.
     pub(crate) out: BytesMut,
@@ -102,6 +104,15 @@ pub(crate) struct Mark {
 impl Client {
     /// A client that hasn't logged in: its messages are bounded tightly.
     pub(crate) fn new(stream: TcpStream) -> Self {
+        Self::at(Stream::Tcp(stream))
+    }
+
+    /// Nobody, in whose place something is read that is to be kept.
+    pub(crate) fn nowhere() -> Self {
+        Self::at(Stream::Nowhere)
+    }
+
+    fn at(stream: Stream) -> Self {
         Self {
             stream,
             incoming: BytesMut::with_capacity(4096),

@@ -5,6 +5,7 @@ mod client;
 mod registry;
 mod replication;
 mod startup;
+mod stream;
 
 pub(crate) use authentication::Authenticator;
 pub(crate) use client::{Client, ClientError, Mark};

@@ -99,6 +99,13 @@ impl Registry {
     }
 }
 
+impl Registered {
+    /// A place of its own for what is done behind a session, under a key that nobody is told.
+    pub(crate) fn another(&self) -> Self {
+        self.registry.register(0)
+    }
+}
+
 impl Drop for Registered {
     fn drop(&mut self) {
         self.registry

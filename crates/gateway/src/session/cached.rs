@@ -11,8 +11,9 @@ use flywheel_cache::{Filling, Found, Lifetimes, Reason, Snapshot, Waited, Waitin
 use flywheel_plan::Parameters;
 use flywheel_postgres::Settings;
 use flywheel_wire::backend::{self, TransactionStatus};
-use flywheel_wire::{PgError, frame, reply, sqlstate};
+use flywheel_wire::{Frame, PgError, frame, reply, sqlstate};
 
+use super::revalidation::{Again, Request};
 use super::shared::{Describes, Gathered};
 use super::{Outcome, Session, cancelled};
 use crate::analysis::{Analysis, Query};
@@ -73,7 +74,7 @@ impl Head {
 }
 
 /// A query that is looked up.
-struct Question {
+pub(super) struct Question {
     analysis: Arc<Analysis>,
     types: Vec<u32>,
     formats: Vec<i16>,
@@ -169,7 +170,14 @@ impl Session {
             })
         };
         self.put_context(&caching, &mut key);
-        let found = caching.cache().look(&key, rule, &lifetimes);
+        let mut found = caching.cache().look(&key, rule, &lifetimes);
+        if let Found::Stale(entry, filling) = found {
+            if let Some(question) = question(self) {
+                let request = Request::Batch(self.batch.clone());
+                self.revalidate(filling, &caching, Again::new(&key, rule, lifetimes, question, request));
+            }
+            found = Found::Hit(entry);
+        }
         let looked = if needs_question(&found) {
             match question(self) {
                 Some(question) => self.take_found(found, &caching, &key, (rule, &lifetimes), &question).await,
@@ -191,7 +199,7 @@ impl Session {
     }
 
     /// Looks a simple Query up.
-    pub(super) async fn look_up_query(&mut self, text: &str, query: &Query) -> Outcome<Looked> {
+    pub(super) async fn look_up_query(&mut self, frame: &Frame, text: &str, query: &Query) -> Outcome<Looked> {
         let Some(caching) = self.shared.caching.clone() else {
             return Ok(Looked::Past);
         };
@@ -217,23 +225,28 @@ impl Session {
             }
         }
         self.put_context(&caching, &mut key);
+        let question = || {
+            let constants = query.constants.as_deref().unwrap_or_default();
+            Question {
+                analysis: analysis.clone(),
+                types: constants.iter().map(|constant| constant.type_oid).collect(),
+                formats: Vec::new(),
+                values: constants
+                    .iter()
+                    .map(|constant| Some(Bytes::copy_from_slice(text[constant.range.clone()].as_bytes())))
+                    .collect(),
+                head,
+            }
+        };
         let found = caching.cache().look(&key, rule, &lifetimes);
         let looked = match found {
             found @ (Found::Hit(_) | Found::Pass | Found::Seldom) => self.give_found(found, &caching, rule, head),
-            found => {
-                let constants = query.constants.as_deref().unwrap_or_default();
-                let question = Question {
-                    analysis: analysis.clone(),
-                    types: constants.iter().map(|constant| constant.type_oid).collect(),
-                    formats: Vec::new(),
-                    values: constants
-                        .iter()
-                        .map(|constant| Some(Bytes::copy_from_slice(text[constant.range.clone()].as_bytes())))
-                        .collect(),
-                    head,
-                };
-                self.take_found(found, &caching, &key, (rule, &lifetimes), &question).await
+            Found::Stale(entry, filling) => {
+                let request = Request::Query(frame.clone());
+                self.revalidate(filling, &caching, Again::new(&key, rule, lifetimes, question(), request));
+                self.give_found(Found::Hit(entry), &caching, rule, head)
             }
+            found => self.take_found(found, &caching, &key, (rule, &lifetimes), &question()).await,
         };
         self.cached.key = key;
         looked
@@ -291,7 +304,7 @@ impl Session {
             }
             Found::Pass => caching.cache().counters(rule).bypass(Reason::Size),
             Found::Seldom => caching.cache().counters(rule).bypass(Reason::Seldom),
-            Found::Fill(_) | Found::Wait(..) => {}
+            Found::Stale(..) | Found::Fill(_) | Found::Wait(..) => {}
         }
         Ok(Looked::Past)
     }
@@ -315,6 +328,8 @@ impl Session {
         for _ in 0..TURNS {
             let (waiting, stale) = match found {
                 Found::Hit(_) | Found::Pass | Found::Seldom => return self.give_found(found, caching, rule, question.head),
+                // Whoever comes next has it read anew.
+                Found::Stale(entry, _) => return self.give_found(Found::Hit(entry), caching, rule, question.head),
                 Found::Fill(filling) => return self.begin_fill(filling, caching, key, (rule, lifetimes), question).await,
                 Found::Wait(waiting, stale) => (waiting, stale),
             };
@@ -337,6 +352,7 @@ impl Session {
         }
         match found {
             Found::Fill(filling) => self.begin_fill(filling, caching, key, (rule, lifetimes), question).await,
+            Found::Stale(entry, _) => self.give_found(Found::Hit(entry), caching, rule, question.head),
             found => self.give_found(found, caching, rule, question.head),
         }
     }
@@ -353,7 +369,7 @@ impl Session {
     }
 
     /// Finds out what the answer will depend on, before it is asked for.
-    async fn begin_fill(
+    pub(super) async fn begin_fill(
         &mut self,
         filling: Filling,
         caching: &Arc<Caching>,

@@ -105,7 +105,7 @@ impl Session {
         Ok(())
     }
 
-    async fn sync_past_cache(&mut self) -> Result<(), End> {
+    pub(super) async fn sync_past_cache(&mut self) -> Result<(), End> {
         match self.share_batch().await {
             Ok(true) => {
                 self.portals.clear();

@@ -14,6 +14,7 @@ mod prepared;
 mod relay;
 mod renewal;
 mod replica;
+mod revalidation;
 mod server;
 mod shared;
 mod simple;

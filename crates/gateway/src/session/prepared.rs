@@ -102,6 +102,19 @@ impl PreparedStatement {
         }
     }
 
+    /// The same, for somebody whose being told concerns the client no more.
+    pub(crate) fn aside(&self) -> Self {
+        Self {
+            analysis: self.analysis.clone(),
+            types: self.types.clone(),
+            server_name: self.server_name.clone(),
+            named: self.named.clone(),
+            store: self.store.clone(),
+            since: self.since,
+            told: AtomicU64::new(self.told.load(Ordering::Relaxed)),
+        }
+    }
+
     /// Notes the result columns that the client was told.
     pub(crate) fn note_told(&self, columns: Option<u64>) {
         self.told.store(columns.unwrap_or(0), Ordering::Relaxed);

@@ -12,12 +12,23 @@ use flywheel_wire::{Frame, PgError, frontend};
 use super::cached::Looked;
 use super::relay::Step;
 use super::{End, Failure, Outcome, Session};
-use crate::analysis::Analysis;
+use crate::analysis::{Analysis, Query};
 use crate::execute::Arguments;
 use crate::tally::Way;
 
 /// How often a single read is sent again because its connection has broken.
 const REPETITIONS: usize = 3;
+
+/// Who answers a Query.
+#[derive(Debug, Clone, Copy)]
+enum Answerer {
+    /// Flywheel, a part of it at least.
+    Own,
+    /// A server, in the transaction that a batch without Sync has begun.
+    Within,
+    /// A server.
+    Relayed,
+}
 
 /// Whether the connection has broken, or was ended by the server.
 fn is_lost(error: &PgError) -> bool {
@@ -45,10 +56,7 @@ impl Session {
         if let Err(Failure::Statement(error)) = self.check_session_effect(&analysis) {
             return self.fail_query(&error).await;
         }
-        let is_relayed = !analysis.concerns_any_store()
-            && !self.executes_prepared(&analysis)
-            && !analysis.statements.iter().any(|statement| self.must_handle(statement.verb))
-            && !(0..analysis.statements.len()).any(|position| self.deallocates(&analysis, position));
+        let is_relayed = self.is_relayed(&analysis);
         // What a batch without Sync has begun ends with this Query. Where the server alone answers both, they are one transaction.
         let is_control = analysis.statements.iter().any(|statement| statement.verb.is_transaction_control());
         let is_within = self.implicit && is_relayed && !is_control && !analysis.statements.is_empty();
@@ -58,7 +66,7 @@ impl Session {
                 return Err(end);
             }
         }
-        let fill = match self.look_up_query(text, &query).await {
+        let fill = match self.look_up_query(frame, text, &query).await {
             Ok(Looked::Answered) => {
                 self.count(Way::Cached);
                 self.client.send_if_much().await?;
@@ -70,22 +78,54 @@ impl Session {
             Err(Failure::Statement(error)) => return self.fail_query(&error).await,
             Err(Failure::Told) => return self.ready().await,
         };
-        let done = if let Some((tag, _)) = self.deallocate(&analysis) {
+        let by = if !is_relayed {
+            Answerer::Own
+        } else if is_within {
+            Answerer::Within
+        } else {
+            Answerer::Relayed
+        };
+        self.carry_out_query(frame, &query, &analysis, by).await?;
+        if let Some(fill) = fill {
+            self.end_fill(*fill);
+        }
+        Ok(())
+    }
+
+    /// Whether servers alone answer it.
+    fn is_relayed(&self, analysis: &Arc<Analysis>) -> bool {
+        !analysis.concerns_any_store()
+            && !self.executes_prepared(analysis)
+            && !analysis.statements.iter().any(|statement| self.must_handle(statement.verb))
+            && !(0..analysis.statements.len()).any(|position| self.deallocates(analysis, position))
+    }
+
+    /// Reads anew what a client was given from memory.
+    pub(super) async fn query_past_cache(&mut self, frame: &Frame) -> Result<(), End> {
+        let query = self.shared.analyses.of_query(frontend::query(frame).unwrap_or_default());
+        let analysis = query.analysis.clone();
+        let by = if self.is_relayed(&analysis) { Answerer::Relayed } else { Answerer::Own };
+        self.carry_out_query(frame, &query, &analysis, by).await
+    }
+
+    async fn carry_out_query(&mut self, frame: &Frame, query: &Query, analysis: &Arc<Analysis>, by: Answerer) -> Result<(), End> {
+        let text = frontend::query(frame).unwrap_or_default();
+        let done = if let Some((tag, _)) = self.deallocate(analysis) {
             backend::command_complete(&mut self.client.out, tag);
             Ok(true)
         } else if analysis.statements.is_empty() {
             backend::empty_query_response(&mut self.client.out);
             Ok(true)
-        } else if !is_relayed {
-            self.run_statements(&analysis).await.map(|()| true)
-        } else if is_within {
-            self.relay_within(frame, &analysis).await.map(|()| true)
         } else {
-            match self.share_query(frame, text, &query).await {
-                Ok(true) => Ok(false),
-                Ok(false) => self.relay_read_again(frame, &analysis).await.map(|()| false),
-                Err(Failure::Statement(error)) if is_lost(&error) => self.relay_read_again(frame, &analysis).await.map(|()| false),
-                Err(failure) => Err(failure),
+            match by {
+                Answerer::Own => self.run_statements(analysis).await.map(|()| true),
+                Answerer::Within => self.relay_within(frame, analysis).await.map(|()| true),
+                Answerer::Relayed => match self.share_query(frame, text, query).await {
+                    Ok(true) => Ok(false),
+                    Ok(false) => self.relay_read_again(frame, analysis).await.map(|()| false),
+                    Err(Failure::Statement(error)) if is_lost(&error) => self.relay_read_again(frame, analysis).await.map(|()| false),
+                    Err(failure) => Err(failure),
+                },
             }
         };
         match done {
@@ -102,11 +142,7 @@ impl Session {
                 self.fail_query(&error).await
             }
             Err(Failure::Session(end)) => Err(end),
-        }?;
-        if let Some(fill) = fill {
-            self.end_fill(*fill);
         }
-        Ok(())
     }
 
     /// What a Query is about to write: its analysis may be that of texts like it, without their constants.
