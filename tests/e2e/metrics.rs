@@ -189,6 +189,7 @@ async fn a_pool_shows_who_has_its_connections_and_who_waits() {
     assert_eq!(before.value(&of("pool_max_connections", "")), 1.0);
     assert_eq!(before.value(&of("pool_waiting", "")), 0.0);
     assert_eq!(before.value("flywheel_clients"), 2.0);
+    assert_eq!(before.value("flywheel_sessions_in_transaction{database=\"app\"}"), 1.0);
     assert_eq!(before.value("flywheel_max_clients"), 1000.0);
     let waiting = tokio::spawn(async move {
         let error = other.batch_execute("INSERT INTO nowhere VALUES (1)").await.expect_err("a timeout");
@@ -203,10 +204,18 @@ async fn a_pool_shows_who_has_its_connections_and_who_waits() {
     }
     assert_eq!(after.value(&of("pool_waiting", "")), 0.0);
     assert_eq!(after.value(&of("pool_logins_total", "")), 1.0);
+    one.batch_execute("SELECT 1/0").await.expect_err("a failed block");
+    let failed = Scrape::of(&world).await;
+    assert_eq!(failed.value("flywheel_sessions_in_transaction{database=\"app\"}"), 1.0);
     one.batch_execute("COMMIT").await.expect("its end");
+    let ended = Scrape::of(&world).await;
+    assert_eq!(ended.value("flywheel_sessions_in_transaction{database=\"app\"}"), 0.0);
+    one.batch_execute("BEGIN").await.expect("another");
     drop((one, other));
     until(&world, "the connection is idle, the clients have gone", |scrape| {
-        scrape.value(&of("pool_connections", ",state=\"idle\"")) == 1.0 && scrape.value("flywheel_clients") == 0.0
+        scrape.value(&of("pool_connections", ",state=\"idle\"")) == 1.0
+            && scrape.value("flywheel_clients") == 0.0
+            && scrape.value("flywheel_sessions_in_transaction{database=\"app\"}") == 0.0
     })
     .await;
 }
@@ -289,6 +298,25 @@ async fn stores_are_measured() {
 }
 
 #[tokio::test]
+async fn committed_transactions_that_a_store_does_not_take() {
+    let Some(world) = setup().table("stock", Home::Redis).redis_at("redis://127.0.0.1:1").start().await else {
+        return;
+    };
+    let behind = world.behind().await;
+    // As a gateway leaves it that is no more.
+    let outbox = "CREATE TABLE stock (id int PRIMARY KEY, what text); CREATE SCHEMA flywheel;
+        CREATE TABLE flywheel.outbox (id uuid PRIMARY KEY, xid bigint NOT NULL DEFAULT txid_current(),
+            written_at timestamptz NOT NULL DEFAULT clock_timestamp(), changes jsonb NOT NULL);
+        INSERT INTO flywheel.outbox (id, changes) VALUES ('00000000-0000-0000-0000-000000000001',
+            '[{\"store\": \"redis\", \"schema\": \"public\", \"table\": \"stock\", \"key\": [\"1\"], \"new\": true, \"row\": {\"id\": \"1\", \"what\": \"new\"}}]')";
+    behind.batch_execute(outbox).await.expect("a record");
+    let left = |scrape: &Scrape| scrape.value("flywheel_unfinished_transactions");
+    until(&world, "it is tried in vain", |scrape| left(scrape) == 1.0).await;
+    behind.batch_execute("DELETE FROM flywheel.outbox").await.expect("it is given up");
+    until(&world, "nothing is left", |scrape| left(scrape) == 0.0).await;
+}
+
+#[tokio::test]
 async fn replicas_are_told_of() {
     let Some(world) = setup().start().await else { return };
     let url = world.primary().url();
@@ -357,6 +385,7 @@ async fn both_formats_are_as_prometheus_reads_them() {
             .expect("now")
             .as_secs_f64();
         assert!((now - 600.0..=now).contains(&started), "{started}");
+        assert!(scrape.value("process_cpu_seconds_total") < 600.0);
         assert!(scrape.value("process_open_fds") < scrape.value("process_max_fds"));
     }
 }

@@ -20,6 +20,8 @@ pub struct Figures {
     pub clients: ClientFigures,
     /// The databases that it serves, the main one first.
     pub databases: Vec<DatabaseFigures>,
+    /// How many committed transactions could not be carried out in their stores when that was last tried.
+    pub unfinished: usize,
     /// The pools that have been used.
     pub pools: Vec<(PoolName, PoolFigures)>,
     /// Who is the primary, and how the replicas are; `None` where there is one server only.
@@ -48,6 +50,8 @@ pub struct ClientFigures {
 pub struct DatabaseFigures {
     /// Its name to clients.
     pub name: String,
+    /// How many sessions are in a transaction.
+    pub in_transaction: usize,
     /// Its statements, by the way in which they were answered.
     pub statements: Vec<(Way, u64)>,
 }
@@ -112,9 +116,11 @@ impl Gateway {
                 .iter()
                 .map(|shared| DatabaseFigures {
                     name: shared.name().to_owned(),
+                    in_transaction: shared.tally.open(),
                     statements: shared.tally.counts(),
                 })
                 .collect(),
+            unfinished: main.outbox.left(),
             pools: databases.iter().flat_map(|shared| pools(shared)).collect(),
             cluster: main.options.servers.cluster.as_ref().map(flywheel_postgres::Cluster::figures),
             cache: main.caching.as_ref().map(|caching| CacheFigures {

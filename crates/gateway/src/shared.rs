@@ -38,7 +38,7 @@ pub(crate) struct Shared {
     /// Told that a definition has been changed elsewhere.
     redefined: Notify,
     /// Counts its statements.
-    pub(crate) tally: Tally,
+    pub(crate) tally: Arc<Tally>,
     /// The servers as those see them who have no connections of their own.
     common: OnceLock<Arc<Access>>,
     /// As the others see them, by user.
@@ -68,7 +68,7 @@ impl Shared {
             caching,
             outbox: Outbox::default(),
             redefined: Notify::new(),
-            tally: Tally::default(),
+            tally: Arc::default(),
             common: OnceLock::new(),
             own: Mutex::default(),
             database,

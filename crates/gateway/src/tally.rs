@@ -1,6 +1,7 @@
 //! How many statements were answered in which way.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The way in which a statement was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +56,13 @@ const PARTS: usize = 16;
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     parts: [Part; PARTS],
+    /// Sessions that are in a transaction.
+    open: AtomicUsize,
 }
+
+/// A session is in a transaction, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Open(Arc<Tally>);
 
 #[derive(Debug, Default)]
 #[repr(align(128))]
@@ -68,10 +75,27 @@ impl Tally {
         self.parts[part].0[way as usize].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many there have been, by the order of [`Way::ALL`].
+    /// A session begins a transaction.
+    pub(crate) fn begin(self: &Arc<Self>) -> Open {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(self.clone())
+    }
+
+    /// How many sessions are in a transaction.
+    pub(crate) fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many statements there have been, by the order of [`Way::ALL`].
     pub(crate) fn counts(&self) -> Vec<(Way, u64)> {
         let count = |way: Way| self.parts.iter().map(|part| part.0[way as usize].load(Ordering::Relaxed)).sum();
         Way::ALL.into_iter().map(|way| (way, count(way))).collect()
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

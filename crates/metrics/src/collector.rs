@@ -41,6 +41,12 @@ impl Collector for OfGateway {
         families.info("flywheel_build", "Which Flywheel it is", &version)?;
         clients(&figures.clients, &mut families)?;
         statements(&figures.databases, &mut families)?;
+        families.gauge(
+            "flywheel_unfinished_transactions",
+            "Committed transactions that could not be carried out in their stores when that was last tried",
+            None,
+            alone(figures.unfinished),
+        )?;
         pools(&figures, &mut families)?;
         if let Some(cluster) = &figures.cluster {
             servers(cluster, &mut families)?;
@@ -87,6 +93,13 @@ fn clients(clients: &ClientFigures, families: &mut Families<'_>) -> fmt::Result 
 }
 
 fn statements(databases: &[DatabaseFigures], families: &mut Families<'_>) -> fmt::Result {
+    let open = |database: &DatabaseFigures| (vec![("database", database.name.clone())], database.in_transaction);
+    families.gauge(
+        "flywheel_sessions_in_transaction",
+        "Sessions that are in a transaction, busy or not",
+        None,
+        databases.iter().map(open),
+    )?;
     let samples = databases.iter().flat_map(|database| {
         let labels = |way: &str| vec![("database", database.name.clone()), ("way", way.to_owned())];
         database.statements.iter().map(move |(way, count)| (labels(way.name()), *count))

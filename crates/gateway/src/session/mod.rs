@@ -39,7 +39,7 @@ use crate::execute::SqlPrepared;
 use crate::front::{Client, ClientError, Login, Registered};
 use crate::options::PoolMode;
 use crate::shared::Shared;
-use crate::tally::Way;
+use crate::tally::{Open, Way};
 
 /// A session's state. Methods are spread over the files of this folder and of `execute/`.
 pub(crate) struct Session {
@@ -64,6 +64,8 @@ pub(crate) struct Session {
     /// Settings that the server reports, as the client knows them.
     pub(crate) reported: HashMap<String, String>,
     pub(crate) status: TransactionStatus,
+    /// Counts it while it is in a transaction.
+    open: Option<Open>,
     pub(crate) block: Block,
     statements: HashMap<String, Arc<PreparedStatement>>,
     portals: HashMap<String, BoundPortal>,
@@ -176,6 +178,7 @@ impl Session {
             base: settings,
             reported: HashMap::new(),
             status: TransactionStatus::Idle,
+            open: None,
             block: Block::default(),
             statements: HashMap::new(),
             portals: HashMap::new(),

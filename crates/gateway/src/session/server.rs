@@ -105,6 +105,10 @@ impl Session {
         if let Some(lease) = &self.lease {
             self.status = lease.status();
         }
+        let is_open = self.status != TransactionStatus::Idle;
+        if is_open != self.open.is_some() {
+            self.open = is_open.then(|| self.shared.tally.begin());
+        }
     }
 
     /// Gives the server connection back when nothing ties the session to it.
@@ -164,6 +168,7 @@ impl Session {
     pub(crate) fn lose_server(&mut self, lost: PgError, note: Option<&'static str>) -> Outcome<()> {
         self.drop_server();
         self.status = TransactionStatus::Idle;
+        self.open = None;
         if !self.is_pinned() {
             return Ok(());
         }

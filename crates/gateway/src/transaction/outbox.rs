@@ -1,6 +1,7 @@
 //! The outbox: a table in the main database. A row that others can see means that its transaction has committed, and may not have been carried out in
 //! every store yet.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use flywheel_postgres::{Connection, Pool, ServerError};
@@ -33,6 +34,8 @@ pub(crate) struct Outbox {
     pub(super) wake: Notify,
     /// One at a time asks PostgreSQL about locks: those who wait for the same one take one server connection, not many.
     pub(super) asking: tokio::sync::Mutex<()>,
+    /// How many rows could not be carried out when the outbox was last looked through.
+    left: AtomicUsize,
 }
 
 impl Outbox {
@@ -40,6 +43,15 @@ impl Outbox {
     pub(crate) fn done(&self, id: u128) {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).push(id);
         self.wake.notify_one();
+    }
+
+    /// How many committed transactions could not be carried out when that was last tried: a store doesn't answer.
+    pub(crate) fn left(&self) -> usize {
+        self.left.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_left(&self, left: usize) {
+        self.left.store(left, Ordering::Relaxed);
     }
 
     /// Deletes the rows of those that are done.

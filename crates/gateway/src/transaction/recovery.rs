@@ -193,17 +193,18 @@ impl Shared {
         Ok(())
     }
 
-    /// Carries out the outbox' rows; the last one's id.
-    async fn carry_out_rows(&self, rows: &Rows) -> Option<Uuid> {
-        let mut last = None;
+    /// Carries out the outbox' rows; the last one's id, and how many could not be carried out.
+    async fn carry_out_rows(&self, rows: &Rows) -> (Option<Uuid>, usize) {
+        let (mut last, mut left) = (None, 0);
         for row in 0..rows.rows.len() {
             if let (Ok(id), Ok(xid)) = (rows.text(row, 0).parse::<Uuid>(), rows.text(row, 1).parse()) {
                 last = Some(id);
                 let id = id.as_u128();
-                self.carry_out_recorded(TransactionId { xid, id }, rows.text(row, 2)).await;
+                let done = self.carry_out_recorded(TransactionId { xid, id }, rows.text(row, 2)).await;
+                left += usize::from(!done);
             }
         }
-        last
+        (last, left)
     }
 
     /// Deletes the rows of what is done.
@@ -214,12 +215,13 @@ impl Shared {
     }
 
     async fn recover(&self, age: &str) -> Result<(), ServerError> {
-        let mut after = Uuid::nil();
+        let (mut after, mut left) = (Uuid::nil(), 0);
         loop {
             // Not held while the stores are at work: it may be the only connection.
             let mut lease = self.pool().acquire_plain().await?;
             let exists = lease.query(&format!("SELECT {}", outbox::EXISTS)).await?;
             if exists.first().is_none_or(|rows| rows.text(0, 0) != "t") {
+                self.outbox.note_left(0);
                 return Ok(());
             }
             let page = format!(
@@ -228,13 +230,16 @@ impl Shared {
             );
             let page = lease.query(&page).await?.pop().unwrap_or_default();
             if page.rows.is_empty() {
+                self.outbox.note_left(left);
                 return Ok(());
             }
             // Definitions may not have been read yet.
             self.visible(&mut lease).await?;
             drop(lease);
             tracing::info!(transactions = page.rows.len(), "carrying out what the outbox has kept");
-            after = self.carry_out_rows(&page).await.unwrap_or(after);
+            let (last, of_page) = self.carry_out_rows(&page).await;
+            after = last.unwrap_or(after);
+            left += of_page;
             self.tidy_outbox().await;
         }
     }
