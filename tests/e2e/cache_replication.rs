@@ -1,14 +1,9 @@
 //! Answers that are ended by whoever writes, as logical replication tells.
 
 use std::process::Command;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use flywheel_tests::world::{column, flywheel, until};
-use flywheel_tests::{Setup, World};
-use rand::Rng;
-use tokio::sync::Mutex;
+use flywheel_tests::{Cluster, Setup, World};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// Long, so that a busy machine has its hits, too.
@@ -167,80 +162,6 @@ async fn a_write_elsewhere_ends_what_it_concerns() {
     assert!(count(&client, "retained_wal").await >= 0);
 }
 
-const COUNTERS: usize = 8;
-const MAX_LAG: Duration = Duration::from_millis(700);
-
-/// When a counter's writer has been told that a number is committed.
-type Commits = Mutex<Vec<(Instant, i64)>>;
-
-/// Writers beside Flywheel, readers through it, and streams that break: no answer is older than the lag that is allowed.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_answer_is_older_than_the_lag() {
-    let rule = "[[cache]]\nwhen = { tables = [\"counters\"] }\nttl = \"1h\"\ninvalidate = \"replication\"\nmax_lag = \"700ms\"";
-    let tables =
-        "CREATE TABLE counters (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO counters SELECT i, 0 FROM generate_series(0, 7) i";
-    let Some(world) = world(rule, tables).await else { return };
-    let client = world.gateway().await;
-    followed(&client).await;
-    let told: Arc<Vec<Commits>> = Arc::new((0..COUNTERS).map(|_| Mutex::default()).collect());
-    let stop = Arc::new(AtomicBool::new(false));
-    let mut tasks = Vec::new();
-    for id in 0..COUNTERS {
-        let (behind, told, stop) = (world.behind().await, told.clone(), stop.clone());
-        tasks.push(tokio::spawn(async move {
-            for n in 1.. {
-                if stop.load(Ordering::SeqCst) {
-                    return;
-                }
-                let sql = format!("UPDATE counters SET n = {n} WHERE id = {id}");
-                behind.batch_execute(&sql).await.expect("a write");
-                told[id].lock().await.push((Instant::now(), n));
-                let pause = rand::rng().random_range(0..60);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-            }
-        }));
-    }
-    for _ in 0..4 {
-        let (client, told, stop) = (world.gateway().await, told.clone(), stop.clone());
-        tasks.push(tokio::spawn(async move {
-            while !stop.load(Ordering::SeqCst) {
-                let id = rand::rng().random_range(0..COUNTERS);
-                let began = Instant::now();
-                let way = rand::rng().random_range(0..3);
-                let read: i64 = match way {
-                    0 => column(&client, "SELECT n FROM counters ORDER BY id").await[id]
-                        .parse()
-                        .expect("a number"),
-                    _ => column(&client, &format!("SELECT n FROM counters WHERE id = {id}")).await[0]
-                        .parse()
-                        .expect("a number"),
-                };
-                let told = told[id].lock().await;
-                let known = told.iter().rev().find(|(at, _)| *at + MAX_LAG <= began).map_or(0, |(_, n)| *n);
-                assert!(read >= known, "counter {id} is {read}, {known} was committed {MAX_LAG:?} before");
-            }
-        }));
-    }
-    let behind = world.behind().await;
-    for round in 0..6 {
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        if round % 2 == 1 {
-            end_streams(&behind).await;
-        }
-    }
-    stop.store(true, Ordering::SeqCst);
-    for task in tasks {
-        task.await.expect("no old answer");
-    }
-    let (hits, fills) = (count(&client, "hits").await, count(&client, "fills").await);
-    assert!(
-        hits > 0 && fills > 0,
-        "{hits} hits, {fills} fills, past it: {}",
-        shown(&client, "bypasses").await
-    );
-    eprintln!("{hits} hits, {fills} fills, past it: {}", shown(&client, "bypasses").await);
-}
-
 async fn end_streams(behind: &Client) -> i64 {
     let sql = "SELECT count(pg_terminate_backend(active_pid)) FROM pg_replication_slots WHERE database = current_database()";
     behind.query_one(sql, &[]).await.expect("a count").get(0)
@@ -344,4 +265,49 @@ async fn what_cannot_be_followed_is_told() {
     .await;
     let (well, told) = check();
     assert!(well, "{told}");
+}
+
+/// A replica that lags doesn't bring back what was written on the primary, past the gateway.
+#[tokio::test]
+async fn a_fill_from_a_replica_has_what_was_told() {
+    let Some(cluster) = Cluster::start(1).await else { return };
+    let setup = Setup::default()
+        .primary_at(&cluster.url(0))
+        .main(&format!("replicas = [{:?}]\ncheck_interval = \"50ms\"", cluster.url(1)))
+        .section("[[routes]]\nwhen = { kind = \"read\" }\nto = \"main.replicas\"")
+        .section(RULE);
+    let Some(world) = setup.start().await else { return };
+    let (client, behind) = (world.gateway().await, cluster.client(0).await);
+    behind.batch_execute(TABLES).await.expect("tables");
+    cluster.catch_up(0, 1).await;
+    followed(&client).await;
+    let (one, all) = ("SELECT n FROM t WHERE id = 1", "SELECT max(n) FROM t");
+    until("a hit", async || {
+        let hits = count(&client, "hits").await;
+        assert_eq!(column(&client, one).await, ["0"]);
+        assert_eq!(column(&client, all).await, ["0"]);
+        count(&client, "hits").await >= hits + 2
+    })
+    .await;
+    cluster.pause_replay(1).await;
+    for n in 1..5 {
+        behind
+            .batch_execute(&format!("UPDATE t SET n = {n} WHERE id = 1"))
+            .await
+            .expect("a write");
+        let wanted = [n.to_string()];
+        until("what was written", async || column(&client, one).await == wanted).await;
+        // Whoever is asked from now on, and whatever for, knows of it.
+        for turn in 0..5 {
+            let other = world.gateway().await;
+            for sql in [one, all, &format!("SELECT n FROM t WHERE id = 1 -- {n} {turn}")] {
+                assert_eq!(column(&other, sql).await, wanted, "{sql}");
+            }
+        }
+    }
+    let hits = count(&client, "hits").await;
+    assert_eq!(column(&client, one).await, ["4"]);
+    assert_eq!(count(&client, "hits").await, hits + 1);
+    cluster.resume_replay(1).await;
+    assert_eq!(column(&client, all).await, ["4"]);
 }

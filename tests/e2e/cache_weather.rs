@@ -1,12 +1,9 @@
-//! Herds, races, outages, and memory.
+//! Herds, outages, and memory.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use flywheel_tests::Setup;
 use flywheel_tests::world::column;
-use flywheel_tests::{Setup, World};
-use rand::Rng;
 use tokio_postgres::Client;
 
 async fn count(client: &Client, name: &str) -> i64 {
@@ -59,130 +56,6 @@ async fn a_herd_makes_one_fill() {
     }
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!((seen - before, scans().await - before), (1, 1));
-}
-
-/// What the writers have committed, and the readers must see.
-struct Ledger {
-    /// For each row: the number that its writer has been told to be written.
-    told: Vec<AtomicI64>,
-    /// The number that its writer has begun to write.
-    begun: Vec<AtomicI64>,
-    stop: AtomicBool,
-    reads: AtomicU64,
-}
-
-const ROWS: usize = 16;
-
-/// Writers and readers side by side, half of the writers in blocks: no read is older than what was committed before it began, or newer than what was begun when it ended.
-/// `FLYWHEEL_CACHE_READS` says for how many reads.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_read_is_older_than_the_last_write() {
-    let wanted: u64 = std::env::var("FLYWHEEL_CACHE_READS")
-        .ok()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or(20_000);
-    let Some(world) = checked_world("").await else { return };
-    let ledger = Arc::new(Ledger {
-        told: (0..ROWS).map(|_| AtomicI64::new(0)).collect(),
-        begun: (0..ROWS).map(|_| AtomicI64::new(0)).collect(),
-        stop: AtomicBool::new(false),
-        reads: AtomicU64::new(0),
-    });
-    let mut writers = Vec::new();
-    for writer in 0..4 {
-        writers.push(tokio::spawn(write(world.gateway().await, ledger.clone(), writer)));
-    }
-    let mut readers = Vec::new();
-    for reader in 0..12 {
-        readers.push(tokio::spawn(read(world.gateway().await, ledger.clone(), reader, wanted)));
-    }
-    for reader in readers {
-        reader.await.expect("no stale read");
-    }
-    ledger.stop.store(true, Ordering::SeqCst);
-    for writer in writers {
-        writer.await.expect("a writer");
-    }
-    let client = world.gateway().await;
-    let (hits, fills) = (count(&client, "hits").await, count(&client, "fills").await);
-    assert!(hits > 0 && fills > 0, "{hits} hits, {fills} fills");
-    eprintln!("{} reads, {hits} hits, {fills} fills", ledger.reads.load(Ordering::SeqCst));
-}
-
-async fn checked_world(more: &str) -> Option<World> {
-    let setup = Setup::default()
-        .main("pool_size = 20")
-        .section(&format!("[[cache]]\nwhen = {{ database = \"app\" }}\nttl = \"1h\"\n{more}"));
-    let world = setup.start().await?;
-    let tables =
-        "CREATE TABLE counters (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO counters SELECT i, 0 FROM generate_series(0, 15) i;
-        CREATE TABLE copies (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO copies SELECT * FROM counters;
-        CREATE FUNCTION copy() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN UPDATE copies SET n = NEW.n WHERE id = NEW.id; RETURN NEW; END';
-        CREATE TABLE triggered (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO triggered SELECT * FROM counters;
-        CREATE TRIGGER copy AFTER UPDATE ON triggered FOR EACH ROW EXECUTE FUNCTION copy();
-        CREATE VIEW seen AS SELECT * FROM counters";
-    world.behind().await.batch_execute(tables).await.expect("tables");
-    Some(world)
-}
-
-/// Counts its rows up: by key, by a condition, in a block, by a function of the same effect elsewhere.
-async fn write(client: Client, ledger: Arc<Ledger>, writer: usize) {
-    let by_key = client
-        .prepare("UPDATE counters SET n = $2 WHERE id = $1")
-        .await
-        .expect("a statement");
-    let mut turn = 0;
-    while !ledger.stop.load(Ordering::SeqCst) {
-        let row = writer * 4 + turn % 4;
-        let n = ledger.begun[row].fetch_add(1, Ordering::SeqCst) + 1;
-        let id = i32::try_from(row).expect("a small number");
-        match turn / 4 % 3 {
-            0 => drop(client.execute(&by_key, &[&id, &n]).await.expect("a write")),
-            1 => client
-                .batch_execute(&format!("UPDATE counters SET n = {n} WHERE id = {id}"))
-                .await
-                .expect("a write"),
-            _ => client
-                .batch_execute(&format!("BEGIN; UPDATE counters SET n = {n} WHERE id + 0 = {id}; COMMIT"))
-                .await
-                .expect("a block"),
-        }
-        client
-            .execute("UPDATE triggered SET n = $2 WHERE id = $1", &[&id, &n])
-            .await
-            .expect("a write");
-        ledger.told[row].store(n, Ordering::SeqCst);
-        turn += 1;
-        let pause = rand::rng().random_range(0..8);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-    }
-}
-
-async fn read(client: Client, ledger: Arc<Ledger>, reader: usize, wanted: u64) {
-    let one = client.prepare("SELECT n FROM counters WHERE id = $1").await.expect("a statement");
-    let copied = client.prepare("SELECT n FROM copies WHERE id = $1").await.expect("a statement");
-    let mut turn = reader;
-    while ledger.reads.fetch_add(1, Ordering::SeqCst) < wanted {
-        turn += 1;
-        let row = rand::rng().random_range(0..ROWS);
-        let id = i32::try_from(row).expect("a small number");
-        let told = ledger.told[row].load(Ordering::SeqCst);
-        let n: i64 = match turn % 4 {
-            0 => client.query_one(&one, &[&id]).await.expect("a row").get(0),
-            1 => client.query_one(&copied, &[&id]).await.expect("a row").get(0),
-            2 => column(&client, &format!("SELECT n FROM seen WHERE id = {id}")).await[0]
-                .parse()
-                .expect("a number"),
-            _ => column(&client, &format!("SELECT n FROM counters WHERE id = {id}")).await[0]
-                .parse()
-                .expect("a number"),
-        };
-        let begun = ledger.begun[row].load(Ordering::SeqCst);
-        assert!(
-            (told..=begun).contains(&n),
-            "row {row} is {n}: {told} was told before, {begun} begun until after"
-        );
-    }
 }
 
 /// With writers beside the gateway, an answer is at most as old as its `ttl`.

@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod bulk;
+mod cache_late_writes;
+mod cache_races;
 mod cache_reads;
 mod cache_replication;
 mod cache_rules;

@@ -104,7 +104,11 @@ impl Session {
     pub(super) async fn query_past_cache(&mut self, frame: &Frame) -> Result<(), End> {
         let query = self.shared.analyses.of_query(frontend::query(frame).unwrap_or_default());
         let analysis = query.analysis.clone();
-        let by = if self.is_relayed(&analysis) { Answerer::Relayed } else { Answerer::Own };
+        let by = if self.is_relayed(&analysis) {
+            Answerer::Relayed
+        } else {
+            Answerer::Own
+        };
         self.carry_out_query(frame, &query, &analysis, by).await
     }
 
