@@ -14,6 +14,7 @@ mod changed_results;
 mod cli;
 mod crashes;
 mod definitions;
+mod definitions_held;
 mod differential;
 mod drivers;
 mod dynamodb;

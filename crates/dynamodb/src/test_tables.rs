@@ -26,6 +26,7 @@ pub(crate) fn table(columns: Vec<Column>, primary_key: Vec<usize>, expires_at: O
             primary_key,
             primary_key_name: "t_pkey".to_owned(),
             has_checks: false,
+            digest: String::new(),
         }),
         physical_name: "public.t".to_owned(),
         layout: Layout::Hash,

@@ -40,7 +40,7 @@ SELECT n.nspname, c.relname, c.oid, a.attname, a.atttypid, a.atttypmod, format_t
                 AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'), true) AS byte_ordered,
        coalesce(l.collisdeterministic, true) AS deterministic, t.typtype = 'd' AS is_domain,
        coalesce(array_position(p.conkey, a.attnum), 0) AS key_position, coalesce(p.conname, '') AS key_name,
-       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS is_readable
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS is_readable, {digest} AS digest
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -50,6 +50,25 @@ LEFT JOIN pg_collation l ON l.oid = a.attcollation
 LEFT JOIN pg_constraint p ON p.conrelid = c.oid AND p.contype = 'p'
 WHERE c.relkind = 'r' AND (n.nspname, c.relname) IN ({names})
 ORDER BY c.oid, a.attnum";
+
+/// Of the table `c`: all that a row is checked against, and where its values go. Not what is filled in where a value is missing.
+const CHECKED: &str = "pg_catalog.md5(pg_catalog.concat_ws(',', c.relkind, c.relrowsecurity,
+  (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(':', f.attnum, f.attname, f.atttypid, f.atttypmod, f.attnotnull, f.attgenerated, f.attcollation), ',' ORDER BY f.attnum)
+   FROM pg_catalog.pg_attribute f WHERE f.attrelid = c.oid AND f.attnum > 0 AND NOT f.attisdropped),
+  (SELECT pg_catalog.string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint k WHERE c.oid IN (k.conrelid, k.confrelid)
+   OR k.contypid IN (SELECT f.atttypid FROM pg_catalog.pg_attribute f WHERE f.attrelid = c.oid AND f.attnum > 0)),
+  (SELECT pg_catalog.string_agg(i.indexrelid::text, ',' ORDER BY i.indexrelid) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique),
+  (SELECT pg_catalog.string_agg(g.oid::text, ',' ORDER BY g.oid) FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),
+  (SELECT pg_catalog.string_agg(r.oid::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid)))";
+
+/// The query that gives the [`Table::digest`] of each of these tables, by its oid, as they are now.
+pub fn digests(oids: impl IntoIterator<Item = u32>) -> String {
+    let oids: Vec<String> = oids.into_iter().map(|oid| oid.to_string()).collect();
+    format!(
+        "SELECT c.oid, {CHECKED} FROM pg_catalog.pg_class c WHERE c.oid IN ({})",
+        oids.join(", ")
+    )
+}
 
 const OBSTACLES: &str = "
 WITH RECURSIVE reads AS (
@@ -233,7 +252,7 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
         .collect();
     let names = names.join(", ");
     let columns = connection
-        .query(&COLUMNS.replace("{names}", &names))
+        .query(&COLUMNS.replace("{digest}", CHECKED).replace("{names}", &names))
         .await?
         .pop()
         .unwrap_or_default();
@@ -288,6 +307,7 @@ fn tables(columns: &Rows) -> HashMap<TableName, Definition> {
                 primary_key: Vec::new(),
                 primary_key_name: text(14).to_owned(),
                 has_checks: false,
+                digest: text(16).to_owned(),
             };
             (table, Vec::new())
         });

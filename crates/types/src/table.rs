@@ -95,6 +95,8 @@ pub struct Table {
     pub primary_key_name: String,
     /// Whether it has CHECK constraints or columns of a domain type: then PostgreSQL computes every written row.
     pub has_checks: bool,
+    /// Of all that a written row is checked against: with another digest, rows that were made for this definition may be wrong.
+    pub digest: String,
 }
 
 impl Table {

@@ -41,8 +41,6 @@ pub(crate) struct Block {
     /// PostgreSQL has said that the block may write.
     pub(crate) may_write: bool,
     pub(crate) writes: Writes,
-    /// How many definitions had been made or changed when it began.
-    pub(crate) definitions: u64,
     /// It has altered a store table's definition.
     pub(crate) redefined: bool,
     /// Tables that it has made in their stores.
@@ -50,10 +48,9 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// A block begins, after so many changes of definitions.
-    pub(crate) fn begin(&mut self, settings: &Arc<Settings>, definitions: u64) {
+    /// A block begins.
+    pub(crate) fn begin(&mut self, settings: &Arc<Settings>) {
         if self.start.is_none() {
-            self.definitions = definitions;
             self.start = Some(State {
                 settings: settings.clone(),
                 local: Settings::default(),

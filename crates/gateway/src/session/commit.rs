@@ -10,7 +10,7 @@ use flywheel_types::{Key, ordered};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{PgError, Severity, sqlstate};
 
-use super::{End, Failure, Outcome, Session};
+use super::{End, Failure, Outcome, Session, definitions};
 use crate::error::{conflict, store_error};
 use crate::execute::LockWait;
 use crate::transaction::{Fate, Record, by_store, carry_out, of_tables, outbox};
@@ -74,16 +74,22 @@ impl Session {
         if changes.is_empty() {
             return Ok(None);
         }
+        let mut homes: Vec<&Arc<Home>> = changes.iter().map(|(home, _)| home).collect();
+        homes.sort_by_key(|home| home.name());
+        homes.dedup_by_key(|home| home.name());
         // A SERIALIZABLE transaction can fail at COMMIT even where it has only read.
         let sql = format!(
-            "{} SET CONSTRAINTS ALL IMMEDIATE; SELECT pg_catalog.txid_current_if_assigned() IS NULL \
-             AND pg_catalog.current_setting('transaction_isolation') <> 'serializable', {}",
-            holding(changes),
+            "{} SET CONSTRAINTS ALL IMMEDIATE; {}; SELECT pg_catalog.txid_current_if_assigned() IS NULL \
+             AND pg_catalog.current_setting('transaction_isolation') <> 'serializable', {}, \
+             pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')",
+            definitions::holding(&homes),
+            definitions::asking(&homes),
             outbox::EXISTS
         );
         let asked = self.ask(&sql).await.map_err(|error| self.server_failed(&error))?;
-        self.check_definitions(changes).await?;
         let is_true = |column| asked.last().is_some_and(|rows| rows.text(0, column) == "t");
+        let digests = asked.len().checked_sub(2).and_then(|place| asked.get(place));
+        self.check_definitions(&homes, digests, is_true(2)).await?;
         if is_true(0) && by_store(changes).len() == 1 {
             return Ok(None);
         }
@@ -96,25 +102,6 @@ impl Session {
         let xid = recorded.last().and_then(|rows| rows.text(0, 0).parse().ok());
         let xid = xid.ok_or_else(|| PgError::error(sqlstate::INTERNAL_ERROR, "PostgreSQL gave the transaction no number"))?;
         Ok(Some(TransactionId { xid, id }))
-    }
-
-    /// Refuses rows that were made for another definition: nobody has checked them against it, and their values would lie under names of columns that are gone.
-    async fn check_definitions(&mut self, changes: &Changes) -> Outcome<()> {
-        if self.block.definitions == self.shared.catalogue.definitions() {
-            return Ok(());
-        }
-        let shared = self.shared.clone();
-        let visible = shared.visible(self.server().await?).await;
-        visible.map_err(|error| self.server_failed(&error))?;
-        let known = shared.catalogue.known();
-        let is_as_it_was = |home: &Home| {
-            let now = known.homes.get(home.name());
-            now.is_some_and(|now| now.table.table == home.table.table)
-        };
-        match changes.iter().find(|(home, _)| !is_as_it_was(home)) {
-            Some((home, _)) => Err(conflict(home).with_detail("The table's definition has changed.").into()),
-            None => Ok(()),
-        }
     }
 
     /// Makes the outbox under the login of the store's `url`, past the pool, in which everybody may be waiting for this.
@@ -302,18 +289,6 @@ async fn roll_back(transaction: TransactionId, changes: &Changes) {
             tracing::warn!(store = home.store_name, %error, "a rolled back transaction's locks stay until they are met");
         }
     }
-}
-
-/// What keeps the tables' definitions as they are until the end of the transaction. Whoever may write to a table may not have the right to LOCK it, but to read a
-/// statement PostgreSQL locks the tables in it.
-fn holding(changes: &Changes) -> String {
-    let mut names: Vec<String> = changes.iter().map(|(home, _)| home.name().to_sql()).collect();
-    names.sort();
-    names.dedup();
-    format!(
-        "PREPARE flywheel_holding AS SELECT FROM {}; DEALLOCATE flywheel_holding;",
-        names.join(", ")
-    )
 }
 
 fn tag(answer: &[Rows]) -> String {

@@ -43,8 +43,7 @@ impl Session {
             Verb::Begin => {
                 // What was set before it in the same text or batch is part of the block.
                 let before = self.undo.take();
-                self.block
-                    .begin(before.as_ref().unwrap_or(&self.settings), self.shared.catalogue.definitions());
+                self.block.begin(before.as_ref().unwrap_or(&self.settings));
                 self.implicit = false;
             }
             // COMMIT of a failed block is answered with ROLLBACK.
@@ -56,7 +55,7 @@ impl Session {
                 self.end_block(tag == "ROLLBACK");
                 self.implicit = false;
                 if statement.chains(text) {
-                    self.block.begin(&self.settings, self.shared.catalogue.definitions());
+                    self.block.begin(&self.settings);
                 }
             }
             Verb::Savepoint => self.block.savepoint(savepoint_name(statement, text), &self.settings),
@@ -267,7 +266,7 @@ impl Session {
             Verb::Commit if self.status != TransactionStatus::Failed => {
                 let tag = self.commit(analysis.statement_text(position)).await?;
                 if self.status == TransactionStatus::InTransaction && statement.chains(&analysis.text) {
-                    self.block.begin(&self.settings, self.shared.catalogue.definitions());
+                    self.block.begin(&self.settings);
                 }
                 Ok(tag)
             }

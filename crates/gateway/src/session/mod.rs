@@ -6,6 +6,7 @@ mod cached;
 mod commit;
 mod control;
 mod copy;
+mod definitions;
 mod explain_cache;
 mod extended;
 mod messages;

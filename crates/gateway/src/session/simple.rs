@@ -326,7 +326,7 @@ impl Session {
     /// Opens the transaction that several statements in one text or batch are.
     pub(crate) async fn begin_implicit(&mut self) -> Outcome<()> {
         self.on_server("BEGIN").await?;
-        self.block.begin(&self.settings, self.shared.catalogue.definitions());
+        self.block.begin(&self.settings);
         Ok(())
     }
 

@@ -33,6 +33,7 @@ pub fn table(physical_name: &str, columns: &[(&str, TypeInfo)], key: &[&str]) ->
             primary_key,
             primary_key_name: format!("{physical_name}_pkey"),
             has_checks: false,
+            digest: String::new(),
         }),
         physical_name: physical_name.to_owned(),
         layout: Layout::Hash,
