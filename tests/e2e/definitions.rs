@@ -101,6 +101,66 @@ async fn rows_dont_go_unnamed() {
     }
 }
 
+/// A role that owns store tables hands them on with their rows, and doesn't take rows along when it goes.
+#[tokio::test]
+async fn an_owner_goes() {
+    for home in HOMES {
+        let setup = Setup::default().table("public.carts", home);
+        let setup = setup.table_with("public.given", home, &["allow_drop = true", "allow_scan = true"]);
+        let Some(world) = setup.start().await else { continue };
+        if !home.is_available(world.servers()) {
+            continue;
+        }
+        let client = world.gateway().await;
+        let [owner, other] = ["owner", "other"].map(|name| format!("{}_{name}", world.primary().name()));
+        for sql in [
+            "CREATE TABLE carts (id int PRIMARY KEY, n int)".to_owned(),
+            "CREATE TABLE given (id int PRIMARY KEY)".to_owned(),
+            format!("CREATE ROLE {owner}; CREATE ROLE {other}; GRANT ALL ON carts TO {other}"),
+            format!("ALTER TABLE carts OWNER TO {owner}"),
+            format!("ALTER TABLE given OWNER TO {owner}"),
+            "INSERT INTO carts VALUES (1, 1); INSERT INTO given VALUES (1)".to_owned(),
+        ] {
+            client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+        for sql in [format!("DROP OWNED BY {owner}"), format!("BEGIN; DROP OWNED BY {owner} CASCADE")] {
+            Told::of(&client, &sql).await.is("55000", &["public.carts", "allow_drop"]);
+            client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+        }
+        // Somebody else's rights go alone.
+        client.batch_execute(&format!("DROP OWNED BY {other}")).await.expect("DROP OWNED");
+        let owned = "SELECT pg_get_userbyid(relowner) FROM pg_class WHERE relname IN ('carts', 'given')";
+        assert_eq!(column(&client, owned).await, [owner.as_str(), owner.as_str()], "{home:?}");
+        client
+            .batch_execute(&format!("REASSIGN OWNED BY {owner} TO {other}"))
+            .await
+            .expect("REASSIGN OWNED");
+        assert_eq!(column(&client, owned).await, [other.as_str(), other.as_str()], "{home:?}");
+        client.batch_execute(&format!("SET ROLE {other}")).await.expect("SET ROLE");
+        client
+            .batch_execute("UPDATE carts SET n = n * 2 WHERE id = 1")
+            .await
+            .expect("the new owner's write");
+        client.batch_execute(&format!("SET ROLE {owner}")).await.expect("SET ROLE");
+        Told::of(&client, "SELECT n FROM carts WHERE id = 1").await.is("42501", &["carts"]);
+        client.batch_execute("RESET ROLE").await.expect("RESET ROLE");
+        assert_eq!(column(&client, "SELECT n FROM carts WHERE id = 1").await, ["2"], "{home:?}");
+        client.batch_execute(&format!("DROP OWNED BY {owner}")).await.expect("nothing to drop");
+        client.batch_execute("DELETE FROM carts WHERE id = 1").await.expect("DELETE");
+        client.batch_execute(&format!("DROP OWNED BY {other}")).await.expect("DROP OWNED");
+        Told::of(&client, "SELECT * FROM given").await.is("42P01", &["given"]);
+        client
+            .batch_execute("CREATE TABLE given (id int PRIMARY KEY)")
+            .await
+            .expect("the table anew");
+        assert_eq!(column(&client, "SELECT id FROM given").await, [""; 0], "{home:?}");
+        client
+            .batch_execute(&format!("DROP ROLE {owner}, {other}"))
+            .await
+            .expect("no roles");
+    }
+}
+
 #[tokio::test]
 async fn a_definition_that_is_rolled_back_was_never_there() {
     for home in HOMES {
@@ -151,7 +211,7 @@ async fn what_only_postgresql_could_keep_is_refused_later_too() {
             .await
             .expect(sql);
     }
-    assert_eq!(column(&client, "SELECT n FROM carts").await, ["11"]);
+    assert_eq!(column(&client, "SELECT n FROM carts").await, ["10"]);
 }
 
 /// What only PostgreSQL could keep is given up where the configuration says so, and said.
