@@ -157,6 +157,8 @@ struct Scripted(Arc<Mutex<Shards>>);
 struct Shards {
     /// By their names: whom they follow, whether they have ended, the keys of their records.
     all: Vec<(String, Option<String>, bool, Vec<String>)>,
+    /// The next reading is refused.
+    is_trimmed: bool,
 }
 
 impl Scripted {
@@ -183,7 +185,10 @@ impl Scripted {
     }
 
     fn answer(&self, operation: &str, request: &Json) -> Json {
-        let shards = self.0.lock().expect("shards");
+        let mut shards = self.0.lock().expect("shards");
+        if operation == "GetRecords" && std::mem::take(&mut shards.is_trimmed) {
+            return json!({ "__type": "com.amazonaws.dynamodb.v20120810#TrimmedDataAccessException", "message": "trimmed" });
+        }
         let shard = |name: &str| shards.all.iter().find(|each| each.0 == name).expect("a shard");
         match operation {
             "DescribeTable" => json!({"Table": {"TableName": "t", "LatestStreamArn": "arn:s",
@@ -257,8 +262,9 @@ impl Scripted {
                         let mut body = vec![0; length];
                         stream.read_exact(&mut body).await.expect("a body");
                         let answer = this.answer(&operation, &serde_json::from_slice(&body).expect("JSON")).to_string();
+                        let status = if answer.contains("__type") { "400 Bad Request" } else { "200 OK" };
                         let head = format!(
-                            "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n",
+                            "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n",
                             answer.len()
                         );
                         if stream.write_all((head + &answer).as_bytes()).await.is_err() {
@@ -312,6 +318,14 @@ async fn shards_that_end_are_followed() {
         let many: Vec<_> = (0..2500).map(|n| format!("w{n}")).collect();
         scripted.record("b2", &many.iter().map(String::as_str).collect::<Vec<_>>());
         assert_eq!(notes.changes().await.len(), 2500);
+        // What was to be read next isn't there any more.
+        let missed = notes.missed();
+        scripted.0.lock().expect("shards").is_trimmed = true;
+        notes.changes().await;
+        assert!(notes.missed() > missed);
+        scripted.record("b2", &["after"]);
+        assert_eq!(notes.changes().await.last(), Some(&row("after")));
+        let missed = notes.missed();
         // While nobody follows, nothing is known.
         scripted.end("a2");
         let late = async {
@@ -321,7 +335,7 @@ async fn shards_that_end_are_followed() {
         };
         let (told, ()) = tokio::join!(notes.changes(), late);
         assert_eq!(told, [row("six")]);
-        assert_eq!(notes.missed(), 1);
+        assert_eq!(notes.missed(), missed);
     };
     tokio::select! {
         ended = store.follow(&tables, OFTEN, &notes) => panic!("{ended:?}"),

@@ -131,7 +131,15 @@ impl<'s> Reader<'s> {
                 .await;
             for (id, answer) in answers {
                 let answer = match answer {
-                    Ok(answer) => answer,
+                    Ok(Some(answer)) => answer,
+                    Ok(None) => {
+                        tracing::warn!(shard = id, "records of a stream have been missed");
+                        listener.missed();
+                        let at = self.begin(&id, Begin::First).await?;
+                        self.shards.insert(id, at);
+                        is_all = false;
+                        continue;
+                    }
                     // Others ask, too.
                     Err(StoreError::Throttled { reason }) => {
                         tracing::debug!(reason, "a shard of a stream can't be read now");
@@ -192,7 +200,7 @@ impl<'s> Reader<'s> {
         shard::begin(&self.store.streams, &self.arn, shard, at).await
     }
 
-    async fn records(&self, at: &str) -> Result<shard::Answer, StoreError> {
+    async fn records(&self, at: &str) -> Result<Option<shard::Answer>, StoreError> {
         shard::records(&self.store.streams, &self.arn, at).await
     }
 }

@@ -1,6 +1,7 @@
 //! The shards of a stream.
 
 use aws_sdk_dynamodbstreams::Client;
+use aws_sdk_dynamodbstreams::error::ProvideErrorMetadata;
 use aws_sdk_dynamodbstreams::types::{Record, ShardIteratorType};
 use flywheel_store::StoreError;
 
@@ -82,15 +83,18 @@ pub(super) async fn begin(client: &Client, arn: &str, shard: &str, at: Begin) ->
     Ok(answer.shard_iterator)
 }
 
-/// What has come since.
-pub(super) async fn records(client: &Client, arn: &str, at: &str) -> Result<Answer, StoreError> {
-    let answer = client.get_records().shard_iterator(at).send().await;
-    let answer = answer.map_err(|error| store_error(arn, &error))?;
+/// What has come since. `None`: it can't be read on from there, since records were deleted (they are after a day) or too much time has gone by.
+pub(super) async fn records(client: &Client, arn: &str, at: &str) -> Result<Option<Answer>, StoreError> {
+    let answer = match client.get_records().shard_iterator(at).send().await {
+        Ok(answer) => answer,
+        Err(error) if matches!(error.code(), Some("TrimmedDataAccessException" | "ExpiredIteratorException")) => return Ok(None),
+        Err(error) => return Err(store_error(arn, &error)),
+    };
     let records = answer.records.unwrap_or_default();
     let sizes = records.iter().filter_map(|record| record.dynamodb.as_ref()?.size_bytes);
-    Ok(Answer {
+    Ok(Some(Answer {
         is_all: records.len() < MOST_RECORDS && sizes.sum::<i64>() < LONG,
         next: answer.next_shard_iterator,
         records,
-    })
+    }))
 }
