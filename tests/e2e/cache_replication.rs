@@ -26,7 +26,7 @@ async fn world(rule: &str, tables: &str) -> Option<World> {
 }
 
 /// A column of SHOW CACHE's first row.
-async fn shown(client: &Client, name: &str) -> String {
+pub(super) async fn shown(client: &Client, name: &str) -> String {
     let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
     let row = messages.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").to_owned()),
@@ -35,12 +35,12 @@ async fn shown(client: &Client, name: &str) -> String {
     row.expect("a row")
 }
 
-async fn count(client: &Client, name: &str) -> i64 {
+pub(super) async fn count(client: &Client, name: &str) -> i64 {
     shown(client, name).await.parse().expect("a number")
 }
 
 /// Waits until the stream is there.
-async fn followed(client: &Client) {
+pub(super) async fn followed(client: &Client) {
     until("a lag", async || !shown(client, "lag_ms").await.is_empty()).await;
 }
 
@@ -168,7 +168,7 @@ async fn end_streams(behind: &Client) -> i64 {
 }
 
 /// How often statements went past the cache for this reason.
-async fn past(client: &Client, reason: &str) -> i64 {
+pub(super) async fn past(client: &Client, reason: &str) -> i64 {
     let all = shown(client, "bypasses").await;
     let number = all
         .split(", ")

@@ -145,7 +145,10 @@ async fn an_owner_goes() {
         Told::of(&client, "SELECT n FROM carts WHERE id = 1").await.is("42501", &["carts"]);
         client.batch_execute("RESET ROLE").await.expect("RESET ROLE");
         assert_eq!(column(&client, "SELECT n FROM carts WHERE id = 1").await, ["2"], "{home:?}");
-        client.batch_execute(&format!("DROP OWNED BY {owner}")).await.expect("nothing to drop");
+        client
+            .batch_execute(&format!("DROP OWNED BY {owner}"))
+            .await
+            .expect("nothing to drop");
         client.batch_execute("DELETE FROM carts WHERE id = 1").await.expect("DELETE");
         client.batch_execute(&format!("DROP OWNED BY {other}")).await.expect("DROP OWNED");
         Told::of(&client, "SELECT * FROM given").await.is("42P01", &["given"]);

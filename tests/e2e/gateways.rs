@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use flywheel_tests::child::run;
 use flywheel_tests::proxy::{Network, Proxy};
 use flywheel_tests::scrape::Scrape;
-use flywheel_tests::world::{Process, column, connect};
+use flywheel_tests::world::{Process, column, connect, until};
 use flywheel_tests::{Home, Setup, World};
 use rand::Rng;
 use tokio_postgres::Client;
@@ -38,16 +38,6 @@ async fn column_named(client: &Client, name: &str) -> String {
         _ => None,
     });
     row.expect("a row")
-}
-
-async fn until(what: &str, mut ready: impl AsyncFnMut() -> bool) {
-    for _ in 0..1200 {
-        if ready().await {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("never: {what}");
 }
 
 /// Asks until the answer comes from memory.

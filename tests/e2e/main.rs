@@ -8,6 +8,7 @@ mod cache_reads;
 mod cache_replication;
 mod cache_rules;
 mod cache_stale;
+mod cache_stores;
 mod cache_weather;
 mod cache_writes;
 mod changed_results;

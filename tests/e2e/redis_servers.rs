@@ -11,14 +11,14 @@ use flywheel_tests::{Home, Setup, Told};
 use tokio::process::{Child, Command};
 
 /// A redis-server of a test's own, ended with it.
-struct Server {
-    port: u16,
+pub(super) struct Server {
+    pub(super) port: u16,
     folder: PathBuf,
     _process: Child,
 }
 
 impl Server {
-    async fn start(arguments: &[&str]) -> Self {
+    pub(super) async fn start(arguments: &[&str]) -> Self {
         let port = free_port();
         let folder = std::env::temp_dir().join(format!("flywheel-e2e-redis-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
@@ -41,7 +41,7 @@ impl Server {
         server
     }
 
-    async fn cli(&self, words: &[&str]) -> String {
+    pub(super) async fn cli(&self, words: &[&str]) -> String {
         let mut command = Command::new("redis-cli");
         run(command.args(["-p", &self.port.to_string()]).args(words)).await.stdout
     }

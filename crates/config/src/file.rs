@@ -450,7 +450,7 @@ pub struct CacheRule {
     pub stale_if_error: Option<String>,
     /// What ends an answer before its time. Default: writes.
     pub invalidate: Option<InvalidateName>,
-    /// For `invalidate = "replication"`: while it isn't known what was committed longer ago, no answer is given from memory. Default: 1s.
+    /// For `invalidate = "replication"`: while it isn't known what was written longer ago, no answer is given from memory. Default: 1s.
     #[schemars(example = "1s")]
     pub max_lag: Option<String>,
     /// The longest answer that is kept, such as "1MB" or a number of bytes. Default: 1MB.
@@ -486,7 +486,7 @@ pub struct CacheWhen {
 pub enum InvalidateName {
     /// Writes through this gateway to what it was read from.
     Writes,
-    /// Writes to what it was read from, whoever makes them, as PostgreSQL's logical replication tells them.
+    /// Writes to what it was read from, whoever makes them, as PostgreSQL's logical replication, Redis' client tracking and DynamoDB Streams tell them.
     Replication,
     /// Nothing.
     None,

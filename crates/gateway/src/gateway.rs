@@ -14,7 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 
 use crate::busy_poll::BusyPoll;
-use crate::caching::{Following, Kept, RuleProblem};
+use crate::caching::{Following, Kept, RuleProblem, Source};
 use crate::execute::{Kind, Maker, column_types};
 use crate::figures::{Arrivals, ClientFigures, count};
 use crate::front::{Authenticator, Client, ClientError, Login, Purpose, Registry, check_replication, receive, replicate};
@@ -166,6 +166,10 @@ impl Gateway {
         {
             watches.push(tokio::spawn(async move { follower.run(&Following::new(caching)).await }));
         }
+        if let Some(caching) = &main.caching {
+            let follow = |source: &Arc<Source>| tokio::spawn(source.clone().follow(caching.clone(), main.clone()));
+            watches.extend(caching.sources().iter().map(follow));
+        }
         // Before it serves anybody: the others must wait for word of what its clients write.
         let sharing = main.caching.as_ref().and_then(|caching| caching.sharing().cloned());
         if let Some(sharing) = &sharing {
@@ -252,6 +256,22 @@ impl Gateway {
             }
         }
         (problems, silent)
+    }
+
+    /// Which tables in stores the cache rules couldn't follow now.
+    ///
+    /// # Errors
+    /// PostgreSQL can't be reached.
+    pub async fn check_cached_stores(&self) -> Result<Vec<RuleProblem>, ServerError> {
+        let main = self.main();
+        let Some(caching) = main.caching.as_ref().filter(|caching| !caching.sources().is_empty()) else {
+            return Ok(Vec::new());
+        };
+        if !main.catalogue.is_read() {
+            let mut lease = main.pool().acquire_plain().await?;
+            main.reload(&mut lease).await?;
+        }
+        Ok(caching.check_sources(&main.catalogue).await)
     }
 
     /// Compares every configured table with PostgreSQL's definition and with its store.

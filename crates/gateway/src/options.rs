@@ -166,7 +166,7 @@ pub struct CacheRule {
     pub stale_if_error: Duration,
     /// Writes through this gateway end them.
     pub by_writes: bool,
-    /// So do all others, as logical replication tells them; how old its news may be. `None`: they don't.
+    /// So do all others, as logical replication and stores tell them; how old the news may be. `None`: they don't.
     pub max_lag: Option<Duration>,
     /// The longest that is kept, in bytes.
     pub max_result_size: usize,

@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use crate::access::Access;
 use crate::analysis::{Analyses, Analysis};
 use crate::busy_poll::BusyPoll;
-use crate::caching::{Caching, Kept, follower};
+use crate::caching::{Caching, Kept, Sources, follower};
 use crate::homes::Catalogue;
 use crate::options::{Database, Options, PoolMode, Route, StatementKind, User};
 use crate::tally::Tally;
@@ -58,7 +58,8 @@ impl Shared {
             None => follower(&options, &options.servers.primary.pool),
             Some(_) => None,
         };
-        let caching = kept.map(|kept| Caching::new(kept.clone(), name.clone(), follower));
+        let sources = database.is_none().then(|| Sources::new(&options));
+        let caching = kept.map(|kept| Caching::new(kept.clone(), name.clone(), follower, sources));
         let tables = database.as_ref().map_or_else(|| options.tables.clone(), |_| Vec::new());
         let shared = Self {
             analyses: Analyses::new(),

@@ -90,7 +90,8 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
     }
     // A server that can't be reached has been told already.
-    let (problems, _) = gateway.check_cache().await;
+    let (mut problems, _) = gateway.check_cache().await;
+    problems.extend(gateway.check_cached_stores().await.unwrap_or_default());
     let diagnostics: Vec<_> = problems
         .iter()
         .map(|problem| cache_rules::diagnostic(problem, &config.cache))

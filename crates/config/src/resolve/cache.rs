@@ -22,7 +22,8 @@ impl Resolver<'_> {
         let resolved: Vec<_> = written
             .map(|(at, rule)| self.cache_rule(&at.to_string(), rule, known, main))
             .collect();
-        let is_followed = resolved.len() < rules.len() || resolved.iter().any(|rule| rule.max_lag.is_some());
+        let follows = |rule: &file::CacheRule| self.follows_postgres(rule, known) != Some(false);
+        let is_followed = resolved.len() < rules.len() || rules.iter().flatten().any(follows);
         for key in ["publication", "max_retained_wal"] {
             if let Some(primary) = known.primary
                 && !is_followed
@@ -38,7 +39,19 @@ impl Resolver<'_> {
         resolved
     }
 
-    /// How old the news may be that logical replication brings; `None`: it brings none.
+    /// Whether a rule follows tables that are PostgreSQL's own. `None`: there is a mistake in one of those in stores.
+    fn follows_postgres(&self, rule: &file::CacheRule, known: &Known<'_>) -> Option<bool> {
+        let is_homed = |name: &String| {
+            known
+                .tables
+                .iter()
+                .any(|home| home.name.to_string() == *name || is_short(&home.name, name))
+        };
+        let is_rule = rule.invalidate == Some(InvalidateName::Replication);
+        (known.tables.len() == self.count(&["tables"])).then(|| is_rule && !rule.when.tables.iter().flatten().flatten().all(is_homed))
+    }
+
+    /// How old the news may be of what others write; `None`: there is none.
     fn replication(&mut self, at: &str, rule: &file::CacheRule, known: &Known<'_>) -> Option<Duration> {
         if rule.invalidate != Some(InvalidateName::Replication) {
             if self.is_there(&["cache", at, "max_lag"]) {
@@ -67,19 +80,6 @@ impl Resolver<'_> {
                     "leave it out, or write invalidate = \"writes\", by which definitions end its answers, or \"none\"",
                 );
             }
-            let homed = |name: &String| {
-                known
-                    .tables
-                    .iter()
-                    .find(|home| home.name.to_string() == *name || is_short(&home.name, name))
-            };
-            if let Some(home) = name.as_ref().and_then(homed) {
-                self.mistake(
-                    &["cache", at, "when", "tables", &place],
-                    format!("table \"{}\" is in store \"{}\"", home.name, home.store),
-                    "replication tells of PostgreSQL's own tables: leave it out, or write invalidate = \"writes\"",
-                );
-            }
         }
         if let Some(name) = rule
             .when
@@ -97,12 +97,13 @@ impl Resolver<'_> {
             self.mistake(
                 &["cache", at, "stale_if_error"],
                 "`stale_if_error` with replication",
-                "leave it out: when PostgreSQL can't be reached it isn't known what has been written",
+                "leave it out: when a server can't be reached it isn't known what has been written there",
             );
         }
         if known
             .primary
             .is_some_and(|primary| matches!(known.stores[primary], Store::EmbeddedPostgres(_)))
+            && self.follows_postgres(rule, known) == Some(true)
         {
             self.mistake(
                 &["cache", at, "invalidate"],

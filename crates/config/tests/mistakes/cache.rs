@@ -110,7 +110,7 @@ fn replication() {
                 14,
                 18,
                 "`stale_if_error` with replication",
-                "leave it out: when PostgreSQL can't be reached it isn't known what has been written",
+                "leave it out: when a server can't be reached it isn't known what has been written there",
             ),
         ),
         (
@@ -120,15 +120,6 @@ fn replication() {
                 14,
                 "replication of no tables",
                 "name the tables in when.tables: their changes are followed",
-            ),
-        ),
-        (
-            "[[tables]]\nname = \"a\"\nstore = \"dyn\"\n[[cache]]\nttl = \"1s\"\nwhen = { tables = [\"a\"] }\ninvalidate = \"replication\"\n",
-            (
-                15,
-                20,
-                "table \"public.a\" is in store \"dyn\"",
-                "replication tells of PostgreSQL's own tables: leave it out, or write invalidate = \"writes\"",
             ),
         ),
         (
@@ -159,10 +150,33 @@ fn replication() {
             "write invalidate = \"writes\"",
         )],
     );
+    // Of tables that are all in stores PostgreSQL needn't tell.
+    let in_stores = |max_lag: &str| {
+        format!(
+            "[stores.fast]\nkind = \"memory\"\n[[tables]]\nname = \"a\"\nstore = \"fast\"\n[[cache]]\nttl = \"1s\"\nwhen = {{ tables = [\"public.a\"] }}\n\
+             invalidate = \"replication\"\nmax_lag = \"{max_lag}\"\n"
+        )
+    };
+    has(
+        &format!(
+            "auth = \"trust\"\n[stores.main]\nkind = \"embedded-postgres\"\n{}",
+            in_stores("soon")
+        ),
+        &[(
+            13,
+            11,
+            "\"soon\" isn't a duration",
+            "write a number with its unit, such as 500ms, 5s or 1m",
+        )],
+    );
     let main = |key: &str| format!("[stores.main]\nkind = \"postgres\"\nurl = \"postgres://app@db/app\"\n{key}\n");
     let help = "leave it out, or write invalidate = \"replication\" in a [[cache]] rule";
     has(
         &format!("auth = \"trust\"\n{}", main("publication = \"x\"")),
+        &[(5, 15, "`publication` without a cache rule that needs it", help)],
+    );
+    has(
+        &format!("auth = \"trust\"\n{}{}", main("publication = \"x\""), in_stores("1s")),
         &[(5, 15, "`publication` without a cache rule that needs it", help)],
     );
     has(

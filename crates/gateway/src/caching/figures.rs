@@ -32,14 +32,13 @@ impl Caching {
         let rules = self.rules().iter().enumerate();
         let figures = rules.map(|(at, rule)| {
             let counters = cache.counters(at);
-            let follower = self.follower().filter(|_| rule.max_lag.is_some());
             RuleFigures {
                 number: at + 1,
                 condition: condition(rule),
                 values: counters.values(),
                 bypasses: counters.bypasses(),
                 lag: self.lag(at),
-                retained: follower.map(|follower| follower.retained()),
+                retained: self.follower_of(at).map(|follower| follower.retained()),
                 problems: self.problems_of(at),
             }
         });

@@ -13,6 +13,7 @@ use flywheel_sql::RelationName;
 use super::Caching;
 use super::graph::Graph;
 use super::row_key;
+use super::sources::relational;
 use crate::options::Options;
 
 /// How often it is proved how old the news is: so many times in the shortest lag that a rule allows.
@@ -22,11 +23,19 @@ const LONGEST: Duration = Duration::from_secs(1);
 /// So many rows of a transaction are remembered one by one.
 const MAX_ROWS: usize = 10_000;
 
-/// The follower that the rules need, if any.
+/// How often it is to be proved how old the news is, where it may be so old.
+pub(super) fn heartbeat(max_lag: Duration) -> Duration {
+    (max_lag / PROOFS).min(LONGEST)
+}
+
+/// The follower of PostgreSQL's tables that the rules need, if any.
 pub(crate) fn follower(options: &Options, primary: &Pool) -> Option<Arc<Follower>> {
-    let rules = options.cache.iter().filter(|rule| rule.max_lag.is_some());
+    let rules = options
+        .cache
+        .iter()
+        .filter(|rule| rule.max_lag.is_some() && relational(rule, options).next().is_some());
     let max_lag = rules.clone().filter_map(|rule| rule.max_lag).min()?;
-    let mut tables: Vec<_> = rules.flat_map(|rule| rule.tables.iter().cloned()).collect();
+    let mut tables: Vec<_> = rules.flat_map(|rule| relational(rule, options).cloned()).collect();
     tables.sort_unstable_by_key(ToString::to_string);
     tables.dedup();
     let mut pool = primary.options().clone();
@@ -42,7 +51,7 @@ pub(crate) fn follower(options: &Options, primary: &Pool) -> Option<Arc<Follower
     let followed = flywheel_replication::Options {
         tables,
         publication: options.publication.clone(),
-        heartbeat: (max_lag / PROOFS).min(LONGEST),
+        heartbeat: heartbeat(max_lag),
         max_retained: options.max_retained_wal,
     };
     Some(Follower::new(primary.under(&Login::default(), pool), followed))

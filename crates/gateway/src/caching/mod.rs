@@ -1,7 +1,8 @@
 //! Answers kept in memory: which statements they are kept for, what they are read from, and which writes end them.
 //!
 //! `rules.rs` says for which statements, by their words; `graph.rs` what depends on what in the database; `reading.rs` what a query reads;
-//! `writing.rs` what a statement writes; `row_key.rs` which single row; `following.rs` what is written past this gateway; `problems.rs` what of all that can't be told. The session's part is `session/cached.rs`; the answers themselves are
+//! `writing.rs` what a statement writes; `row_key.rs` which single row; `following.rs` what is written past this gateway to PostgreSQL's tables, `sources.rs` to those
+//! in stores; `problems.rs` what of all that can't be told. The session's part is `session/cached.rs`; the answers themselves are
 //! kept by the crate `flywheel-cache`.
 //!
 //! Wherever something can't be told, a read isn't kept and a write ends everything.
@@ -14,6 +15,7 @@ mod problems;
 mod reading;
 mod row_key;
 mod rules;
+mod sources;
 mod words;
 mod writing;
 
@@ -40,6 +42,7 @@ pub(crate) use memo::Memo;
 pub use problems::RuleProblem;
 pub(crate) use reading::Reading;
 pub(crate) use rules::{condition, is_command, named_table};
+pub(crate) use sources::{Source, Sources};
 
 /// How long a definition changed past this gateway may go unnoticed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(5);
@@ -80,8 +83,10 @@ pub(crate) struct Caching {
     unwritten: Arc<Versions>,
     /// The same for rules that know of all writes, whoever makes them.
     followed: Arc<Versions>,
-    /// Tells of those writes; only in the main database, where a rule needs it.
+    /// Tells of those writes to PostgreSQL's tables; only in the main database, where a rule needs it.
     follower: Option<Arc<Follower>>,
+    /// Tell of those to tables in stores; only in the main database, where stores' tables are.
+    sources: Option<Sources>,
     graph: RwLock<Option<Arc<Graph>>>,
     /// Which generation of the graph is the right one: it grows with each change of a definition.
     wanted: AtomicU64,
@@ -120,7 +125,7 @@ impl Written {
 }
 
 impl Caching {
-    pub(crate) fn new(kept: Arc<Kept>, database: String, follower: Option<Arc<Follower>>) -> Arc<Self> {
+    pub(crate) fn new(kept: Arc<Kept>, database: String, follower: Option<Arc<Follower>>, sources: Option<Sources>) -> Arc<Self> {
         Arc::new(Self {
             kept,
             database,
@@ -128,6 +133,7 @@ impl Caching {
             unwritten: Arc::default(),
             followed: Arc::default(),
             follower,
+            sources,
             graph: RwLock::new(None),
             wanted: AtomicU64::new(1),
             loading: tokio::sync::Mutex::default(),
@@ -168,7 +174,7 @@ impl Caching {
     }
 
     fn is_of_database(&self, rule: &CacheRule) -> bool {
-        rule.database.as_deref().is_none_or(|wanted| wanted == self.database) && (rule.max_lag.is_none() || self.follower.is_some())
+        rule.database.as_deref().is_none_or(|wanted| wanted == self.database) && (rule.max_lag.is_none() || self.sources.is_some())
     }
 
     /// Whether a rule that is for this database names tables: of others nothing can be wrong before there is a statement.
@@ -185,26 +191,37 @@ impl Caching {
         self.kept.sharing.as_ref()
     }
 
+    /// The stores that tell of writes past this gateway.
+    pub(crate) fn sources(&self) -> &[Arc<Source>] {
+        self.sources.as_ref().map(|sources| sources.all.as_slice()).unwrap_or_default()
+    }
+
+    /// What a rule needs PostgreSQL's news for.
+    pub(crate) fn follower_of(&self, rule: usize) -> Option<&Arc<Follower>> {
+        self.sources.as_ref().filter(|sources| sources.needs_postgres(rule))?;
+        self.follower.as_ref()
+    }
+
     /// Whether a rule's answers can be given: of all that was committed longer ago than it allows, the answers have been ended. To be asked before an
     /// answer is looked for.
     pub(crate) fn keeps_up(&self, rule: usize) -> bool {
-        let rule = &self.kept.rules[rule];
-        match (rule.max_lag, &self.kept.sharing) {
-            (Some(max_lag), _) => {
-                let lag = self.follower.as_ref().and_then(|follower| follower.lag());
-                lag.is_some_and(|lag| lag <= max_lag)
-            }
-            (None, Some(sharing)) => !rule.by_writes || sharing.keeps_up(),
+        let of = &self.kept.rules[rule];
+        match (of.max_lag, &self.kept.sharing) {
+            (Some(max_lag), _) => self.lag(rule).is_some_and(|lag| lag <= max_lag),
+            (None, Some(sharing)) => !of.by_writes || sharing.keeps_up(),
             (None, None) => true,
         }
     }
 
     /// How old the news may be by which a rule's answers end.
     pub(crate) fn lag(&self, rule: usize) -> Option<Duration> {
-        let rule = &self.kept.rules[rule];
-        match rule.max_lag {
-            Some(_) => self.follower.as_ref()?.lag(),
-            None => self.kept.sharing.as_ref().filter(|_| rule.by_writes)?.lag(),
+        let of = &self.kept.rules[rule];
+        match of.max_lag {
+            Some(_) => {
+                let postgres = || self.follower.as_ref().and_then(|follower| follower.lag());
+                self.sources.as_ref()?.lag(rule, postgres)
+            }
+            None => self.kept.sharing.as_ref().filter(|_| of.by_writes)?.lag(),
         }
     }
 
@@ -215,7 +232,7 @@ impl Caching {
     /// A write through this gateway, or what is like one.
     fn invalidate(&self, touch: &Touch) {
         self.versions.invalidate(touch);
-        if self.follower.is_some() {
+        if self.sources.is_some() {
             self.followed.invalidate(touch);
         }
     }

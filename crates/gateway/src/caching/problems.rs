@@ -4,9 +4,11 @@ use std::fmt;
 
 use flywheel_postgres::dependencies::Dependencies;
 use flywheel_postgres::{Connection, ServerError};
+use futures_util::future::join_all;
 
 use super::Caching;
 use super::graph::{Graph, Reached, ReadFrom, full_name};
+use crate::homes::Catalogue;
 use crate::options::CacheRule;
 
 /// Something that is wrong with a rule.
@@ -78,7 +80,8 @@ impl Caching {
         let mut problems = self.problems(&graph);
         self.told().clone_from(&problems);
         if let Some(follower) = &self.follower {
-            let followed = self.kept.rules.iter().enumerate().filter(|(_, rule)| rule.max_lag.is_some());
+            let rules = self.kept.rules.iter().enumerate();
+            let followed = rules.filter(|(at, _)| self.follower_of(*at).is_some());
             match follower.check().await {
                 Ok(unfit) => {
                     for (rule, named) in followed {
@@ -108,6 +111,27 @@ impl Caching {
         Ok(problems)
     }
 
+    /// Which of the rules' tables in stores couldn't be followed now. It may be mended without another configuration.
+    pub(crate) async fn check_sources(&self, catalogue: &Catalogue) -> Vec<RuleProblem> {
+        let Some(sources) = &self.sources else { return Vec::new() };
+        let checked = join_all(sources.all.iter().map(|source| source.check(catalogue))).await;
+        let mut problems = Vec::new();
+        for (source, what) in sources.all.iter().zip(checked) {
+            let rules = self.kept.rules.iter().enumerate();
+            let place = |(rule, of): (usize, &CacheRule)| Some((rule, of.tables.iter().position(|table| source.tells_of(table))?));
+            let mut followed = rules.filter(|(_, rule)| rule.max_lag.is_some()).filter_map(place);
+            if let (Some(what), Some((rule, table))) = (what, followed.next()) {
+                problems.push(RuleProblem {
+                    rule,
+                    table: Some(table),
+                    what,
+                    is_broken: false,
+                });
+            }
+        }
+        problems
+    }
+
     /// What is wrong with the rules, as far as the graph knows; what wasn't known before is logged.
     pub(super) fn look_for_problems(&self, graph: &Graph) {
         let problems = self.problems(graph);
@@ -130,7 +154,9 @@ impl Caching {
             .iter()
             .filter(|problem| problem.rule == rule)
             .map(|problem| problem.what.clone());
-        let follower = self.follower.as_ref().filter(|_| self.kept.rules[rule].max_lag.is_some());
-        known.chain(follower.and_then(|follower| follower.problem())).collect()
+        let postgres = self.follower_of(rule).and_then(|follower| follower.problem());
+        let sources = self.sources.as_ref();
+        let stores = sources.map(|sources| sources.problems(rule)).unwrap_or_default();
+        known.chain(postgres).chain(stores).collect()
     }
 }
