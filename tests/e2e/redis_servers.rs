@@ -135,16 +135,47 @@ async fn a_cluster() {
             .batch_execute(&format!("UPDATE {name} SET n = n + 1 WHERE word = 'word 3'"))
             .await
             .expect("UPDATE");
-        let several = format!("UPDATE {name} SET n = 0");
-        Told::of(&client, &several).await.is("0A000", &[name, "two slots"]);
-        let rows = format!("INSERT INTO {name} VALUES ('a', 1), ('b', 2)");
-        Told::of(&client, &rows).await.is("0A000", &[name, "two slots"]);
-        assert_eq!(
-            column(&client, &format!("SELECT sum(n) FROM {name}")).await,
-            ["191"],
-            "nothing was written"
-        );
+        // A statement over several slots is a transaction of its own, in two phases.
+        let several = format!("UPDATE {name} SET n = n + 1 WHERE n < 3 RETURNING n");
+        let mut updated = column(&client, &several).await;
+        updated.sort();
+        assert_eq!(updated, ["1", "2", "3"]);
+        client
+            .batch_execute(&format!("INSERT INTO {name} VALUES ('a', 1), ('b', 2), ('c', 3)"))
+            .await
+            .expect("INSERT");
+        let taken = format!("INSERT INTO {name} VALUES ('d', 1), ('word 7', 2), ('e', 3)");
+        Told::of(&client, &taken).await.is("23505", &[name]);
+        let computed = format!("INSERT INTO {name} SELECT word || '!', n FROM {name} WHERE n > 18 UNION ALL SELECT 'word 7', 0");
+        Told::of(&client, &computed).await.is("23505", &[name]);
+        assert_eq!(column(&client, &format!("SELECT sum(n) FROM {name}")).await, ["200"]);
+        client
+            .batch_execute(&format!("DELETE FROM {name} WHERE word IN ('a', 'b', 'c')"))
+            .await
+            .expect("DELETE");
+        client
+            .batch_execute(&format!("ALTER TABLE {name} ADD COLUMN more int DEFAULT 7"))
+            .await
+            .expect("ALTER TABLE");
+        assert_eq!(column(&client, &format!("SELECT sum(more) FROM {name}")).await, ["140"]);
+        client
+            .batch_execute(&format!("ALTER TABLE {name} DROP COLUMN more"))
+            .await
+            .expect("ALTER TABLE");
     }
+    // Several that meet compute anew, as they do in one slot.
+    let others = [world.gateway().await, world.gateway().await];
+    let again = async |client: &tokio_postgres::Client| {
+        for _ in 0..10 {
+            client
+                .batch_execute("UPDATE docs SET n = n + 1 WHERE word < 'word 2'")
+                .await
+                .expect("UPDATE");
+        }
+    };
+    tokio::join!(again(&others[0]), again(&others[1]));
+    let counted = "SELECT sum(n) - 194 = 20 * count(*) FILTER (WHERE word < 'word 2') FROM docs";
+    assert_eq!(column(&client, counted).await, ["t"]);
     // Where not all of it is written or none, a statement is split.
     let copy = "\\copy words from stdin\na\t1\nb\t2\nc\t3\n\\.\n";
     flywheel_tests::child::psql(&world.url(), copy).await.well();

@@ -250,11 +250,18 @@ impl Session {
                 });
             }
         }
-        for (chunk, together) in changes.chunks(ROWS_AT_ONCE).enumerate() {
+        let place = |change: &Change| after.store.place(&after.table, &change.key);
+        changes.sort_by_key(place);
+        let mut written = 0;
+        let portions = changes.chunk_by(|a, b| place(a) == place(b));
+        for together in portions.flat_map(|alike| alike.chunks(ROWS_AT_ONCE)) {
             let together: Vec<_> = together.iter().map(|change| (&after.table, change.clone())).collect();
             // Not to be interrupted: whether it was carried out must be known.
             let failed = match after.store.write_all(&together).await {
-                Ok(true) => continue,
+                Ok(true) => {
+                    written += together.len();
+                    continue;
+                }
                 Ok(false) => {
                     let detail = "Somebody has written to it meanwhile, or something is stored under the name of a new column.";
                     Err(conflict(before).with_detail(detail).into())
@@ -266,7 +273,7 @@ impl Session {
                 })),
                 Err(error) => Err(self.write_failed(&error, before)),
             };
-            for change in &changes[..chunk * ROWS_AT_ONCE] {
+            for change in &changes[..written] {
                 take_back(alteration, change).await;
             }
             return failed;

@@ -275,7 +275,7 @@ impl Session {
             )
         };
         let changes: Vec<_> = rows.iter().zip(keys).map(change).collect();
-        if self.write_all(&changes).await? {
+        if self.write_together(changes).await? {
             return Ok(());
         }
         let before = self.read_keys(home, keys).await?;

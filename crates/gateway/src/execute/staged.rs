@@ -18,6 +18,7 @@ use rand::Rng;
 use super::fetch::by_key;
 use super::mixed::text_with_rows;
 use super::turn::Turn;
+use super::write::is_one_write;
 use super::{Answer, Arguments, StoreStatement};
 use crate::error::{conflict, duplicate_key};
 use crate::session::{Buffered, Failure, Outcome, Session};
@@ -31,6 +32,8 @@ const STORED_FORM: &str = "SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL IntervalS
 
 /// Rows of one table before and after.
 pub(super) type Images = HashMap<Key, Row>;
+/// A row that is other than it was.
+type Difference = (Arc<Home>, Key, Buffered);
 
 impl Session {
     pub(super) async fn staged(
@@ -42,16 +45,6 @@ impl Session {
     ) -> Outcome<Answer> {
         self.check_writable(command(&statement.text)).await?;
         let given = (targets, fetches, on_conflict);
-        let in_several = targets.windows(2).any(|pair| pair[0].home.store_name != pair[1].home.store_name);
-        if in_several && !self.block.is_open() {
-            // No store commits for another: the statement becomes a block.
-            self.begin_implicit().await?;
-            let done = self.staged_once(statement, parsed, given, (arguments, &mut Turn::default())).await;
-            if !matches!(done, Err(Failure::Session(_))) {
-                self.end_implicit(done.is_ok()).await?;
-            }
-            return done.map(Option::unwrap_or_default);
-        }
         let mut turn = Turn::default();
         if let Some(answer) = self.staged_once(statement, parsed, given, (arguments, &mut turn)).await? {
             return Ok(answer);
@@ -137,13 +130,22 @@ impl Session {
             found?;
         };
         add_rows(turn, targets, &after);
-        if self.block.is_open() || !self.takes_turns() {
+        let changes = difference(targets, before, after);
+        if self.block.is_open() {
             self.on_server(end).await?;
-            let written = self.write_difference(targets, before, after, on_conflict).await?;
-            return Ok(written.then_some(answer));
+            return Ok(self.buffer(changes).await?.then_some(answer));
+        }
+        let writes: Vec<(Arc<Home>, Change)> = changes
+            .iter()
+            .filter_map(|(home, key, written)| Some((home.clone(), written.to_change(key)?)))
+            .collect();
+        if !self.takes_turns() || !is_one_write(&writes) {
+            // Where it takes a transaction of its own, that ends the turn.
+            self.on_server(end).await?;
+            return Ok(self.write_difference(writes, on_conflict).await?.then_some(answer));
         }
         // The turn lasts until the rows are written.
-        let written = self.write_difference(targets, before, after, on_conflict).await;
+        let written = self.write_difference(writes, on_conflict).await;
         if !matches!(written, Err(Failure::Session(_))) {
             self.end_staging(end, matches!(written, Ok(true))).await?;
         }
@@ -305,49 +307,11 @@ impl Session {
     }
 
     /// Writes what has changed. False when somebody else has changed one of the rows meanwhile.
-    async fn write_difference(&mut self, targets: &[Target], before: Vec<Images>, after: Vec<Images>, on_conflict: bool) -> Outcome<bool> {
-        let mut changes: Vec<(Arc<Home>, Key, Buffered)> = Vec::new();
-        for ((target, mut before), after) in targets.iter().zip(before).zip(after) {
-            let home = &target.home;
-            for (key, row) in after {
-                let was = before.remove(&key);
-                if was.as_ref() != Some(&row) {
-                    changes.push((
-                        home.clone(),
-                        key,
-                        Buffered {
-                            home: home.clone(),
-                            before: was,
-                            after: Some(row),
-                            locked: false,
-                        },
-                    ));
-                }
-            }
-            changes.extend(before.into_iter().map(|(key, was)| {
-                (
-                    home.clone(),
-                    key,
-                    Buffered {
-                        home: home.clone(),
-                        before: Some(was),
-                        after: None,
-                        locked: false,
-                    },
-                )
-            }));
-        }
-        if self.block.is_open() {
-            return self.buffer(changes).await;
-        }
-        let writes: Vec<(Arc<Home>, Change)> = changes
-            .iter()
-            .filter_map(|(home, key, written)| Some((home.clone(), written.to_change(key)?)))
-            .collect();
+    async fn write_difference(&mut self, writes: Vec<(Arc<Home>, Change)>, on_conflict: bool) -> Outcome<bool> {
         let written = match &writes[..] {
             [] => true,
             [(home, change)] => self.write_one(home, change.clone()).await? != Applied::Refused,
-            many => self.write_all(many).await?,
+            _ => self.write_together(writes.clone()).await?,
         };
         if !written
             && !on_conflict
@@ -359,7 +323,7 @@ impl Session {
     }
 
     /// Keeps the changes for COMMIT. A new row whose key is taken is known here already.
-    async fn buffer(&mut self, changes: Vec<(Arc<Home>, Key, Buffered)>) -> Outcome<bool> {
+    async fn buffer(&mut self, changes: Vec<Difference>) -> Outcome<bool> {
         for (home, key, written) in &changes {
             if written.before.is_none() && self.read_keys(home, std::slice::from_ref(key)).await?.iter().any(Option::is_some) {
                 return Err(duplicate_key(home, key).into());
@@ -381,6 +345,31 @@ impl Session {
         }
         Ok(None)
     }
+}
+
+/// The rows that are other than they were.
+fn difference(targets: &[Target], before: Vec<Images>, after: Vec<Images>) -> Vec<Difference> {
+    let mut changes = Vec::new();
+    for ((target, mut before), after) in targets.iter().zip(before).zip(after) {
+        let home = &target.home;
+        let change = |key: Key, before: Option<Row>, after: Option<Row>| {
+            let written = Buffered {
+                home: home.clone(),
+                before,
+                after,
+                locked: false,
+            };
+            (home.clone(), key, written)
+        };
+        for (key, row) in after {
+            let was = before.remove(&key);
+            if was.as_ref() != Some(&row) {
+                changes.push(change(key, was, Some(row)));
+            }
+        }
+        changes.extend(before.into_iter().map(|(key, was)| change(key, Some(was), None)));
+    }
+    changes
 }
 
 fn add_rows(turn: &mut Turn, targets: &[Target], rows: &[Images]) {

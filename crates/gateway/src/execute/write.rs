@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flywheel_plan::Home;
-use flywheel_store::{Applied, Change, StoreError, TransactionId};
+use flywheel_store::{Applied, Change, Effect, Expect, StoreError, TransactionId};
 use flywheel_types::Key;
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::sqlstate;
 
 use crate::error::{locked, store_error};
 use crate::session::{Failure, Outcome, Session};
@@ -41,6 +43,13 @@ impl LockWait {
     }
 }
 
+/// Whether one store can write all of these together.
+pub(super) fn is_one_write(changes: &[(Arc<Home>, Change)]) -> bool {
+    let place = |(home, change): &(Arc<Home>, Change)| home.store.place(&home.table, &change.key);
+    let are_together = |pair: &[(Arc<Home>, Change)]| pair[0].0.store_name == pair[1].0.store_name && place(&pair[0]) == place(&pair[1]);
+    changes.windows(2).all(are_together)
+}
+
 impl Session {
     /// One write, at once. Not to be interrupted: whether it was carried out must be known.
     pub(super) async fn write_one(&mut self, home: &Arc<Home>, change: Change) -> Outcome<Applied> {
@@ -68,6 +77,34 @@ impl Session {
                 }
                 Err(error) => return Err(self.write_failed(&error, home)),
             }
+        }
+    }
+
+    /// Several writes outside a block, all or none, whichever stores they go to: where no store can write all of them together, they become a block of
+    /// their own, which is committed in two phases. What the session has open in PostgreSQL is rolled back then. False when a condition didn't hold.
+    pub(super) async fn write_together(&mut self, changes: Vec<(Arc<Home>, Change)>) -> Outcome<bool> {
+        if is_one_write(&changes) {
+            return self.write_all(&changes).await;
+        }
+        if self.status != TransactionStatus::Idle {
+            self.on_server("ROLLBACK").await?;
+        }
+        self.begin_implicit().await?;
+        for (home, change) in changes {
+            let before = match change.expect {
+                Expect::Unchanged(row) => Some(row),
+                _ => None,
+            };
+            let after = match change.effect {
+                Effect::Put(row) => Some(row),
+                _ => None,
+            };
+            self.block.write(&home, change.key, before, after);
+        }
+        match self.end_implicit(true).await {
+            Ok(()) => Ok(true),
+            Err(Failure::Statement(error)) if error.code() == sqlstate::SERIALIZATION_FAILURE.0 => Ok(false),
+            Err(failure) => Err(failure),
         }
     }
 
