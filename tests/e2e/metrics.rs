@@ -157,6 +157,7 @@ async fn replication_is_followed_or_not() {
     assert_eq!(scrape.value("flywheel_cache_replication_followed"), 0.0);
     assert_eq!(scrape.find("flywheel_cache_replication_lag_seconds"), None);
     assert!(scrape.value("flywheel_cache_rule_problems{rule=\"1\"}") >= 1.0);
+    assert_eq!(scrape.find("flywheel_cache_rule_lag_seconds{rule=\"1\"}"), None);
     let behind = world.behind().await;
     behind
         .batch_execute("CREATE TABLE words (word text PRIMARY KEY)")
@@ -166,6 +167,7 @@ async fn replication_is_followed_or_not() {
         scrape.value("flywheel_cache_replication_followed") == 1.0
             && scrape.find("flywheel_cache_replication_lag_seconds").is_some()
             && scrape.value("flywheel_cache_replication_retained_wal_bytes") > 0.0
+            && scrape.find("flywheel_cache_rule_lag_seconds{rule=\"1\"}").is_some()
             && scrape.value("flywheel_cache_rule_problems{rule=\"1\"}") == 0.0
     })
     .await;

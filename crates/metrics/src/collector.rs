@@ -259,6 +259,15 @@ fn rules(cache: &CacheFigures, families: &mut Families<'_>) -> fmt::Result {
         cache.rules.iter().map(|rule| (vec![number(rule)], rule.problems.len())),
     )?;
     families.gauge(
+        "flywheel_cache_rule_lag",
+        "How old the news of others' writes may be by which a rule's answers end, where it needs them and it is known",
+        Some(Unit::Seconds),
+        cache
+            .rules
+            .iter()
+            .filter_map(|rule| Some((vec![number(rule)], rule.lag?.as_secs_f64()))),
+    )?;
+    families.gauge(
         "flywheel_cache_max",
         "How much memory answers of all rules may take",
         Some(Unit::Bytes),
