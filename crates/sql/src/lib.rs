@@ -9,9 +9,11 @@
 //!
 //! Nothing here knows tables, types or stores: names are resolved by the planner.
 
+mod bounds;
 mod condition;
 mod constant;
 mod explained;
+mod finder;
 mod inserted;
 mod join;
 pub mod lex;

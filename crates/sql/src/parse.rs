@@ -6,12 +6,13 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::Parser;
 use thiserror::Error;
 
+use crate::finder::relations;
 use crate::inserted::{self, Inserted};
 use crate::locking::{Locking, without_locking};
 use crate::mention::{members, mentions};
 use crate::only::{Only, without_only};
 use crate::position::Lines;
-use crate::relation::{Relation, Role, relations};
+use crate::relation::{Relation, Role};
 use crate::shape::Shape;
 use crate::unknown::without_unknown;
 
