@@ -7,6 +7,7 @@ mod cache_races;
 mod cache_reads;
 mod cache_replication;
 mod cache_rules;
+mod cache_staged;
 mod cache_stale;
 mod cache_stores;
 mod cache_weather;

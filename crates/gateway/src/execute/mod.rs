@@ -55,7 +55,10 @@ impl Session {
     /// Answers a statement that names a store table, and ends the answers that what it writes was read for.
     pub(crate) async fn answer(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> Outcome<Answer> {
         self.note_store_write(statement, arguments);
+        // One that EXECUTE names is part of the EXECUTE.
+        let is_within = std::mem::replace(&mut self.answering, true);
         let answer = self.carry_out(statement, arguments).await;
+        self.answering = is_within;
         self.settle_writes();
         answer
     }

@@ -99,6 +99,8 @@ pub(crate) struct Session {
     cached: cached::Cached,
     /// What was written and isn't known to be visible to all yet.
     written: Written,
+    /// Flywheel itself is carrying out a statement: what it writes stays noted until that is done.
+    pub(crate) answering: bool,
     /// The server connection's settings aren't known any more to be the session's.
     must_apply: bool,
     /// What makes the server connection's settings the session's again after a RESET: the settings of the startup packet.
@@ -198,6 +200,7 @@ impl Session {
             replicas,
             cached: cached::Cached::default(),
             written: Written::default(),
+            answering: false,
             must_apply: false,
             must_set: Settings::default(),
         }

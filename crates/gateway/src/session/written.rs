@@ -54,17 +54,17 @@ impl Session {
     pub(crate) fn settle_writes(&mut self) {
         if self.status == TransactionStatus::Idle && !self.written.is_nothing() && !self.unsynced {
             self.apply_writes();
-            if !self.block.is_open() {
+            if !self.block.is_open() && !self.answering {
                 self.written = Written::default();
             }
         }
     }
 
-    /// The server is at rest after all that was sent to it.
+    /// The server is at rest after all that was sent to it. What Flywheel itself is carrying out may be written to its store only now.
     pub(crate) fn settle_writes_at_rest(&mut self) {
         if self.status == TransactionStatus::Idle && !self.written.is_nothing() {
             self.apply_writes();
-            if self.block.writes.is_empty() {
+            if self.block.writes.is_empty() && !self.answering {
                 self.written = Written::default();
             }
         }
