@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flywheel_tests::world::{column, connect};
+use flywheel_tests::world::{column, connect, until};
 use flywheel_tests::{Home, Setup, World};
 
 const RULE: &str = "[[cache]]\nwhen = { database = \"app\" }\nttl = \"1h\"";
@@ -96,4 +96,56 @@ async fn that_are_computed_again() {
     .await;
     over.store(true, Ordering::SeqCst);
     other.await.expect("a writer");
+}
+
+/// EXPLAIN ANALYZE carries out what it explains, however that is written.
+#[tokio::test]
+async fn that_are_explained() {
+    let setup = Setup::default().main("pool_size = 20").section(RULE);
+    let Some(world) = setup.table("public.a", Home::Redis).start().await else {
+        return;
+    };
+    let client = world.gateway().await;
+    client
+        .batch_execute(
+            "CREATE TABLE a (id int PRIMARY KEY, n bigint); INSERT INTO a VALUES (1, 0);
+             CREATE TABLE b (id int PRIMARY KEY, n bigint); INSERT INTO b VALUES (1, 0)",
+        )
+        .await
+        .expect("tables");
+    let mut n = 0;
+    for table in ["a", "b"] {
+        for explain in [
+            "EXPLAIN ANALYZE",
+            "EXPLAIN ANALYSE",
+            "EXPLAIN (ANALYSE)",
+            "explain (verbose, analyze on)",
+        ] {
+            let read = format!("SELECT n FROM {table} WHERE id = 1");
+            let before = column(&client, &read).await;
+            until("it is kept", async || column(&client, &read).await == before).await;
+            n += 1;
+            client
+                .batch_execute(&format!("{explain} UPDATE {table} SET n = {n} WHERE id = 1"))
+                .await
+                .expect("a write");
+            assert_eq!(column(&client, &read).await, [n.to_string()], "{explain} of {table}");
+        }
+        let read = format!("SELECT n FROM {table} WHERE id = 1");
+        client
+            .batch_execute(&format!("PREPARE write_{table}(bigint) AS UPDATE {table} SET n = $1 WHERE id = 1"))
+            .await
+            .expect("PREPARE");
+        let reader = world.gateway().await;
+        column(&reader, &read).await;
+        n += 1;
+        let explained = client.batch_execute(&format!("EXPLAIN ANALYZE EXECUTE write_{table}({n})")).await;
+        if explained.is_ok() {
+            assert_eq!(column(&reader, &read).await, [n.to_string()], "EXECUTE of {table}");
+        }
+        client
+            .batch_execute(&format!("DEALLOCATE write_{table}"))
+            .await
+            .expect("DEALLOCATE");
+    }
 }

@@ -109,7 +109,10 @@ pub(super) fn of(analysis: &Analysis, position: usize, graph: Option<&Graph>) ->
         },
         Verb::Administration if has(&["grant", "revoke"]) => Writing::Anything { defines: true },
         Verb::Administration => Writing::Nothing,
-        Verb::Explain if !has(&["analyze"]) => Writing::Nothing,
+        Verb::Explain if !has(&["analyze", "analyse"]) => Writing::Nothing,
+        // What was prepared isn't looked for.
+        Verb::Explain if has(&["execute"]) => Writing::Anything { defines: false },
+        Verb::Explain if has(&["create"]) => Writing::Anything { defines: true },
         Verb::Other
             if statement
                 .tokens
@@ -120,7 +123,7 @@ pub(super) fn of(analysis: &Analysis, position: usize, graph: Option<&Graph>) ->
         }
         Verb::Other if !has(&["refresh"]) => Writing::Anything { defines: false },
         Verb::Execute => Writing::Anything { defines: false },
-        Verb::Select | Verb::With if has(&["into"]) && !has(&["insert", "merge"]) => Writing::Anything { defines: true },
+        Verb::Select | Verb::With | Verb::Explain if has(&["into"]) && !has(&["insert", "merge"]) => Writing::Anything { defines: true },
         _ => graph.map_or(Writing::Anything { defines: false }, |graph| {
             follow(analysis, statement, position, graph)
         }),
