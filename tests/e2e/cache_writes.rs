@@ -1,6 +1,6 @@
 //! What ends answers that are kept: writes through the gateway, however they reach a table.
 
-use flywheel_tests::world::column;
+use flywheel_tests::world::{column, until};
 use flywheel_tests::{Home, Setup, World};
 use tokio_postgres::Client;
 
@@ -286,4 +286,43 @@ async fn a_fill_from_a_replica_has_the_last_write() {
     }
     cluster.resume_replay(1).await;
     assert_eq!(column(&reader, read).await, ["9"]);
+}
+
+/// Nor does it give the old answer to one who has waited for a fill that the write has overtaken.
+#[tokio::test]
+async fn who_waits_for_an_ended_fill_has_the_last_write() {
+    let Some(cluster) = flywheel_tests::Cluster::start(1).await else {
+        return;
+    };
+    let setup = Setup::default()
+        .primary_at(&cluster.url(0))
+        .main(&format!("replicas = [{:?}]\ncheck_interval = \"50ms\"", cluster.url(1)))
+        .section("[[routes]]\nwhen = { kind = \"read\" }\nto = \"main.replicas\"")
+        .section(ALL);
+    let Some(world) = setup.start().await else { return };
+    let (writer, reader, filler) = (world.gateway().await, world.gateway().await, world.gateway().await);
+    writer
+        .batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (0)")
+        .await
+        .expect("a table");
+    cluster.catch_up(0, 1).await;
+    // A question that hasn't been asked before.
+    let port = async || {
+        let sql = format!(
+            "SELECT n + inet_server_port() FROM t WHERE n <> {}",
+            rand::random_range(1..i32::MAX)
+        );
+        column(&reader, &sql).await
+    };
+    until("a fill from the replica", async || port().await == [cluster.port(1)]).await;
+    cluster.pause_replay(1).await;
+    let misses = count(&writer, "misses").await;
+    let read = "SELECT max(n), max(md5(repeat('x', 300000000 + n))) FROM t";
+    let filling = tokio::spawn(async move { column(&filler, read).await });
+    until("the fill", async || count(&writer, "misses").await > misses).await;
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    writer.batch_execute("UPDATE t SET n = 1").await.expect("a write");
+    assert_eq!(column(&reader, read).await, ["1"]);
+    filling.await.expect("the fill");
+    cluster.resume_replay(1).await;
 }

@@ -297,6 +297,8 @@ mod tests {
             panic!()
         };
         assert_eq!(entry.bytes().unwrap(), "w");
+        // One has taken the other's place.
+        assert_eq!(cache.counters(0).entries.load(Ordering::Relaxed), 1);
         versions.invalidate(&Touch::All);
         assert!(matches!(cache.look(b"k", 0, &STALE), Found::Wait(_, None)));
         drop(filling);

@@ -340,7 +340,7 @@ impl Session {
             }
             match waited {
                 Waited::Answer(entry) if entry.is_current() => return self.give_found(Found::Hit(entry), caching, rule, question.head),
-                Waited::Answer(_) | Waited::Pass => return Ok(Looked::Past),
+                Waited::Answer(_) | Waited::Pass => return Ok(self.past_anothers_fill()),
                 Waited::Again => {
                     if let Some(bytes) = stale.as_ref().filter(|entry| entry.is_current()).and_then(|entry| entry.bytes()) {
                         self.give(bytes, question.head);
@@ -353,8 +353,15 @@ impl Session {
         match found {
             Found::Fill(filling) => self.begin_fill(filling, caching, key, (rule, lifetimes), question).await,
             Found::Stale(entry, _) => self.give_found(Found::Hit(entry), caching, rule, question.head),
+            Found::Wait(..) => Ok(self.past_anothers_fill()),
             found => self.give_found(found, caching, rule, question.head),
         }
+    }
+
+    /// Others' writes may have ended what was waited for: a replica that is asked must have them.
+    fn past_anothers_fill(&mut self) -> Looked {
+        self.replicas.must_have(Some(Instant::now()));
+        Looked::Past
     }
 
     /// Waits for another client's fill, unless this one cancels or goes.
