@@ -26,7 +26,10 @@ pub(crate) struct Notebook {
 #[async_trait]
 impl Member for Notebook {
     fn posted(&self, words: &[u8]) {
-        self.add(String::from_utf8_lossy(words).into_owned());
+        // A gateway that subscribes anew posts nothing but that versions have moved.
+        if !words.is_empty() {
+            self.add(String::from_utf8_lossy(words).into_owned());
+        }
     }
 
     fn missed(&self) {
