@@ -19,6 +19,7 @@ mod definitions;
 mod definitions_held;
 mod differential;
 mod drivers;
+mod drops;
 mod dynamodb;
 mod embedded;
 mod explain;
