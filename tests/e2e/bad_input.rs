@@ -1,7 +1,7 @@
 //! What no client should send: each gets an error or a closed connection, and the gateway goes on.
 
 use flywheel_tests::raw::{Bind, Client, Event, Format, Message};
-use flywheel_tests::{Setup, World};
+use flywheel_tests::{Home, Setup, World};
 
 fn errors(said: &[Event]) -> Vec<&str> {
     said.iter()
@@ -190,5 +190,38 @@ async fn a_client_that_goes_in_the_middle_of_a_message() {
             .expect("sent");
         drop(client);
     }
+    serves(&mut world).await;
+}
+
+/// A condition that is a tree as deep as it is long: PostgreSQL reads it, but whoever walks such a tree runs out of stack.
+#[tokio::test]
+async fn a_statement_as_deep_as_it_is_long() {
+    let setup = Setup::default().table("public.words", Home::Memory);
+    let setup = setup.section("[[cache]]\nwhen = { database = \"app\" }\nttl = \"1h\"");
+    let Some(mut world) = setup.start().await else { return };
+    let mut client = world.raw().await;
+    client
+        .query("CREATE TABLE words (id int PRIMARY KEY); CREATE TABLE relational (id int PRIMARY KEY)")
+        .await
+        .expect("tables");
+    for (operator, table, state) in [
+        ("AND", "words", vec!["0A000"]),
+        ("OR", "words", vec!["0A000"]),
+        ("OR", "relational", vec![]),
+        ("AND", "relational", vec![]),
+    ] {
+        let condition = vec!["id = 1"; 60_000].join(&format!(" {operator} "));
+        for verb in ["SELECT count(*) FROM", "DELETE FROM"] {
+            let said = client.query(&format!("{verb} {table} WHERE {condition}")).await.expect("an answer");
+            assert_eq!(errors(&said), state, "{operator} {table}");
+        }
+    }
+    // Of what isn't a tree there may be more.
+    let rows: Vec<_> = (0..9_000).map(|id| format!("({id})")).collect();
+    let said = client
+        .query(&format!("INSERT INTO words VALUES {}", rows.join(", ")))
+        .await
+        .expect("an answer");
+    assert_eq!(errors(&said), [""; 0]);
     serves(&mut world).await;
 }

@@ -120,34 +120,34 @@ pub struct Conjunct {
     pub plain: bool,
 }
 
-/// The conjuncts of a condition.
+/// The conjuncts of a condition. Without recursion: there may be any number of them.
 pub(crate) fn conjuncts(expr: &Expr, out: &mut Vec<Conjunct>) {
-    match expr {
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::And,
-            right,
-        } => {
-            conjuncts(left, out);
-            conjuncts(right, out);
+    let mut open = vec![expr];
+    while let Some(expr) = open.pop() {
+        match expr {
+            Expr::BinaryOp {
+                left,
+                op: BinaryOperator::And,
+                right,
+            } => open.extend([&**right, &**left]),
+            Expr::Nested(inner) => open.push(inner),
+            Expr::Between {
+                expr: middle,
+                negated: false,
+                low,
+                high,
+            } => match (ColumnRef::of(middle), Constant::of(low), Constant::of(high)) {
+                (Some(column), Some(low), Some(high)) => {
+                    out.push(conjunct(expr, Fact::Compare(column.clone(), Comparison::GreaterOrEqual, low)));
+                    out.push(conjunct(expr, Fact::Compare(column, Comparison::LessOrEqual, high)));
+                }
+                _ => out.push(conjunct(expr, Fact::Other)),
+            },
+            _ => match (fact(expr), member::facts(expr)) {
+                (None, members) if !members.is_empty() => out.extend(members.into_iter().map(|member| conjunct(expr, member))),
+                (fact, _) => out.push(conjunct(expr, fact.unwrap_or(Fact::Other))),
+            },
         }
-        Expr::Nested(inner) => conjuncts(inner, out),
-        Expr::Between {
-            expr: middle,
-            negated: false,
-            low,
-            high,
-        } => match (ColumnRef::of(middle), Constant::of(low), Constant::of(high)) {
-            (Some(column), Some(low), Some(high)) => {
-                out.push(conjunct(expr, Fact::Compare(column.clone(), Comparison::GreaterOrEqual, low)));
-                out.push(conjunct(expr, Fact::Compare(column, Comparison::LessOrEqual, high)));
-            }
-            _ => out.push(conjunct(expr, Fact::Other)),
-        },
-        _ => match (fact(expr), member::facts(expr)) {
-            (None, members) if !members.is_empty() => out.extend(members.into_iter().map(|member| conjunct(expr, member))),
-            (fact, _) => out.push(conjunct(expr, fact.unwrap_or(Fact::Other))),
-        },
     }
 }
 

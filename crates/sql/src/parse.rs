@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::finder::relations;
 use crate::inserted::{self, Inserted};
+use crate::lex::{TokenKind, lex};
 use crate::locking::{Locking, without_locking};
 use crate::mention::{members, mentions};
 use crate::only::{Only, without_only};
@@ -50,6 +51,9 @@ pub enum ParseError {
     /// The grammar doesn't know it.
     #[error("{0}")]
     Grammar(String),
+    /// It would be read into a tree too deep to walk.
+    #[error("an expression, or a part of a list, of more than {MOST_TOKENS} words and signs")]
+    TooLong,
     /// It was read, but its tables can't be told for certain.
     #[error("a form that Flywheel doesn't follow to its tables")]
     Relations,
@@ -60,6 +64,9 @@ pub enum ParseError {
 /// # Errors
 /// The statement isn't understood. It must not be run when it may touch a store table.
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
+    if is_too_long(text) {
+        return Err(ParseError::TooLong);
+    }
     let read = |text: &str| Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| ParseError::Grammar(error.to_string()));
     let only = Only::all(text);
     let plain = (!only.is_empty()).then(|| without_only(text, &only));
@@ -87,6 +94,36 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
         inserted: Inserted::of(&statement),
         locking,
     })
+}
+
+/// How many tokens may stand between two commas. `a OR b OR c …` is a tree as deep as it is long, which is walked, and given up, by recursion; one that is deeper
+/// than the stack would end the process.
+const MOST_TOKENS: usize = 20_000;
+
+pub(crate) fn is_too_long(text: &str) -> bool {
+    // Most texts have fewer characters.
+    if text.len() <= MOST_TOKENS {
+        return false;
+    }
+    let mut levels = vec![0_usize];
+    for token in lex(text) {
+        match token.kind {
+            TokenKind::Open => levels.push(0),
+            TokenKind::Close if levels.len() > 1 => {
+                levels.pop();
+            }
+            _ => {}
+        }
+        let Some(count) = levels.last_mut() else { continue };
+        if text[token.range.clone()] == *"," {
+            *count = 0;
+        }
+        *count += 1;
+        if *count > MOST_TOKENS {
+            return true;
+        }
+    }
+    false
 }
 
 #[cfg(test)]
@@ -163,6 +200,23 @@ mod tests {
     #[test]
     fn what_only_a_table_can_be_is_refused() {
         assert!(parse("SELECT * FROM t TABLESAMPLE SYSTEM (1)").is_err());
+    }
+
+    #[test]
+    fn no_text_is_too_deep_for_the_stack() {
+        for kind in ["a = 1 OR ", "a = 1 AND ", "'x' || ", "1 + ", "a IS NULL = ", "(a) * "] {
+            let text = |count: usize| format!("SELECT * FROM t WHERE {}a", kind.repeat(count));
+            assert!(parse(&text(4_000)).is_ok(), "{kind}");
+            assert_eq!(parse(&text(200_000)).err(), Some(ParseError::TooLong), "{kind}");
+        }
+        for chain in ["::text", " IS NULL", " COLLATE \"C\""] {
+            assert_eq!(
+                parse(&format!("SELECT a{} FROM t", chain.repeat(200_000))).err(),
+                Some(ParseError::TooLong)
+            );
+        }
+        let rows = "(1, 'a', NULL), ".repeat(20_000);
+        assert!(parse(&format!("INSERT INTO t VALUES {rows}(1, 'b', 2)")).is_ok());
     }
 
     #[test]

@@ -6,6 +6,8 @@ use sqlparser::tokenizer::{Location, Span};
 pub(crate) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
+    /// Characters are bytes, and needn't be counted.
+    is_ascii: bool,
 }
 
 impl<'t> Lines<'t> {
@@ -13,7 +15,11 @@ impl<'t> Lines<'t> {
         let starts = std::iter::once(0)
             .chain(text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1))
             .collect();
-        Self { text, starts }
+        Self {
+            text,
+            starts,
+            is_ascii: text.is_ascii(),
+        }
     }
 
     /// The bytes that a span covers; `None` for an empty span or one outside the text.
@@ -27,6 +33,9 @@ impl<'t> Lines<'t> {
         let line = usize::try_from(location.line.checked_sub(1)?).ok()?;
         let column = usize::try_from(location.column.checked_sub(1)?).ok()?;
         let start = *self.starts.get(line)?;
+        if self.is_ascii {
+            return start.checked_add(column).filter(|&at| at <= self.text.len());
+        }
         let rest = self.text.get(start..)?;
         rest.char_indices()
             .map(|(at, _)| at)

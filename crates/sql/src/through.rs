@@ -9,6 +9,7 @@ use sqlparser::parser::Parser;
 
 use crate::condition::fold;
 use crate::only::{Only, without_only};
+use crate::parse::is_too_long;
 use crate::{ParseError, Parsed, RelationName, Role, parse};
 
 /// A view that a statement writes to.
@@ -73,6 +74,9 @@ pub fn parse_through(text: &str, views: &[Through]) -> Result<Parsed, ParseError
 /// What a view's query selects from, when that is one relation: what PostgreSQL writes to in the view's place.
 #[must_use]
 pub fn base_of(query: &str) -> Option<RelationName> {
+    if is_too_long(query) {
+        return None;
+    }
     let plain = without_only(query, &Only::all(query));
     let [Statement::Query(query)] = &Parser::parse_sql(&PostgreSqlDialect {}, &plain).ok()?[..] else {
         return None;
