@@ -113,6 +113,35 @@ async fn a_constraint_that_is_added_meanwhile() {
     }
 }
 
+/// The block's own rows can't be read as those of another definition, nor others be written to them.
+#[tokio::test]
+async fn a_column_that_is_added_meanwhile() {
+    let Some((world, client)) = kept(Home::Redis).await else { return };
+    let definer = world.gateway().await;
+    let write = "BEGIN; INSERT INTO kept VALUES (1, 1)";
+    for (number, then) in [
+        "SELECT more_0 FROM kept WHERE id = 1",
+        "SELECT * FROM kept",
+        "UPDATE kept SET more_2 = 1 WHERE id = 1",
+        "UPDATE kept SET more_3 = n + 1",
+        "INSERT INTO kept VALUES (2, 1, 1, 1, 1, 1, 1)",
+        "SELECT count(*) FROM kept",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        client.batch_execute(&format!("{write}; ROLLBACK")).await.expect("a block");
+        client.batch_execute(write).await.expect("a block");
+        definer
+            .batch_execute(&format!("ALTER TABLE kept ADD COLUMN more_{number} int"))
+            .await
+            .expect("ALTER TABLE");
+        Told::of(&client, then).await.is("40001", &["public.kept"]);
+        client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+    }
+    assert_eq!(column(&client, "SELECT count(*) FROM kept").await, ["0"]);
+}
+
 /// What leaves rows as right as they were is nobody's conflict.
 #[tokio::test]
 async fn changes_that_concern_no_row() {

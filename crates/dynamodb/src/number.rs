@@ -3,7 +3,7 @@
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
 
 /// Exponents past this are no number of ours: it is more than `numeric` can hold, and printing them would fill the memory.
-const EXPONENT_BOUND: i64 = 200_000;
+const EXPONENT_BOUND: u64 = 200_000;
 
 /// A decimal number as `0.DIGITS × 10^point`, the digits without leading and trailing zeros; zero has no digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +27,7 @@ impl Decimal {
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = [whole, fraction].concat();
-        if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) || exponent.abs() > EXPONENT_BOUND {
+        if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) || exponent.unsigned_abs() > EXPONENT_BOUND {
             return None;
         }
         let significant = all.trim_start_matches('0');
@@ -125,7 +125,20 @@ mod tests {
         ] {
             assert_eq!(plain(text).as_deref(), Some(expected), "{text}");
         }
-        for text in ["", "-", ".", "NaN", "Infinity", "1e", "1.2.3", "1e999999999", "0x1", "--1", "é"] {
+        for text in [
+            "",
+            "-",
+            ".",
+            "NaN",
+            "Infinity",
+            "1e",
+            "1.2.3",
+            "1e999999999",
+            "1e-9223372036854775808",
+            "0x1",
+            "--1",
+            "é",
+        ] {
             assert_eq!(plain(text), None, "{text}");
         }
     }

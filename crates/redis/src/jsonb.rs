@@ -53,7 +53,7 @@ const DIGITS: (usize, usize) = (131_072, 16_383);
 pub(crate) fn plain_number(number: &str) -> Option<String> {
     let (negative, rest) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
-    let exponent: i64 = exponent.parse().ok().filter(|exponent: &i64| exponent.abs() < 200_000)?;
+    let exponent: i64 = exponent.parse().ok().filter(|exponent: &i64| exponent.unsigned_abs() < 200_000)?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
     let point = i64::try_from(whole.len()).ok()? + exponent;
@@ -99,6 +99,7 @@ mod tests {
         }
         assert_eq!(canonical("1e200000"), None);
         assert_eq!(canonical("[1e-20000]"), None);
+        assert_eq!(canonical("1e-9223372036854775808"), None);
         let deep = "[".repeat(1000) + &"]".repeat(1000);
         assert_eq!(canonical(&deep).as_deref(), Some(deep.as_str()));
     }

@@ -62,8 +62,10 @@ impl RowKey {
         let mut twice = HashSet::new();
         for token in statement.tokens.iter().filter(|token| token.kind == TokenKind::Parameter) {
             let number: usize = text[token.range.start + 1..token.range.end].parse().ok()?;
-            if !seen.insert(number - 1) {
-                twice.insert(number - 1);
+            // There is no `$0`, which PostgreSQL will say.
+            let place = number.checked_sub(1)?;
+            if !seen.insert(place) {
+                twice.insert(place);
             }
         }
         Some(Self {

@@ -111,7 +111,7 @@ pub(super) fn parse_from(text: &str, start: usize, views: &[Through]) -> Result<
 /// stand in the table's place. `None` for all other statements.
 pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
     let (text, tokens) = (&analysis.text, &analysis.statements.first()?.tokens);
-    let piece = |from: usize, to: usize| text.get(tokens[from].range.start..tokens[to].range.end);
+    let piece = |from: usize, to: usize| text.get(tokens.get(from)?.range.start..tokens.get(to)?.range.end);
     if tokens.first()?.is_keyword(text, "table") {
         return Some(format!("SELECT * FROM {}", piece(1, tokens.len() - 1)?));
     }

@@ -18,6 +18,7 @@ const PARALLEL_RANGES: usize = 16;
 impl Session {
     /// The rows of these keys, in the keys' order.
     pub(crate) async fn read_keys(&self, home: &Arc<Home>, keys: &[Key]) -> Outcome<Vec<Option<Row>>> {
+        self.check_written_for(home)?;
         let unknown: Vec<Key> = keys
             .iter()
             .filter(|key| self.block.get(home.name(), key).is_none())
@@ -43,6 +44,7 @@ impl Session {
 
     /// The rows of a range of the primary key or an index in its order, at most `limit`.
     pub(crate) async fn read_range(&self, home: &Arc<Home>, index: Option<usize>, range: &KeyRange, limit: usize) -> Outcome<Vec<Row>> {
+        self.check_written_for(home)?;
         let written = self.block.of_table(home.name()).count();
         let most = limit.saturating_add(written);
         let read = match index {
@@ -66,6 +68,7 @@ impl Session {
 
     /// A page of a sorted set by score; refused when it has more than `max_fetch_rows`.
     pub(crate) async fn read_by_score(&self, home: &Arc<Home>, range: &ScoreRange, page: Page) -> Outcome<Vec<Row>> {
+        self.check_written_for(home)?;
         let most = self.shared.options.max_fetch_rows;
         let written = self.block.of_table(home.name()).count();
         let (offset, limit) = match written {
@@ -123,6 +126,7 @@ impl Session {
             }
             ResolvedAccess::All if !home.table.allow_scan => Err(scan_refused(home).into()),
             ResolvedAccess::All => {
+                self.check_written_for(home)?;
                 let rows = self
                     .interruptible(home.store.scan(&home.table, limit))
                     .await?

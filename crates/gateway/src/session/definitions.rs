@@ -30,6 +30,15 @@ pub(super) fn asking(homes: &[&Arc<Home>]) -> String {
 }
 
 impl Session {
+    /// Refuses to lay rows over those of the store that the block has written for another definition than this: their columns aren't the same.
+    pub(crate) fn check_written_for(&self, home: &Home) -> Outcome<()> {
+        let written = self.block.of_table(home.name()).next();
+        match written.filter(|(_, written)| written.home.table.table.digest != home.table.table.digest) {
+            Some(_) => Err(refused(home)),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses a COMMIT of rows that were made for other definitions than these. `is_frozen`: the block's snapshot shows them as they were when it began.
     pub(super) async fn check_definitions(&mut self, homes: &[&Arc<Home>], digests: Option<&Rows>, is_frozen: bool) -> Outcome<()> {
         // What the block itself has made of a definition is seen by itself only.
