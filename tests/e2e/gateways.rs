@@ -402,3 +402,44 @@ async fn no_read_is_older_than_the_lag_that_is_allowed() {
     );
     assert!(hits.0 > 0 && hits.1 > 0 && shared.0 > 0, "{hits:?} {shared:?}");
 }
+
+/// A right that is taken away past all gateways is gone for the answers that they keep for each other, too.
+#[tokio::test]
+async fn rights_taken_away_past_the_gateways() {
+    let Some((world, one, other)) = two(setup(true)).await else {
+        return;
+    };
+    let role = format!("{}_reader", world.primary().name());
+    let behind = world.behind().await;
+    behind
+        .batch_execute(&format!("CREATE ROLE {role}; GRANT SELECT ON t TO {role}"))
+        .await
+        .expect("a role");
+    other.hears().await;
+    let read = "SELECT n FROM t WHERE id = 3";
+    let readers = [world.gateway().await, connect(&url(&other.process)).await];
+    for reader in &readers {
+        reader.batch_execute(&format!("SET ROLE {role}")).await.expect("a role");
+    }
+    until("one's answer serves the other", async || {
+        one.batch_execute("FLUSH CACHE").await.expect("a flush");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        column(&readers[0], read).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let shared = count(&readers[1], "shared").await;
+        column(&readers[1], read).await;
+        count(&readers[1], "shared").await > shared
+    })
+    .await;
+    behind
+        .batch_execute(&format!("REVOKE SELECT ON t FROM {role}"))
+        .await
+        .expect("REVOKE");
+    for reader in &readers {
+        until("it may not any more", async || reader.simple_query(read).await.is_err()).await;
+    }
+    behind
+        .batch_execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await
+        .expect("its end");
+}

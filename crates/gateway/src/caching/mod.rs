@@ -310,7 +310,7 @@ impl Caching {
         rule: usize,
         lifetimes: &Lifetimes,
         key: &[u8],
-        reading: &Reading,
+        (reading, graph): (&Reading, &Graph),
         parameters: &Parameters<'_>,
     ) -> Elsewhere {
         let rule = &self.kept.rules[rule];
@@ -318,8 +318,10 @@ impl Caching {
             // What replication tells isn't known of an answer that another gateway has read.
             Some(sharing) if rule.max_lag.is_none() => {
                 let limits = (lifetimes.ttl, rule.max_result_size);
+                // Of definitions and rights that are changed past all gateways no version tells.
+                let key = [key, graph.digest.as_bytes()].concat();
                 sharing
-                    .look((&self.database, rule.by_writes), key, reading.parts(parameters), limits)
+                    .look((&self.database, rule.by_writes), &key, reading.parts(parameters), limits)
                     .await
             }
             _ => Elsewhere::Nothing,

@@ -414,7 +414,8 @@ impl Session {
             filling.pass();
             return Ok(Looked::Past);
         };
-        let place = match caching.look_elsewhere(rule, lifetimes, key, &reading, &question.parameters()).await {
+        let of = (&*reading, &*graph);
+        let place = match caching.look_elsewhere(rule, lifetimes, key, of, &question.parameters()).await {
             Elsewhere::Answer(bytes, age) => {
                 self.give(&bytes, question.head);
                 filling.complete_shared(bytes, snapshot, made.checked_sub(age).unwrap_or(made));
