@@ -390,7 +390,7 @@ async fn memory_needs_no_news() {
         .expect("a table");
     let read = "SELECT n FROM sessions WHERE id = 1";
     column(&client, read).await;
-    assert!(is_hit(&client, read).await);
+    until("a hit", async || is_hit(&client, read).await).await;
     assert_eq!(
         (shown(&client, "lag_ms").await, shown(&client, "retained_wal").await),
         ("0".into(), String::new())
