@@ -67,7 +67,7 @@ impl Session {
                 rule + 1,
                 lifetimes.ttl,
                 match (what.max_lag, what.by_writes, caching.sharing()) {
-                    (Some(max_lag), ..) => format!("it is written here, or replication tells within {max_lag:?} that it was elsewhere"),
+                    (Some(max_lag), ..) => format!("it is written here, or its store tells within {max_lag:?} that it was elsewhere"),
                     (None, true, Some(sharing)) => {
                         let max_lag = sharing.max_lag();
                         format!("it is written here, or another gateway tells within {max_lag:?} that it was there")
