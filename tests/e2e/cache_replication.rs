@@ -156,7 +156,7 @@ async fn a_write_elsewhere_ends_what_it_concerns() {
     }
     let explained = column(&client, "EXPLAIN SELECT sum(u) FROM other").await;
     assert!(
-        explained.last().is_some_and(|line| line.contains("replication tells within 10s")),
+        explained.last().is_some_and(|line| line.contains("its store tells within 10s")),
         "{explained:?}"
     );
     assert!(count(&client, "retained_wal").await >= 0);
