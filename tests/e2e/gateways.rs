@@ -443,3 +443,69 @@ async fn rights_taken_away_past_the_gateways() {
         .await
         .expect("its end");
 }
+
+/// What a gateway has written that dies before it can tell is in no answer that others find, once they don't wait for it any more; nor in one that the first to
+/// come finds after all have died.
+#[tokio::test]
+async fn what_a_dead_one_could_not_tell() {
+    let Some(servers) = flywheel_tests::world::Servers::from_environment() else {
+        return;
+    };
+    let Some(redis) = servers.redis.clone() else { return };
+    let Some((mut world, one, other)) = two(setup(true)).await else {
+        return;
+    };
+    other.end().await;
+    let network = Proxy::to(redis.trim_start_matches("redis://")).await;
+    let config = std::fs::read_to_string(world.config()).expect("its configuration");
+    let path = world.folder().join("other.toml");
+    std::fs::write(&path, config.replace(&redis, &format!("redis://{}", network.address()))).expect("a configuration");
+    let read = "SELECT n FROM t WHERE id = 7";
+    let is_shared = async |client: &Client| {
+        let shared = count(client, "shared").await;
+        column(client, read).await;
+        count(client, "shared").await > shared
+    };
+    let kept_for_all = async || {
+        until("it is kept for all", async || {
+            column(&one, read).await;
+            let third = Gateway::of(world.another_gateway().await).await;
+            third.hears().await;
+            let is_shared = is_shared(&third.client).await;
+            third.end().await;
+            is_shared
+        })
+        .await;
+    };
+    // Writes, can't tell, and dies.
+    let writes_and_dies = async |n: i32| {
+        network.becomes(Network::Up);
+        let mut other = Gateway::of(Process::start(["--config".as_ref(), path.as_os_str()]).await).await;
+        other.hears().await;
+        kept_for_all().await;
+        network.becomes(Network::Down);
+        other
+            .client
+            .batch_execute(&format!("UPDATE t SET n = {n} WHERE id = 7"))
+            .await
+            .expect("a write");
+        other.process.kill().await;
+    };
+    writes_and_dies(1).await;
+    tokio::time::sleep(MAX_LAG).await;
+    until("it isn't waited for any more", async || {
+        let hits = count(&one, "hits").await;
+        assert_eq!(column(&one, read).await, ["1"]);
+        count(&one, "hits").await > hits
+    })
+    .await;
+
+    writes_and_dies(2).await;
+    drop(one);
+    world.process_mut().kill().await;
+    // So long a gateway is waited for.
+    tokio::time::sleep(Duration::from_secs(17)).await;
+    let last = Gateway::of(world.another_gateway().await).await;
+    last.hears().await;
+    assert_eq!(column(&last.client, read).await, ["2"]);
+}

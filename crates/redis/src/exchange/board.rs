@@ -17,20 +17,21 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// The version that is read with all others.
 pub(super) const EPOCH: &str = "epoch";
 
-/// Moves versions, counts and publishes. KEYS: the counter, the gateways, groups of versions. ARGV: the channel, the sender, kind and words, for how many
-/// seconds a gateway is one, and pairs of a group's place in KEYS and a field. A version that isn't there has nothing that depends on it.
+/// Moves versions, counts and publishes. KEYS: the counter, the gateways, that of the epoch, groups of versions. ARGV: the channel, the sender, kind and words, for
+/// how many seconds a gateway is one, the epoch, and pairs of a group's place in KEYS and a field. A version that isn't there has nothing that depends on it. What a
+/// gateway was about to post that has gone without a goodbye, nobody knows: then nothing that is kept is an answer any more.
 pub(super) const POST: &str = "
-for i = 5, #ARGV, 2 do
-  local group = KEYS[tonumber(ARGV[i])]
-  if redis.call('HEXISTS', group, ARGV[i + 1]) == 1 then redis.call('HINCRBY', group, ARGV[i + 1], 1) end
+local function move(group, field)
+  if redis.call('HEXISTS', group, field) == 1 then redis.call('HINCRBY', group, field, 1) end
 end
+for i = 6, #ARGV, 2 do move(KEYS[tonumber(ARGV[i])], ARGV[i + 1]) end
 local now = tonumber(redis.call('TIME')[1])
 if string.sub(ARGV[3], 1, 1) == 'x' then
   redis.call('ZREM', KEYS[2], ARGV[2])
 else
   redis.call('ZADD', KEYS[2], now, ARGV[2])
 end
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[4]))
+if redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - tonumber(ARGV[4])) > 0 then move(KEYS[3], ARGV[5]) end
 local number = redis.call('INCR', KEYS[1])
 redis.call('PUBLISH', ARGV[1], number .. ' ' .. ARGV[2] .. ' ' .. ARGV[3])
 return number";
@@ -180,9 +181,14 @@ impl RedisExchange {
             }
             if is_due {
                 beat += 1;
+                let after = self.options.forget_after;
+                let misses = self.peers().misses(after, Instant::now());
+                // What one has written that has died may be missing in what is kept: before it isn't waited for any more, nothing of that is an answer.
+                let moved: &[VersionName] = if misses { &[self.epoch()] } else { &[] };
                 self.peers().say(beat, Instant::now());
-                self.post(b'b', format!("{beat} {read}").as_bytes(), &[]).await?;
-                if self.change_peers(|peers| peers.forget(self.options.forget_after, Instant::now())) {
+                self.post(b'b', format!("{beat} {read}").as_bytes(), moved).await?;
+                if misses {
+                    self.change_peers(|peers| peers.forget(after, Instant::now()));
                     member.missed();
                 }
             }
@@ -198,12 +204,18 @@ impl RedisExchange {
     }
 
     async fn post(&self, kind: u8, words: &[u8], versions: &[VersionName]) -> Result<u64, StoreError> {
-        let mut keys = vec![self.names.posts.clone(), self.names.gateways.clone()];
+        let epoch = self.epoch();
+        let mut keys = vec![
+            self.names.posts.clone(),
+            self.names.gateways.clone(),
+            self.names.versions.clone() + &epoch.group,
+        ];
         let mut arguments = vec![
             self.names.channel.clone().into_bytes(),
             self.sender.clone().into_bytes(),
             [&[kind], words].concat(),
             self.patience().into_bytes(),
+            epoch.field.into_bytes(),
         ];
         self.put_versions(versions, &mut keys, &mut arguments);
         self.servers.write(&self.post.run(keys, arguments)).await

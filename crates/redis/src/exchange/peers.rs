@@ -29,6 +29,12 @@ struct Peer {
     known: Option<Instant>,
 }
 
+impl Peer {
+    fn is_there(&self, after: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.seen) < after
+    }
+}
+
 impl Peers {
     /// A subscription begins after this post, with these others.
     pub(super) fn enter(&mut self, last: u64, others: impl Iterator<Item = String>, now: Instant) {
@@ -98,11 +104,15 @@ impl Peers {
         self.others.remove(name);
     }
 
-    /// Forgets those that have said nothing for so long: whether there was one.
-    pub(super) fn forget(&mut self, after: Duration, now: Instant) -> bool {
-        let before = self.others.len();
+    /// Whether one has said nothing for so long.
+    pub(super) fn misses(&self, after: Duration, now: Instant) -> bool {
+        self.others.values().any(|peer| !peer.is_there(after, now))
+    }
+
+    /// Forgets those.
+    pub(super) fn forget(&mut self, after: Duration, now: Instant) {
         self.others.retain(|name, peer| {
-            let is_there = now.saturating_duration_since(peer.seen) < after;
+            let is_there = peer.is_there(after, now);
             if !is_there {
                 tracing::warn!(
                     gateway = name,
@@ -112,7 +122,6 @@ impl Peers {
             }
             is_there
         });
-        self.others.len() < before
     }
 
     /// When the last of one's own beats that came back was said.
@@ -201,9 +210,11 @@ mod tests {
         peers.say(1, began);
         peers.heard(1, 1);
         let patience = Duration::from_secs(15);
-        assert!(!peers.forget(patience, after(began, 14)));
+        assert!(!peers.misses(patience, after(began, 14)));
+        peers.forget(patience, after(began, 14));
         assert_eq!(peers.known(), None);
-        assert!(peers.forget(patience, after(began, 15)));
+        assert!(peers.misses(patience, after(began, 15)));
+        peers.forget(patience, after(began, 15));
         assert_eq!(peers.known(), Some(began));
     }
 
