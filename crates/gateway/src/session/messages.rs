@@ -55,7 +55,7 @@ impl Session {
         if (analysis.concerns_any_store() || self.executes_prepared(&analysis)) && analysis.statements.len() == 1 {
             self.catch_up(work).await?;
             self.check_not_failed()?;
-            store = Some(self.prepare_store(&analysis, &parse.parameter_types).await?);
+            store = Some(Box::pin(self.prepare_store(&analysis, &parse.parameter_types)).await?);
         }
         let context = (&self.settings, self.block.local_settings(), self.shared.catalogue.definitions());
         let statement = Arc::new(PreparedStatement::new(
@@ -182,13 +182,13 @@ impl Session {
         match &statement.store {
             Some(store) if !self.is_current(store) => {
                 self.catch_up(work).await?;
-                let store = self.prepare_store(&statement.analysis, &statement.types).await?;
+                let store = Box::pin(self.prepare_store(&statement.analysis, &statement.types)).await?;
                 Ok(Arc::new(statement.with_store(store)))
             }
             // One that was answered from memory without being planned.
             None if statement.analysis.concerns_any_store() && statement.analysis.statements.len() == 1 => {
                 self.catch_up(work).await?;
-                let store = self.prepare_store(&statement.analysis, &statement.types).await?;
+                let store = Box::pin(self.prepare_store(&statement.analysis, &statement.types)).await?;
                 Ok(Arc::new(statement.with_store(store)))
             }
             _ => Ok(statement),
@@ -276,7 +276,7 @@ impl Session {
         }
         if control {
             self.catch_up(work).await?;
-            let tag = self.transaction_control(&statement.analysis, 0).await?;
+            let tag = Box::pin(self.transaction_control(&statement.analysis, 0)).await?;
             backend::command_complete(&mut self.client.out, &tag);
         } else if let Some((tag, undos)) = self.deallocate(&statement.analysis) {
             work.local(|out| backend::command_complete(out, tag));
@@ -360,7 +360,8 @@ impl Session {
                     result_formats: &portal.result_formats,
                     analyzing: None,
                 };
-                let answer = self.answer(&store, &arguments).await;
+                // On the heap while it runs: sessions that read no store tables don't carry its state.
+                let answer = Box::pin(self.answer(&store, &arguments)).await;
                 if answer.is_ok() {
                     let analysis = portal.statement.analysis.clone();
                     self.note_effect(&analysis.statements[0], &analysis, 0);

@@ -294,7 +294,7 @@ impl Session {
     async fn run_statement(&mut self, analysis: &Arc<Analysis>, position: usize) -> Outcome<()> {
         let text = analysis.statement_text(position);
         if self.must_handle(analysis.statements[position].verb) {
-            let tag = self.transaction_control(analysis, position).await?;
+            let tag = Box::pin(self.transaction_control(analysis, position)).await?;
             backend::command_complete(&mut self.client.out, &tag);
             return Ok(());
         }
@@ -309,11 +309,12 @@ impl Session {
         }
         self.check_not_failed()?;
         let single = self.shared.analyses.of(text);
-        let statement = self.prepare_store(&single, &[]).await?;
+        let statement = Box::pin(self.prepare_store(&single, &[])).await?;
         if let Some(rewritten) = self.relayed_text(&statement, &single).await? {
             return self.relay_part(analysis, position, &rewritten).await;
         }
-        let answer = self.answer(&statement, &Arguments::default()).await?;
+        // On the heap while it runs, as is its preparation: sessions that do nothing of the kind don't carry its state.
+        let answer = Box::pin(self.answer(&statement, &Arguments::default())).await?;
         self.note_effect(&analysis.statements[position], analysis, position);
         if let Some(fields) = statement.fields() {
             backend::row_description(&mut self.client.out, fields, &[]);
