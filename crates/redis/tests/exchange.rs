@@ -160,6 +160,14 @@ async fn answers_are_kept_with_their_versions() {
     one.post_with("own", rows);
     until("its row has moved", async || one.look("k", rows).await.versions != looked.versions).await;
 
+    // Those of tables that are gone don't stay for ever.
+    for group in ["t", "epoch"] {
+        let mut connection = plain(&url).await;
+        let name = format!("{{x:answers}}:versions:{group}");
+        let seconds: i64 = redis::cmd("TTL").arg(name).query_async(&mut connection).await.expect("TTL");
+        assert!(seconds > 0, "{group}");
+    }
+
     // Versions that Redis has lost are none that ever were.
     let moved = one.look("k", rows).await.versions;
     run(&url, &["DEL", "{x:answers}:versions:t"]).await;

@@ -7,6 +7,7 @@ use flywheel_store::{Looked, StoreError, VersionName};
 use super::RedisExchange;
 
 /// Reads versions, and how many posts there were. KEYS: the counter, groups of versions. ARGV: where a version begins that isn't there, and pairs as in the post's.
+/// Groups that nobody reads for a week are those of tables that are gone, as a rule; where not, their versions begin anew.
 pub(super) const LOOK: &str = "
 local answer = {tonumber(redis.call('GET', KEYS[1]) or '0')}
 for i = 2, #ARGV, 2 do
@@ -18,6 +19,7 @@ for i = 2, #ARGV, 2 do
   end
   answer[#answer + 1] = tonumber(version)
 end
+for i = 2, #KEYS do redis.call('EXPIRE', KEYS[i], 604800) end
 return answer";
 
 /// Lua's numbers are exact up to here, with room to count on.
