@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use flywheel_tests::cache::shown;
 use flywheel_tests::world::{column, connect, until};
 use flywheel_tests::{Cluster, Setup, World};
 use rand::Rng;
 use tokio::sync::Mutex;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 
 const ROWS: usize = 16;
 const WRITERS: usize = 4;
@@ -149,15 +150,6 @@ async fn read(client: Client, ledger: Arc<Ledger>, reader: usize) {
 }
 
 /// Columns of SHOW CACHE's first row.
-async fn shown(client: &Client, name: &str) -> String {
-    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
-    let row = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").to_owned()),
-        _ => None,
-    });
-    row.expect("a row")
-}
-
 /// The race itself; writers beside the gateway log in at `beside`.
 async fn race(world: &World, mode: Mode, beside: &str) {
     let client = world.gateway().await;

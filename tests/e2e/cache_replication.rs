@@ -2,9 +2,10 @@
 
 use std::process::Command;
 
+use flywheel_tests::cache::{count, shown};
 use flywheel_tests::world::{column, flywheel, until};
 use flywheel_tests::{Cluster, Setup, World};
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::Client;
 
 /// Long, so that a busy machine has its hits, too.
 const RULE: &str = "[[cache]]\nwhen = { tables = [\"t\", \"texts\", \"whole\", \"other\", \"parts\"] }\nttl = \"1h\"\ninvalidate = \"replication\"\nmax_lag = \"10s\"";
@@ -26,19 +27,6 @@ async fn world(rule: &str, tables: &str) -> Option<World> {
 }
 
 /// A column of SHOW CACHE's first row.
-pub(super) async fn shown(client: &Client, name: &str) -> String {
-    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
-    let row = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").to_owned()),
-        _ => None,
-    });
-    row.expect("a row")
-}
-
-pub(super) async fn count(client: &Client, name: &str) -> i64 {
-    shown(client, name).await.parse().expect("a number")
-}
-
 /// Waits until the stream is there.
 pub(super) async fn followed(client: &Client) {
     until("a lag", async || !shown(client, "lag_ms").await.is_empty()).await;

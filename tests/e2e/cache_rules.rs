@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use flywheel_tests::cache::shown;
 use flywheel_tests::proxy::{Network, Proxy};
 use flywheel_tests::world::{Process, column, connect, flywheel};
 use flywheel_tests::{Setup, World};
-use tokio_postgres::{Client, SimpleQueryMessage};
 
 /// A server that isn't asked for anything, and what can and what can't be followed.
 const DEFINITIONS: &str = "CREATE TABLE plain (id int PRIMARY KEY);
@@ -56,15 +56,6 @@ fn position(config: &Path, text: &str) -> (usize, usize) {
 }
 
 /// A column of SHOW CACHE's first row.
-async fn shown(client: &Client, name: &str) -> String {
-    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
-    let row = messages.iter().find_map(|message| match message {
-        SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").to_owned()),
-        _ => None,
-    });
-    row.expect("a row")
-}
-
 #[tokio::test]
 async fn what_cannot_be_followed_is_refused_at_the_start() {
     let Some(world) = World::start().await else { return };

@@ -2,21 +2,12 @@
 
 use std::time::Duration;
 
+use flywheel_tests::cache::count;
 use flywheel_tests::world::{column, until};
 use flywheel_tests::{Home, Setup, World};
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 const RULE: &str = "[[cache]]\nwhen = { database = \"app\" }\nttl = \"1s\"\nstale_while_revalidate = \"1h\"";
-
-async fn count(client: &Client, name: &str) -> i64 {
-    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
-    let number = messages.iter().find_map(|message| match message {
-        tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").parse::<i64>().expect("a number")),
-        _ => None,
-    });
-    number.expect("a row")
-}
 
 async fn past_their_time() {
     tokio::time::sleep(Duration::from_millis(1100)).await;

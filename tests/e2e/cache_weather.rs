@@ -3,19 +3,8 @@
 use std::time::Duration;
 
 use flywheel_tests::Setup;
+use flywheel_tests::cache::count;
 use flywheel_tests::world::column;
-use tokio_postgres::Client;
-
-async fn count(client: &Client, name: &str) -> i64 {
-    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
-    messages
-        .iter()
-        .find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").parse::<i64>().expect("a number")),
-            _ => None,
-        })
-        .expect("a row")
-}
 
 /// A thousand clients ask for what isn't there yet: PostgreSQL is asked once.
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,8 @@
 //! What ends answers that are kept: writes through the gateway, however they reach a table.
 
+use flywheel_tests::cache::count;
 use flywheel_tests::world::{column, until};
 use flywheel_tests::{Home, Setup, World};
-use tokio_postgres::Client;
 
 const TABLES: &str = "
     CREATE TABLE t (id int PRIMARY KEY, n int DEFAULT 0, u int UNIQUE);
@@ -31,17 +31,6 @@ async fn world() -> Option<World> {
     let world = Setup::default().section(ALL).start().await?;
     world.behind().await.batch_execute(TABLES).await.expect("tables");
     Some(world)
-}
-
-async fn count(client: &Client, name: &str) -> i64 {
-    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
-    messages
-        .iter()
-        .find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").parse::<i64>().expect("a number")),
-            _ => None,
-        })
-        .expect("a row")
 }
 
 /// Reads, kept before each write, that must say what PostgreSQL says after it.

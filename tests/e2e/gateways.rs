@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use flywheel_tests::cache::{count, shown};
 use flywheel_tests::child::run;
 use flywheel_tests::proxy::{Network, Proxy};
 use flywheel_tests::scrape::Scrape;
@@ -16,28 +17,8 @@ use tokio_postgres::Client;
 const RULE: &str = "[[cache]]\nwhen = { tables = [\"t\", \"s\"] }\nttl = \"1h\"";
 const MAX_LAG: Duration = Duration::from_secs(1);
 
-async fn count(client: &Client, name: &str) -> i64 {
-    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
-    messages
-        .iter()
-        .find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").parse::<i64>().expect("a number")),
-            _ => None,
-        })
-        .expect("a row")
-}
-
 async fn bypasses(client: &Client) -> String {
-    column_named(client, "bypasses").await
-}
-
-async fn column_named(client: &Client, name: &str) -> String {
-    let messages = client.simple_query("SHOW CACHE").await.expect("SHOW CACHE");
-    let row = messages.iter().find_map(|message| match message {
-        tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(name).expect("a column").to_owned()),
-        _ => None,
-    });
-    row.expect("a row")
+    shown(client, "bypasses").await
 }
 
 /// Asks until the answer comes from memory.
@@ -254,7 +235,7 @@ async fn without_redis_nothing_is_wrong() {
     }
     until("it isn't given from memory", async || bypasses(&other.client).await.contains("lag")).await;
     assert_eq!(column(&other.client, "SELECT n FROM t WHERE id = 1").await, ["19"]);
-    assert_eq!(column_named(&other.client, "lag_ms").await, "");
+    assert_eq!(shown(&other.client, "lag_ms").await, "");
     assert_eq!(heard().await, Some(0.0));
     network.becomes(Network::Up);
     other.hears().await;

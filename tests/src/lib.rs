@@ -3,6 +3,7 @@
 //! - `world/`: [`World::start`] makes two fresh databases (one behind Flywheel, one plain, the *oracle*), writes a configuration, starts the
 //!   `flywheel` binary and waits for it.
 //! - `cluster/`: a PostgreSQL primary with replicas of its own, which a test can stop and promote.
+//! - `cache`: reads SHOW CACHE.
 //! - `child`: runs `psql` and drivers in other languages.
 //! - `history`: whether what clients were told at the same time can be true.
 //! - `port`: finds ports for servers of a test's own.
@@ -17,6 +18,7 @@
 //!
 //! The servers come from the environment, which `./test` sets. Without it every test says so and returns.
 
+pub mod cache;
 pub mod child;
 pub mod cluster;
 pub mod differential;
