@@ -244,7 +244,7 @@ impl Caching {
 
     fn current_graph(&self) -> Option<Arc<Graph>> {
         let graph = self.graph.read().unwrap_or_else(PoisonError::into_inner).clone();
-        graph.filter(|graph| graph.generation == self.wanted.load(Ordering::SeqCst))
+        graph.filter(|graph| graph.generation == self.generation())
     }
 
     /// The graph, read from the catalogue when it must be.
@@ -256,7 +256,7 @@ impl Caching {
         if let Some(graph) = self.current_graph() {
             return Ok(graph);
         }
-        let generation = self.wanted.load(Ordering::SeqCst);
+        let generation = self.generation();
         let mut lease = pool.acquire_plain().await?;
         let graph = Arc::new(Graph::new(generation, Dependencies::load(&mut lease).await?).following(self.rules()));
         self.look_for_problems(&graph);
@@ -288,7 +288,7 @@ impl Caching {
 
     /// What is known of what a query reads, without asking anybody.
     pub(crate) fn known_reading(&self, analysis: &Analysis) -> Option<Arc<Reading>> {
-        analysis.memo.known_reading(self.wanted.load(Ordering::SeqCst))
+        analysis.memo.known_reading(self.generation())
     }
 
     /// The tables, or rows, that an answer with these parameters depends on. `None`: the graph isn't the right one any more.
@@ -301,7 +301,7 @@ impl Caching {
         };
         let snapshot = Snapshot::of(versions, reading.parts(parameters));
         // Whoever changes a definition moves the generation first, then the versions.
-        (graph.generation == self.wanted.load(Ordering::SeqCst)).then_some(snapshot)
+        (graph.generation == self.generation()).then_some(snapshot)
     }
 
     /// Looks for an answer that another gateway has kept.
@@ -337,7 +337,7 @@ impl Caching {
         parameters: &Parameters<'_>,
         may_be_temporary: bool,
     ) {
-        let generation = self.wanted.load(Ordering::SeqCst);
+        let generation = self.generation();
         let (touch, defines) = match self.current_graph() {
             Some(graph) => {
                 let writings = analysis.memo.writings(generation, || writing::all_of(analysis, Some(&graph)));
@@ -379,14 +379,14 @@ impl Caching {
             self.outdate();
         }
         // A definition has changed in between: what the write reached isn't known.
-        let touch = if written.generation == self.wanted.load(Ordering::SeqCst) {
-            written.touch.clone()
+        let touch = if written.generation == self.generation() {
+            &written.touch
         } else {
-            Touch::All
+            &Touch::All
         };
-        self.invalidate(&touch);
-        self.tell(Said {
-            written: touch,
+        self.invalidate(touch);
+        self.tell(|| Said {
+            written: touch.clone(),
             defines: written.defines,
             ..Said::default()
         });
@@ -396,16 +396,16 @@ impl Caching {
     pub(crate) fn written_to(&self, tables: impl Iterator<Item = u32>) {
         let written = Touch::Tables(tables.map(|oid| (oid, Part::Whole)).collect());
         self.invalidate(&written);
-        self.tell(Said {
+        self.tell(|| Said {
             written,
             ..Said::default()
         });
     }
 
     /// Other gateways are to hear of it.
-    fn tell(&self, said: Said) {
+    fn tell(&self, said: impl FnOnce() -> Said) {
         if let Some(sharing) = &self.kept.sharing {
-            sharing.tell(&self.database, &said);
+            sharing.tell(&self.database, &said());
         }
     }
 
@@ -459,7 +459,7 @@ impl Caching {
             _ => Touch::All,
         };
         self.forget(&touch);
-        self.tell(Said {
+        self.tell(|| Said {
             flushed: touch,
             ..Said::default()
         });
