@@ -5,9 +5,9 @@ use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-const HOMES: [Home; 3] = [Home::Redis, Home::Dynoxide, Home::Memory];
+pub(super) const HOMES: [Home; 3] = [Home::Redis, Home::Dynoxide, Home::Memory];
 
-async fn world(home: Home, keys: &[&str]) -> Option<(World, Client)> {
+pub(super) async fn world(home: Home, keys: &[&str]) -> Option<(World, Client)> {
     let world = Setup::default().table_with("public.carts", home, keys).start().await?;
     if !home.is_available(world.servers()) {
         return None;

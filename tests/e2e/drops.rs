@@ -1,23 +1,8 @@
 //! Store tables that are dropped, by name or along with what contains or owns them: rows go only where the configuration allows it.
 
+use super::definitions::{HOMES, world};
 use flywheel_tests::world::column;
-use flywheel_tests::{Home, Setup, Told, World};
-use tokio_postgres::Client;
-
-const HOMES: [Home; 3] = [Home::Redis, Home::Dynoxide, Home::Memory];
-
-async fn world(home: Home, keys: &[&str]) -> Option<(World, Client)> {
-    let world = Setup::default().table_with("public.carts", home, keys).start().await?;
-    if !home.is_available(world.servers()) {
-        return None;
-    }
-    let client = world.gateway().await;
-    client
-        .batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int DEFAULT 1)")
-        .await
-        .expect("a table");
-    Some((world, client))
-}
+use flywheel_tests::{Setup, Told};
 
 #[tokio::test]
 async fn an_empty_table_is_dropped() {
