@@ -249,6 +249,7 @@ public class PgJdbc {
         // postgres://user@host:port/database
         java.net.URI uri = java.net.URI.create(arguments[0]);
         url = "jdbc:postgresql://" + uri.getHost() + ":" + uri.getPort() + uri.getPath() + "?user=" + uri.getUserInfo();
+        if (uri.getQuery() != null) url += "&" + uri.getQuery();
         try (Connection first = DriverManager.getConnection(url); Statement statement = first.createStatement()) {
             statement.execute(TABLES);
         }

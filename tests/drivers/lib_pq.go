@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -207,7 +208,10 @@ func notifications(db *sql.DB) {
 }
 
 func main() {
-	url = os.Args[1] + "?sslmode=disable"
+	url = os.Args[1]
+	if !strings.Contains(url, "?") {
+		url += "?sslmode=disable"
+	}
 	db, err := sql.Open("postgres", url)
 	must(err)
 	_, err = db.Exec(tables)

@@ -100,21 +100,23 @@ async fn messages_whose_contents_are_cut_short_leave_the_session_usable() {
         Message::new(b'D', b"X\0"),
         Message::new(b'E', b"\0\0"),
         Message::new(b'C', b"S"),
-        Message::new(b'P', b"\0SELECT '\xff\xfe'\0\0\0"),
     ];
-    for message in broken {
-        client
-            .send(&[message, Message::execute("", 0), Message::sync()])
-            .await
-            .expect("sent");
+    let broken = broken.map(|message| (message, "08P01")).into_iter();
+    let not_utf8 = (Message::new(b'P', b"\0SELECT '\xff\xfe'\0\0\0"), "22021");
+    for (message, state) in broken.chain([not_utf8]) {
+        client.send(&[message, Message::execute("", 0), Message::sync()]).await.expect("sent");
         let said = client.until_ready().await.expect("an answer");
-        assert_eq!(errors(&said), ["08P01"], "{said:?}");
+        assert_eq!(errors(&said), [state], "{said:?}");
         assert_eq!(said.last(), Some(&Event::Ready('I')));
     }
-    for text in [&b"SELECT '\xff\xfe'\0"[..], b"SELECT 1", b"SELECT 1\0SELECT 2\0"] {
+    for (text, state) in [
+        (&b"SELECT '\xff\xfe'\0"[..], "22021"),
+        (b"SELECT 1", "08P01"),
+        (b"SELECT 1\0SELECT 2\0", "08P01"),
+    ] {
         client.send(&[Message::new(b'Q', text)]).await.expect("sent");
         let said = client.until_ready().await.expect("an answer");
-        assert_eq!(errors(&said), ["08P01"], "{said:?}");
+        assert_eq!(errors(&said), [state], "{said:?}");
     }
     let said = client.query("SELECT 1").await.expect("an answer");
     assert!(said.contains(&Event::Done("SELECT 1".into())), "{said:?}");
@@ -161,7 +163,8 @@ async fn names_and_counts_that_do_not_fit() {
 
 #[tokio::test]
 async fn a_statement_past_the_limit() {
-    let Some(mut world) = Setup::default().limit("max_message_size = \"64KB\"").start().await else {
+    let Some(mut world) = Setup::default().limit("max_message_size = \"64KB\"").start().await
+    else {
         return;
     };
     let mut client = world.raw().await;
@@ -193,7 +196,8 @@ async fn a_client_that_goes_in_the_middle_of_a_message() {
     serves(&mut world).await;
 }
 
-/// A condition that is a tree as deep as it is long: PostgreSQL reads it, but whoever walks such a tree runs out of stack.
+/// A condition that is a tree as deep as it is long: PostgreSQL reads it, but whoever walks such a
+/// tree runs out of stack.
 #[tokio::test]
 async fn a_statement_as_deep_as_it_is_long() {
     let setup = Setup::default().table("public.words", Home::Memory);
@@ -201,7 +205,9 @@ async fn a_statement_as_deep_as_it_is_long() {
     let Some(mut world) = setup.start().await else { return };
     let mut client = world.raw().await;
     client
-        .query("CREATE TABLE words (id int PRIMARY KEY); CREATE TABLE relational (id int PRIMARY KEY)")
+        .query(
+            "CREATE TABLE words (id int PRIMARY KEY); CREATE TABLE relational (id int PRIMARY KEY)",
+        )
         .await
         .expect("tables");
     for (operator, table, state) in [
@@ -212,7 +218,10 @@ async fn a_statement_as_deep_as_it_is_long() {
     ] {
         let condition = vec!["id = 1"; 60_000].join(&format!(" {operator} "));
         for verb in ["SELECT count(*) FROM", "DELETE FROM"] {
-            let said = client.query(&format!("{verb} {table} WHERE {condition}")).await.expect("an answer");
+            let said = client
+                .query(&format!("{verb} {table} WHERE {condition}"))
+                .await
+                .expect("an answer");
             assert_eq!(errors(&said), state, "{operator} {table}");
         }
     }

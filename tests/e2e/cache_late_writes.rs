@@ -1,4 +1,5 @@
-//! Writes that are carried out later than they are said, or bit by bit: prepared transactions, cursors, suspended portals.
+//! Writes that are carried out later than they are said, or bit by bit: prepared transactions,
+//! cursors, suspended portals.
 
 use flywheel_tests::raw::{Bind, Event, Format, Message};
 use flywheel_tests::world::column;
@@ -54,10 +55,7 @@ async fn prepared_transactions() {
     let Some(cluster) = Cluster::start(0).await else { return };
     let setup = Setup::default().primary_at(&cluster.url(0)).section(ALL);
     let Some(world) = setup.start().await else { return };
-    let readers = Readers {
-        ours: world.gateway().await,
-        behind: cluster.client(0).await,
-    };
+    let readers = Readers { ours: world.gateway().await, behind: cluster.client(0).await };
     readers.behind.batch_execute(TABLES).await.expect("tables");
     let (one, other) = (world.gateway().await, world.gateway().await);
     readers.agree("at the beginning").await;
@@ -98,7 +96,9 @@ async fn cursors() {
             "COMMIT".to_owned(),
             "FETCH 2 FROM c".to_owned(),
             "CLOSE c".to_owned(),
-            format!("BEGIN; DECLARE c CURSOR FOR SELECT {function}(id) FROM source; MOVE 3 IN c; COMMIT"),
+            format!(
+                "BEGIN; DECLARE c CURSOR FOR SELECT {function}(id) FROM source; MOVE 3 IN c; COMMIT"
+            ),
             "BEGIN".to_owned(),
             format!("DECLARE c CURSOR FOR SELECT {function}(id) FROM source"),
             "FETCH 3 FROM c".to_owned(),
@@ -153,7 +153,8 @@ async fn suspended_portals() {
         "SELECT hides(id) FROM source",
         "UPDATE t SET n = n + 1 RETURNING id",
     ] {
-        // In one batch, whose transaction is over with its Sync: flushed in between, so that others read meanwhile.
+        // In one batch, whose transaction is over with its Sync: flushed in between, so that others
+        // read meanwhile.
         client
             .send(&[
                 Message::parse("", sql, &[]),
@@ -165,10 +166,7 @@ async fn suspended_portals() {
             .expect("sent");
         while client.next().await.expect("an answer") != suspended {}
         readers.agree(sql).await;
-        client
-            .send(&[Message::execute("", 2), Message::new(b'H', &[])])
-            .await
-            .expect("sent");
+        client.send(&[Message::execute("", 2), Message::new(b'H', &[])]).await.expect("sent");
         while client.next().await.expect("an answer") != suspended {}
         readers.agree(sql).await;
         client.send(&[Message::execute("", 0), Message::sync()]).await.expect("sent");
@@ -176,7 +174,12 @@ async fn suspended_portals() {
         readers.agree(sql).await;
         // Given up halfway: what was done is committed.
         client
-            .send(&[Message::parse("", sql, &[]), bind(""), Message::execute("", 1), Message::sync()])
+            .send(&[
+                Message::parse("", sql, &[]),
+                bind(""),
+                Message::execute("", 1),
+                Message::sync(),
+            ])
             .await
             .expect("sent");
         let told = client.until_ready().await.expect("an answer");
@@ -185,7 +188,12 @@ async fn suspended_portals() {
         // In a block, over several batches.
         client.query("BEGIN").await.expect("a block");
         client
-            .send(&[Message::parse("", sql, &[]), bind("p"), Message::execute("p", 1), Message::sync()])
+            .send(&[
+                Message::parse("", sql, &[]),
+                bind("p"),
+                Message::execute("p", 1),
+                Message::sync(),
+            ])
             .await
             .expect("sent");
         client.until_ready().await.expect("an answer");
@@ -200,7 +208,12 @@ async fn suspended_portals() {
     let sql = "SELECT id FROM t ORDER BY id";
     for rows in [2, 0, 2, 0] {
         client
-            .send(&[Message::parse("", sql, &[]), bind(""), Message::execute("", rows), Message::sync()])
+            .send(&[
+                Message::parse("", sql, &[]),
+                bind(""),
+                Message::execute("", rows),
+                Message::sync(),
+            ])
             .await
             .expect("sent");
         let told = client.until_ready().await.expect("an answer");

@@ -1,4 +1,5 @@
-//! Writers and readers side by side: no answer is older than it may be, nor newer than what is written.
+//! Writers and readers side by side: no answer is older than it may be, nor newer than what is
+//! written.
 //!
 //! `FLYWHEEL_CACHE_READS` says for how many reads each race goes on.
 
@@ -67,7 +68,8 @@ struct Ledger {
 
 impl Ledger {
     fn new(mode: Mode) -> Arc<Self> {
-        let wanted = std::env::var("FLYWHEEL_CACHE_READS").ok().and_then(|number| number.parse().ok());
+        let wanted =
+            std::env::var("FLYWHEEL_CACHE_READS").ok().and_then(|number| number.parse().ok());
         Arc::new(Self {
             mode,
             told: (0..ROWS).map(|_| Mutex::default()).collect(),
@@ -82,11 +84,8 @@ impl Ledger {
     async fn check(&self, row: usize, n: i64, began: Instant) {
         let begun = self.begun[row].load(Ordering::SeqCst);
         let told = self.told[row].lock().await;
-        let known = told
-            .iter()
-            .rev()
-            .find(|(at, _)| *at + self.mode.lag() <= began)
-            .map_or(0, |(_, n)| *n);
+        let known =
+            told.iter().rev().find(|(at, _)| *at + self.mode.lag() <= began).map_or(0, |(_, n)| *n);
         assert!(
             (known..=begun).contains(&n),
             "row {row} is {n}: {known} was told {:?} before, {begun} begun until after",
@@ -97,10 +96,8 @@ impl Ledger {
 
 /// Counts its rows up: by key, by a condition, in a block, by a trigger.
 async fn write(client: Client, ledger: Arc<Ledger>, writer: usize) {
-    let by_key = client
-        .prepare("UPDATE counters SET n = $2 WHERE id = $1")
-        .await
-        .expect("a statement");
+    let by_key =
+        client.prepare("UPDATE counters SET n = $2 WHERE id = $1").await.expect("a statement");
     let mut turn = 0;
     while !ledger.stop.load(Ordering::SeqCst) {
         let row = writer * (ROWS / WRITERS) + turn % (ROWS / WRITERS);
@@ -113,7 +110,9 @@ async fn write(client: Client, ledger: Arc<Ledger>, writer: usize) {
                 .await
                 .expect("a write"),
             _ => client
-                .batch_execute(&format!("BEGIN; UPDATE counters SET n = {n} WHERE id + 0 = {id}; COMMIT"))
+                .batch_execute(&format!(
+                    "BEGIN; UPDATE counters SET n = {n} WHERE id + 0 = {id}; COMMIT"
+                ))
                 .await
                 .expect("a block"),
         }
@@ -137,7 +136,9 @@ async fn read(client: Client, ledger: Arc<Ledger>, reader: usize) {
         let row = rand::rng().random_range(0..ROWS);
         let id = i32::try_from(row).expect("a small number");
         let began = Instant::now();
-        let simple = async |sql: &str, at: usize| column(&client, sql).await[at].parse::<i64>().expect("a number");
+        let simple = async |sql: &str, at: usize| {
+            column(&client, sql).await[at].parse::<i64>().expect("a number")
+        };
         let n: i64 = match (turn % 4, ledger.mode) {
             (0, _) => client.query_one(&one, &[&id]).await.expect("a row").get(0),
             (1, _) => client.query_one(&copied, &[&id]).await.expect("a row").get(0),
@@ -208,7 +209,11 @@ async fn alone(mode: Mode) -> Option<World> {
 /// The same whose reads go to replicas.
 async fn with_replicas(mode: Mode) -> Option<(World, Cluster)> {
     let cluster = Cluster::start(2).await?;
-    let replicas = format!("replicas = [{:?}, {:?}]\ncheck_interval = \"20ms\"", cluster.url(1), cluster.url(2));
+    let replicas = format!(
+        "replicas = [{:?}, {:?}]\ncheck_interval = \"20ms\"",
+        cluster.url(1),
+        cluster.url(2)
+    );
     let setup = Setup::default()
         .primary_at(&cluster.url(0))
         .main("pool_size = 15")

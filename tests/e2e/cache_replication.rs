@@ -134,7 +134,11 @@ async fn a_write_elsewhere_ends_what_it_concerns() {
         if let Some(kept) = kept {
             let hits = count(&client, "hits").await;
             column(&client, kept).await;
-            assert_eq!(count(&client, "hits").await, hits + 1, "{kept} isn't concerned by {change}");
+            assert_eq!(
+                count(&client, "hits").await,
+                hits + 1,
+                "{kept} isn't concerned by {change}"
+            );
         }
     }
     // What is written here is seen at once.
@@ -158,9 +162,8 @@ async fn end_streams(behind: &Client) -> i64 {
 /// How often statements went past the cache for this reason.
 pub(super) async fn past(client: &Client, reason: &str) -> i64 {
     let all = shown(client, "bypasses").await;
-    let number = all
-        .split(", ")
-        .find_map(|one| one.strip_prefix(&format!("{reason}: ")).map(str::to_owned));
+    let number =
+        all.split(", ").find_map(|one| one.strip_prefix(&format!("{reason}: ")).map(str::to_owned));
     number.map_or(0, |number| number.parse().expect("a number"))
 }
 
@@ -231,11 +234,7 @@ async fn what_cannot_be_followed_is_told() {
     }
     assert_eq!((past(&client, "lag").await, count(&client, "hits").await), (3, 0));
     until("the log", async || {
-        world
-            .process()
-            .log()
-            .iter()
-            .any(|line| line.contains("table bare has no replica identity"))
+        world.process().log().iter().any(|line| line.contains("table bare has no replica identity"))
     })
     .await;
     // It isn't published, so it can be written as before.
@@ -288,16 +287,15 @@ async fn a_fill_from_a_replica_has_what_was_told() {
     .await;
     cluster.pause_replay(1).await;
     for n in 1..5 {
-        behind
-            .batch_execute(&format!("UPDATE t SET n = {n} WHERE id = 1"))
-            .await
-            .expect("a write");
+        behind.batch_execute(&format!("UPDATE t SET n = {n} WHERE id = 1")).await.expect("a write");
         let wanted = [n.to_string()];
         until("what was written", async || column(&client, one).await == wanted).await;
         // Whoever is asked from now on, and whatever for, knows of it.
         for turn in 0..5 {
             let other = world.gateway().await;
-            for sql in [one, all, &format!("SELECT n FROM t WHERE id = 1 AND n <> {}", 100 * n + turn)] {
+            for sql in
+                [one, all, &format!("SELECT n FROM t WHERE id = 1 AND n <> {}", 100 * n + turn)]
+            {
                 assert_eq!(column(&other, sql).await, wanted, "{sql}");
             }
         }

@@ -1,4 +1,5 @@
-//! Cache rules on what can't be followed: they are refused when that is known at the start, and not used when it turns out later.
+//! Cache rules on what can't be followed: they are refused when that is known at the start, and not
+//! used when it turns out later.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -26,7 +27,8 @@ const DEFINITIONS: &str = "CREATE TABLE plain (id int PRIMARY KEY);
 fn with_rule(world: &World, name: &str, rule: &str) -> PathBuf {
     let config = std::fs::read_to_string(world.config()).expect("the configuration");
     let path = world.folder().join(name);
-    std::fs::write(&path, format!("{config}\n[[cache]]\nttl = \"1h\"\n{rule}\n")).expect("a configuration");
+    std::fs::write(&path, format!("{config}\n[[cache]]\nttl = \"1h\"\n{rule}\n"))
+        .expect("a configuration");
     path
 }
 
@@ -39,9 +41,8 @@ async fn ended(config: &Path) -> Output {
     let mut command = Command::new(flywheel());
     command.arg("--config").arg(config).env("NO_COLOR", "1");
     let ended = tokio::task::spawn_blocking(move || command.output());
-    let ended = tokio::time::timeout(Duration::from_secs(120), ended)
-        .await
-        .expect("it ends by itself");
+    let ended =
+        tokio::time::timeout(Duration::from_secs(120), ended).await.expect("it ends by itself");
     ended.expect("its end").expect("flywheel")
 }
 
@@ -61,26 +62,14 @@ async fn what_cannot_be_followed_is_refused_at_the_start() {
     let Some(world) = World::start().await else { return };
     world.behind().await.batch_execute(DEFINITIONS).await.expect("definitions");
     let refused = [
-        (
-            "far",
-            "writes",
-            "writes to \"public.far\" can't be followed: foreign table public.far",
-        ),
-        (
-            "near",
-            "writes",
-            "writes to \"public.near\" can't be followed: foreign table public.far",
-        ),
+        ("far", "writes", "writes to \"public.far\" can't be followed: foreign table public.far"),
+        ("near", "writes", "writes to \"public.near\" can't be followed: foreign table public.far"),
         (
             "dynamic",
             "writes",
             "writes to \"public.dynamic\" can't be followed: function made() executes texts that it makes",
         ),
-        (
-            "near",
-            "replication",
-            "changes of \"public.near\" can't be followed: it isn't a table",
-        ),
+        ("near", "replication", "changes of \"public.near\" can't be followed: it isn't a table"),
         (
             "parent",
             "replication",
@@ -110,7 +99,8 @@ async fn what_cannot_be_followed_is_refused_at_the_start() {
         assert!(!String::from_utf8_lossy(&output.stdout).contains("listening on"));
         // `flywheel check` says the same.
         let mut check = Command::new(flywheel());
-        let checked = check.args(["check", "--connect"]).arg(&config).output().expect("flywheel check");
+        let checked =
+            check.args(["check", "--connect"]).arg(&config).output().expect("flywheel check");
         assert_eq!(checked.status.code(), Some(1));
         assert!(String::from_utf8_lossy(&checked.stdout).contains(&place), "{checked:?}");
         // With nothing to follow there is nothing to refuse.
@@ -118,7 +108,8 @@ async fn what_cannot_be_followed_is_refused_at_the_start() {
         Process::start(["--config".as_ref(), config.as_os_str()]).await;
     }
     // In another database of the gateway's.
-    let elsewhere = format!("[[databases]]\nname = \"more\"\ndbname = \"{}\"\n", world.primary().name());
+    let elsewhere =
+        format!("[[databases]]\nname = \"more\"\ndbname = \"{}\"\n", world.primary().name());
     let config = with_rule(
         &world,
         "more.toml",
@@ -126,7 +117,8 @@ async fn what_cannot_be_followed_is_refused_at_the_start() {
     );
     let told = ended(&config).await;
     assert!(
-        String::from_utf8_lossy(&told.stderr).contains("writes to \"public.far\" can't be followed"),
+        String::from_utf8_lossy(&told.stderr)
+            .contains("writes to \"public.far\" can't be followed"),
         "{told:?}"
     );
 }
@@ -202,7 +194,9 @@ async fn what_turns_out_later_is_not_used() {
     assert!(gateway.log().iter().any(|line| line.contains(why)), "{:#?}", gateway.log());
     // What is changed by the operator is in use without a new start, and the other way round.
     client
-        .batch_execute("CREATE OR REPLACE VIEW dynamic AS SELECT id FROM plain; INSERT INTO plain VALUES (1)")
+        .batch_execute(
+            "CREATE OR REPLACE VIEW dynamic AS SELECT id FROM plain; INSERT INTO plain VALUES (1)",
+        )
         .await
         .expect("a view");
     for _ in 0..2 {
@@ -227,7 +221,8 @@ async fn what_turns_out_later_is_not_used() {
 
 #[tokio::test]
 async fn a_stream_that_does_not_come_about_is_told() {
-    let rule = "[[cache]]\nttl = \"1h\"\nwhen = { tables = [\"late\"] }\ninvalidate = \"replication\"";
+    let rule =
+        "[[cache]]\nttl = \"1h\"\nwhen = { tables = [\"late\"] }\ninvalidate = \"replication\"";
     let Some(world) = Setup::default().section(rule).start().await else {
         return;
     };

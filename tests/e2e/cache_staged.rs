@@ -1,4 +1,5 @@
-//! Writes to store tables that PostgreSQL computes first, beside readers whose answers are kept: what was read before such a write is never kept after it.
+//! Writes to store tables that PostgreSQL computes first, beside readers whose answers are kept:
+//! what was read before such a write is never kept after it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +38,9 @@ async fn race(world: &World, read: &str, write: impl AsyncFn(&tokio_postgres::Cl
 #[tokio::test]
 async fn of_several_stores() {
     let setup = Setup::default().main("pool_size = 20").section(RULE);
-    let Some(world) = setup.table("public.a", Home::Redis).table("public.b", Home::Dynoxide).start().await else {
+    let Some(world) =
+        setup.table("public.a", Home::Redis).table("public.b", Home::Dynoxide).start().await
+    else {
         return;
     };
     let client = world.gateway().await;
@@ -50,10 +53,7 @@ async fn of_several_stores() {
         .expect("tables");
     for table in ["a", "b"] {
         let read = format!("SELECT n FROM {table} WHERE id = 1");
-        client
-            .batch_execute("UPDATE a SET n = 0; UPDATE b SET n = 0")
-            .await
-            .expect("a beginning");
+        client.batch_execute("UPDATE a SET n = 0; UPDATE b SET n = 0").await.expect("a beginning");
         race(&world, &read, async |client, n| {
             let sql = format!("WITH w AS (UPDATE a SET n = {n} WHERE id = 1 RETURNING n) UPDATE b SET n = w.n FROM w WHERE b.id = 1");
             client.batch_execute(&sql).await.expect("a write");
@@ -133,19 +133,19 @@ async fn that_are_explained() {
         }
         let read = format!("SELECT n FROM {table} WHERE id = 1");
         client
-            .batch_execute(&format!("PREPARE write_{table}(bigint) AS UPDATE {table} SET n = $1 WHERE id = 1"))
+            .batch_execute(&format!(
+                "PREPARE write_{table}(bigint) AS UPDATE {table} SET n = $1 WHERE id = 1"
+            ))
             .await
             .expect("PREPARE");
         let reader = world.gateway().await;
         column(&reader, &read).await;
         n += 1;
-        let explained = client.batch_execute(&format!("EXPLAIN ANALYZE EXECUTE write_{table}({n})")).await;
+        let explained =
+            client.batch_execute(&format!("EXPLAIN ANALYZE EXECUTE write_{table}({n})")).await;
         if explained.is_ok() {
             assert_eq!(column(&reader, &read).await, [n.to_string()], "EXECUTE of {table}");
         }
-        client
-            .batch_execute(&format!("DEALLOCATE write_{table}"))
-            .await
-            .expect("DEALLOCATE");
+        client.batch_execute(&format!("DEALLOCATE write_{table}")).await.expect("DEALLOCATE");
     }
 }

@@ -7,7 +7,8 @@ use flywheel_tests::world::{column, until};
 use flywheel_tests::{Home, Setup, World};
 use tokio_postgres::types::Type;
 
-const RULE: &str = "[[cache]]\nwhen = { database = \"app\" }\nttl = \"1s\"\nstale_while_revalidate = \"1h\"";
+const RULE: &str =
+    "[[cache]]\nwhen = { database = \"app\" }\nttl = \"1s\"\nstale_while_revalidate = \"1h\"";
 
 async fn past_their_time() {
     tokio::time::sleep(Duration::from_millis(1100)).await;
@@ -15,9 +16,7 @@ async fn past_their_time() {
 
 /// What this gives without waiting for a server: whoever waits for one does so for ever.
 async fn at_once<T>(what: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(60), what)
-        .await
-        .expect("an answer from memory")
+    tokio::time::timeout(Duration::from_secs(60), what).await.expect("an answer from memory")
 }
 
 #[tokio::test]
@@ -39,7 +38,8 @@ async fn nobody_waits_for_what_is_read_anew() {
         (
             column(&client, simple).await,
             client.query_one(&prepared, &[id]).await.expect("a row").get::<_, i32>(0),
-            client.query_typed(unnamed, &[(id, Type::INT4)]).await.expect("rows")[0].get::<_, i32>(0),
+            client.query_typed(unnamed, &[(id, Type::INT4)]).await.expect("rows")[0]
+                .get::<_, i32>(0),
             column(&other, simple).await,
         )
     };
@@ -106,15 +106,10 @@ async fn what_is_read_anew_is_the_clients_own() {
         .expect("settings");
     let read = "SELECT at, current_setting('search_path') FROM t";
     assert_eq!(column(&client, read).await, ["2026-01-01 09:00:00+09"]);
-    behind
-        .batch_execute("UPDATE s.t SET at = '2026-01-02 00:00:00+00'")
-        .await
-        .expect("a write");
+    behind.batch_execute("UPDATE s.t SET at = '2026-01-02 00:00:00+00'").await.expect("a write");
     past_their_time().await;
-    until("what was read anew", async || {
-        column(&client, read).await == ["2026-01-02 09:00:00+09"]
-    })
-    .await;
+    until("what was read anew", async || column(&client, read).await == ["2026-01-02 09:00:00+09"])
+        .await;
     assert_eq!(count(&client, "misses").await, 1);
 }
 
@@ -133,7 +128,8 @@ async fn reads_of_store_tables_are_read_anew() {
     }
     let native = "SELECT who FROM sessions WHERE id = 1";
     let mixed = "SELECT mail FROM sessions s JOIN users u ON u.who = s.who WHERE s.id = 1";
-    let prepared = client.prepare("SELECT who FROM sessions WHERE id = $1").await.expect("a statement");
+    let prepared =
+        client.prepare("SELECT who FROM sessions WHERE id = $1").await.expect("a statement");
     let all = async || {
         let row = client.query_one(&prepared, &[&1]).await.expect("a row");
         (column(&client, native).await, column(&client, mixed).await, row.get::<_, String>(0))

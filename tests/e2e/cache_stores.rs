@@ -23,7 +23,9 @@ use super::redis_servers::Server;
 
 /// A rule over these tables.
 fn rule(tables: &[&str], max_lag: &str) -> String {
-    format!("[[cache]]\nwhen = {{ tables = {tables:?} }}\nttl = \"1h\"\ninvalidate = \"replication\"\nmax_lag = {max_lag:?}")
+    format!(
+        "[[cache]]\nwhen = {{ tables = {tables:?} }}\nttl = \"1h\"\ninvalidate = \"replication\"\nmax_lag = {max_lag:?}"
+    )
 }
 
 /// What all names in a shared server begin with.
@@ -37,7 +39,8 @@ struct Beside(BufReader<TcpStream>);
 
 impl Beside {
     async fn of(world: &World) -> Self {
-        Self::at(world.servers().redis.as_deref().expect("a Redis").trim_start_matches("redis://")).await
+        Self::at(world.servers().redis.as_deref().expect("a Redis").trim_start_matches("redis://"))
+            .await
     }
 
     async fn at(address: &str) -> Self {
@@ -61,12 +64,19 @@ async fn is_hit(client: &Client, sql: &str) -> bool {
 }
 
 /// `kept` must be answered from memory once `change` has ended `ended`.
-async fn ends(client: &Client, ended: &str, wanted: &[&str], kept: Option<&str>, change: impl Future<Output = ()>) {
+async fn ends(
+    client: &Client,
+    ended: &str,
+    wanted: &[&str],
+    kept: Option<&str>,
+    change: impl Future<Output = ()>,
+) {
     for sql in kept.iter().chain([&ended]) {
         until(&format!("a hit for {sql}"), async || is_hit(client, sql).await).await;
     }
     change.await;
-    until(&format!("{wanted:?} from {ended}"), async || column(client, ended).await == wanted).await;
+    until(&format!("{wanted:?} from {ended}"), async || column(client, ended).await == wanted)
+        .await;
     if let Some(kept) = kept {
         assert!(is_hit(client, kept).await, "{kept} isn't concerned");
     }
@@ -74,13 +84,8 @@ async fn ends(client: &Client, ended: &str, wanted: &[&str], kept: Option<&str>,
 
 #[tokio::test]
 async fn what_others_write_to_redis() {
-    let tables = [
-        "public.sessions",
-        "public.profiles",
-        "public.visits",
-        "public.board",
-        "public.plain",
-    ];
+    let tables =
+        ["public.sessions", "public.profiles", "public.visits", "public.board", "public.plain"];
     let setup = Setup::default()
         .section(&rule(&tables, "10s"))
         .table("public.sessions", Home::Redis)
@@ -110,12 +115,17 @@ async fn what_others_write_to_redis() {
     followed(&client).await;
     let mut redis = Beside::of(&world).await;
     let head = format!("{{{}:public.", unique(&world));
-    let session = |digit: char| format!("SELECT n FROM sessions WHERE id = '00000000-0000-0000-0000-00000000000{digit}'");
+    let session = |digit: char| {
+        format!("SELECT n FROM sessions WHERE id = '00000000-0000-0000-0000-00000000000{digit}'")
+    };
     let profile = |id: &str| format!("SELECT n FROM profiles WHERE id = '{id}'");
-    let visit = |who: &str, day: i32| format!("SELECT n FROM visits WHERE who = '{who}' AND day = {day}");
-    let joined = "SELECT v.n FROM plain p JOIN visits v ON v.who = p.who WHERE p.id = 1 AND v.day = 2";
+    let visit =
+        |who: &str, day: i32| format!("SELECT n FROM visits WHERE who = '{who}' AND day = {day}");
+    let joined =
+        "SELECT v.n FROM plain p JOIN visits v ON v.who = p.who WHERE p.id = 1 AND v.day = 2";
     let days = |who: &str| format!("SELECT n FROM visits WHERE who = '{who}' ORDER BY day");
-    // What is written in Redis, the answer that it ends, what that is then, and an answer that stays.
+    // What is written in Redis, the answer that it ends, what that is then, and an answer that
+    // stays.
     let changes: [(&str, &str, &[&str], &str); 10] = [
         (
             "HSET HEADsessions:00000000-0000-0000-0000-00000000000a} n 2",
@@ -147,12 +157,7 @@ async fn what_others_write_to_redis() {
         // A row that goes from its partition's order only.
         ("ZREMRANGEBYRANK HEADvisits:bob} 0 -1", &days("bob"), &[], &visit("ann", 2)),
         ("HSET HEADvisits:ann}:2 n 9", joined, &["9"], &visit("ann", 1)),
-        (
-            "ZADD HEADboard} 50 ann",
-            "SELECT n FROM board WHERE who = 'ann'",
-            &["50"],
-            &profile("c"),
-        ),
+        ("ZADD HEADboard} 50 ann", "SELECT n FROM board WHERE who = 'ann'", &["50"], &profile("c")),
     ];
     for (command, ended, wanted, kept) in changes {
         ends(&client, ended, wanted, Some(kept), redis.run(&command.replace("HEAD", &head))).await;
@@ -217,7 +222,9 @@ async fn a_redis_that_refuses_to_tell() {
     let Some(world) = setup.start().await else { return };
     let client = world.gateway().await;
     client
-        .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY, n int); INSERT INTO sessions VALUES (1, 1)")
+        .batch_execute(
+            "CREATE TABLE sessions (id int PRIMARY KEY, n int); INSERT INTO sessions VALUES (1, 1)",
+        )
         .await
         .expect("a table");
     let words = [
@@ -255,7 +262,9 @@ async fn without_news_from_redis_nothing_is_answered_from_memory() {
     let Some(world) = setup.start().await else { return };
     let client = world.gateway().await;
     client
-        .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY, n int); INSERT INTO sessions VALUES (1, 1)")
+        .batch_execute(
+            "CREATE TABLE sessions (id int PRIMARY KEY, n int); INSERT INTO sessions VALUES (1, 1)",
+        )
         .await
         .expect("a table");
     let read = "SELECT n FROM sessions WHERE id = 1";
@@ -384,7 +393,9 @@ async fn memory_needs_no_news() {
     let Some(world) = setup.start().await else { return };
     let client = world.gateway().await;
     client
-        .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY, n int); INSERT INTO sessions VALUES (1, 1)")
+        .batch_execute(
+            "CREATE TABLE sessions (id int PRIMARY KEY, n int); INSERT INTO sessions VALUES (1, 1)",
+        )
         .await
         .expect("a table");
     let read = "SELECT n FROM sessions WHERE id = 1";
@@ -407,7 +418,12 @@ const MAX_LAG: Duration = Duration::from_millis(900);
 type Writes = Mutex<Vec<(Instant, i64)>>;
 
 /// Writers beside Flywheel, readers through it: no answer is older than the lag that is allowed.
-async fn race(world: &World, client: &Client, write: impl AsyncFn(usize, i64), disturb: impl AsyncFn(usize)) {
+async fn race(
+    world: &World,
+    client: &Client,
+    write: impl AsyncFn(usize, i64),
+    disturb: impl AsyncFn(usize),
+) {
     let told: Arc<Vec<Writes>> = Arc::new((0..COUNTERS).map(|_| Mutex::default()).collect());
     let stop = Arc::new(AtomicBool::new(false));
     let mut readers = Vec::new();
@@ -430,8 +446,12 @@ async fn race(world: &World, client: &Client, write: impl AsyncFn(usize, i64), d
                 });
                 let read: i64 = read.and_then(|text| text.parse().ok()).expect("a number");
                 let told = told[id].lock().await;
-                let known = told.iter().rev().find(|(at, _)| *at + MAX_LAG <= began).map_or(0, |(_, n)| *n);
-                assert!(read >= known, "counter {id} is {read}, {known} was written {MAX_LAG:?} before");
+                let known =
+                    told.iter().rev().find(|(at, _)| *at + MAX_LAG <= began).map_or(0, |(_, n)| *n);
+                assert!(
+                    read >= known,
+                    "counter {id} is {read}, {known} was written {MAX_LAG:?} before"
+                );
             }
         }));
     }
@@ -463,8 +483,7 @@ async fn race(world: &World, client: &Client, write: impl AsyncFn(usize, i64), d
     eprintln!("{hits} hits, {fills} fills, past it: {bypasses}");
 }
 
-const COUNTER_ROWS: &str =
-    "CREATE TABLE counters (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO counters SELECT i, 0 FROM generate_series(0, 5) i";
+const COUNTER_ROWS: &str = "CREATE TABLE counters (id int PRIMARY KEY, n bigint NOT NULL); INSERT INTO counters SELECT i, 0 FROM generate_series(0, 5) i";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_answer_from_redis_is_older_than_the_lag() {
@@ -480,7 +499,9 @@ async fn no_answer_from_redis_is_older_than_the_lag() {
     followed(&client).await;
     let head = format!("{{{}:public.counters:", unique(&world));
     let beside = Mutex::new(Beside::at(&format!("127.0.0.1:{}", server.port)).await);
-    let write = async |id: usize, n: i64| beside.lock().await.run(&format!("HSET {head}{id}}} n {n}")).await;
+    let write = async |id: usize, n: i64| {
+        beside.lock().await.run(&format!("HSET {head}{id}}} n {n}")).await
+    };
     let disturb = async |round: usize| match round {
         1 => {
             // Not the writer's while it waits for its answer.

@@ -51,7 +51,8 @@ async fn a_herd_makes_one_fill() {
 #[tokio::test]
 async fn writes_past_the_gateway_are_seen_after_the_ttl() {
     let ttl = Duration::from_millis(300);
-    let setup = Setup::default().section("[[cache]]\nwhen = { tables = [\"beside\"] }\nttl = \"300ms\"");
+    let setup =
+        Setup::default().section("[[cache]]\nwhen = { tables = [\"beside\"] }\nttl = \"300ms\"");
     let Some(world) = setup.start().await else { return };
     let behind = world.behind().await;
     behind
@@ -68,7 +69,8 @@ async fn writes_past_the_gateway_are_seen_after_the_ttl() {
             written.push(std::time::Instant::now());
         }
         let began = std::time::Instant::now();
-        let seen: usize = column(&client, "SELECT n FROM beside").await[0].parse().expect("a number");
+        let seen: usize =
+            column(&client, "SELECT n FROM beside").await[0].parse().expect("a number");
         // What came after it was there only for so long.
         if let Some(next) = written.get(seen + 1) {
             olds += 1;
@@ -146,4 +148,35 @@ async fn memory_stays_within_its_limit() {
     assert!(bytes <= 1 << 20 && bytes > 1 << 18, "{bytes}");
     assert!(entries > 100, "{entries}");
     assert!(hits > 4900, "{hits}");
+}
+
+/// Somebody has locked a part of the catalogue: what Flywheel looks at from time to time waits
+/// behind that for a moment only, and doesn't keep the connections of those who have nothing to do
+/// with it.
+#[tokio::test]
+async fn looks_do_not_wait_behind_a_locked_catalogue() {
+    let setup = Setup::default()
+        .table("kept", flywheel_tests::Home::Memory)
+        .main("pool_size = 1\nacquire_timeout = \"2s\"")
+        .section("[[cache]]\nwhen = { tables = [\"beside\"] }\nttl = \"1h\"");
+    let Some(world) = setup.start().await else { return };
+    let client = world.gateway().await;
+    let tables = "CREATE TABLE beside (n int); INSERT INTO beside VALUES (7);
+        CREATE TABLE kept (k int PRIMARY KEY, v int)";
+    client.batch_execute(tables).await.expect("tables");
+    // A statement that comes before the definitions were read is guarded, and waits as they do.
+    for _ in 0..8 {
+        assert_eq!(column(&client, "SELECT n FROM beside").await, ["7"]);
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    let behind = world.behind().await;
+    let lock =
+        "BEGIN; LOCK TABLE pg_catalog.pg_trigger, pg_catalog.pg_depend IN ACCESS EXCLUSIVE MODE";
+    behind.batch_execute(lock).await.expect("a lock");
+    for _ in 0..8 {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        assert_eq!(column(&client, "SELECT 1").await, ["1"]);
+    }
+    behind.batch_execute("COMMIT").await.expect("COMMIT");
+    assert_eq!(column(&client, "SELECT n FROM beside").await, ["7"]);
 }

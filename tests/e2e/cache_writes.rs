@@ -37,7 +37,8 @@ async fn world() -> Option<World> {
 #[tokio::test]
 async fn every_way_to_a_table_is_followed() {
     let Some(world) = world().await else { return };
-    let (client, other, behind) = (world.gateway().await, world.gateway().await, world.behind().await);
+    let (client, other, behind) =
+        (world.gateway().await, world.gateway().await, world.behind().await);
     let writes = [
         ("INSERT INTO t VALUES (100)", "SELECT count(*) FROM t"),
         ("INSERT INTO t VALUES (101)", "SELECT count(*) FROM view"),
@@ -96,20 +97,14 @@ async fn every_way_to_a_table_is_followed() {
         ),
         ("INSERT INTO new_parts VALUES (202)", "SELECT count(*) FROM parts"),
         ("ALTER TABLE log RENAME COLUMN more TO less", "SELECT less FROM log"),
-        (
-            "DROP VIEW view_of_view, view; CREATE VIEW view AS SELECT 1 AS id",
-            "SELECT * FROM view",
-        ),
+        ("DROP VIEW view_of_view, view; CREATE VIEW view AS SELECT 1 AS id", "SELECT * FROM view"),
     ];
     for (write, read) in writes {
         // A read may not be possible yet.
         for _ in 0..2 {
             let _ = other.simple_query(read).await;
         }
-        client
-            .batch_execute(write)
-            .await
-            .unwrap_or_else(|error| panic!("{write}: {error:?}"));
+        client.batch_execute(write).await.unwrap_or_else(|error| panic!("{write}: {error:?}"));
         assert_eq!(column(&other, read).await, column(&behind, read).await, "{write}");
         assert_eq!(column(&other, read).await, column(&behind, read).await, "{write}");
     }
@@ -119,7 +114,8 @@ async fn every_way_to_a_table_is_followed() {
 #[tokio::test]
 async fn prepared_writes_copy_and_pipelines() {
     let Some(world) = world().await else { return };
-    let (client, reader, behind) = (world.gateway().await, world.gateway().await, world.behind().await);
+    let (client, reader, behind) =
+        (world.gateway().await, world.gateway().await, world.behind().await);
     let one = reader.prepare("SELECT n FROM t WHERE id = $1").await.expect("a statement");
     let all = reader.prepare("SELECT count(*), sum(n) FROM t").await.expect("a statement");
     let read = async |id: i32| -> (Option<i32>, i64, i64) {
@@ -132,8 +128,10 @@ async fn prepared_writes_copy_and_pipelines() {
         let sums = behind.query_one("SELECT count(*), sum(n) FROM t", &[]).await.expect("a row");
         (row.map(|row| row.get(0)), sums.get(0), sums.get(1))
     };
-    let update = client.prepare("UPDATE t SET n = n + $2 WHERE id = $1").await.expect("a statement");
-    let insert = client.prepare("INSERT INTO t (id, n) VALUES ($1, $2)").await.expect("a statement");
+    let update =
+        client.prepare("UPDATE t SET n = n + $2 WHERE id = $1").await.expect("a statement");
+    let insert =
+        client.prepare("INSERT INTO t (id, n) VALUES ($1, $2)").await.expect("a statement");
     let delete = client.prepare("DELETE FROM t WHERE id = $1").await.expect("a statement");
     for id in 1..=5 {
         read(id).await;
@@ -150,7 +148,8 @@ async fn prepared_writes_copy_and_pipelines() {
     reader.query_opt(&one, &[&2]).await.expect("rows");
     assert_eq!(count(&client, "hits").await, hits + 1);
     // Several at once.
-    let (first, second) = tokio::join!(client.execute(&update, &[&1, &1]), client.execute(&update, &[&2, &1]));
+    let (first, second) =
+        tokio::join!(client.execute(&update, &[&1, &1]), client.execute(&update, &[&2, &1]));
     assert_eq!((first.expect("a write"), second.expect("a write")), (1, 1));
     assert_eq!((read(1).await, read(2).await), (expected(1).await, expected(2).await));
     let sink = client.copy_in("COPY t (id, n) FROM STDIN").await.expect("COPY");
@@ -171,11 +170,8 @@ async fn a_block_ends_answers_when_it_commits() {
     let transaction = client.transaction().await.expect("a block");
     transaction.execute("UPDATE t SET n = 1 WHERE id = 1", &[]).await.expect("a write");
     // The block sees its own write, the others don't, whoever kept what in between.
-    let own: i32 = transaction
-        .query_one("SELECT n FROM t WHERE id = 1", &[])
-        .await
-        .expect("a row")
-        .get(0);
+    let own: i32 =
+        transaction.query_one("SELECT n FROM t WHERE id = 1", &[]).await.expect("a row").get(0);
     assert_eq!(own, 1);
     for _ in 0..2 {
         assert_eq!(column(&reader, read).await, ["0"]);
@@ -214,9 +210,11 @@ async fn reads_of_store_tables_are_kept_and_ended() {
         .expect("rows");
     let native = "SELECT who FROM sessions WHERE id = 1";
     let mixed = "SELECT mail FROM sessions s JOIN users u ON u.who = s.who WHERE s.id = 1";
-    let prepared = reader.prepare("SELECT who FROM sessions WHERE id = $1").await.expect("a statement");
+    let prepared =
+        reader.prepare("SELECT who FROM sessions WHERE id = $1").await.expect("a statement");
     let all = async || {
-        let row: Option<tokio_postgres::Row> = reader.query_opt(&prepared, &[&1]).await.expect("rows");
+        let row: Option<tokio_postgres::Row> =
+            reader.query_opt(&prepared, &[&1]).await.expect("rows");
         let prepared: Vec<String> = row.iter().map(|row| row.get(0)).collect();
         (column(&reader, native).await, column(&reader, mixed).await, prepared)
     };
@@ -230,10 +228,7 @@ async fn reads_of_store_tables_are_kept_and_ended() {
     assert_eq!(count(&client, "hits").await, hits + 3);
     client.batch_execute("UPDATE users SET mail = 'b@x'").await.expect("a write");
     assert_eq!(all().await, is(&["a"], &["b@x"]));
-    client
-        .batch_execute("UPDATE sessions SET who = 'b' WHERE id = 1")
-        .await
-        .expect("a write");
+    client.batch_execute("UPDATE sessions SET who = 'b' WHERE id = 1").await.expect("a write");
     assert_eq!(all().await, is(&["b"], &[]));
     client
         .batch_execute("BEGIN; UPDATE sessions SET who = 'a' WHERE id = 1")
@@ -289,7 +284,8 @@ async fn who_waits_for_an_ended_fill_has_the_last_write() {
         .section("[[routes]]\nwhen = { kind = \"read\" }\nto = \"main.replicas\"")
         .section(ALL);
     let Some(world) = setup.start().await else { return };
-    let (writer, reader, filler) = (world.gateway().await, world.gateway().await, world.gateway().await);
+    let (writer, reader, filler) =
+        (world.gateway().await, world.gateway().await, world.gateway().await);
     writer
         .batch_execute("CREATE TABLE t (n int); INSERT INTO t VALUES (0)")
         .await

@@ -9,11 +9,8 @@ const EMBEDDED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/embedded.
 const PRODUCTION: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/production.toml");
 
 async fn ran(arguments: &[&str]) -> Ran {
-    run(Command::new(flywheel())
-        .args(arguments)
-        .env_remove("FLYWHEEL_CONFIG")
-        .env("NO_COLOR", "1"))
-    .await
+    run(Command::new(flywheel()).args(arguments).env_remove("FLYWHEEL_CONFIG").env("NO_COLOR", "1"))
+        .await
 }
 
 const MISTAKEN: &str = r#"listen = "nowhere"
@@ -55,13 +52,8 @@ const FORM: [(usize, usize, &str); 4] = [
 ];
 
 /// Mistakes of its meaning.
-const MEANING: [(usize, usize, &str); 5] = [
-    (1, 10, "nowhere"),
-    (6, 17, "parsecs"),
-    (14, 7, "mysql"),
-    (23, 9, "fsat"),
-    (25, 1, "score"),
-];
+const MEANING: [(usize, usize, &str); 5] =
+    [(1, 10, "nowhere"), (6, 17, "parsecs"), (14, 7, "mysql"), (23, 9, "fsat"), (25, 1, "score")];
 
 /// Checks a text, which must be reported with each of these.
 async fn told(text: &str, mistakes: &[(usize, usize, &str)]) -> String {
@@ -154,7 +146,11 @@ async fn the_schema_is_json() {
 #[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_crash() {
     let mut command = Command::new("sh");
-    command.args(["-c", "\"$0\" schema | head -n 1 >/dev/null", flywheel().to_str().expect("its path")]);
+    command.args([
+        "-c",
+        "\"$0\" schema | head -n 1 >/dev/null",
+        flywheel().to_str().expect("its path"),
+    ]);
     let ran = run(&mut command).await.well();
     assert!(!ran.stderr.contains("panicked"), "{ran:?}");
 }
@@ -208,11 +204,8 @@ async fn a_check_reaches_every_store() {
         "{}",
         told.stdout
     );
-    let history: Vec<_> = told
-        .stdout
-        .lines()
-        .filter(|line| line.starts_with("table public.history: "))
-        .collect();
+    let history: Vec<_> =
+        told.stdout.lines().filter(|line| line.starts_with("table public.history: ")).collect();
     assert!(
         !history.is_empty() && history.iter().all(|line| line.contains("key")),
         "{}",

@@ -1,17 +1,22 @@
-//! The gateway is killed at each step of a COMMIT that concerns PostgreSQL and two stores. When it is back, what the block has written is in all of them or
-//! in none.
+//! The gateway is killed at each step of a COMMIT that concerns PostgreSQL and two stores. When it
+//! is back, what the block has written is in all of them or in none.
 
 use std::time::Duration;
 
 use flywheel_tests::child::in_time;
-use flywheel_tests::gate::{Gate, Stop};
-use flywheel_tests::world::{Servers, column, dynoxide, flywheel};
+use flywheel_tests::endpoint::send;
+use flywheel_tests::gate::{COMMIT, Gate, Stop};
+use flywheel_tests::world::{Servers, column, dynoxide, flywheel, until};
 use flywheel_tests::{Home, Setup, World};
+use serde_json::json;
 
 const PREPARE_IN_DYNAMODB: &[&str] = &["\"Update\":{", "flywheel_lock"];
 const COMMIT_IN_DYNAMODB: &[&str] = &["\"Put\":{", "flywheel_lock"];
 const PREPARE_IN_REDIS: &[&str] = &["\r\nprepare\r\n"];
 const COMMIT_IN_REDIS: &[&str] = &["\r\ncommit\r\n"];
+
+/// By then PostgreSQL has noted what a block is about to lock.
+const NOTED: Duration = Duration::from_millis(500);
 
 /// A world in which everything goes through gates.
 struct Guarded {
@@ -53,8 +58,8 @@ const STEPS: &[Step] = &[
     Step { name: "the first is prepared", gate: dynamo, stop: Stop::Answer, words: PREPARE_IN_DYNAMODB, committed: false, late: false },
     Step { name: "before the second is prepared", gate: redis, stop: Stop::Request, words: PREPARE_IN_REDIS, committed: false, late: true },
     Step { name: "both are prepared", gate: redis, stop: Stop::Answer, words: PREPARE_IN_REDIS, committed: false, late: false },
-    Step { name: "COMMIT arrives late", gate: postgres, stop: Stop::Request, words: &["COMMIT\0"], committed: true, late: true },
-    Step { name: "PostgreSQL has committed", gate: postgres, stop: Stop::Answer, words: &["COMMIT\0"], committed: true, late: false },
+    Step { name: "COMMIT arrives late", gate: postgres, stop: Stop::Request, words: &[COMMIT], committed: true, late: true },
+    Step { name: "PostgreSQL has committed", gate: postgres, stop: Stop::Answer, words: &[COMMIT], committed: true, late: false },
     Step { name: "before the first is carried out", gate: dynamo, stop: Stop::Request, words: COMMIT_IN_DYNAMODB, committed: true, late: false },
     Step { name: "the first is carried out late", gate: dynamo, stop: Stop::Request, words: COMMIT_IN_DYNAMODB, committed: true, late: true },
     Step { name: "the first is carried out", gate: dynamo, stop: Stop::Answer, words: COMMIT_IN_DYNAMODB, committed: true, late: false },
@@ -91,12 +96,7 @@ impl Guarded {
         let tables = "CREATE TABLE carts (id int PRIMARY KEY, what text); CREATE TABLE stock (id int PRIMARY KEY, what text); \
                       CREATE TABLE orders (id int PRIMARY KEY)";
         client.batch_execute(tables).await.expect("tables");
-        let guarded = Self {
-            world,
-            postgres,
-            dynamo,
-            redis,
-        };
+        let guarded = Self { world, postgres, dynamo, redis };
         // The outbox is made, and Redis knows the script.
         guarded.before(0).await;
         client.batch_execute(&order(0)).await.expect("COMMIT");
@@ -135,7 +135,9 @@ impl Guarded {
     async fn write(&self, id: usize, when: &str) {
         let client = self.world.gateway().await;
         for sql in [
-            format!("INSERT INTO carts VALUES ({id}, 'later') ON CONFLICT (id) DO UPDATE SET what = excluded.what"),
+            format!(
+                "INSERT INTO carts VALUES ({id}, 'later') ON CONFLICT (id) DO UPDATE SET what = excluded.what"
+            ),
             format!("UPDATE stock SET what = 'later' WHERE id = {id}"),
             format!("DELETE FROM carts WHERE id = {id}"),
         ] {
@@ -157,6 +159,8 @@ impl Guarded {
         (step.gate)(self).stop(step.stop, step.words);
         let commit = tokio::spawn(async move { client.batch_execute(&order(id)).await });
         (step.gate)(self).stopped().await;
+        // What a block locks is noted while the store is asked, and nobody waits for that.
+        tokio::time::sleep(NOTED).await;
         self.world.process_mut().kill().await;
         commit.await.expect("a task").expect_err("the gateway is gone");
         if step.late {
@@ -171,8 +175,39 @@ impl Guarded {
         self.agree(id, step.committed, step.name).await;
         if !step.committed {
             self.check(step.name).await;
+            self.nothing_locked(step.name).await;
         }
         self.write(id, step.name).await;
+    }
+
+    /// Waits until no lock of an undone transaction is left in the stores, although nobody meets it:
+    /// of its COMMIT, or of its block, whose locks begin with `0-`.
+    async fn nothing_locked(&self, when: &str) {
+        let unique =
+            self.world.primary().name().strip_suffix("_flywheel").expect("a world's database");
+        let endpoint = format!("http://{}", self.dynamo.address());
+        let items = json!({
+            "TableName": format!("{unique}-public.carts"),
+            "FilterExpression": "attribute_exists(flywheel_lock)",
+        });
+        let redis = self.redis.address().to_string();
+        let (_, port) = redis.split_once(':').expect("a port");
+        until(when, async || {
+            let found = send(&endpoint, "Scan", &items).await;
+            let mut keys = tokio::process::Command::new("redis-cli");
+            keys.args(["-p", port, "--scan", "--pattern", &format!("{{{unique}:*#lock*")]);
+            let keys = in_time(keys.output()).await.expect("redis-cli");
+            for key in String::from_utf8_lossy(&keys.stdout).lines() {
+                let mut lock = tokio::process::Command::new("redis-cli");
+                lock.args(["-p", port, "GET", key]);
+                let lock = in_time(lock.output()).await.expect("redis-cli");
+                if !lock.stdout.starts_with(b"\n") {
+                    return false;
+                }
+            }
+            found["Count"] == json!(0)
+        })
+        .await;
     }
 
     /// Locks that nobody has met yet are in nobody's way who only looks.
@@ -180,7 +215,8 @@ impl Guarded {
         let mut command = tokio::process::Command::new(flywheel());
         command.args(["check".as_ref(), "--connect".as_ref(), self.world.config().as_os_str()]);
         let checked = in_time(command.output()).await.expect("flywheel check");
-        let told = String::from_utf8_lossy(&checked.stdout) + String::from_utf8_lossy(&checked.stderr);
+        let told =
+            String::from_utf8_lossy(&checked.stdout) + String::from_utf8_lossy(&checked.stderr);
         assert!(checked.status.success(), "{when}: {told}");
     }
 }
@@ -236,7 +272,8 @@ async fn while_a_deferred_trigger_runs() {
     guarded.before(1).await;
     let client = guarded.world.gateway().await;
     let commit = tokio::spawn(async move { client.batch_execute(&order(1)).await });
-    let waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    let waits = "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid) \
+                 WHERE locktype = 'advisory' AND NOT granted AND datname = current_database()";
     in_time(async {
         while column(&behind, waits).await != ["1"] {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -251,18 +288,21 @@ async fn while_a_deferred_trigger_runs() {
     guarded.write(1, "in a trigger").await;
 }
 
-/// One gateway dies between PostgreSQL's COMMIT and the stores; another, at work all the time, finishes what it began.
+/// One gateway dies between PostgreSQL's COMMIT and the stores; another, at work all the time,
+/// finishes what it began.
 #[tokio::test]
 async fn another_gateway_goes_on() {
     let Some(mut guarded) = Guarded::start(Home::Dynoxide).await else {
         return;
     };
     let other = guarded.world.another_gateway().await;
-    let other = flywheel_tests::world::connect(&format!("postgres://postgres@{}/app", other.address())).await;
+    let other =
+        flywheel_tests::world::connect(&format!("postgres://postgres@{}/app", other.address()))
+            .await;
     for id in 1..=2 {
         guarded.before(id).await;
         let client = guarded.world.gateway().await;
-        guarded.postgres.stop(Stop::Answer, &["COMMIT\0"]);
+        guarded.postgres.stop(Stop::Answer, &[COMMIT]);
         let commit = tokio::spawn(async move { client.batch_execute(&order(id)).await });
         guarded.postgres.stopped().await;
         guarded.world.process_mut().kill().await;
@@ -270,7 +310,11 @@ async fn another_gateway_goes_on() {
         guarded.postgres.open();
         if id == 1 {
             // A writer meets the lock, and carries the whole transaction out first.
-            let met = column(&other, "UPDATE stock SET what = what || ' and newer' WHERE id = 1 RETURNING what").await;
+            let met = column(
+                &other,
+                "UPDATE stock SET what = what || ' and newer' WHERE id = 1 RETURNING what",
+            )
+            .await;
             assert_eq!(met, ["new and newer"]);
             assert_eq!(column(&other, "SELECT what FROM carts WHERE id = 1").await, ["new"]);
         }

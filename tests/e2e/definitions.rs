@@ -42,7 +42,11 @@ async fn a_definition_that_is_rolled_back_was_never_there() {
             .await
             .expect("nothing to do");
         client.batch_execute("INSERT INTO carts VALUES ('a', 1)").await.expect("a row");
-        assert_eq!(column(&client, "SELECT n FROM carts WHERE name = 'a'").await, ["1"], "{home:?}");
+        assert_eq!(
+            column(&client, "SELECT n FROM carts WHERE name = 'a'").await,
+            ["1"],
+            "{home:?}"
+        );
         client.batch_execute("BEGIN; SELECT * FROM carts; ROLLBACK").await.expect("a block");
     }
 }
@@ -66,7 +70,9 @@ async fn what_only_postgresql_could_keep_is_refused_later_too() {
     ] {
         Told::of(&client, sql).await.is("0A000", &["public.carts"]);
         client
-            .batch_execute("INSERT INTO carts VALUES (1) ON CONFLICT (id) DO UPDATE SET n = carts.n + 1")
+            .batch_execute(
+                "INSERT INTO carts VALUES (1) ON CONFLICT (id) DO UPDATE SET n = carts.n + 1",
+            )
             .await
             .expect(sql);
     }
@@ -78,7 +84,8 @@ async fn what_only_postgresql_could_keep_is_refused_later_too() {
 async fn constraints_are_given_up_knowingly() {
     for home in HOMES {
         let keys = ["allow_scan = true", "drop_constraints = true"];
-        let Some(world) = Setup::default().table_with("public.carts", home, &keys).start().await else {
+        let Some(world) = Setup::default().table_with("public.carts", home, &keys).start().await
+        else {
             continue;
         };
         if !home.is_available(world.servers()) {
@@ -92,8 +99,12 @@ async fn constraints_are_given_up_knowingly() {
             .expect("an answer");
         let told: Vec<_> = told.iter().map(ToString::to_string).collect();
         for what in ["carts_owner_fkey", "carts_n_key", "carts_n_excl"] {
-            let warns =
-                |line: &&String| line.starts_with("notice") && line.contains("WARNING") && line.contains("01000") && line.contains(what);
+            let warns = |line: &&String| {
+                line.starts_with("notice")
+                    && line.contains("WARNING")
+                    && line.contains("01000")
+                    && line.contains(what)
+            };
             assert_eq!(told.iter().filter(warns).count(), 1, "{home:?}: {what} in {told:#?}");
         }
         let client = world.gateway().await;
@@ -101,9 +112,7 @@ async fn constraints_are_given_up_knowingly() {
             .batch_execute("INSERT INTO carts VALUES (1, 99, 7), (2, 99, 7); UPDATE carts SET n = n + 1 WHERE owner = 99")
             .await
             .expect("nobody's two carts");
-        Told::of(&client, "UPDATE carts SET n = -1 WHERE id = 1")
-            .await
-            .is("23514", &["carts"]);
+        Told::of(&client, "UPDATE carts SET n = -1 WHERE id = 1").await.is("23514", &["carts"]);
         client.batch_execute("ALTER TABLE carts ADD UNIQUE (owner)").await.expect("ALTER");
         client
             .batch_execute("ALTER TABLE carts ADD COLUMN m int NOT NULL DEFAULT 3, ADD FOREIGN KEY (m) REFERENCES users NOT VALID")
@@ -191,10 +200,7 @@ async fn what_the_store_cant_follow_isnt_altered() {
             let rows = column(&client, "SELECT row_to_json(c) FROM carts c ORDER BY id").await;
             assert_eq!(rows, [r#"{"id":1,"n":1}"#, r#"{"id":2,"n":2}"#], "{home:?}: {sql}");
         }
-        client
-            .batch_execute("BEGIN; UPDATE carts SET n = 3 WHERE id = 1")
-            .await
-            .expect("a block");
+        client.batch_execute("BEGIN; UPDATE carts SET n = 3 WHERE id = 1").await.expect("a block");
         Told::of(&client, "ALTER TABLE carts ADD COLUMN m int")
             .await
             .is("55006", &["public.carts"]);
@@ -256,10 +262,7 @@ async fn others_follow_an_alteration() {
             .expect("a column");
         let row = other.query_one(sql, &[]).await.expect("a row");
         assert_eq!((row.len(), row.get::<_, i32>(2)), (3, 4), "{home:?}");
-        client
-            .batch_execute("ALTER TABLE carts DROP COLUMN n")
-            .await
-            .expect("a column less");
+        client.batch_execute("ALTER TABLE carts DROP COLUMN n").await.expect("a column less");
         let row = other.query_one(sql, &[]).await.expect("a row");
         assert_eq!((row.len(), row.get::<_, i32>(1)), (2, 4), "{home:?}");
     }
@@ -338,20 +341,20 @@ async fn two_gateways_share_tables() {
         let one = world.gateway().await;
         let other = connect(&format!("postgres://postgres@{}/app", second.address())).await;
         Told::of(&other, "SELECT * FROM carts").await.is("42P01", &["carts"]);
-        one.batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int); INSERT INTO carts VALUES (1, 2)")
-            .await
-            .expect("a table");
+        one.batch_execute(
+            "CREATE TABLE carts (id int PRIMARY KEY, n int); INSERT INTO carts VALUES (1, 2)",
+        )
+        .await
+        .expect("a table");
         assert_eq!(column(&other, "SELECT n FROM carts WHERE id = 1").await, ["2"], "{home:?}");
-        other
-            .batch_execute("UPDATE carts SET n = n + 1 WHERE id = 1")
-            .await
-            .expect("an update");
+        other.batch_execute("UPDATE carts SET n = n + 1 WHERE id = 1").await.expect("an update");
         assert_eq!(column(&one, "SELECT n FROM carts WHERE id = 1").await, ["3"], "{home:?}");
 
         // Another definition, made by the one, is the other's too.
         one.batch_execute("DELETE FROM carts WHERE id = 1").await.expect("DELETE");
         one.batch_execute("DROP TABLE carts").await.expect("DROP TABLE");
-        // The other looks for changes every few seconds. Until then DynamoDB says that its table is gone.
+        // The other looks for changes every few seconds. Until then DynamoDB says that its table is
+        // gone.
         while other
             .execute("SELECT n FROM carts WHERE id = 1", &[])
             .await

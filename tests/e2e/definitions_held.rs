@@ -4,15 +4,13 @@ use flywheel_tests::world::{Process, column, connect};
 use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::Client;
 
-/// What a block has written for a definition that is gone when it commits isn't written: its plans may be older than the change, which then doesn't wait for it.
+/// What a block has written for a definition that is gone when it commits isn't written: its plans
+/// may be older than the change, which then doesn't wait for it.
 #[tokio::test]
 async fn blocks_whose_tables_are_altered_meanwhile() {
     for home in [Home::Memory, Home::Redis, Home::Dynoxide] {
-        let world = Setup::default()
-            .table("public.kept", home)
-            .table("public.other", home)
-            .start()
-            .await;
+        let world =
+            Setup::default().table("public.kept", home).table("public.other", home).start().await;
         let Some(world) = world else { return };
         if !home.is_available(world.servers()) {
             continue;
@@ -22,7 +20,8 @@ async fn blocks_whose_tables_are_altered_meanwhile() {
                       CREATE TABLE relational (id int PRIMARY KEY)";
         client.batch_execute(tables).await.expect("tables");
         client.batch_execute("INSERT INTO kept VALUES (1, 'one')").await.expect("a row");
-        let (alone, together) = ("INSERT INTO kept VALUES (2, 'two')", "INSERT INTO relational VALUES (1)");
+        let (alone, together) =
+            ("INSERT INTO kept VALUES (2, 'two')", "INSERT INTO relational VALUES (1)");
         for block in [vec![alone], vec![alone, together]] {
             let names = ["what", "name"];
             for [from, to] in [names, [names[1], names[0]]] {
@@ -39,7 +38,11 @@ async fn blocks_whose_tables_are_altered_meanwhile() {
                 Told::of(&client, "COMMIT").await.is("40001", &["public.kept"]);
                 let all = format!("SELECT id || {to} FROM kept ORDER BY id");
                 assert_eq!(column(&client, &all).await, ["1one"], "{home:?}");
-                assert_eq!(column(&client, "SELECT count(*) FROM relational").await, ["0"], "{home:?}");
+                assert_eq!(
+                    column(&client, "SELECT count(*) FROM relational").await,
+                    ["0"],
+                    "{home:?}"
+                );
             }
         }
         // Another table's definition is none of its business.
@@ -71,29 +74,29 @@ async fn a_constraint_that_is_added_meanwhile() {
     for home in [Home::Memory, Home::Redis, Home::Dynoxide] {
         let Some((world, client)) = kept(home).await else { continue };
         // A memory store is of one gateway.
-        let another: Option<Process> = if home == Home::Memory {
-            None
-        } else {
-            Some(world.another_gateway().await)
-        };
+        let another: Option<Process> =
+            if home == Home::Memory { None } else { Some(world.another_gateway().await) };
         let mut case = 0;
-        for begin in [
-            "BEGIN",
-            "BEGIN ISOLATION LEVEL REPEATABLE READ",
-            "BEGIN ISOLATION LEVEL SERIALIZABLE",
-        ] {
+        for begin in
+            ["BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ", "BEGIN ISOLATION LEVEL SERIALIZABLE"]
+        {
             for also in ["SELECT 1", "INSERT INTO relational VALUES (1)"] {
                 for definer in ["here", "there", "behind"] {
                     let definer = match (definer, &another) {
                         ("here", _) => world.gateway().await,
-                        ("there", Some(gateway)) => connect(&format!("postgres://postgres@{}/app", gateway.address())).await,
+                        ("there", Some(gateway)) => {
+                            connect(&format!("postgres://postgres@{}/app", gateway.address())).await
+                        }
                         ("there", None) => continue,
                         _ => world.behind().await,
                     };
-                    // A new text has the definitions looked at; then the block's own statements are planned.
+                    // A new text has the definitions looked at; then the block's own statements are
+                    // planned.
                     case += 1;
                     column(&client, &format!("SELECT {case} FROM kept WHERE id = 0")).await;
-                    let block = format!("{begin}; SELECT count(*) FROM relational; INSERT INTO kept VALUES (1, 95); {also}");
+                    let block = format!(
+                        "{begin}; SELECT count(*) FROM relational; INSERT INTO kept VALUES (1, 95); {also}"
+                    );
                     client.batch_execute(&format!("{block}; ROLLBACK")).await.expect("a block");
                     client.batch_execute(&block).await.expect("a block");
                     let add = "ALTER TABLE kept ADD CONSTRAINT below CHECK (n < 90)";
@@ -113,7 +116,8 @@ async fn a_constraint_that_is_added_meanwhile() {
     }
 }
 
-/// The block's own rows can't be read as those of another definition, nor others be written to them.
+/// The block's own rows can't be read as those of another definition, nor others be written to
+/// them.
 #[tokio::test]
 async fn a_column_that_is_added_meanwhile() {
     let Some((world, client)) = kept(Home::Redis).await else { return };
@@ -161,10 +165,7 @@ async fn changes_that_concern_no_row() {
         client.batch_execute(&format!("{block}; ROLLBACK")).await.expect("a block");
         client.batch_execute(&block).await.expect("a block");
         behind.batch_execute(change).await.expect(change);
-        client
-            .batch_execute("COMMIT")
-            .await
-            .unwrap_or_else(|error| panic!("{change}: {error:?}"));
+        client.batch_execute("COMMIT").await.unwrap_or_else(|error| panic!("{change}: {error:?}"));
     }
     assert_eq!(column(&client, "SELECT count(*) FROM kept").await, [changes.len().to_string()]);
     // Nor what a block does itself.

@@ -1,5 +1,5 @@
-//! Drivers in other languages: the scripts of `tests/drivers` against Flywheel with their table in every home, and against plain PostgreSQL,
-//! which proves the scripts.
+//! Drivers in other languages: the scripts of `tests/drivers` against Flywheel with their table in
+//! every home, and against plain PostgreSQL, which proves the scripts.
 
 use std::ffi::OsStr;
 

@@ -21,23 +21,19 @@ async fn behind(definition: &str, keys: &str) -> Option<(World, Client, Endpoint
         .start()
         .await?;
     let client = world.gateway().await;
-    client
-        .batch_execute(&format!("CREATE TABLE t ({definition})"))
-        .await
-        .expect("a table");
+    client.batch_execute(&format!("CREATE TABLE t ({definition})")).await.expect("a table");
     endpoint.reset();
     Some((world, client, endpoint))
 }
 
-const THROTTLING: [&str; 3] = [
-    "ProvisionedThroughputExceededException",
-    "RequestLimitExceeded",
-    "ThrottlingException",
-];
+const THROTTLING: [&str; 3] =
+    ["ProvisionedThroughputExceededException", "RequestLimitExceeded", "ThrottlingException"];
 
 #[tokio::test]
 async fn what_is_throttled_is_tried_again() {
-    let Some((_world, client, endpoint)) = behind("id int PRIMARY KEY, v text", "allow_scan = true").await else {
+    let Some((_world, client, endpoint)) =
+        behind("id int PRIMARY KEY, v text", "allow_scan = true").await
+    else {
         return;
     };
     for code in THROTTLING {
@@ -60,7 +56,10 @@ async fn what_is_throttled_is_tried_again() {
             .batch_execute("INSERT INTO t VALUES (2, 'c'), (3, 'd')")
             .await
             .expect("a transaction");
-        assert_eq!(column(&client, "SELECT v FROM t WHERE id IN (2, 3) ORDER BY id").await, ["c", "d"]);
+        assert_eq!(
+            column(&client, "SELECT v FROM t WHERE id IN (2, 3) ORDER BY id").await,
+            ["c", "d"]
+        );
         assert_eq!(column(&client, "SELECT count(*) FROM t").await, ["3"]);
         client.batch_execute("DELETE FROM t WHERE id = 1").await.expect("a delete");
         client.batch_execute("DELETE FROM t WHERE id IN (2, 3)").await.expect("deletes");
@@ -109,10 +108,7 @@ async fn what_stays_throttled_is_told_with_the_tables_name() {
     });
     endpoint.reset();
     endpoint.answer("TransactWriteItems", 2, cancelled.clone());
-    client
-        .batch_execute("INSERT INTO t VALUES (1), (2)")
-        .await
-        .expect("the third attempt");
+    client.batch_execute("INSERT INTO t VALUES (1), (2)").await.expect("the third attempt");
     endpoint.answer("TransactWriteItems", usize::MAX, cancelled);
     Told::of(&client, "INSERT INTO t VALUES (3), (4)")
         .await
@@ -130,12 +126,15 @@ async fn keys_that_a_batch_leaves_over_are_asked_for_again() {
         return;
     };
     client
-        .batch_execute("BEGIN; INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 90) i; COMMIT")
+        .batch_execute(
+            "BEGIN; INSERT INTO t SELECT i, 'row ' || i FROM generate_series(1, 90) i; COMMIT",
+        )
         .await
         .expect("rows");
     endpoint.process_only(7);
     let ids: Vec<_> = (1..=250).map(|id| id.to_string()).collect();
-    let counted = column(&client, &format!("SELECT count(*) FROM t WHERE id IN ({})", ids.join(", "))).await;
+    let counted =
+        column(&client, &format!("SELECT count(*) FROM t WHERE id IN ({})", ids.join(", "))).await;
     assert_eq!(counted, ["90"]);
     let sizes: Vec<_> = endpoint.seen("BatchGetItem").iter().map(keys).collect();
     assert!(sizes.iter().all(|&size| size <= 100) && sizes.len() > 20, "{sizes:?}");
@@ -148,7 +147,9 @@ async fn keys_that_a_batch_leaves_over_are_asked_for_again() {
 
 #[tokio::test]
 async fn a_truncate_deletes_row_by_row() {
-    let Some((_world, client, endpoint)) = behind("id int PRIMARY KEY, v text", "allow_scan = true").await else {
+    let Some((_world, client, endpoint)) =
+        behind("id int PRIMARY KEY, v text", "allow_scan = true").await
+    else {
         return;
     };
     client
@@ -168,20 +169,22 @@ fn keys(request: &flywheel_tests::endpoint::Request) -> usize {
 
 #[tokio::test]
 async fn a_read_asks_for_the_columns_that_it_needs() {
-    let Some((_world, client, endpoint)) = behind("id int PRIMARY KEY, a text, b text NOT NULL, c text", "allow_scan = true").await else {
+    let Some((_world, client, endpoint)) =
+        behind("id int PRIMARY KEY, a text, b text NOT NULL, c text", "allow_scan = true").await
+    else {
         return;
     };
-    client
-        .batch_execute("INSERT INTO t VALUES (1, 'a', 'b', 'c')")
-        .await
-        .expect("a row");
+    client.batch_execute("INSERT INTO t VALUES (1, 'a', 'b', 'c')").await.expect("a row");
     let asked = async |sql: &str, operation: &str, answer: &[&str]| {
         endpoint.reset();
         assert_eq!(column(&client, sql).await, answer, "{sql}");
-        let request = endpoint.seen(operation).pop().unwrap_or_else(|| panic!("{operation} for {sql}"));
+        let request =
+            endpoint.seen(operation).pop().unwrap_or_else(|| panic!("{operation} for {sql}"));
         let mut names: Vec<_> = request.body["ExpressionAttributeNames"]
             .as_object()
-            .map(|names| names.values().map(|name| name.as_str().unwrap_or_default().to_owned()).collect())
+            .map(|names| {
+                names.values().map(|name| name.as_str().unwrap_or_default().to_owned()).collect()
+            })
             .unwrap_or_default();
         // It is always asked whether the item is a row.
         names.retain(|name| name != "flywheel_absent");
@@ -212,7 +215,8 @@ async fn a_read_asks_for_the_columns_that_it_needs() {
 async fn a_large_scan_is_read_in_segments() {
     for (keys, segments) in [("", 4), ("scan_segments = 2", 2), ("scan_segments = 1", 1)] {
         let keys = format!("allow_scan = true\n{keys}");
-        let Some((_world, client, endpoint)) = behind("id int PRIMARY KEY, v text", &keys).await else {
+        let Some((_world, client, endpoint)) = behind("id int PRIMARY KEY, v text", &keys).await
+        else {
             return;
         };
         // More than a page of 1 MB.
@@ -221,11 +225,16 @@ async fn a_large_scan_is_read_in_segments() {
             .await
             .expect("rows");
         endpoint.reset();
-        assert_eq!(column(&client, "SELECT count(*), sum(id), sum(length(v)) FROM t").await, ["60"]);
+        assert_eq!(
+            column(&client, "SELECT count(*), sum(id), sum(length(v)) FROM t").await,
+            ["60"]
+        );
         let parts: std::collections::BTreeSet<_> = endpoint
             .seen("Scan")
             .iter()
-            .filter_map(|scan| Some((scan.body["Segment"].as_u64()?, scan.body["TotalSegments"].as_u64()?)))
+            .filter_map(|scan| {
+                Some((scan.body["Segment"].as_u64()?, scan.body["TotalSegments"].as_u64()?))
+            })
             .collect();
         let expected = (0..segments).map(|segment| (segment, segments)).filter(|_| segments > 1);
         assert_eq!(parts, expected.collect(), "{keys}");
@@ -234,11 +243,15 @@ async fn a_large_scan_is_read_in_segments() {
 
 #[tokio::test]
 async fn a_limit_is_pushed_down_when_nothing_is_left_to_check() {
-    let Some((_world, client, endpoint)) = behind("a text, b int, c int, PRIMARY KEY (a, b)", "").await else {
+    let Some((_world, client, endpoint)) =
+        behind("a text, b int, c int, PRIMARY KEY (a, b)", "").await
+    else {
         return;
     };
     client
-        .batch_execute("BEGIN; INSERT INTO t SELECT 'x', i, i % 2 FROM generate_series(1, 50) i; COMMIT")
+        .batch_execute(
+            "BEGIN; INSERT INTO t SELECT 'x', i, i % 2 FROM generate_series(1, 50) i; COMMIT",
+        )
         .await
         .expect("rows");
     endpoint.reset();
@@ -262,9 +275,10 @@ async fn a_limit_is_pushed_down_when_nothing_is_left_to_check() {
 
 #[tokio::test]
 async fn expired_rows_are_left_to_dynamodb_and_never_seen() {
-    let keys =
-        "expires_at = \"gone_at\"\nallow_scan = true\nindexes = [{ name = \"by_owner\", columns = [\"owner\"], consistent_read = false }]";
-    let Some((_world, client, endpoint)) = behind("id int PRIMARY KEY, owner text, gone_at timestamptz", keys).await else {
+    let keys = "expires_at = \"gone_at\"\nallow_scan = true\nindexes = [{ name = \"by_owner\", columns = [\"owner\"], consistent_read = false }]";
+    let Some((_world, client, endpoint)) =
+        behind("id int PRIMARY KEY, owner text, gone_at timestamptz", keys).await
+    else {
         return;
     };
     client
@@ -311,14 +325,18 @@ async fn limits_are_told_before_anything_is_sent() {
             )
             .await
             .expect("tables");
-        let told = async |sql: String, words: &[&str]| Told::of(&client, &sql).await.is("54000", words);
+        let told =
+            async |sql: String, words: &[&str]| Told::of(&client, &sql).await.is("54000", words);
         told(
             format!("INSERT INTO t VALUES ('a', '{}')", "x".repeat(400 * 1024)),
             &["public.t", "400 KB", "names of its attributes"],
         )
         .await;
         client
-            .batch_execute(&format!("INSERT INTO t VALUES ('a', '{}')", "x".repeat(400 * 1024 - "idav".len())))
+            .batch_execute(&format!(
+                "INSERT INTO t VALUES ('a', '{}')",
+                "x".repeat(400 * 1024 - "idav".len())
+            ))
             .await
             .expect("an item of 400 KB");
         told(
@@ -362,7 +380,10 @@ async fn limits_are_told_before_anything_is_sent() {
             column(&client, &format!("SELECT v FROM numbers WHERE n = {digits}")).await,
             [digits]
         );
-        assert_eq!(column(&client, "SELECT v FROM numbers WHERE n = 1").await, [format!("{digits}9.5")]);
+        assert_eq!(
+            column(&client, "SELECT v FROM numbers WHERE n = 1").await,
+            [format!("{digits}9.5")]
+        );
 
         told(
             "BEGIN; INSERT INTO pairs SELECT 'many', i::text FROM generate_series(1, 101) i; COMMIT".into(),
@@ -383,15 +404,26 @@ async fn limits_are_told_before_anything_is_sent() {
         let many: Vec<_> = (1..=250).map(|n| format!("'{n}'")).collect();
         let many = many.join(", ");
         assert_eq!(
-            column(&client, &format!("SELECT count(*) FROM pairs WHERE a = 'many' AND b IN ({many})")).await,
+            column(
+                &client,
+                &format!("SELECT count(*) FROM pairs WHERE a = 'many' AND b IN ({many})")
+            )
+            .await,
             ["100"]
         );
-        assert_eq!(column(&client, &format!("SELECT id FROM t WHERE id IN ('a', {many})")).await, ["a"]);
+        assert_eq!(
+            column(&client, &format!("SELECT id FROM t WHERE id IN ('a', {many})")).await,
+            ["a"]
+        );
     }
 }
 
 /// What `flywheel check --connect` sends with this section's keys and these variables.
-async fn signed(world: &World, keys: &str, variables: &[(&str, &str)]) -> flywheel_tests::endpoint::Request {
+async fn signed(
+    world: &World,
+    keys: &str,
+    variables: &[(&str, &str)],
+) -> flywheel_tests::endpoint::Request {
     let endpoint = Endpoint::in_front_of(dynoxide()).await;
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("flywheel.toml");
@@ -406,9 +438,7 @@ async fn signed(world: &World, keys: &str, variables: &[(&str, &str)]) -> flywhe
         command.env_remove(name);
     }
     command.envs(variables.iter().copied());
-    run(command.args(["check".as_ref(), "--connect".as_ref(), file.as_os_str()]))
-        .await
-        .well();
+    run(command.args(["check".as_ref(), "--connect".as_ref(), file.as_os_str()])).await.well();
     endpoint.seen("ListTables").pop().expect("a request")
 }
 
@@ -417,7 +447,8 @@ async fn region_and_credentials_come_from_where_the_sdk_looks() {
     let Some(world) = Setup::default().start().await else { return };
     let keys = "access_key_id = \"FROMFILE\"\nsecret_access_key = \"s\"";
     let credential = |request: &flywheel_tests::endpoint::Request| {
-        let (_, credential) = request.authorization.split_once("Credential=").expect("a credential");
+        let (_, credential) =
+            request.authorization.split_once("Credential=").expect("a credential");
         let parts: Vec<_> = credential.split('/').map(str::to_owned).collect();
         (parts[0].clone(), parts[2].clone())
     };
@@ -440,10 +471,8 @@ async fn region_and_credentials_come_from_where_the_sdk_looks() {
     let folder = tempfile::tempdir().expect("a folder");
     let profiles = folder.path().join("config");
     std::fs::write(&profiles, "[profile elsewhere]\nregion = sa-east-1\n").expect("a file");
-    let profile = [
-        ("AWS_CONFIG_FILE", profiles.to_str().expect("a path")),
-        ("AWS_PROFILE", "elsewhere"),
-    ];
+    let profile =
+        [("AWS_CONFIG_FILE", profiles.to_str().expect("a path")), ("AWS_PROFILE", "elsewhere")];
     let sent = signed(&world, keys, &profile).await;
     assert_eq!(credential(&sent), ("FROMFILE".into(), "sa-east-1".into()));
     let process = r#"{"Version": 1, "AccessKeyId": "FROMPROCESS", "SecretAccessKey": "s", "SessionToken": "its token"}"#;

@@ -18,19 +18,17 @@ fn url(process: &Process) -> String {
 async fn the_first_minutes() {
     let mut process = start(&[]).await;
     // What it says to try, typed in as it stands.
-    let samples: Vec<_> = process
-        .log()
-        .into_iter()
-        .filter(|line| line.trim_start().starts_with("psql "))
-        .collect();
+    let samples: Vec<_> =
+        process.log().into_iter().filter(|line| line.trim_start().starts_with("psql ")).collect();
     assert_eq!(samples.len(), 3, "{samples:?}");
     for sample in &samples {
         let shown = run(Command::new("sh").args(["-c", sample])).await.well().stdout;
         assert!(shown.contains(" rows)") || shown.contains("(1 row)"), "{sample}\n{shown}");
-        let explained = run(Command::new("sh").args(["-c", &sample.replace("-c \"", "-c \"EXPLAIN ")]))
-            .await
-            .well()
-            .stdout;
+        let explained =
+            run(Command::new("sh").args(["-c", &sample.replace("-c \"", "-c \"EXPLAIN ")]))
+                .await
+                .well()
+                .stdout;
         assert!(explained.contains("Operation: "), "{sample}\n{explained}");
     }
 

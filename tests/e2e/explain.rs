@@ -8,13 +8,18 @@ use tokio_postgres::Client;
 
 const SESSION: &str = "11111111-1111-1111-1111-111111111111";
 
-/// `users` in PostgreSQL, `search_history` in DynamoDB, `sessions` and `leaderboard` in Redis, `carts` there too, not to be read whole.
+/// `users` in PostgreSQL, `search_history` in DynamoDB, `sessions` and `leaderboard` in Redis,
+/// `carts` there too, not to be read whole.
 async fn world() -> Option<(World, Client)> {
     let world = Setup::default()
         .table("public.search_history", Home::Dynoxide)
         .table("public.sessions", Home::Redis)
         .table_with("public.carts", Home::Redis, &["allow_scan = false"])
-        .table_with("public.leaderboard", Home::Redis, &["layout = \"sorted_set\"", "score = \"score\""])
+        .table_with(
+            "public.leaderboard",
+            Home::Redis,
+            &["layout = \"sorted_set\"", "score = \"score\""],
+        )
         .start()
         .await?;
     if !Home::Redis.is_available(world.servers()) {
@@ -34,11 +39,17 @@ async fn world() -> Option<(World, Client)> {
     Some((world, client))
 }
 
-/// The plan as EXPLAIN gives it, which must be what the command line prints, with the world's own prefix as `app`.
+/// The plan as EXPLAIN gives it, which must be what the command line prints, with the world's own
+/// prefix as `app`.
 async fn plan(world: &World, client: &Client, sql: &str) -> String {
     let plan = column(client, &format!("EXPLAIN {sql}")).await.join("\n");
     let mut command = Command::new(flywheel());
-    command.args(["explain".as_ref(), "--config".as_ref(), world.config().as_os_str(), sql.as_ref()]);
+    command.args([
+        "explain".as_ref(),
+        "--config".as_ref(),
+        world.config().as_os_str(),
+        sql.as_ref(),
+    ]);
     let printed = run(&mut command).await.well().stdout;
     assert_eq!(printed.trim_end(), plan, "flywheel explain of {sql}");
     let unique = world.primary().name().strip_suffix("_flywheel").expect("a world's database");
@@ -268,10 +279,8 @@ plans! {
 #[tokio::test]
 async fn parameters_stand_in_the_plan() {
     let Some((_world, client)) = world().await else { return };
-    let rows = client
-        .query("EXPLAIN SELECT * FROM carts WHERE id = $1", &[&1_i32])
-        .await
-        .expect("a plan");
+    let rows =
+        client.query("EXPLAIN SELECT * FROM carts WHERE id = $1", &[&1_i32]).await.expect("a plan");
     assert_eq!(rows.last().expect("a line").get::<_, &str>(0), "  Key: id = $1");
 }
 
@@ -325,9 +334,7 @@ async fn what_would_be_refused_is_refused_here_too() {
     Told::of(&client, "EXPLAIN SELECT * FROM carts TABLESAMPLE SYSTEM (1)")
         .await
         .is("0A000", &["public.carts"]);
-    Told::of(&client, "EXPLAIN SELECT nothing FROM carts")
-        .await
-        .is("42703", &["nothing"]);
+    Told::of(&client, "EXPLAIN SELECT nothing FROM carts").await.is("42703", &["nothing"]);
     let mut command = Command::new(flywheel());
     command.args([
         "explain".as_ref(),

@@ -28,12 +28,8 @@ async fn world() -> Option<(World, Client)> {
 
 /// What is told, without times and without what differs from world to world.
 async fn told(world: &World, client: &Client, sql: &str) -> Vec<String> {
-    let unique = world
-        .primary()
-        .name()
-        .strip_suffix("_flywheel")
-        .expect("a world's database")
-        .to_owned();
+    let unique =
+        world.primary().name().strip_suffix("_flywheel").expect("a world's database").to_owned();
     let sql = format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {sql}");
     let lines = column(client, &sql).await;
     lines.into_iter().map(|line| line.replace(&unique, "app")).collect()
@@ -71,7 +67,8 @@ async fn a_join_with_postgresqls_own_part() {
     assert_eq!(lines[at + 2], "PostgreSQL:");
     let rest = lines[at + 3..].join("\n");
     assert!(
-        rest.contains("Function Scan on unnest v (actual rows=2") && rest.contains("on users u (actual rows=1"),
+        rest.contains("Function Scan on unnest v (actual rows=2")
+            && rest.contains("on users u (actual rows=1"),
         "{rest}"
     );
 }
@@ -81,15 +78,15 @@ async fn a_write_is_carried_out() {
     let Some((world, client)) = world().await else { return };
     let native = told(&world, &client, "DELETE FROM carts WHERE id = 1").await;
     assert!(
-        native
-            .last()
-            .expect("a line")
-            .ends_with("on public.carts (actual rows=1 operations=1)"),
+        native.last().expect("a line").ends_with("on public.carts (actual rows=1 operations=1)"),
         "{native:?}"
     );
-    let staged = told(&world, &client, "UPDATE carts SET items = items * 2 WHERE items > 10 RETURNING id").await;
+    let staged =
+        told(&world, &client, "UPDATE carts SET items = items * 2 WHERE items > 10 RETURNING id")
+            .await;
     assert_eq!(staged[0].split(':').next(), Some("Staged"));
-    let counts: Vec<_> = staged.iter().filter(|line| line.contains("(actual rows=2 operations=1)")).collect();
+    let counts: Vec<_> =
+        staged.iter().filter(|line| line.contains("(actual rows=2 operations=1)")).collect();
     assert_eq!(counts.len(), 2, "a scan and a write: {staged:?}");
     assert!(
         staged.iter().any(|line| line.contains("Update on carts (actual rows=2")),
@@ -107,7 +104,8 @@ async fn a_write_is_carried_out() {
     assert_eq!(column(&client, "SELECT items FROM carts WHERE id = 9").await, ["1"]);
     // What a block writes waits for its end.
     client.batch_execute("BEGIN").await.expect("BEGIN");
-    let waits = told(&world, &client, "UPDATE carts SET items = items / 2 WHERE id = 9 RETURNING id").await;
+    let waits =
+        told(&world, &client, "UPDATE carts SET items = items / 2 WHERE id = 9 RETURNING id").await;
     assert!(waits.contains(&"  What is written waits for COMMIT".to_owned()), "{waits:?}");
     client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
     assert_eq!(column(&client, "SELECT items FROM carts WHERE id = 9").await, ["1"]);
@@ -116,14 +114,16 @@ async fn a_write_is_carried_out() {
 #[tokio::test]
 async fn times_and_options() {
     let Some((_world, client)) = world().await else { return };
-    let lines = column(&client, "EXPLAIN (ANALYZE, BUFFERS, VERBOSE) SELECT count(*) FROM carts").await;
+    let lines =
+        column(&client, "EXPLAIN (ANALYZE, BUFFERS, VERBOSE) SELECT count(*) FROM carts").await;
     assert!(lines.iter().any(|line| line.contains("on public.carts (actual time=")), "{lines:?}");
     assert!(lines.last().expect("a line").starts_with("Total Time: "), "{lines:?}");
     assert!(
         lines.iter().any(|line| line.trim_start().starts_with("Execution Time: ")),
         "{lines:?}"
     );
-    let lines = column(&client, "EXPLAIN ANALYZE VERBOSE CREATE TABLE copied AS SELECT * FROM carts").await;
+    let lines =
+        column(&client, "EXPLAIN ANALYZE VERBOSE CREATE TABLE copied AS SELECT * FROM carts").await;
     assert!(lines.iter().any(|line| line == "PostgreSQL:"), "{lines:?}");
     assert_eq!(column(&client, "SELECT count(*) FROM copied").await, ["3"]);
     let lines = column(&client, "EXPLAIN (ANALYZE false) DELETE FROM carts WHERE id = 1").await;

@@ -22,7 +22,8 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     .await;
 }
 
-/// A gateway in front of these servers, in this order. Its clients wait long: a busy machine takes its time to promote.
+/// A gateway in front of these servers, in this order. Its clients wait long: a busy machine takes
+/// its time to promote.
 fn setup(url: &str) -> Setup {
     Setup::default()
         .primary_at(url)
@@ -44,10 +45,7 @@ async fn the_primary_is_found_whatever_the_order_of_hosts() {
                 .await
                 .expect("servers");
             let client = world.gateway().await;
-            client
-                .batch_execute("CREATE TABLE t (n int); DROP TABLE t")
-                .await
-                .expect("a primary");
+            client.batch_execute("CREATE TABLE t (n int); DROP TABLE t").await.expect("a primary");
             assert_eq!(column(&client, PORT).await, [cluster.port(0)]);
         }
     }
@@ -68,7 +66,8 @@ async fn without_a_primary_each_host_says_why() {
     let standby = format!("127.0.0.1:{} is a standby", cluster.port(1));
     let down = format!("127.0.0.1:{}: ", cluster.port(2));
     let refused = flywheel_tests::world::try_connect(&world.url()).await;
-    Told::by(refused.map(drop)).is("57P03", &["no primary", &standby, &down, "target_session_attrs"]);
+    Told::by(refused.map(drop))
+        .is("57P03", &["no primary", &standby, &down, "target_session_attrs"]);
     // It is found once there is one.
     cluster.promote(1).await;
     until(async || flywheel_tests::world::try_connect(&world.url()).await.is_ok()).await;
@@ -80,10 +79,7 @@ async fn clients_wait_for_the_new_primary() {
     let Some(mut cluster) = Cluster::start(1).await else { return };
     let world = world(&cluster, &[0, 1]).await;
     let client = world.gateway().await;
-    client
-        .batch_execute("CREATE TABLE t (n int PRIMARY KEY, port int)")
-        .await
-        .expect("a table");
+    client.batch_execute("CREATE TABLE t (n int PRIMARY KEY, port int)").await.expect("a table");
     // They write one row after the other, and read.
     let (over, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let gone = Arc::new(AtomicBool::new(false));
@@ -104,7 +100,9 @@ async fn clients_wait_for_the_new_primary() {
                     0 => client.execute(&insert, &[&n]).await.map(drop),
                     _ => {
                         client
-                            .batch_execute(&format!("INSERT INTO t VALUES ({n}, inet_server_port())"))
+                            .batch_execute(&format!(
+                                "INSERT INTO t VALUES ({n}, inet_server_port())"
+                            ))
                             .await
                     }
                 };
@@ -113,7 +111,8 @@ async fn clients_wait_for_the_new_primary() {
                     Err(error) => {
                         let code = error.code().unwrap_or_else(|| panic!("{error:?}")).code();
                         assert!(matches!(code, "08006" | "57P01" | "57P02"), "{error:?}");
-                        // A server that goes down ends its processes one after the other: until it has gone, statements are lost with them.
+                        // A server that goes down ends its processes one after the other: until it
+                        // has gone, statements are lost with them.
                         assert!(!was_gone, "{n} was begun without a primary: {error:?}");
                     }
                 }
@@ -216,7 +215,7 @@ async fn a_primary_that_another_is_promoted_over_is_left() {
     assert_eq!(column(&busy, "SELECT n FROM t").await, ["2"]);
     let old = cluster.client(0).await;
     let theirs = "SELECT count(*) FROM pg_stat_activity
-        WHERE application_name = 'flywheel' AND query NOT LIKE 'SELECT pg_is_in_recovery()%'";
+        WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND application_name <> 'flywheel' AND query NOT LIKE 'SELECT pg_is_in_recovery()%'";
     until(async || column(&old, theirs).await == ["0"]).await;
 }
 
@@ -224,14 +223,18 @@ async fn a_primary_that_another_is_promoted_over_is_left() {
 async fn a_primary_that_falls_silent_is_not_waited_for() {
     let Some(cluster) = Cluster::start(1).await else { return };
     let network = Proxy::to(&format!("127.0.0.1:{}", cluster.port(0))).await;
-    let url = format!("postgres://postgres@{},127.0.0.1:{}/postgres", network.address(), cluster.port(1));
+    let url =
+        format!("postgres://postgres@{},127.0.0.1:{}/postgres", network.address(), cluster.port(1));
     let world = setup(&url).main("connect_timeout = \"500ms\"").start().await.expect("servers");
     let (client, busy) = (world.gateway().await, world.gateway().await);
     client.batch_execute("CREATE TABLE t (n int)").await.expect("a table");
     let read = "SELECT setting FROM pg_settings WHERE name = 'port'";
     assert_eq!(column(&client, read).await, [cluster.port(0)]);
     cluster.catch_up(0, 1).await;
-    let writing = tokio::spawn(async move { Told::of(&busy, "INSERT INTO t SELECT 1 FROM pg_sleep(3600)").await });
+    let writing =
+        tokio::spawn(
+            async move { Told::of(&busy, "INSERT INTO t SELECT 1 FROM pg_sleep(3600)").await },
+        );
     let behind = cluster.client(0).await;
     let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
     until(async || column(&behind, sleeps).await == ["1"]).await;
@@ -241,12 +244,7 @@ async fn a_primary_that_falls_silent_is_not_waited_for() {
     cluster.promote(1).await;
     assert_eq!(reading.await.expect("a reader"), [cluster.port(1)]);
     writing.await.expect("a writer").is("08006", &["may or may not"]);
-    world
-        .gateway()
-        .await
-        .batch_execute("INSERT INTO t VALUES (2)")
-        .await
-        .expect("INSERT");
+    world.gateway().await.batch_execute("INSERT INTO t VALUES (2)").await.expect("INSERT");
 }
 
 #[tokio::test]
@@ -264,8 +262,7 @@ async fn a_statement_whose_server_ends_the_session_fails_alone() {
             }
         };
         let ending = async {
-            let end =
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
+            let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
             until(async || column(&behind, end).await == ["t"]).await;
         };
         let (told, ()) = tokio::join!(running, ending);
@@ -276,7 +273,8 @@ async fn a_statement_whose_server_ends_the_session_fails_alone() {
     assert_eq!(ends.len(), 1);
     // In a block the session ends, as at PostgreSQL.
     client.batch_execute("BEGIN").await.expect("BEGIN");
-    let running = async { Told::of(&client, "CREATE TABLE t AS SELECT 1 FROM pg_sleep(3600)").await };
+    let running =
+        async { Told::of(&client, "CREATE TABLE t AS SELECT 1 FROM pg_sleep(3600)").await };
     let ending = async {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()";
         until(async || column(&behind, end).await == ["t"]).await;

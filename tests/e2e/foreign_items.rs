@@ -83,7 +83,9 @@ async fn attributes_that_are_missing_or_of_another_type() {
                 put(&url, &table, item).await;
                 for sql in [
                     format!("SELECT * FROM t WHERE a = 'wrong' AND b = {b}"),
-                    format!("SELECT count(*) FROM t WHERE a = 'wrong' AND b = {b} AND {attribute} IS NULL"),
+                    format!(
+                        "SELECT count(*) FROM t WHERE a = 'wrong' AND b = {b} AND {attribute} IS NULL"
+                    ),
                 ] {
                     if is_null {
                         client.simple_query(&sql).await.expect("a row with NULL");
@@ -91,13 +93,15 @@ async fn attributes_that_are_missing_or_of_another_type() {
                     }
                     let attribute = format!("\"{attribute}\"");
                     let key = format!("wrong, {b}");
-                    Told::of(&client, &sql)
-                        .await
-                        .is("58000", &["public.t", &key, &attribute, "on_type_mismatch = \"null\""]);
+                    Told::of(&client, &sql).await.is(
+                        "58000",
+                        &["public.t", &key, &attribute, "on_type_mismatch = \"null\""],
+                    );
                 }
                 // What isn't read doesn't matter.
                 assert_eq!(
-                    column(&client, &format!("SELECT name FROM t WHERE a = 'wrong' AND b = {b}")).await,
+                    column(&client, &format!("SELECT name FROM t WHERE a = 'wrong' AND b = {b}"))
+                        .await,
                     ["x"]
                 );
             }
@@ -138,7 +142,13 @@ async fn what_isnt_a_column_stays_when_a_row_changes() {
         }
         let stored = async |id: i32| {
             let key = json!({ "id": { "N": id.to_string() } });
-            send(&url, "GetItem", &json!({ "TableName": table, "Key": key, "ConsistentRead": true })).await["Item"].clone()
+            send(
+                &url,
+                "GetItem",
+                &json!({ "TableName": table, "Key": key, "ConsistentRead": true }),
+            )
+            .await["Item"]
+                .clone()
         };
         client
             .batch_execute("UPDATE t SET name = upper(name) WHERE id = 1")
@@ -158,11 +168,13 @@ async fn what_isnt_a_column_stays_when_a_row_changes() {
 #[tokio::test]
 async fn indexes_are_found_in_a_table_that_is_there() {
     for home in DYNAMODBS {
-        let Some((world, client, url, table)) = world(home, &["consistent_read = false"]).await else {
+        let Some((world, client, url, table)) = world(home, &["consistent_read = false"]).await
+        else {
             continue;
         };
         let key = |name: &str, ty: &str| json!({ "AttributeName": name, "KeyType": ty });
-        let definition = |name: &str, ty: &str| json!({ "AttributeName": name, "AttributeType": ty });
+        let definition =
+            |name: &str, ty: &str| json!({ "AttributeName": name, "AttributeType": ty });
         let all = json!({ "ProjectionType": "ALL" });
         send(
             &url,
@@ -203,7 +215,8 @@ async fn indexes_are_found_in_a_table_that_is_there() {
             ["x2", "x1"]
         );
         assert_eq!(
-            uses("SELECT b FROM t WHERE name = 'ann' AND n <= 20 ORDER BY n DESC LIMIT 1", "named").await,
+            uses("SELECT b FROM t WHERE name = 'ann' AND n <= 20 ORDER BY n DESC LIMIT 1", "named")
+                .await,
             ["2"]
         );
         assert_eq!(
@@ -212,7 +225,9 @@ async fn indexes_are_found_in_a_table_that_is_there() {
         );
         drop(client);
         let mut command = Command::new(flywheel());
-        let checked = run(command.args(["check".as_ref(), "--connect".as_ref(), world.config().as_os_str()])).await;
+        let checked =
+            run(command.args(["check".as_ref(), "--connect".as_ref(), world.config().as_os_str()]))
+                .await;
         assert!(checked.stdout.contains("fits its home"), "{}", checked.stdout);
     }
 }

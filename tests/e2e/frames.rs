@@ -1,4 +1,5 @@
-//! The scripts of `tests/frames` and sequences of messages made at random: plain PostgreSQL and Flywheel give the same answers.
+//! The scripts of `tests/frames` and sequences of messages made at random: plain PostgreSQL and
+//! Flywheel give the same answers.
 
 use flywheel_tests::environment::number;
 use flywheel_tests::frames::{Pair, cases, random};
@@ -7,22 +8,25 @@ use flywheel_tests::{Home, Setup, World, shrink};
 /// Few connections, so that what a session leaves in one is met by the next.
 const FEW: &str = "pool_size = 2";
 
-/// One gateway that only relays, and one that looks after store tables, none of which the scripts name.
+/// One gateway that only relays, and one that looks after store tables, none of which the scripts
+/// name.
 fn setups() -> [Setup; 2] {
     let relay = Setup::default().main(FEW);
     [relay.clone(), relay.table("public.elsewhere", Home::Memory)]
 }
 
 async fn pair(world: &World) -> Pair {
-    Pair {
-        postgres: world.raw_oracle().await,
-        flywheel: world.raw().await,
-    }
+    Pair { postgres: world.raw_oracle().await, flywheel: world.raw().await }
 }
 
 async fn same(script: &str) {
+    let setups = setups().into_iter().zip(["relay", "with store tables"]);
+    same_in(setups, script).await;
+}
+
+async fn same_in<N: std::fmt::Display>(setups: impl IntoIterator<Item = (Setup, N)>, script: &str) {
     let mut differences = Vec::new();
-    for (setup, name) in setups().iter().zip(["relay", "with store tables"]) {
+    for (setup, name) in setups {
         let Some(world) = setup.start().await else { return };
         for case in cases(script) {
             if let Some(difference) = pair(&world).await.differ(&case.frames).await {
@@ -42,7 +46,31 @@ macro_rules! scripts {
     };
 }
 
-scripts![batches, copy, portals, settings, statements];
+scripts![batches, copy, malformed, names, portals, settings, statements];
+
+/// The table that the script names lives in a store.
+#[tokio::test]
+async fn names_of_statements_on_store_tables() {
+    let homed = |home| {
+        (
+            Setup::default().main(FEW).table_with("public.named", home, &["allow_scan = true"]),
+            format!("{home:?}"),
+        )
+    };
+    same_in([Home::Memory, Home::Redis].map(homed), include_str!("../frames/names.frames")).await;
+}
+
+/// The table that the script names lives in a store.
+#[tokio::test]
+async fn texts_that_name_store_tables() {
+    let homed = |home| {
+        (
+            Setup::default().main(FEW).table_with("public.named", home, &["allow_scan = true"]),
+            format!("{home:?}"),
+        )
+    };
+    same_in([Home::Memory, Home::Redis].map(homed), include_str!("../frames/texts.frames")).await;
+}
 
 /// How many sequences at once, each with a table of its own.
 const WORKERS: u64 = 4;

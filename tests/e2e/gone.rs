@@ -8,7 +8,8 @@ use flywheel_tests::world::column;
 use flywheel_tests::{Setup, Told, World};
 use tokio_postgres::NoTls;
 
-/// Statements that don't end by themselves: one that borrows a connection, one that goes over a shared one, a write.
+/// Statements that don't end by themselves: one that borrows a connection, one that goes over a
+/// shared one, a write.
 const ENDLESS: [&str; 3] = [
     "SELECT pg_sleep(1000)",
     "SELECT count(*) FROM generate_series(1, 1000000000000)",
@@ -50,7 +51,8 @@ async fn the_statement_of_a_client_that_has_gone_is_stopped() {
             let mut others = Vec::new();
             for _ in 0..2 {
                 let other = world.gateway().await;
-                in_time(async { while other.batch_execute("SELECT 1; BEGIN").await.is_err() {} }).await;
+                in_time(async { while other.batch_execute("SELECT 1; BEGIN").await.is_err() {} })
+                    .await;
                 assert_eq!(column(&other, "SELECT id FROM things").await, ["1"], "{sql}");
                 if others.is_empty() {
                     other.batch_execute("COMMIT").await.expect("COMMIT");
@@ -71,17 +73,13 @@ async fn a_client_that_says_nothing_more_gets_its_answers() {
         "SELECT 'slept' WHERE 1 = 1",
     ] {
         let mut client = world.raw().await;
-        client
-            .send(&[Message::query(sql), Message::query("SELECT 'more'")])
-            .await
-            .expect("sent");
+        client.send(&[Message::query(sql), Message::query("SELECT 'more'")]).await.expect("sent");
         client.close_writing().await;
         let said = client.until_closed().await.expect("an end");
         let rows = said.iter().filter(|event| matches!(event, Event::Row(_))).count();
         let readies = said.iter().filter(|event| matches!(event, Event::Ready(_))).count();
         assert_eq!((rows, readies), (2, 2), "{sql}: {said:?}");
-        let known =
-            |event: &Event| !matches!(event, Event::Setting(name, value) if (name.as_str(), value.as_str()) != ("client_encoding", "UTF8"));
+        let known = |event: &Event| !matches!(event, Event::Setting(name, value) if (name.as_str(), value.as_str()) != ("client_encoding", "UTF8"));
         assert!(said.iter().all(known), "{sql}: {said:?}");
     }
 }
@@ -157,6 +155,9 @@ async fn a_client_that_goes_while_it_waits_makes_room() {
         tokio::time::sleep(Duration::from_millis(100)).await;
         drop(waiter);
     }
-    in_time(async { while Client::login(world.process().address(), "postgres", "app").await.is_err() {} }).await;
+    in_time(async {
+        while Client::login(world.process().address(), "postgres", "app").await.is_err() {}
+    })
+    .await;
     holder.batch_execute("COMMIT").await.expect("COMMIT");
 }

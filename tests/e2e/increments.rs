@@ -22,10 +22,12 @@ async fn on_conflict() {
     .await;
 }
 
-/// PostgreSQL computes the sum from the row as it was read; somebody else's change meanwhile is noticed, and it is computed anew.
+/// PostgreSQL computes the sum from the row as it was read; somebody else's change meanwhile is
+/// noticed, and it is computed anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn by_postgres() {
-    counted("UPDATE counters SET hits = hits + 1.0 WHERE id = 'c' RETURNING hits", INCREMENTS).await;
+    counted("UPDATE counters SET hits = hits + 1.0 WHERE id = 'c' RETURNING hits", INCREMENTS)
+        .await;
 }
 
 async fn counted(sql: &'static str, increments: usize) {

@@ -5,8 +5,7 @@ use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::Client;
 
 const DYNAMODBS: [Home; 2] = [Home::Dynoxide, Home::DynamoDb];
-const ORDERS: &str =
-    "CREATE TABLE orders (user_id bigint, id int, placed_at timestamptz NOT NULL, state text, total int, PRIMARY KEY (user_id, id))";
+const ORDERS: &str = "CREATE TABLE orders (user_id bigint, id int, placed_at timestamptz NOT NULL, state text, total int, PRIMARY KEY (user_id, id))";
 const INDEXES: &str = "indexes = [{ name = \"by_time\", columns = [\"user_id\", \"placed_at\"] }, \
                        { name = \"by_state\", columns = [\"state\", \"total\"], consistent_read = false }, \
                        { name = \"by_total\", columns = [\"total\"] }]";
@@ -27,12 +26,8 @@ async fn orders(home: Home, keys: &[&str]) -> Option<(World, Client)> {
 }
 
 async fn plan(world: &World, client: &Client, sql: &str) -> String {
-    let unique = world
-        .primary()
-        .name()
-        .strip_suffix("_flywheel")
-        .expect("a world's database")
-        .to_owned();
+    let unique =
+        world.primary().name().strip_suffix("_flywheel").expect("a world's database").to_owned();
     column(client, &format!("EXPLAIN {sql}")).await.join("\n").replace(&unique, "app")
 }
 
@@ -60,11 +55,7 @@ async fn the_index_that_says_most_is_used() {
     .await;
     uses(
         "SELECT * FROM orders WHERE user_id = 1 AND placed_at >= '2026-01-01' ORDER BY placed_at",
-        &[
-            "Native",
-            "index by_time ConsistentRead",
-            "Key: user_id = 1, placed_at >= '2026-01-01'",
-        ],
+        &["Native", "index by_time ConsistentRead", "Key: user_id = 1, placed_at >= '2026-01-01'"],
     )
     .await;
     uses(
@@ -84,12 +75,7 @@ async fn the_index_that_says_most_is_used() {
     .await;
     uses(
         "SELECT * FROM orders WHERE state = 'open' AND total > 3 AND id > 1",
-        &[
-            "Mixed",
-            "index by_state\n",
-            "Key: state = 'open', total > 3",
-            "Not pushed down: id > 1",
-        ],
+        &["Mixed", "index by_state\n", "Key: state = 'open', total > 3", "Not pushed down: id > 1"],
     )
     .await;
     // A row without a total isn't in the index.
@@ -126,7 +112,8 @@ async fn a_join_leads_through_an_index() {
             "{plan}"
         );
         assert_eq!(column(&client, join).await, ["1", "3"]);
-        let subquery = "SELECT user_id FROM orders WHERE total IN (SELECT id FROM users WHERE name = 'bob')";
+        let subquery =
+            "SELECT user_id FROM orders WHERE total IN (SELECT id FROM users WHERE name = 'bob')";
         assert_eq!(column(&client, subquery).await, ["2"]);
     }
 }
@@ -155,7 +142,8 @@ async fn an_index_that_lags_serves_where_the_rule_allows_it() {
             column(&client, "SELECT id FROM orders WHERE state = 'open' AND total = 3").await,
             ["1"]
         );
-        let Some((_world, client)) = orders(home, &[INDEXES, "consistent_read = false"]).await else {
+        let Some((_world, client)) = orders(home, &[INDEXES, "consistent_read = false"]).await
+        else {
             continue;
         };
         client
@@ -170,13 +158,13 @@ async fn an_index_that_lags_serves_where_the_rule_allows_it() {
 async fn what_cant_be_an_index_is_refused() {
     let refused = async |definition: &str, index: &str, words: &[&str]| {
         let keys = format!("indexes = [{{ {index} }}]");
-        let Some(world) = Setup::default().table_with("public.t", Home::Dynoxide, &[&keys]).start().await else {
+        let Some(world) =
+            Setup::default().table_with("public.t", Home::Dynoxide, &[&keys]).start().await
+        else {
             return;
         };
         let client = world.gateway().await;
-        Told::of(&client, &format!("CREATE TABLE t ({definition})"))
-            .await
-            .is("0A000", words);
+        Told::of(&client, &format!("CREATE TABLE t ({definition})")).await.is("0A000", words);
     };
     refused(
         "id int PRIMARY KEY, x float8",
@@ -207,7 +195,8 @@ async fn what_cant_be_an_index_is_refused() {
 #[tokio::test]
 async fn what_an_index_cant_hold_is_refused_before_it_is_sent() {
     for home in DYNAMODBS {
-        let keys = "indexes = [{ name = \"by_state\", columns = [\"state\"], consistent_read = false }]";
+        let keys =
+            "indexes = [{ name = \"by_state\", columns = [\"state\"], consistent_read = false }]";
         let Some((_world, client)) = orders(home, &[keys]).await else {
             continue;
         };

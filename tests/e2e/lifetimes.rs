@@ -11,7 +11,7 @@ use tokio_postgres::Client;
 
 /// The server processes that serve the gateway.
 async fn processes(behind: &Client) -> HashSet<String> {
-    let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'flywheel'";
+    let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
     column(behind, sql).await.into_iter().collect()
 }
 
@@ -93,15 +93,16 @@ async fn shared_connections_are_replaced_too() {
     let Some(world) = setup.start().await else { return };
     with_numbers(&world).await;
     let client = world.gateway().await;
-    let statement = client.prepare("SELECT n FROM numbers WHERE id = $1").await.expect("a statement");
+    let statement =
+        client.prepare("SELECT n FROM numbers WHERE id = $1").await.expect("a statement");
     let behind = world.behind().await;
     let mut seen = HashSet::new();
     in_time(async {
         while seen.len() < 5 {
             let ids: Vec<i32> = (1..=50).collect();
-            let rows = ids
-                .iter()
-                .map(|id| async { client.query_one(&statement, &[id]).await.expect("a row").get::<_, i32>(0) });
+            let rows = ids.iter().map(|id| async {
+                client.query_one(&statement, &[id]).await.expect("a row").get::<_, i32>(0)
+            });
             let rows = futures_util::future::join_all(rows).await;
             assert!(ids.iter().zip(rows).all(|(id, n)| n == id * 2));
             seen.extend(processes(&behind).await);
@@ -116,10 +117,7 @@ async fn what_a_client_holds_does_not_end() {
     let setup = Setup::default().main("max_lifetime = \"50ms\"").main("idle_timeout = \"50ms\"");
     let Some(world) = setup.start().await else { return };
     let client = world.gateway().await;
-    client
-        .batch_execute("CREATE TEMP TABLE mine AS SELECT 1 AS a")
-        .await
-        .expect("a table");
+    client.batch_execute("CREATE TEMP TABLE mine AS SELECT 1 AS a").await.expect("a table");
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(column(&client, "SELECT a FROM mine").await, ["1"]);
@@ -154,7 +152,7 @@ async fn idle_connections_are_held_ready() {
     // They are idle for too long, or somebody ends them: others come.
     in_time(async { while !processes(&behind).await.is_disjoint(&first) {} }).await;
     until(&behind, 3).await;
-    let kill = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = 'flywheel' AND datname = current_database()";
+    let kill = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname = current_database()";
     column(&behind, kill).await;
     until(&behind, 3).await;
 }
@@ -179,7 +177,10 @@ async fn connections_that_a_network_has_forgotten_are_not_used() {
         }
         for client in &clients {
             client.batch_execute("COMMIT").await.expect("COMMIT");
-            assert_eq!(column(client, "SELECT relname FROM pg_class WHERE oid = 1259").await, ["pg_class"]);
+            assert_eq!(
+                column(client, "SELECT relname FROM pg_class WHERE oid = 1259").await,
+                ["pg_class"]
+            );
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
         proxy.becomes(Network::Forgetful);
@@ -188,9 +189,7 @@ async fn connections_that_a_network_has_forgotten_are_not_used() {
                 in_time(column(client, "SELECT relname FROM pg_class WHERE oid = 1259")).await,
                 ["pg_class"]
             );
-            in_time(client.batch_execute("BEGIN; SELECT 1; COMMIT"))
-                .await
-                .expect("a transaction");
+            in_time(client.batch_execute("BEGIN; SELECT 1; COMMIT")).await.expect("a transaction");
         }
     }
 }

@@ -56,22 +56,73 @@ async fn a_statement_that_would_read_too_many_rows() {
 #[tokio::test]
 async fn a_statement_that_would_read_a_whole_table() {
     for home in [Home::Redis, Home::Dynoxide] {
-        let Some((_world, client)) = sessions(Setup::default().table_with("public.sessions", home, &[])).await else {
+        let Some((_world, client)) =
+            sessions(Setup::default().table_with("public.sessions", home, &[])).await
+        else {
             return;
         };
-        for sql in ["SELECT * FROM sessions", "DELETE FROM sessions", "SELECT * FROM users, sessions"] {
+        for sql in
+            ["SELECT * FROM sessions", "DELETE FROM sessions", "SELECT * FROM users, sessions"]
+        {
             Told::of(&client, sql)
                 .await
                 .is("54000", &["whole table", "public.sessions", "id = …", "allow_scan"]);
         }
         assert_eq!(column(&client, "SELECT id FROM sessions WHERE id = 1").await, [""; 0]);
-        assert_eq!(column(&client, "SELECT count(*) FROM sessions WHERE id IN (1, 2)").await, ["0"]);
+        assert_eq!(
+            column(&client, "SELECT count(*) FROM sessions WHERE id IN (1, 2)").await,
+            ["0"]
+        );
+    }
+}
+
+/// `SELECT * FROM t LIMIT 5`, with which every graphical client begins, costs five rows.
+#[tokio::test]
+async fn a_few_rows_of_a_table_that_may_not_be_scanned() {
+    for home in [Home::Redis, Home::RedisJson, Home::DynamoDb, Home::Memory] {
+        let setup = Setup::default()
+            .table_with("public.sessions", home, &["allow_scan = false"])
+            .limit("max_fetch_rows = 12");
+        let Some((_world, client)) = sessions(setup).await else { return };
+        let count = async |sql: &str| column(&client, sql).await.len();
+        assert_eq!(count("SELECT * FROM sessions LIMIT 5").await, 0);
+        for id in 1..=8 {
+            let insert = format!("INSERT INTO sessions VALUES ({id}, 'phone')");
+            client.batch_execute(&insert).await.expect(&insert);
+        }
+        assert_eq!(count("SELECT * FROM sessions LIMIT 5").await, 5);
+        assert_eq!(count("SELECT device, id FROM sessions AS s LIMIT 5 OFFSET 6").await, 2);
+        assert_eq!(count("SELECT id FROM sessions LIMIT 0").await, 0);
+        let mut all = column(&client, "SELECT id FROM sessions LIMIT 10").await;
+        all.sort();
+        assert_eq!(all, ["1", "2", "3", "4", "5", "6", "7", "8"]);
+        // A block's own rows are among them, and not those that it has deleted.
+        client
+            .batch_execute("BEGIN; DELETE FROM sessions WHERE id IN (1, 2); INSERT INTO sessions VALUES (9, 'tv')")
+            .await
+            .expect("a block");
+        let mut all = column(&client, "SELECT id FROM sessions LIMIT 10").await;
+        all.sort();
+        assert_eq!(all, ["3", "4", "5", "6", "7", "8", "9"]);
+        assert_eq!(count("SELECT id FROM sessions LIMIT 6").await, 6);
+        client.batch_execute("ROLLBACK").await.expect("its end");
+        for sql in [
+            "SELECT * FROM sessions LIMIT 13",
+            "SELECT * FROM sessions LIMIT ALL",
+            "SELECT * FROM sessions ORDER BY id LIMIT 5",
+            "SELECT * FROM sessions WHERE device = 'tv' LIMIT 5",
+            "SELECT count(*) FROM sessions LIMIT 5",
+        ] {
+            Told::of(&client, sql).await.is("54000", &["whole table", "public.sessions"]);
+        }
     }
 }
 
 #[tokio::test]
 async fn forms_that_a_store_cannot_follow() {
-    let Some((_world, client)) = sessions(Setup::default().table("public.sessions", Home::Redis)).await else {
+    let Some((_world, client)) =
+        sessions(Setup::default().table("public.sessions", Home::Redis)).await
+    else {
         return;
     };
     for sql in [
@@ -79,7 +130,11 @@ async fn forms_that_a_store_cannot_follow() {
         "COPY sessions FROM '/dev/null'",
         "CREATE UNIQUE INDEX ON sessions (device)",
         "CREATE MATERIALIZED VIEW phones AS SELECT * FROM sessions TABLESAMPLE SYSTEM (50)",
+        "CREATE TABLE some_of_them AS SELECT * FROM sessions TABLESAMPLE SYSTEM (50)",
+        "CREATE TABLE places AS SELECT id, ctid FROM sessions",
         "LOCK TABLE sessions",
+        "LOCK sessions IN SHARE MODE NOWAIT",
+        "LOCK TABLE users, ONLY sessions IN EXCLUSIVE MODE",
         "WITH gone AS (DELETE FROM sessions WHERE id = 1 RETURNING *) INSERT INTO users SELECT * FROM gone",
         "PREPARE some_of_them AS SELECT * FROM sessions TABLESAMPLE SYSTEM (50)",
         "COPY (DELETE FROM sessions RETURNING id) TO STDOUT",
@@ -91,10 +146,14 @@ async fn forms_that_a_store_cannot_follow() {
         .batch_execute("PREPARE one AS SELECT * FROM sessions WHERE id = 1")
         .await
         .expect("PREPARE");
-    for sql in ["EXPLAIN EXECUTE one", "CREATE TABLE copied AS EXECUTE one"] {
-        Told::of(&client, sql).await.is("0A000", &["store table", "\"one\""]);
-    }
-    let escapes = "SET standard_conforming_strings = off; SELECT * FROM sessions WHERE device = 'a\\b'";
+    Told::of(&client, "CREATE TABLE copied AS EXECUTE one")
+        .await
+        .is("0A000", &["store table", "\"one\""]);
+    // Its plan is that of the prepared statement.
+    let plan = column(&client, "EXPLAIN SELECT * FROM sessions WHERE id = 1").await;
+    assert_eq!(column(&client, "EXPLAIN EXECUTE one").await, plan);
+    let escapes =
+        "SET standard_conforming_strings = off; SELECT * FROM sessions WHERE device = 'a\\b'";
     Told::of(&client, escapes).await.is("0A000", &["standard_conforming_strings"]);
     client.batch_execute("RESET ALL").await.expect("RESET");
     // PostgreSQL's own word comes first.
@@ -136,7 +195,8 @@ async fn a_view_over_a_store_table_made_elsewhere() {
 #[tokio::test]
 async fn two_blocks_that_write_the_same_row() {
     for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
-        let Some((world, one)) = sessions(Setup::default().table("public.sessions", home)).await else {
+        let Some((world, one)) = sessions(Setup::default().table("public.sessions", home)).await
+        else {
             return;
         };
         let other = world.gateway().await;
@@ -144,14 +204,13 @@ async fn two_blocks_that_write_the_same_row() {
         one.batch_execute("BEGIN; UPDATE sessions SET device = 'one' WHERE id = 1; INSERT INTO users VALUES (1, 'one')")
             .await
             .expect("writes");
-        other
-            .batch_execute("UPDATE sessions SET device = 'other' WHERE id = 1")
-            .await
-            .expect("a write");
-        Told::of(&one, "COMMIT").await.is("40001", &["public.sessions"]);
+        let write = "UPDATE sessions SET device = device || ', other' WHERE id = 1";
+        let waiting = tokio::spawn(async move { other.batch_execute(write).await });
+        one.batch_execute("COMMIT").await.expect("COMMIT");
+        waiting.await.expect("the other").expect("a write");
         assert_eq!(
             column(&one, "SELECT device FROM sessions WHERE id = 1; SELECT name FROM users").await,
-            ["other"]
+            ["one, other", "one"]
         );
     }
 }
@@ -163,10 +222,7 @@ async fn definitions_that_a_store_cannot_keep() {
             return;
         };
         let client = world.gateway().await;
-        client
-            .batch_execute("CREATE TABLE users (id int PRIMARY KEY)")
-            .await
-            .expect("a table");
+        client.batch_execute("CREATE TABLE users (id int PRIMARY KEY)").await.expect("a table");
         for (sql, why) in [
             ("CREATE TABLE sessions (id int)", "no primary key"),
             ("CREATE TABLE sessions (id int PRIMARY KEY, a text UNIQUE)", "UNIQUE"),
@@ -174,12 +230,14 @@ async fn definitions_that_a_store_cannot_keep() {
             ("CREATE TABLE sessions (id int PRIMARY KEY, EXCLUDE (id WITH =))", "EXCLUDE"),
         ] {
             Told::of(&client, sql).await.is("0A000", &["public.sessions", why]);
-            assert_eq!(column(&client, "SELECT to_regclass('sessions') IS NULL").await, ["t"], "{sql}");
+            assert_eq!(
+                column(&client, "SELECT to_regclass('sessions') IS NULL").await,
+                ["t"],
+                "{sql}"
+            );
         }
         let partitioned = "CREATE TABLE sessions (id int PRIMARY KEY) PARTITION BY RANGE (id)";
-        Told::of(&client, partitioned)
-            .await
-            .is("55000", &["public.sessions", "partitioned"]);
+        Told::of(&client, partitioned).await.is("55000", &["public.sessions", "partitioned"]);
         client
             .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY, a text)")
             .await
@@ -203,7 +261,9 @@ async fn rows_that_postgresql_still_has_are_not_hidden() {
     };
     let behind = world.behind().await;
     behind
-        .batch_execute("CREATE TABLE sessions (id int PRIMARY KEY); INSERT INTO sessions VALUES (1)")
+        .batch_execute(
+            "CREATE TABLE sessions (id int PRIMARY KEY); INSERT INTO sessions VALUES (1)",
+        )
         .await
         .expect("a table");
     let client = world.gateway().await;
@@ -216,7 +276,8 @@ async fn rows_that_postgresql_still_has_are_not_hidden() {
 async fn a_row_is_gone_when_it_expires() {
     for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
         let keys = ["expires_at = \"until\"", "allow_scan = true"];
-        let Some(world) = Setup::default().table_with("public.tokens", home, &keys).start().await else {
+        let Some(world) = Setup::default().table_with("public.tokens", home, &keys).start().await
+        else {
             return;
         };
         let client = world.gateway().await;
@@ -244,14 +305,13 @@ async fn a_row_is_gone_when_it_expires() {
 
 #[tokio::test]
 async fn another_table_of_the_same_name_hides_a_store_table() {
-    let Some((world, client)) = sessions(Setup::default().table("public.sessions", Home::Redis)).await else {
+    let Some((world, client)) =
+        sessions(Setup::default().table("public.sessions", Home::Redis)).await
+    else {
         return;
     };
     let other = world.gateway().await;
-    client
-        .batch_execute("INSERT INTO sessions VALUES (1, 'store')")
-        .await
-        .expect("a row");
+    client.batch_execute("INSERT INTO sessions VALUES (1, 'store')").await.expect("a row");
     let read = "SELECT device FROM sessions WHERE id = 1";
     assert_eq!(column(&client, read).await, ["store"]);
     client
@@ -263,10 +323,7 @@ async fn another_table_of_the_same_name_hides_a_store_table() {
     client.batch_execute("SET search_path = tenant, public").await.expect("SET");
     assert_eq!(column(&client, read).await, ["tenant"]);
     assert_eq!(column(&other, read).await, ["store"]);
-    client
-        .batch_execute("BEGIN; SET LOCAL search_path = public")
-        .await
-        .expect("SET LOCAL");
+    client.batch_execute("BEGIN; SET LOCAL search_path = public").await.expect("SET LOCAL");
     assert_eq!(column(&client, read).await, ["store"]);
     client.batch_execute("COMMIT").await.expect("COMMIT");
     assert_eq!(column(&client, read).await, ["tenant"]);
@@ -285,16 +342,20 @@ async fn another_table_of_the_same_name_hides_a_store_table() {
 async fn a_score_that_a_sorted_set_cannot_hold() {
     for home in [Home::Redis, Home::Memory] {
         let keys = ["layout = \"sorted_set\"", "score = \"score\"", "allow_scan = true"];
-        let setup = Setup::default()
-            .table_with("public.board", home, &keys)
-            .table_with("public.ratios", home, &keys);
+        let setup = Setup::default().table_with("public.board", home, &keys).table_with(
+            "public.ratios",
+            home,
+            &keys,
+        );
         let Some(world) = setup.start().await else { return };
         if !home.is_available(world.servers()) {
             continue;
         }
         let client = world.gateway().await;
         for (table, score) in [("board", "bigint"), ("ratios", "double precision")] {
-            let definition = format!("CREATE TABLE {table} (set text, member text, score {score} NOT NULL, PRIMARY KEY (set, member))");
+            let definition = format!(
+                "CREATE TABLE {table} (set text, member text, score {score} NOT NULL, PRIMARY KEY (set, member))"
+            );
             client.batch_execute(&definition).await.expect("a table");
         }
         let most = "INSERT INTO board VALUES ('s', 'most', 9007199254740992), ('s', 'least', -9007199254740992)";
@@ -312,7 +373,10 @@ async fn a_score_that_a_sorted_set_cannot_hold() {
             client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
         }
         let kept = "SELECT member || ' ' || score FROM board ORDER BY score";
-        assert_eq!(column(&client, kept).await, ["least -9007199254740992", "most 9007199254740992"]);
+        assert_eq!(
+            column(&client, kept).await,
+            ["least -9007199254740992", "most 9007199254740992"]
+        );
         let infinite = "INSERT INTO ratios VALUES ('s', 'all', 'Infinity'), ('s', 'some', 1.5), ('s', 'none', '-Infinity')";
         client.batch_execute(infinite).await.expect("infinite scores");
         for sql in [

@@ -1,4 +1,6 @@
-//! Clients of two gateways at once on single rows of each store: one order of what they did explains what they were told. And transfers between PostgreSQL and a store, of which nothing is lost.
+//! Clients of two gateways at once on single rows of each store: one order of what they did
+//! explains what they were told. And transfers between PostgreSQL and a store, of which nothing is
+//! lost.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +26,8 @@ fn a_history_that_no_order_explains_is_known() {
         operation,
     };
     let put = event(0, 10, Operation::Put(1));
-    let during = [put, event(1, 2, Operation::Read(Some(1))), event(3, 4, Operation::Read(Some(1)))];
+    let during =
+        [put, event(1, 2, Operation::Read(Some(1))), event(3, 4, Operation::Read(Some(1)))];
     assert!(is_linearizable(&during));
     // Back to what it was before.
     let back = [put, event(1, 2, Operation::Read(Some(1))), event(3, 4, Operation::Read(None))];
@@ -36,11 +39,8 @@ fn a_history_that_no_order_explains_is_known() {
         event(12, 20, Operation::Increment(Some(2))),
     ];
     assert!(!is_linearizable(&lost));
-    let stale = [
-        put,
-        event(11, 12, Operation::Swap(1, 5, true)),
-        event(13, 14, Operation::Read(Some(1))),
-    ];
+    let stale =
+        [put, event(11, 12, Operation::Swap(1, 5, true)), event(13, 14, Operation::Read(Some(1)))];
     assert!(!is_linearizable(&stale));
     let both = [
         put,
@@ -67,24 +67,37 @@ async fn gateways(home: Home, setup: Setup) -> Option<(World, Option<Process>)> 
 /// A client of one of the gateways, by turns.
 async fn client(world: &World, second: Option<&Process>, turn: u64) -> Client {
     match second {
-        Some(second) if turn % 2 == 1 => connect(&format!("postgres://postgres@{}/app", second.address())).await,
+        Some(second) if turn % 2 == 1 => {
+            connect(&format!("postgres://postgres@{}/app", second.address())).await
+        }
         _ => world.gateway().await,
     }
 }
 
 /// Asks one thing; `None`: nothing was done.
-async fn ask(client: &Client, home: Home, key: i64, random: &mut StdRng) -> Result<Option<Event>, Error> {
+async fn ask(
+    client: &Client,
+    home: Home,
+    key: i64,
+    random: &mut StdRng,
+) -> Result<Option<Event>, Error> {
     let (value, other) = (random.random_range(0..4_i64), random.random_range(0..4_i64));
     let asked = Instant::now();
     let one = |rows: Vec<tokio_postgres::Row>| rows.first().map(|row| row.get::<_, i64>(0));
     // DynamoDB Local tells several DeleteItems at once that each of them has deleted the item.
     let kinds = if home == Home::DynamoDb { 14 } else { 16 };
     let operation = match random.random_range(0..kinds) {
-        0..4 => Operation::Read(one(client.query("SELECT v FROM rows WHERE k = $1", &[&key]).await?)),
+        0..4 => {
+            Operation::Read(one(client.query("SELECT v FROM rows WHERE k = $1", &[&key]).await?))
+        }
         // Which PostgreSQL computes.
-        4 => Operation::Read(one(client.query("SELECT v + 0 FROM rows WHERE k = $1", &[&key]).await?)),
+        4 => Operation::Read(one(client
+            .query("SELECT v + 0 FROM rows WHERE k = $1", &[&key])
+            .await?)),
         5 => match client.execute("INSERT INTO rows VALUES ($1, $2)", &[&key, &value]).await {
-            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Operation::Insert(value, false),
+            Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+                Operation::Insert(value, false)
+            }
             done => Operation::Insert(value, done? == 1),
         },
         6 => {
@@ -92,7 +105,8 @@ async fn ask(client: &Client, home: Home, key: i64, random: &mut StdRng) -> Resu
             Operation::Insert(value, client.execute(insert, &[&key, &value]).await? == 1)
         }
         7 => {
-            let put = "INSERT INTO rows VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = excluded.v";
+            let put =
+                "INSERT INTO rows VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = excluded.v";
             client.execute(put, &[&key, &value]).await?;
             Operation::Put(value)
         }
@@ -107,24 +121,25 @@ async fn ask(client: &Client, home: Home, key: i64, random: &mut StdRng) -> Resu
         12..14 => Operation::Increment(one(client
             .query("UPDATE rows SET v = v + 1 WHERE k = $1 RETURNING v", &[&key])
             .await?)),
-        14 => Operation::Delete(one(client.query("DELETE FROM rows WHERE k = $1 RETURNING v", &[&key]).await?)),
+        14 => Operation::Delete(one(client
+            .query("DELETE FROM rows WHERE k = $1 RETURNING v", &[&key])
+            .await?)),
         _ => {
-            let swapped = client.execute("DELETE FROM rows WHERE k = $1 AND v = $2", &[&key, &value]).await? == 1;
+            let swapped =
+                client.execute("DELETE FROM rows WHERE k = $1 AND v = $2", &[&key, &value]).await?
+                    == 1;
             if !swapped {
                 return Ok(None);
             }
             Operation::Delete(Some(value))
         }
     };
-    Ok(Some(Event {
-        asked,
-        answered: Instant::now(),
-        operation,
-    }))
+    Ok(Some(Event { asked, answered: Instant::now(), operation }))
 }
 
 async fn rows_are_linearizable(home: Home) {
-    let Some((world, second)) = gateways(home, Setup::default().table("public.rows", home)).await else {
+    let Some((world, second)) = gateways(home, Setup::default().table("public.rows", home)).await
+    else {
         return;
     };
     let definition = "CREATE TABLE rows (k bigint PRIMARY KEY, v bigint NOT NULL)";
@@ -197,7 +212,9 @@ async fn transfer(client: &Client, random: &mut StdRng) -> Result<bool, Error> {
 }
 
 async fn transfers_keep_the_sum(home: Home) {
-    let Some((world, second)) = gateways(home, Setup::default().table("public.wallets", home)).await else {
+    let Some((world, second)) =
+        gateways(home, Setup::default().table("public.wallets", home)).await
+    else {
         return;
     };
     let first = world.gateway().await;
@@ -206,7 +223,10 @@ async fn transfers_keep_the_sum(home: Home) {
         first.batch_execute(table).await.expect("a table");
     }
     for table in ["purses", "wallets"] {
-        let fill = format!("INSERT INTO {table} SELECT i, 100 FROM generate_series(0, {}) i", ACCOUNTS - 1);
+        let fill = format!(
+            "INSERT INTO {table} SELECT i, 100 FROM generate_series(0, {}) i",
+            ACCOUNTS - 1
+        );
         first.batch_execute(&fill).await.expect("rows");
     }
     let (seed, rounds) = (number("FLYWHEEL_TEST_SEED", 1), number("FLYWHEEL_TEST_ROUNDS", 12));

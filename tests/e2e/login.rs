@@ -35,7 +35,8 @@ async fn a_wrong_password_and_an_unknown_user_are_refused_alike() {
     unknown.is("28P01", &["password authentication failed for user \"nobody\""]);
 }
 
-/// The question that SCRAM asks of a user: the salt and how often it is hashed, without the part that differs each time.
+/// The question that SCRAM asks of a user: the salt and how often it is hashed, without the part
+/// that differs each time.
 async fn question(world: &World, user: &str) -> String {
     let mut client = Client::connect(world.process().address()).await.expect("a connection");
     let startup = Message::startup(&[("user", user), ("database", "app")]);
@@ -77,7 +78,8 @@ async fn without_passwords_anybody_may_or_only_those_listed() {
         return;
     };
     try_connect(&world.url_of("app")).await.expect("a login");
-    Told::by(try_connect(&world.url_of("nobody")).await.map(drop)).is("28000", &["role \"nobody\" does not exist"]);
+    Told::by(try_connect(&world.url_of("nobody")).await.map(drop))
+        .is("28000", &["role \"nobody\" does not exist"]);
 }
 
 #[tokio::test]
@@ -108,7 +110,8 @@ async fn a_login_names_a_user_and_the_database() {
     assert!(matches!(&said[..], [Event::Error(error)] if error.state() == "28000"), "{said:?}");
 
     let elsewhere = world.url().replace("/app", "/elsewhere");
-    Told::by(try_connect(&elsewhere).await.map(drop)).is("3D000", &["database \"elsewhere\" does not exist", "app"]);
+    Told::by(try_connect(&elsewhere).await.map(drop))
+        .is("3D000", &["database \"elsewhere\" does not exist", "app"]);
 }
 
 #[tokio::test]
@@ -133,7 +136,8 @@ async fn bytes_sent_before_encryption_was_answered_are_not_taken_for_the_session
     let Some(world) = World::start().await else { return };
     let mut client = Client::connect(world.process().address()).await.expect("a connection");
     let mut request = [8_i32.to_be_bytes(), 80_877_103_i32.to_be_bytes()].concat();
-    request.extend_from_slice(Message::startup(&[("user", "postgres"), ("database", "app")]).bytes());
+    request
+        .extend_from_slice(Message::startup(&[("user", "postgres"), ("database", "app")]).bytes());
     client.send_bytes(&request).await.expect("sent");
     let said = client.until_closed().await.unwrap_or_default();
     assert!(!said.iter().any(|event| matches!(event, Event::Ready(_))), "{said:?}");
@@ -164,7 +168,8 @@ async fn more_clients_than_allowed_are_told_so() {
     };
     let first = world.gateway().await;
     let _second = world.gateway().await;
-    Told::by(try_connect(&world.url()).await.map(drop)).is("53300", &["too many clients", "max_connections"]);
+    Told::by(try_connect(&world.url()).await.map(drop))
+        .is("53300", &["too many clients", "max_connections"]);
     assert_eq!(column(&first, "SELECT 1").await, ["1"]);
 }
 

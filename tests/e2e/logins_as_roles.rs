@@ -54,7 +54,10 @@ async fn rights_are_the_roles() {
     // Often enough for connections to be shared and for texts to be prepared.
     for _ in 0..12 {
         for (client, name, count) in [(&app, "postgres", "2"), (&limited, role.as_str(), "1")] {
-            assert_eq!(column(client, "SELECT current_user; SELECT session_user").await, [name, name]);
+            assert_eq!(
+                column(client, "SELECT current_user; SELECT session_user").await,
+                [name, name]
+            );
             assert_eq!(column(client, "SELECT count(*) FROM mine").await, [count]);
             assert_eq!(column(client, "BEGIN; SELECT count(*) FROM mine; COMMIT").await, [count]);
         }
@@ -69,16 +72,19 @@ async fn rights_are_the_roles() {
 /// What a session is told at its login.
 async fn told(world: &World, user: &str) -> Vec<(String, String)> {
     let mut raw = Raw::connect(world.process().address()).await.expect("a connection");
-    raw.send(&[Message::startup(&[("user", user), ("database", "app")])])
-        .await
-        .expect("a startup");
+    raw.send(&[Message::startup(&[("user", user), ("database", "app")])]).await.expect("a startup");
     let mut settings: Vec<_> = raw
         .until_ready()
         .await
         .expect("a login")
         .into_iter()
         .filter_map(|event| match event {
-            Event::Setting(name, value) if matches!(name.as_str(), "is_superuser" | "session_authorization" | "TimeZone") => {
+            Event::Setting(name, value)
+                if matches!(
+                    name.as_str(),
+                    "is_superuser" | "session_authorization" | "TimeZone"
+                ) =>
+            {
                 Some((name, value))
             }
             _ => None,
@@ -117,14 +123,16 @@ async fn a_role_that_cannot_log_in_is_its_users_trouble() {
     };
     let app = client(&world, "app").await;
     for _ in 0..3 {
-        Told::by(try_connect(&world.url_of("limited")).await.map(drop)).is("28000", &[&role, "Flywheel's own login"]);
+        Told::by(try_connect(&world.url_of("limited")).await.map(drop))
+            .is("28000", &[&role, "Flywheel's own login"]);
         assert_eq!(column(&app, "SELECT 1").await, ["1"]);
     }
     create(&world, &role).await;
     assert_eq!(column(&client(&world, "limited").await, "SELECT current_user").await, [role]);
 }
 
-/// In a cluster a role has the same servers as everybody, and doesn't take any away when it is refused.
+/// In a cluster a role has the same servers as everybody, and doesn't take any away when it is
+/// refused.
 #[tokio::test]
 async fn a_role_in_a_cluster() {
     let Some(cluster) = Cluster::start(1).await else { return };
@@ -147,17 +155,17 @@ async fn a_role_in_a_cluster() {
     in_time(async { while column(&limited, port).await != [cluster.port(1)] {} }).await;
     assert_eq!(column(&limited, "SELECT current_user").await, [role.as_str()]);
     // From now on it can't log in to the replica again. It has a connection to the primary still.
-    primary
-        .batch_execute(&format!("ALTER ROLE {role} NOLOGIN"))
-        .await
-        .expect("ALTER ROLE");
+    primary.batch_execute(&format!("ALTER ROLE {role} NOLOGIN")).await.expect("ALTER ROLE");
     cluster.catch_up(0, 1).await;
-    let end = format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{role}'");
+    let end = format!(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{role}'"
+    );
     column(&cluster.client(1).await, &end).await;
     for _ in 0..5 {
         assert_eq!(in_time(column(&limited, port)).await, [cluster.port(0)]);
     }
-    // A connection that broke may have been the replica's own end: that is looked at. A refusal isn't.
+    // A connection that broke may have been the replica's own end: that is looked at. A refusal
+    // isn't.
     in_time(async { while column(&app, port).await != [cluster.port(1)] {} }).await;
     for _ in 0..5 {
         assert_eq!(in_time(column(&limited, port)).await, [cluster.port(0)]);
@@ -278,8 +286,12 @@ async fn store_tables_under_a_role() {
         }
         let prepared = limited.prepare("SELECT n FROM hidden WHERE id = $1").await;
         Told::by(prepared.map(drop)).is("42501", &["hidden"]);
-        let prepared = limited.prepare("SELECT n FROM carts WHERE id = $1").await.expect("a statement");
-        assert_eq!(limited.query_one(&prepared, &[&1_i32]).await.expect("a row").get::<_, i32>(0), 10);
+        let prepared =
+            limited.prepare("SELECT n FROM carts WHERE id = $1").await.expect("a statement");
+        assert_eq!(
+            limited.query_one(&prepared, &[&1_i32]).await.expect("a row").get::<_, i32>(0),
+            10
+        );
     }
     // A right that is given or taken is noticed when the definition's digest is looked at next.
     behind
@@ -287,10 +299,7 @@ async fn store_tables_under_a_role() {
         .await
         .expect("GRANT");
     assert_eq!(column(&limited, "SELECT n FROM hidden WHERE id IN (1)").await, ["20"]);
-    limited
-        .batch_execute("UPDATE hidden SET n = n + 1 WHERE id = 1")
-        .await
-        .expect("UPDATE");
+    limited.batch_execute("UPDATE hidden SET n = n + 1 WHERE id = 1").await.expect("UPDATE");
     Told::of(&limited, "SELECT n FROM carts WHERE id = 1").await.is("42501", &["carts"]);
 }
 
@@ -302,7 +311,9 @@ async fn store_tables_under_set_role() {
         return;
     };
     let client = world.gateway().await;
-    let of_role = format!("CREATE ROLE {role}; CREATE TABLE carts (id int PRIMARY KEY, n int); GRANT SELECT (id) ON carts TO {role}");
+    let of_role = format!(
+        "CREATE ROLE {role}; CREATE TABLE carts (id int PRIMARY KEY, n int); GRANT SELECT (id) ON carts TO {role}"
+    );
     client.batch_execute(&of_role).await.expect("a role and a table");
     client.batch_execute("INSERT INTO carts VALUES (1, 10)").await.expect("a row");
     let allowed = ["SELECT id FROM carts WHERE id = 1", "SELECT count(id) FROM carts WHERE id = 1"];
@@ -359,10 +370,13 @@ async fn further_databases() {
         column(&main, "SELECT current_database()").await,
         column(&other, "SELECT current_database()").await
     );
-    main.batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int); INSERT INTO carts VALUES (1, 10)")
-        .await
-        .expect("a table");
-    // There it is a table like any other, also to statements that were planned in the main database.
+    main.batch_execute(
+        "CREATE TABLE carts (id int PRIMARY KEY, n int); INSERT INTO carts VALUES (1, 10)",
+    )
+    .await
+    .expect("a table");
+    // There it is a table like any other, also to statements that were planned in the main
+    // database.
     other
         .batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int UNIQUE); INSERT INTO carts VALUES (1, 77)")
         .await
@@ -376,7 +390,8 @@ async fn further_databases() {
     assert_eq!(column(&oracle, "SELECT n FROM carts").await, ["77"]);
     assert_eq!(column(&other, "TRUNCATE carts; SELECT count(*) FROM carts").await, ["0"]);
     assert_eq!(column(&main, "SELECT n FROM carts WHERE id = 1").await, ["10"]);
-    Told::by(try_connect(&world.url_to("third")).await.map(drop)).is("3D000", &["third", "\"app\", \"other\""]);
+    Told::by(try_connect(&world.url_to("third")).await.map(drop))
+        .is("3D000", &["third", "\"app\", \"other\""]);
 }
 
 #[tokio::test]
@@ -391,9 +406,7 @@ async fn a_database_has_pools_of_its_own() {
     let to = |user: &str| world.url_to("other").replace("postgres@", &format!("{user}@"));
     let (one, second) = (connect(&to("app")).await, connect(&to("app")).await);
     one.batch_execute("SELECT 1").await.expect("a statement");
-    Told::of(&second, "SELECT 1")
-        .await
-        .is("53300", &["`pool_size` of \"other\" in [[databases]]"]);
+    Told::of(&second, "SELECT 1").await.is("53300", &["`pool_size` of \"other\" in [[databases]]"]);
     assert_eq!(column(&client(&world, "app").await, "SELECT 1").await, ["1"]);
     // The user's mode goes before the database's; the pool is one of the role's.
     let (limited, again) = (connect(&to("limited")).await, connect(&to("limited")).await);
@@ -404,7 +417,8 @@ async fn a_database_has_pools_of_its_own() {
     while second.batch_execute("SELECT 1").await.is_err() {}
 }
 
-/// A role of a user's own puts records into the outbox, which it can't read; it was made under the url's login.
+/// A role of a user's own puts records into the outbox, which it can't read; it was made under the
+/// url's login.
 #[tokio::test]
 async fn blocks_over_stores() {
     let role = unique_role();
@@ -420,7 +434,9 @@ async fn blocks_over_stores() {
     .expect("tables");
     let limited = client(&world, "limited").await;
     for id in 1..=3 {
-        let block = format!("BEGIN; INSERT INTO carts VALUES ({id}); INSERT INTO stock VALUES ({id}); COMMIT");
+        let block = format!(
+            "BEGIN; INSERT INTO carts VALUES ({id}); INSERT INTO stock VALUES ({id}); COMMIT"
+        );
         limited.batch_execute(&block).await.expect("COMMIT");
     }
     Told::of(&limited, "SELECT * FROM flywheel.outbox").await.is("42501", &[]);

@@ -40,8 +40,14 @@ async fn statements_are_counted_by_their_ways() {
         )
         .await
         .expect("tables");
-    // What was there once is known.
-    column(&client, "SELECT n FROM numbers").await;
+    // Reads share connections as soon as what the definitions mean is known.
+    flywheel_tests::world::until("a shared read", async || {
+        let before = Scrape::of(&world).await;
+        column(&client, "SELECT n FROM numbers").await;
+        let grown = Scrape::of(&world).await.grown(&before, "flywheel_statements_total");
+        grown.iter().any(|(labels, _)| labels.contains("shared"))
+    })
+    .await;
     let steps: &[Step<'_>] = &[
         ("single reads", &["SELECT n FROM numbers"; 3], &[("shared", 3)]),
         ("a write", &["INSERT INTO numbers VALUES (1)"], &[("relayed", 1)]),
@@ -51,11 +57,7 @@ async fn statements_are_counted_by_their_ways() {
             &[("relayed", 3)],
         ),
         ("a block", &["BEGIN", "SELECT n FROM numbers", "COMMIT"], &[("relayed", 3)]),
-        (
-            "a hit behind a miss",
-            &["SELECT word FROM words"; 3],
-            &[("cached", 2), ("shared", 1)],
-        ),
+        ("a hit behind a miss", &["SELECT word FROM words"; 3], &[("cached", 2), ("shared", 1)]),
         (
             "a row",
             &["INSERT INTO kv VALUES (1, 'one')", "SELECT v FROM kv WHERE k = 1"],
@@ -77,18 +79,17 @@ async fn statements_are_counted_by_their_ways() {
             .collect();
         assert_eq!(grown, expected, "{what}");
     }
-    // One that fails has been carried out as far as it could; the extended protocol counts what is executed.
+    // One that fails has been carried out as far as it could; the extended protocol counts what is
+    // executed.
     let before = Scrape::of(&world).await;
-    client
-        .simple_query("INSERT INTO numbers VALUES (1/0)")
-        .await
-        .expect_err("a division by zero");
+    client.simple_query("INSERT INTO numbers VALUES (1/0)").await.expect_err("a division by zero");
     let insert = client.prepare("INSERT INTO numbers VALUES ($1)").await.expect("a statement");
     client.execute(&insert, &[&3]).await.expect("a row");
     let row = client.prepare("SELECT v FROM kv WHERE k = $1").await.expect("a statement");
     client.query(&row, &[&1]).await.expect("no row");
     let grown = Scrape::of(&world).await.grown(&before, "flywheel_statements_total");
-    let expected = [("native", 1.0), ("relayed", 2.0)].map(|(way, count)| (format!("{{database=\"app\",way=\"{way}\"}}"), count));
+    let expected = [("native", 1.0), ("relayed", 2.0)]
+        .map(|(way, count)| (format!("{{database=\"app\",way=\"{way}\"}}"), count));
     assert_eq!(grown, expected);
 }
 
@@ -140,7 +141,8 @@ async fn a_rule_has_the_figures_of_show_cache() {
         let rule = row.get("rule").expect("a number");
         for column in ["hits", "misses", "fills", "waits", "stale", "entries", "bytes"] {
             let suffix = if matches!(column, "entries" | "bytes") { "" } else { "_total" };
-            let value = scrape.value(&format!("flywheel_cache_{column}{suffix}{{rule=\"{rule}\"}}"));
+            let value =
+                scrape.value(&format!("flywheel_cache_{column}{suffix}{{rule=\"{rule}\"}}"));
             assert_eq!(row.get(column), Some(value.to_string().as_str()), "{column} of {rule}");
             seen += 1;
         }
@@ -159,10 +161,7 @@ async fn replication_is_followed_or_not() {
     assert!(scrape.value("flywheel_cache_rule_problems{rule=\"1\"}") >= 1.0);
     assert_eq!(scrape.find("flywheel_cache_rule_lag_seconds{rule=\"1\"}"), None);
     let behind = world.behind().await;
-    behind
-        .batch_execute("CREATE TABLE words (word text PRIMARY KEY)")
-        .await
-        .expect("a table");
+    behind.batch_execute("CREATE TABLE words (word text PRIMARY KEY)").await.expect("a table");
     until(&world, "followed", |scrape| {
         scrape.value("flywheel_cache_replication_followed") == 1.0
             && scrape.find("flywheel_cache_replication_lag_seconds").is_some()
@@ -182,7 +181,11 @@ async fn a_pool_shows_who_has_its_connections_and_who_waits() {
     else {
         return;
     };
-    let of = |name: &str, more: &str| format!("flywheel_{name}{{database=\"app\",role=\"postgres\",user=\"\",server=\"primary\"{more}}}");
+    let of = |name: &str, more: &str| {
+        format!(
+            "flywheel_{name}{{database=\"app\",role=\"postgres\",user=\"\",server=\"primary\"{more}}}"
+        )
+    };
     let (one, other) = (world.gateway().await, world.gateway().await);
     one.batch_execute("BEGIN; SELECT 1").await.expect("a block");
     let before = Scrape::of(&world).await;
@@ -194,7 +197,8 @@ async fn a_pool_shows_who_has_its_connections_and_who_waits() {
     assert_eq!(before.value("flywheel_sessions_in_transaction{database=\"app\"}"), 1.0);
     assert_eq!(before.value("flywheel_max_clients"), 1000.0);
     let waiting = tokio::spawn(async move {
-        let error = other.batch_execute("INSERT INTO nowhere VALUES (1)").await.expect_err("a timeout");
+        let error =
+            other.batch_execute("INSERT INTO nowhere VALUES (1)").await.expect_err("a timeout");
         (other, error)
     });
     until(&world, "a client waits", |scrape| scrape.value(&of("pool_waiting", "")) == 1.0).await;
@@ -267,10 +271,7 @@ async fn stores_are_measured() {
         return;
     };
     let client = world.gateway().await;
-    client
-        .batch_execute("CREATE TABLE kv (k int PRIMARY KEY, v text)")
-        .await
-        .expect("a table");
+    client.batch_execute("CREATE TABLE kv (k int PRIMARY KEY, v text)").await.expect("a table");
     world
         .behind()
         .await
@@ -289,7 +290,9 @@ async fn stores_are_measured() {
     let after = Scrape::of(&world).await;
     let counts = after.grown(&before, "flywheel_store_operation_duration_seconds_count");
     let expected = [("get", 1.0), ("scan", 1.0), ("write", 2.0)];
-    let expected = expected.map(|(operation, count)| (format!("{{store=\"memory\",operation=\"{operation}\"}}"), count));
+    let expected = expected.map(|(operation, count)| {
+        (format!("{{store=\"memory\",operation=\"{operation}\"}}"), count)
+    });
     assert_eq!(counts, expected);
     assert_eq!(after.grown(&before, "flywheel_store_operation_errors_total"), []);
     // One that can't be reached.
@@ -301,12 +304,14 @@ async fn stores_are_measured() {
 
 #[tokio::test]
 async fn committed_transactions_that_a_store_does_not_take() {
-    let Some(world) = setup().table("stock", Home::Redis).redis_at("redis://127.0.0.1:1").start().await else {
+    let Some(world) =
+        setup().table("stock", Home::Redis).redis_at("redis://127.0.0.1:1").start().await
+    else {
         return;
     };
     let behind = world.behind().await;
     // As a gateway leaves it that is no more.
-    let outbox = "CREATE TABLE stock (id int PRIMARY KEY, what text); CREATE SCHEMA flywheel;
+    let outbox = "CREATE TABLE stock (id int PRIMARY KEY, what text); CREATE SCHEMA IF NOT EXISTS flywheel;
         CREATE TABLE flywheel.outbox (id uuid PRIMARY KEY, xid bigint NOT NULL DEFAULT txid_current(),
             written_at timestamptz NOT NULL DEFAULT clock_timestamp(), changes jsonb NOT NULL);
         INSERT INTO flywheel.outbox (id, changes) VALUES ('00000000-0000-0000-0000-000000000001',
@@ -322,16 +327,16 @@ async fn committed_transactions_that_a_store_does_not_take() {
 async fn replicas_are_told_of() {
     let Some(world) = setup().start().await else { return };
     let url = world.primary().url();
-    let replicas = format!("replicas = [\"{url}?target_session_attrs=any\", \"postgres://postgres@127.0.0.1:1/nowhere\"]");
+    let replicas = format!(
+        "replicas = [\"{url}?target_session_attrs=any\", \"postgres://postgres@127.0.0.1:1/nowhere\"]"
+    );
     let host = world.primary().address();
-    let world = setup()
-        .primary_at(url)
-        .main(&replicas)
-        .main("check_interval = \"50ms\"")
-        .start()
-        .await;
+    let world =
+        setup().primary_at(url).main(&replicas).main("check_interval = \"50ms\"").start().await;
     let world = world.expect("servers");
-    let usable = |number: u32, host: &str| format!("flywheel_replica_usable{{server=\"replica{number}\",host=\"{host}\"}}");
+    let usable = |number: u32, host: &str| {
+        format!("flywheel_replica_usable{{server=\"replica{number}\",host=\"{host}\"}}")
+    };
     until(&world, "a primary and a replica", |scrape| {
         scrape.value("flywheel_primary_known") == 1.0 && scrape.value(&usable(1, host)) == 1.0
     })
@@ -361,23 +366,31 @@ async fn both_formats_are_as_prometheus_reads_them() {
         .expect("statements");
     let address = address(&world);
     let open = get(&address, "/metrics").await;
-    let content_type = |response: &flywheel_tests::scrape::Response| response.headers["content-type"].clone();
+    let content_type =
+        |response: &flywheel_tests::scrape::Response| response.headers["content-type"].clone();
     assert_eq!(content_type(&open), "application/openmetrics-text; version=1.0.0; charset=utf-8");
     let open = Scrape::open_metrics(&open.body);
-    let asked = |accept: &str| format!("GET /metrics HTTP/1.1\r\nHost: flywheel\r\nAccept: {accept}\r\n\r\n");
+    let asked = |accept: &str| {
+        format!("GET /metrics HTTP/1.1\r\nHost: flywheel\r\nAccept: {accept}\r\n\r\n")
+    };
     let plain = exchange(&address, &asked("text/plain;version=0.0.4")).await;
     assert_eq!(content_type(&plain), "text/plain; version=0.0.4; charset=utf-8");
     let plain = Scrape::plain(&plain.body);
-    let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
+    let prometheus =
+        "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1";
     let prometheus = exchange(&address, &asked(prometheus)).await;
     assert_eq!(
         content_type(&prometheus),
         "application/openmetrics-text; version=1.0.0; charset=utf-8"
     );
     for scrape in [&open, &plain] {
-        let quoted = "flywheel_statements_total{database=\"a \\\"quoted\\\" \\\\ one\",way=\"shared\"}";
+        let quoted =
+            "flywheel_statements_total{database=\"a \\\"quoted\\\" \\\\ one\",way=\"shared\"}";
         assert_eq!(scrape.value(quoted), 0.0);
-        assert_eq!(scrape.value("flywheel_statements_total{database=\"app\",way=\"command\"}"), 1.0);
+        assert_eq!(
+            scrape.value("flywheel_statements_total{database=\"app\",way=\"command\"}"),
+            1.0
+        );
         assert_eq!(scrape.value("flywheel_build_info{version=\"0.1.0\"}"), 1.0);
         let size = scrape.value("process_resident_memory_bytes");
         assert!((1e6..1e10).contains(&size), "{size}");
@@ -397,15 +410,14 @@ async fn nothing_else_is_served() {
     let Some(world) = setup().start().await else { return };
     let address = address(&world);
     let status = async |request: &str| {
-        exchange(&address, &format!("{request} HTTP/1.1\r\nHost: flywheel\r\n\r\n"))
-            .await
-            .status
+        exchange(&address, &format!("{request} HTTP/1.1\r\nHost: flywheel\r\n\r\n")).await.status
     };
     for (request, expected) in [
         ("GET /metrics", 200),
         ("GET /metrics?collect[]=x", 200),
         ("HEAD /metrics", 200),
         ("GET /healthz", 200),
+        ("GET /readyz", 200),
         ("GET /", 404),
         ("GET /metrics/", 404),
         ("POST /", 404),
@@ -423,7 +435,8 @@ async fn nothing_else_is_served() {
     assert_eq!((refused.status, refused.headers["allow"].as_str()), (405, "GET, HEAD"));
     assert_eq!(exchange(&address, "HEAD /metrics HTTP/1.0\r\n\r\n").await.body, "");
     // A head without an end is cut off, not collected.
-    let long = format!("GET /metrics HTTP/1.1\r\nHost: flywheel\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
+    let long =
+        format!("GET /metrics HTTP/1.1\r\nHost: flywheel\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
     assert_eq!(exchange(&address, &long).await.status, 431);
     // Those who say nothing are sent away, and others are served meanwhile.
     let mut silent = Vec::new();
@@ -437,7 +450,11 @@ async fn nothing_else_is_served() {
     assert_eq!(answer(&mut slow).await.status, 200);
     let mut byte = [0];
     for stream in &mut silent {
-        let closed = tokio::time::timeout(Duration::from_secs(60), tokio::io::AsyncReadExt::read(stream, &mut byte)).await;
+        let closed = tokio::time::timeout(
+            Duration::from_secs(60),
+            tokio::io::AsyncReadExt::read(stream, &mut byte),
+        )
+        .await;
         assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
     }
 }

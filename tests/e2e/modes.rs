@@ -9,10 +9,8 @@ const STATEMENT: &str = "pool_mode = \"statement\"";
 
 #[tokio::test]
 async fn a_session_keeps_its_connection() {
-    let setup = Setup::default()
-        .main(SESSION)
-        .main("pool_size = 2")
-        .main("acquire_timeout = \"300ms\"");
+    let setup =
+        Setup::default().main(SESSION).main("pool_size = 2").main("acquire_timeout = \"300ms\"");
     let Some(world) = setup.start().await else { return };
     let (one, other, third) = (world.gateway().await, world.gateway().await, world.gateway().await);
     let own = column(&one, "SELECT pg_backend_pid()").await;
@@ -33,11 +31,15 @@ async fn a_session_keeps_its_connection() {
         assert_eq!(column(&one, "SELECT pg_backend_pid()").await, own);
         assert_eq!(column(&other, "SELECT pg_backend_pid()").await, others);
         assert_eq!(
-            column(&one, "SELECT lastval(); EXECUTE mine; SELECT a FROM kept; SHOW search_path").await,
+            column(&one, "SELECT lastval(); EXECUTE mine; SELECT a FROM kept; SHOW search_path")
+                .await,
             ["1", "5", "6", "elsewhere, public"]
         );
         let statement = one.prepare("SELECT pg_backend_pid()::text").await.expect("a statement");
-        assert_eq!(one.query_one(&statement, &[]).await.expect("a row").get::<_, String>(0), own[0]);
+        assert_eq!(
+            one.query_one(&statement, &[]).await.expect("a row").get::<_, String>(0),
+            own[0]
+        );
     }
     Told::of(&third, "SELECT 1")
         .await
@@ -69,10 +71,8 @@ async fn a_session_keeps_its_connection() {
 /// Before its first statement a client needs no connection, whatever it asks for at login.
 #[tokio::test]
 async fn a_session_without_statements_keeps_nothing() {
-    let setup = Setup::default()
-        .main(SESSION)
-        .main("pool_size = 1")
-        .main("acquire_timeout = \"1s\"");
+    let setup =
+        Setup::default().main(SESSION).main("pool_size = 1").main("acquire_timeout = \"1s\"");
     let Some(world) = setup.start().await else { return };
     let url = format!("{}?options=-c%20TimeZone=Asia/Tokyo", world.url());
     let idle = futures_util::future::join_all((0..5).map(|_| connect(&url))).await;
@@ -90,7 +90,9 @@ async fn store_tables_in_a_session() {
     let Some(world) = setup.start().await else { return };
     let client = world.gateway().await;
     client
-        .batch_execute("CREATE TABLE carts (id int PRIMARY KEY, n int); INSERT INTO carts VALUES (1, 10)")
+        .batch_execute(
+            "CREATE TABLE carts (id int PRIMARY KEY, n int); INSERT INTO carts VALUES (1, 10)",
+        )
         .await
         .expect("a table");
     client
@@ -107,10 +109,8 @@ async fn store_tables_in_a_session() {
 
 #[tokio::test]
 async fn statement_pooling_has_no_transaction_blocks() {
-    let setup = Setup::default()
-        .main(STATEMENT)
-        .main("pool_size = 1")
-        .table("public.carts", Home::Redis);
+    let setup =
+        Setup::default().main(STATEMENT).main("pool_size = 1").table("public.carts", Home::Redis);
     let Some(world) = setup.start().await else { return };
     let client = world.gateway().await;
     client
@@ -153,7 +153,8 @@ async fn users_have_modes_of_their_own() {
         .section(&user("plain", ""));
     let Some(world) = setup.start().await else { return };
     let of = async |world: &World, user: &str| connect(&world.url_of(user)).await;
-    let (keeps, blocks, plain) = (of(&world, "keeps").await, of(&world, "blocks").await, of(&world, "plain").await);
+    let (keeps, blocks, plain) =
+        (of(&world, "keeps").await, of(&world, "blocks").await, of(&world, "plain").await);
     let own = column(&keeps, "SELECT pg_backend_pid()").await;
     for client in [&blocks, &keeps] {
         client.batch_execute("BEGIN; SELECT 1; COMMIT").await.expect("a block");

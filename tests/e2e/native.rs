@@ -1,4 +1,5 @@
-//! What a store answers alone, it answers alone: once a text has been prepared, PostgreSQL isn't asked any more.
+//! What a store answers alone, it answers alone: once a text has been prepared, or one that differs
+//! in its constants and comments only, PostgreSQL isn't asked any more by its statements.
 
 use std::time::Duration;
 
@@ -7,6 +8,24 @@ use flywheel_tests::world::{column, connect};
 use flywheel_tests::{Home, Setup};
 
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Statements whose texts differ in their constants and comments.
+fn texts_like_others(number: i32) -> [String; 6] {
+    [
+        format!(
+            "INSERT INTO items VALUES ({number}, 'it''s {number}', -{number}) ON CONFLICT (id) DO UPDATE SET name = excluded.name, n = excluded.n"
+        ),
+        format!(
+            "INSERT INTO visits VALUES ({number}, '2026-02-02 00:00:00+00') ON CONFLICT DO NOTHING -- trace {number}"
+        ),
+        format!("UPDATE items SET n = {number} /* trace {number} */ WHERE id = {number}"),
+        format!("/* trace {number} */ DELETE FROM items WHERE id = -{number};"),
+        format!("SELECT name FROM items WHERE id IN ({number}, 2, 3) -- id={number}"),
+        format!(
+            "SELECT who FROM visits WHERE who = {number} AND at > '2024-01-01 00:00:00+00' ORDER BY at DESC LIMIT {number}"
+        ),
+    ]
+}
 
 /// PostgreSQL falls silent; its connections stand, and nothing comes of what is asked on them.
 #[tokio::test]
@@ -28,10 +47,7 @@ async fn native_statements_go_on_while_postgresql_is_silent() {
         // The world's own database can't be reached through a proxy that is there before it.
         let database = format!("native_{}_{}", std::process::id(), home.name());
         let behind = connect(&servers.postgres).await;
-        behind
-            .batch_execute(&format!("CREATE DATABASE {database}"))
-            .await
-            .expect("a database");
+        behind.batch_execute(&format!("CREATE DATABASE {database}")).await.expect("a database");
         let url = format!("postgres://postgres@{}/{database}", proxy.address());
         let setup = Setup::default().table("public.items", home).table("public.visits", home);
         let Some(world) = setup.primary_at(&url).start().await else {
@@ -52,24 +68,45 @@ async fn native_statements_go_on_while_postgresql_is_silent() {
             "SELECT name FROM items WHERE id IN (1, 2, 3)",
             "SELECT who FROM visits WHERE who = 1 AND at > '2025-01-01 00:00:00+00' ORDER BY at DESC LIMIT 3",
         ];
-        for sql in statements {
-            client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        // The first of them makes the table flywheel.gateways: a definition, which is noticed within
+        // a second, and plans are made anew.
+        for pause in [Duration::from_secs(3), Duration::ZERO] {
+            for sql in statements {
+                client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            }
+            tokio::time::sleep(pause).await;
         }
-        let by_key = client.prepare("SELECT name, n FROM items WHERE id = $1").await.expect("prepared");
+        for sql in texts_like_others(7) {
+            client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+        }
+        let by_key =
+            client.prepare("SELECT name, n FROM items WHERE id = $1").await.expect("prepared");
         client.query(&by_key, &[&1]).await.expect("a row");
 
         let other = world.gateway().await;
         proxy.becomes(Network::Silent);
         let all = async {
-            for _ in 0..20 {
+            // Not for long: a gateway that doesn't hear from PostgreSQL can't know of definitions.
+            for _ in 0..2 {
                 for sql in statements {
-                    client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+                    client
+                        .batch_execute(sql)
+                        .await
+                        .unwrap_or_else(|error| panic!("{sql}: {error:?}"));
                 }
                 let row = client.query_one(&by_key, &[&1]).await.expect("a row");
                 assert_eq!((row.get::<_, &str>(0), row.get::<_, i32>(1)), ("one", 2));
             }
             // Another session, to which the text isn't new.
             assert_eq!(column(&other, statements[4]).await, ["one"]);
+            // Its texts are new to everybody.
+            for sql in texts_like_others(8) {
+                other.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            }
+            assert_eq!(
+                column(&other, "SELECT name FROM items WHERE id IN (0, 8, 9)").await,
+                ["it's 8"]
+            );
         };
         tokio::time::timeout(PATIENCE, all)
             .await

@@ -7,7 +7,8 @@ use flywheel_tests::world::{Servers, column, try_connect};
 use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::NoTls;
 
-/// A world whose Redis is reached through a network, with the table `carts` there and `users` in PostgreSQL.
+/// A world whose Redis is reached through a network, with the table `carts` there and `users` in
+/// PostgreSQL.
 async fn with_redis() -> Option<(World, Proxy, tokio_postgres::Client)> {
     let redis = Servers::from_environment()?.redis?;
     let address = redis.trim_start_matches("redis://").trim_end_matches('/').to_owned();
@@ -46,12 +47,13 @@ async fn redis_goes_and_comes_back() {
         assert_eq!(column(&client, "SELECT id FROM users").await, ["1"], "{network:?}");
         // A block that has written there ends with an error, on both sides.
         client.batch_execute("BEGIN; INSERT INTO users VALUES (2)").await.expect("a row");
-        in_time(Told::of(&client, "UPDATE carts SET n = 9 WHERE id = 1"))
-            .await
-            .is("57P03", &[]);
+        in_time(Told::of(&client, "UPDATE carts SET n = 9 WHERE id = 1")).await.is("57P03", &[]);
         client.batch_execute("COMMIT").await.expect("ROLLBACK");
         proxy.becomes(Network::Up);
-        in_time(async { while client.batch_execute("SELECT * FROM carts WHERE id = 1").await.is_err() {} }).await;
+        in_time(async {
+            while client.batch_execute("SELECT * FROM carts WHERE id = 1").await.is_err() {}
+        })
+        .await;
         assert_eq!(
             column(&client, "SELECT n FROM carts WHERE id = 1; SELECT id FROM users").await,
             ["1", "1"],
@@ -72,7 +74,10 @@ async fn redis_goes_before_the_commit() {
     proxy.becomes(Network::Down);
     in_time(Told::of(&client, "COMMIT")).await.is("57P03", &["public.carts"]);
     proxy.becomes(Network::Up);
-    in_time(async { while client.batch_execute("SELECT * FROM carts WHERE id = 1").await.is_err() {} }).await;
+    in_time(async {
+        while client.batch_execute("SELECT * FROM carts WHERE id = 1").await.is_err() {}
+    })
+    .await;
     // Neither side has the block.
     assert_eq!(
         column(&client, "SELECT n FROM carts WHERE id = 1; SELECT id FROM users").await,
@@ -96,7 +101,10 @@ async fn a_statement_that_waits_for_redis_is_cancelled() {
     .await;
     assert!(["57014", "57P03"].contains(&&*told.code), "{told:?}");
     proxy.becomes(Network::Up);
-    in_time(async { while client.batch_execute("SELECT * FROM carts WHERE id = 1").await.is_err() {} }).await;
+    in_time(async {
+        while client.batch_execute("SELECT * FROM carts WHERE id = 1").await.is_err() {}
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -54,8 +54,7 @@ async fn a_server_connection_that_was_killed_while_idle_is_not_noticed() {
     let behind = world.behind().await;
     for _ in 0..3 {
         assert_eq!(column(&client, "SELECT 1").await, ["1"]);
-        let kill =
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let kill = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
         assert!(!column(&behind, kill).await.is_empty());
     }
     assert_eq!(column(&client, "SELECT 1").await, ["1"]);
@@ -82,7 +81,9 @@ async fn a_table_that_its_store_does_not_have() {
     world
         .behind()
         .await
-        .batch_execute("CREATE TABLE history (user_id int, at timestamptz, PRIMARY KEY (user_id, at))")
+        .batch_execute(
+            "CREATE TABLE history (user_id int, at timestamptz, PRIMARY KEY (user_id, at))",
+        )
         .await
         .expect("a table");
     let client = world.gateway().await;

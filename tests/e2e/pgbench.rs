@@ -1,4 +1,5 @@
-//! pgbench, which comes with PostgreSQL: every transaction that it counts is there afterwards, in all three protocols.
+//! pgbench, which comes with PostgreSQL: every transaction that it counts is there afterwards, in
+//! all three protocols.
 
 use flywheel_tests::World;
 use flywheel_tests::child::{psql_command, run};
@@ -40,7 +41,10 @@ async fn counts_what_is_there() {
             ];
             let told = run(pgbench().args(arguments).arg(world.url())).await.well().stdout;
             let all = format!("number of transactions actually processed: {0}/{0}", CLIENTS * EACH);
-            assert!(told.contains(&all) && told.contains("number of failed transactions: 0"), "{told}");
+            assert!(
+                told.contains(&all) && told.contains("number of failed transactions: 0"),
+                "{told}"
+            );
             done += if builtin == "select-only" { 0 } else { CLIENTS * EACH };
         }
     }
@@ -50,8 +54,7 @@ async fn counts_what_is_there() {
     assert_eq!(column(&behind, same).await, ["t"]);
     // Its pipelines, with a script of its own.
     let script = world.folder().join("pipeline.sql");
-    let pipeline =
-        "\\startpipeline\nSELECT 1;\nINSERT INTO pgbench_history (tid, bid, aid, delta) VALUES (0, 0, 0, 0);\nSELECT 2;\n\\endpipeline\n";
+    let pipeline = "\\startpipeline\nSELECT 1;\nINSERT INTO pgbench_history (tid, bid, aid, delta) VALUES (0, 0, 0, 0);\nSELECT 2;\n\\endpipeline\n";
     std::fs::write(&script, pipeline).expect("a script");
     for protocol in ["extended", "prepared"] {
         let arguments = [
@@ -68,7 +71,5 @@ async fn counts_what_is_there() {
     }
     let piped = "SELECT count(*) FROM pgbench_history WHERE tid = 0";
     assert_eq!(column(&behind, piped).await, [(2 * CLIENTS * EACH).to_string()]);
-    run(psql_command(&world.url()).args(["--command", "DROP TABLE pgbench_history"]))
-        .await
-        .well();
+    run(psql_command(&world.url()).args(["--command", "DROP TABLE pgbench_history"])).await.well();
 }

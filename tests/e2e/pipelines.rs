@@ -1,4 +1,5 @@
-//! Messages sent without waiting for answers: the same answers, in the same order, as PostgreSQL gives.
+//! Messages sent without waiting for answers: the same answers, in the same order, as PostgreSQL
+//! gives.
 
 use flywheel_tests::raw::{Bind, Client, Event, Format, Message};
 use flywheel_tests::{Home, Setup};
@@ -15,7 +16,8 @@ fn parse(name: &str, sql: &str) -> Message {
 }
 
 fn bind(portal: &str, statement: &str, parameters: &[&str]) -> Message {
-    let parameters: Vec<_> = parameters.iter().map(|value| Some(value.as_bytes().to_vec())).collect();
+    let parameters: Vec<_> =
+        parameters.iter().map(|value| Some(value.as_bytes().to_vec())).collect();
     Message::bind(&Bind {
         portal,
         statement,
@@ -51,19 +53,20 @@ async fn answers(client: &mut Client, messages: &[Message]) -> Vec<Event> {
     client.send(messages).await.expect("sent");
     let mut events = Vec::new();
     for _ in 0..asked {
-        let answer = client
-            .until_ready()
-            .await
-            .unwrap_or_else(|lost| panic!("{lost:?} after {events:?}"));
+        let answer =
+            client.until_ready().await.unwrap_or_else(|lost| panic!("{lost:?} after {events:?}"));
         // Whether an error is found at Bind or at Execute isn't part of what is promised.
         let failed = answer.iter().any(|event| matches!(event, Event::Error(_)));
-        let is_told = |event: &Event| !(matches!(event, Event::Setting(..)) || failed && matches!(event, Event::Bare(_)));
+        let is_told = |event: &Event| {
+            !(matches!(event, Event::Setting(..)) || failed && matches!(event, Event::Bare(_)))
+        };
         events.extend(answer.into_iter().filter(is_told));
     }
     events
 }
 
-/// Sends all of it in one write, to Flywheel with the table `notes` in each home, and to PostgreSQL.
+/// Sends all of it in one write, to Flywheel with the table `notes` in each home, and to
+/// PostgreSQL.
 async fn same(messages: &[Message]) {
     for home in Home::ALL {
         let Some(world) = Setup::default().table("public.notes", home).start().await else {
@@ -78,7 +81,8 @@ async fn same(messages: &[Message]) {
         }
         let expected = answers(&mut postgres, messages).await;
         let found = answers(&mut flywheel, messages).await;
-        let lines = |events: &[Event]| events.iter().map(|event| format!("{event}\n")).collect::<String>();
+        let lines =
+            |events: &[Event]| events.iter().map(|event| format!("{event}\n")).collect::<String>();
         assert_eq!(lines(&found), lines(&expected), "{home:?}");
         for table in ["SELECT * FROM notes ORDER BY id", "SELECT * FROM words ORDER BY id"] {
             assert_eq!(flywheel.query(table).await, postgres.query(table).await, "{home:?}");
@@ -244,6 +248,28 @@ async fn portals() {
         run(""),
         run(""),
         sync(),
+    ])
+    .await;
+}
+
+/// A portal that is guarded when it is bound, and known to need no guard when it is executed: the
+/// ways to the twins are read while another statement sleeps.
+#[tokio::test]
+async fn ends_of_answers_come_in_their_turn() {
+    same(&[
+        query("CREATE TABLE more (id int)"),
+        query("BEGIN"),
+        parse("n", "SELECT id FROM notes ORDER BY id"),
+        parse("w", "SELECT id FROM words ORDER BY id"),
+        parse("s", "SELECT count(*), pg_sleep(1) FROM notes"),
+        bind("words", "w", &[]),
+        bind("notes", "n", &[]),
+        bind("slow", "s", &[]),
+        run("slow"),
+        some("words", 3),
+        some("notes", 2),
+        sync(),
+        query("ROLLBACK"),
     ])
     .await;
 }

@@ -15,7 +15,9 @@ async fn fifty_clients_share_two_connections() {
     };
     let client = world.gateway().await;
     client
-        .batch_execute("CREATE TABLE counters (id int PRIMARY KEY, n int); INSERT INTO counters VALUES (1, 0)")
+        .batch_execute(
+            "CREATE TABLE counters (id int PRIMARY KEY, n int); INSERT INTO counters VALUES (1, 0)",
+        )
         .await
         .expect("a table");
     let mut clients = Vec::new();
@@ -29,7 +31,11 @@ async fn fifty_clients_share_two_connections() {
                 transaction.execute(increment, &[&1_i32]).await.expect("UPDATE");
                 transaction.commit().await.expect("COMMIT");
             }
-            column(&client, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()").await
+            column(
+                &client,
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()",
+            )
+            .await
         }));
     }
     for client in clients {
@@ -71,13 +77,9 @@ async fn settings_follow_their_transaction() {
     };
     let (one, other) = (world.gateway().await, world.gateway().await);
     let show = "SHOW statement_timeout";
-    one.batch_execute("BEGIN; SET statement_timeout = '1s'; ROLLBACK")
-        .await
-        .expect("ROLLBACK");
+    one.batch_execute("BEGIN; SET statement_timeout = '1s'; ROLLBACK").await.expect("ROLLBACK");
     assert_eq!(column(&one, show).await, ["0"]);
-    one.batch_execute("BEGIN; SET LOCAL statement_timeout = '2s'; COMMIT")
-        .await
-        .expect("COMMIT");
+    one.batch_execute("BEGIN; SET LOCAL statement_timeout = '2s'; COMMIT").await.expect("COMMIT");
     assert_eq!(column(&one, show).await, ["0"]);
     one.batch_execute("BEGIN; SET statement_timeout = '3s'; SAVEPOINT a; SET statement_timeout = '4s'; ROLLBACK TO a; COMMIT")
         .await
@@ -103,7 +105,10 @@ async fn prepared_statements_are_their_clients() {
     let second = other.prepare("SELECT $1::text || '!'").await.expect("a statement");
     for _ in 0..3 {
         assert_eq!(one.query_one(&first, &[&1_i32]).await.expect("a row").get::<_, i32>(0), 2);
-        assert_eq!(other.query_one(&second, &[&"a"]).await.expect("a row").get::<_, String>(0), "a!");
+        assert_eq!(
+            other.query_one(&second, &[&"a"]).await.expect("a row").get::<_, String>(0),
+            "a!"
+        );
     }
     drop(first);
     let again = other.prepare("SELECT $1::int + 1").await.expect("a statement");
@@ -148,21 +153,21 @@ async fn listeners_hear_notifications() {
 
 #[tokio::test]
 async fn waiting_for_a_connection_ends_with_an_error() {
-    let Some(world) = Setup::default().main(ONE).main("acquire_timeout = \"200ms\"").start().await else {
+    let Some(world) = Setup::default().main(ONE).main("acquire_timeout = \"200ms\"").start().await
+    else {
         return;
     };
     let (one, other) = (world.gateway().await, world.gateway().await);
     one.batch_execute("BEGIN").await.expect("BEGIN");
-    Told::of(&other, "SELECT 1")
-        .await
-        .is("53300", &["200ms", "pool_size", "acquire_timeout"]);
+    Told::of(&other, "SELECT 1").await.is("53300", &["200ms", "pool_size", "acquire_timeout"]);
     one.batch_execute("COMMIT").await.expect("COMMIT");
     assert_eq!(column(&other, "SELECT 1").await, ["1"]);
 }
 
 #[tokio::test]
 async fn a_client_that_vanishes_leaves_nothing_behind() {
-    let Some(world) = Setup::default().main(ONE).table("public.kept", Home::Redis).start().await else {
+    let Some(world) = Setup::default().main(ONE).table("public.kept", Home::Redis).start().await
+    else {
         return;
     };
     let other = world.gateway().await;

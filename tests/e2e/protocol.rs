@@ -86,7 +86,9 @@ async fn only_the_whole_key_cancels() {
         let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(1000)' AND state = 'active' AND datname = current_database()";
         let behind = world.behind().await;
         in_time(async { while column(&behind, sleeps).await != ["1"] {} }).await;
-        for key in [&[][..], &key[..3], &wrong, &[key, &[0]].concat(), &[key; 9].concat(), &vec![0; 257]] {
+        for key in
+            [&[][..], &key[..3], &wrong, &[key, &[0]].concat(), &[key; 9].concat(), &vec![0; 257]]
+        {
             let mut other = Client::connect(world.process().address()).await.expect("a connection");
             other.send(&[Message::cancel(process_id, key)]).await.expect("sent");
             assert_eq!(other.until_closed().await, Ok(Vec::new()));
@@ -95,7 +97,8 @@ async fn only_the_whole_key_cancels() {
         let mut other = Client::connect(world.process().address()).await.expect("a connection");
         other.send(&[Message::cancel(process_id, key)]).await.expect("sent");
         let answer = client.until_ready().await.expect("an answer");
-        let is_cancelled = |event: &Event| matches!(event, Event::Error(error) if error.state() == "57014");
+        let is_cancelled =
+            |event: &Event| matches!(event, Event::Error(error) if error.state() == "57014");
         assert!(answer.iter().any(is_cancelled), "{answer:?}");
     }
 }

@@ -20,7 +20,8 @@ INSERT INTO sessions VALUES ('11111111-1111-1111-1111-111111111111', 1, 'phone',
 INSERT INTO history VALUES (1, '2026-01-01 10:00+00', 'der die das', 129), (1, '2026-01-02 10:00+00', 'ser, estar', NULL), (2, '2026-01-03 10:00+00', E'tab\\there', 3);
 ";
 
-/// A world with these tables, `sessions` in Redis and `history` in dynoxide, filled on both sides by psql itself.
+/// A world with these tables, `sessions` in Redis and `history` in dynoxide, filled on both sides
+/// by psql itself.
 async fn world() -> Option<World> {
     let setup = Setup::default()
         .table("public.sessions", Home::Redis)
@@ -183,11 +184,14 @@ SELECT count(*) FROM others;
             lines.sort();
             lines
         };
-        let (expected, found) = (psql(world.oracle_url(), command).await, psql(&world.url(), command).await);
+        let (expected, found) =
+            (psql(world.oracle_url(), command).await, psql(&world.url(), command).await);
         assert_eq!(lines(found), lines(expected), "{command}");
     }
     // After a refused COPY the session goes on.
-    let ran = psql(&world.url(), "COPY sessions FROM PROGRAM 'true';\nSELECT 'still ' || 'here';\n").await;
+    let ran =
+        psql(&world.url(), "COPY sessions FROM PROGRAM 'true';\nSELECT 'still ' || 'here';\n")
+            .await;
     assert!(ran.stderr.contains("public.sessions") && ran.stderr.contains("COPY"), "{ran:?}");
     assert!(ran.stdout.contains("still here"), "{ran:?}");
 }
@@ -234,7 +238,9 @@ async fn a_statement_is_watched() {
             world
                 .gateway()
                 .await
-                .batch_execute("INSERT INTO history VALUES (77, '2026-01-01', 'x') ON CONFLICT DO NOTHING")
+                .batch_execute(
+                    "INSERT INTO history VALUES (77, '2026-01-01', 'x') ON CONFLICT DO NOTHING",
+                )
                 .await
                 .expect("a row");
         }

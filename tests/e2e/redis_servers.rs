@@ -20,7 +20,8 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn start(arguments: &[&str]) -> Self {
         let port = free_port();
-        let folder = std::env::temp_dir().join(format!("flywheel-e2e-redis-{}-{port}", std::process::id()));
+        let folder =
+            std::env::temp_dir().join(format!("flywheel-e2e-redis-{}-{port}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder");
         let process = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
@@ -30,11 +31,7 @@ impl Server {
             .kill_on_drop(true)
             .spawn()
             .expect("redis-server");
-        let server = Self {
-            port,
-            folder,
-            _process: process,
-        };
+        let server = Self { port, folder, _process: process };
         while !server.cli(&["PING"]).await.contains("PONG") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -70,9 +67,7 @@ async fn a_server_that_is_full_or_forbids_is_told_with_the_table() {
         .expect("tables");
     let insert = "INSERT INTO sessions VALUES (1, 'a')";
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]).await;
-    Told::of(&client, insert)
-        .await
-        .is("53200", &["public.sessions", "full", "maxmemory"]);
+    Told::of(&client, insert).await.is("53200", &["public.sessions", "full", "maxmemory"]);
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]).await;
     client.batch_execute(insert).await.expect("INSERT");
     for sql in ["SELECT * FROM other WHERE id = 1", "INSERT INTO other VALUES (1, 'a')"] {
@@ -95,15 +90,15 @@ async fn a_cluster() {
     ];
     let addresses = servers.each_ref().map(|server| format!("127.0.0.1:{}", server.port));
     let mut command = Command::new("redis-cli");
-    run(command.args(["--cluster", "create"]).args(&addresses).arg("--cluster-yes"))
-        .await
-        .well();
+    run(command.args(["--cluster", "create"]).args(&addresses).arg("--cluster-yes")).await.well();
     for server in &servers {
         while !server.cli(&["CLUSTER", "INFO"]).await.contains("cluster_state:ok") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    let table = |name: &str, keys: &str| format!("[[tables]]\nname = {name:?}\nstore = \"wide\"\nallow_scan = true\n{keys}");
+    let table = |name: &str, keys: &str| {
+        format!("[[tables]]\nname = {name:?}\nstore = \"wide\"\nallow_scan = true\n{keys}")
+    };
     let setup = Setup::default()
         .section(&format!(
             "[stores.wide]\nkind = \"redis\"\ncluster = true\nurl = \"redis://{}\"\n",
@@ -128,7 +123,9 @@ async fn a_cluster() {
                 .await
                 .expect("INSERT");
         }
-        let keys = format!("SELECT n FROM {name} WHERE word IN ('word 3', 'word 5', 'word 17', 'none') ORDER BY n");
+        let keys = format!(
+            "SELECT n FROM {name} WHERE word IN ('word 3', 'word 5', 'word 17', 'none') ORDER BY n"
+        );
         assert_eq!(column(&client, &keys).await, ["3", "5", "17"]);
         assert_eq!(column(&client, &format!("SELECT sum(n) FROM {name}")).await, ["190"]);
         client
@@ -146,7 +143,9 @@ async fn a_cluster() {
             .expect("INSERT");
         let taken = format!("INSERT INTO {name} VALUES ('d', 1), ('word 7', 2), ('e', 3)");
         Told::of(&client, &taken).await.is("23505", &[name]);
-        let computed = format!("INSERT INTO {name} SELECT word || '!', n FROM {name} WHERE n > 18 UNION ALL SELECT 'word 7', 0");
+        let computed = format!(
+            "INSERT INTO {name} SELECT word || '!', n FROM {name} WHERE n > 18 UNION ALL SELECT 'word 7', 0"
+        );
         Told::of(&client, &computed).await.is("23505", &[name]);
         assert_eq!(column(&client, &format!("SELECT sum(n) FROM {name}")).await, ["200"]);
         client
@@ -198,19 +197,12 @@ async fn a_cluster() {
         .batch_execute("BEGIN; DELETE FROM visits WHERE who = 'bob'; INSERT INTO visits VALUES ('cy', 1), ('ann', 4)")
         .await
         .expect("a block");
-    world
-        .gateway()
-        .await
-        .batch_execute("INSERT INTO visits VALUES ('cy', 1)")
-        .await
-        .expect("a row in the way");
-    Told::of(&client, "COMMIT").await.is("40001", &["visits"]);
+    let late = "SET lock_timeout = '20ms'; INSERT INTO visits VALUES ('cy', 1)";
+    Told::of(&world.gateway().await, late).await.is("55P03", &[]);
+    client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
     assert_eq!(
         column(&client, "SELECT count(*) FROM visits WHERE who = 'bob' OR day = 4").await,
         ["1"]
     );
-    client
-        .batch_execute("DELETE FROM visits WHERE who = 'bob'")
-        .await
-        .expect("a free row");
+    client.batch_execute("DELETE FROM visits WHERE who = 'bob'").await.expect("a free row");
 }

@@ -1,4 +1,5 @@
-//! Statements that come again and again are prepared on shared connections without anybody noticing.
+//! Statements that come again and again are prepared on shared connections without anybody
+//! noticing.
 
 use flywheel_tests::raw::{Bind, Event, Format, Message};
 use flywheel_tests::world::column;
@@ -25,7 +26,9 @@ fn statements(turn: i32) -> Vec<String> {
     let day = 1 + turn % 28;
     vec![
         format!("SELECT * FROM things WHERE id = {turn}"),
-        format!("SELECT id, big FROM things WHERE big >= {turn}0000000000 AND id < 20 ORDER BY id LIMIT 3"),
+        format!(
+            "SELECT id, big FROM things WHERE big >= {turn}0000000000 AND id < 20 ORDER BY id LIMIT 3"
+        ),
         format!("SELECT id FROM things WHERE name = 'name{turn}' OR code='c{turn}'"),
         format!("SELECT id, letter FROM things WHERE letter = 'x' AND id = {turn}"),
         format!("SELECT id, price FROM things WHERE price > {turn}"),
@@ -37,7 +40,9 @@ fn statements(turn: i32) -> Vec<String> {
         format!("SELECT id, mood FROM things WHERE mood = 'happy' AND id <= {turn}"),
         format!("SELECT id FROM things WHERE doc = '{{\"n\": {turn}}}'"),
         format!("SELECT id FROM things WHERE tags = '{{a,b{turn}}}'"),
-        format!("SELECT id = {turn} AS is_it, {turn} AS n, 'x{turn}' FROM things WHERE flag = 'yes' AND id < 5"),
+        format!(
+            "SELECT id = {turn} AS is_it, {turn} AS n, 'x{turn}' FROM things WHERE flag = 'yes' AND id < 5"
+        ),
         format!("SELECT count(*) FROM things WHERE id <> {turn} AND id != 3"),
         format!("SELECT id FROM things WHERE (id = {turn});"),
         format!(
@@ -139,8 +144,7 @@ async fn they_are_prepared() {
             .await
             .expect("an answer");
     }
-    let last =
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT price FROM things WHERE id = $1'";
+    let last = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query = 'SELECT price FROM things WHERE id = $1'";
     assert_eq!(column(&behind, last).await, ["1"]);
 }
 
@@ -166,7 +170,11 @@ async fn a_changed_definition_is_followed() {
                     format!("SELECT name FROM things WHERE id = '{turn}'"),
                 ] {
                     let expected = behind.query(&sql).await.expect("an answer");
-                    assert_eq!(client.query(&sql).await.expect("an answer"), expected, "{sql} after {change}");
+                    assert_eq!(
+                        client.query(&sql).await.expect("an answer"),
+                        expected,
+                        "{sql} after {change}"
+                    );
                 }
             }
         }

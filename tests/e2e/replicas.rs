@@ -17,9 +17,11 @@ const SHARED_PORT: &str = "SELECT setting FROM pg_settings WHERE name = 'port'";
 const ROUTE: &str = "[[routes]]\nwhen = { kind = \"read\" }\nto = \"main.replicas\"";
 const OFTEN: &str = "check_interval = \"100ms\"";
 
-/// A gateway in front of a primary (number 0) and its replicas, which sends all reads to the replicas.
+/// A gateway in front of a primary (number 0) and its replicas, which sends all reads to the
+/// replicas.
 async fn world(cluster: &Cluster, replicas: &[usize], keys: &[&str]) -> World {
-    let replicas: Vec<_> = replicas.iter().map(|&replica| format!("{:?}", cluster.url(replica))).collect();
+    let replicas: Vec<_> =
+        replicas.iter().map(|&replica| format!("{:?}", cluster.url(replica))).collect();
     let mut setup = Setup::default()
         .primary_at(&cluster.url(0))
         .main(&format!("replicas = [{}]", replicas.join(", ")))
@@ -29,10 +31,23 @@ async fn world(cluster: &Cluster, replicas: &[usize], keys: &[&str]) -> World {
     }
     let world = setup.start().await.expect("servers");
     // Until the gateway has looked at all of them.
-    let client = world.gateway().await;
     let wanted: BTreeSet<_> = replicas.iter().collect();
-    until(async || answering(&client).await.len() == wanted.len() && !answering(&client).await.contains(&cluster.port(0))).await;
+    until(async || {
+        let answering = spread(&world).await;
+        answering.len() == wanted.len() && !answering.contains(&cluster.port(0))
+    })
+    .await;
     world
+}
+
+/// The servers that answer the first reads of new clients, which have seen nothing yet.
+async fn spread(world: &World) -> BTreeSet<String> {
+    let mut ports = BTreeSet::new();
+    for number in 0..6 {
+        let client = world.gateway().await;
+        ports.extend(column(&client, [PORT, SHARED_PORT][number % 2]).await);
+    }
+    ports
 }
 
 /// The servers that answer a client's reads, of both kinds.
@@ -64,25 +79,31 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
 async fn reads_are_spread_over_replicas_and_writes_are_not() {
     let Some(cluster) = Cluster::start(2).await else { return };
     let world = world(&cluster, &[1, 2], &[]).await;
-    let client = world.gateway().await;
-    assert_eq!(answering(&client).await, ports(&cluster, &[1, 2]));
     // In turn, while nobody is busy.
     let mut turns = Vec::new();
     for _ in 0..6 {
-        turns.extend(column(&client, PORT).await);
+        turns.extend(column(&world.gateway().await, PORT).await);
     }
     assert!(turns.windows(2).all(|pair| pair[0] != pair[1]), "{turns:?}");
     // Prepared statements too, by name and without one.
-    let statement = client.prepare("SELECT inet_server_port(), $1::int").await.expect("a statement");
     let mut prepared = BTreeSet::new();
-    for _ in 0..6 {
+    while prepared != ports(&cluster, &[1, 2]) {
+        let client = world.gateway().await;
+        let statement =
+            client.prepare("SELECT inet_server_port(), $1::int").await.expect("a statement");
+        // The primary has told the columns: a replica must have all that they are from.
+        until(async || {
+            let row = client.query_one(&statement, &[&1]).await.expect("a row");
+            row.get::<_, i32>(0).to_string() != cluster.port(0)
+        })
+        .await;
         let row = client.query_one(&statement, &[&1]).await.expect("a row");
         prepared.insert(row.get::<_, i32>(0).to_string());
         let rows = client.query_typed("SELECT inet_server_port()", &[]).await.expect("rows");
         prepared.insert(rows[0].get::<_, i32>(0).to_string());
     }
-    assert_eq!(prepared, ports(&cluster, &[1, 2]));
     // What is in a block, writes, or locks.
+    let client = world.gateway().await;
     let primary = [cluster.port(0)];
     client.batch_execute("CREATE TABLE t (port int)").await.expect("a table");
     let written = column(&client, "INSERT INTO t VALUES (inet_server_port()) RETURNING port").await;
@@ -101,8 +122,10 @@ async fn reads_are_spread_over_replicas_and_writes_are_not() {
 async fn the_least_busy_replica_is_asked() {
     let Some(cluster) = Cluster::start(2).await else { return };
     let world = world(&cluster, &[1, 2], &[]).await;
-    let (busy, client) = (world.gateway().await, world.gateway().await);
-    let sleeping = tokio::spawn(async move { column(&busy, "SELECT inet_server_port() FROM pg_sleep(3600)").await });
+    let busy = world.gateway().await;
+    let sleeping = tokio::spawn(async move {
+        column(&busy, "SELECT inet_server_port() FROM pg_sleep(3600)").await
+    });
     let sleeps = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
     let behind = [cluster.client(1).await, cluster.client(2).await];
     let mut sleeper = None;
@@ -116,11 +139,11 @@ async fn the_least_busy_replica_is_asked() {
     })
     .await;
     let other = 2 - sleeper.expect("a replica");
-    assert_eq!(answering(&client).await, ports(&cluster, &[other]));
+    assert_eq!(spread(&world).await, ports(&cluster, &[other]));
     let cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
     column(&behind[sleeper.expect("a replica")], cancel).await;
     assert!(sleeping.await.is_err(), "it was cancelled");
-    assert_eq!(answering(&client).await, ports(&cluster, &[1, 2]));
+    assert_eq!(spread(&world).await, ports(&cluster, &[1, 2]));
 }
 
 #[tokio::test]
@@ -162,45 +185,130 @@ async fn a_session_reads_its_own_writes() {
     assert_eq!(column(&writer, "SELECT count(*) FROM t").await, ["3"]);
 }
 
+/// The counter, and which server says so.
+async fn counted(client: &Client, turn: usize) -> (i32, String) {
+    let sql = "SELECT n, inet_server_port() FROM counter";
+    if turn.is_multiple_of(2) {
+        let rows = client.simple_query(sql).await.expect("a row");
+        let row = rows.iter().find_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        let row = row.expect("a row");
+        let text = |column| row.get(column).expect("a value").to_owned();
+        (text(0).parse().expect("a number"), text(1))
+    } else {
+        let row = client.query_one(sql, &[]).await.expect("a row");
+        (row.get(0), row.get::<_, i32>(1).to_string())
+    }
+}
+
+/// One replica is 300 ms behind, and somebody else writes all the time.
+#[tokio::test]
+async fn a_session_never_goes_back_in_time() {
+    let Some(cluster) = Cluster::start(2).await else { return };
+    let world = world(&cluster, &[1, 2], &[OFTEN]).await;
+    let made = "CREATE TABLE counter (n int); INSERT INTO counter VALUES (0);
+        CREATE TABLE noted (n int)";
+    let behind = cluster.client(0).await;
+    behind.batch_execute(made).await.expect("tables");
+    for replica in [1, 2] {
+        cluster.catch_up(0, replica).await;
+    }
+    for sql in ["ALTER SYSTEM SET recovery_min_apply_delay = '300ms'", "SELECT pg_reload_conf()"] {
+        column(&cluster.client(1).await, sql).await;
+    }
+    let over = Arc::new(AtomicBool::new(false));
+    let counting = tokio::spawn({
+        let over = over.clone();
+        async move {
+            while !over.load(Ordering::Relaxed) {
+                behind.batch_execute("UPDATE counter SET n = n + 1").await.expect("UPDATE");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        }
+    });
+    let primary = cluster.port(0);
+    let mut sessions = Vec::new();
+    for pace in [0, 3, 40] {
+        let (client, primary) = (world.gateway().await, primary.clone());
+        sessions.push(tokio::spawn(async move {
+            let (mut last, mut replicas, mut returns) = (0, BTreeSet::new(), 0);
+            for turn in 0..300 {
+                match turn % 50 {
+                    // A read of the primary.
+                    10 => {
+                        client.batch_execute("BEGIN").await.expect("BEGIN");
+                        let (now, server) = counted(&client, turn).await;
+                        client.batch_execute("COMMIT").await.expect("COMMIT");
+                        assert_eq!(server, primary);
+                        assert!(now >= last, "{now} after {last} in a block");
+                        last = now;
+                    }
+                    20 => drop(client.execute("INSERT INTO noted VALUES (1)", &[]).await),
+                    // Long enough for one that is behind to have all that was seen.
+                    30 => tokio::time::sleep(Duration::from_millis(500)).await,
+                    _ => {}
+                }
+                let (now, server) = counted(&client, turn).await;
+                assert!(now >= last, "{now} at {server} after {last}, turn {turn}");
+                last = now;
+                if server != primary {
+                    replicas.insert(server);
+                    returns += 1;
+                }
+                tokio::time::sleep(Duration::from_millis(pace)).await;
+            }
+            (replicas, returns)
+        }));
+    }
+    for session in sessions {
+        // After each pause it is back, at the latest.
+        let (replicas, returns) = session.await.expect("a session");
+        assert!(!replicas.is_empty() && returns > 30, "{replicas:?}, {returns}");
+    }
+    over.store(true, Ordering::Relaxed);
+    counting.await.expect("the writer");
+}
+
 #[tokio::test]
 async fn a_replica_that_lags_is_left_alone_until_it_has_caught_up() {
     let Some(cluster) = Cluster::start(2).await else { return };
     let world = world(&cluster, &[1, 2], &[OFTEN, "max_replica_lag = \"300ms\""]).await;
-    let client = world.gateway().await;
     let behind = cluster.client(0).await;
     behind.batch_execute("CREATE TABLE t (n int)").await.expect("a table");
     cluster.pause_replay(1).await;
     behind.batch_execute("INSERT INTO t VALUES (1)").await.expect("INSERT");
-    until(async || answering(&client).await == ports(&cluster, &[2])).await;
+    until(async || spread(&world).await == ports(&cluster, &[2])).await;
     // When all of them lag the primary answers.
     cluster.pause_replay(2).await;
     behind.batch_execute("INSERT INTO t VALUES (2)").await.expect("INSERT");
-    until(async || answering(&client).await == ports(&cluster, &[0])).await;
+    until(async || spread(&world).await == ports(&cluster, &[0])).await;
     cluster.resume_replay(1).await;
     cluster.resume_replay(2).await;
-    until(async || answering(&client).await == ports(&cluster, &[1, 2])).await;
-    // A primary with nothing to do doesn't make them lag, not even at the beginning of a segment of its log.
+    until(async || spread(&world).await == ports(&cluster, &[1, 2])).await;
+    // A primary with nothing to do doesn't make them lag, not even at the beginning of a segment of
+    // its log.
     column(&behind, "SELECT pg_switch_wal()").await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(answering(&client).await, ports(&cluster, &[1, 2]));
+    assert_eq!(spread(&world).await, ports(&cluster, &[1, 2]));
 }
 
 #[tokio::test]
 async fn lag_in_bytes() {
     let Some(cluster) = Cluster::start(1).await else { return };
     let world = world(&cluster, &[1], &[OFTEN, "max_replica_lag_bytes = \"64kB\""]).await;
-    let client = world.gateway().await;
     let behind = cluster.client(0).await;
     behind.batch_execute("CREATE TABLE t (filler text)").await.expect("a table");
     cluster.pause_replay(1).await;
     behind.batch_execute("INSERT INTO t VALUES ('a little')").await.expect("INSERT");
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(answering(&client).await, ports(&cluster, &[1]));
+    assert_eq!(spread(&world).await, ports(&cluster, &[1]));
     let much = "INSERT INTO t SELECT repeat('x', 1000) FROM generate_series(1, 1000)";
     behind.batch_execute(much).await.expect("INSERT");
-    until(async || answering(&client).await == ports(&cluster, &[0])).await;
+    until(async || spread(&world).await == ports(&cluster, &[0])).await;
     cluster.resume_replay(1).await;
-    until(async || answering(&client).await == ports(&cluster, &[1])).await;
+    until(async || spread(&world).await == ports(&cluster, &[1])).await;
 }
 
 #[tokio::test]
@@ -213,12 +321,15 @@ async fn nobody_notices_that_a_replica_stops_and_comes_back() {
         let (url, over) = (world.url(), over.clone());
         readers.push(tokio::spawn(async move {
             let client = connect(&url).await;
-            let statement = client.prepare("SELECT inet_server_port(), $1::int").await.expect("a statement");
+            let statement =
+                client.prepare("SELECT inet_server_port(), $1::int").await.expect("a statement");
             let mut turns = 0;
             while !over.load(Ordering::Relaxed) {
                 match number % 3 {
                     0 => drop(column(&client, SHARED_PORT).await),
-                    1 => drop(column(&client, "SELECT inet_server_port() FROM pg_sleep(0.002)").await),
+                    1 => drop(
+                        column(&client, "SELECT inet_server_port() FROM pg_sleep(0.002)").await,
+                    ),
                     _ => drop(client.query_one(&statement, &[&turns]).await.expect("a row")),
                 }
                 turns += 1;
@@ -226,15 +337,14 @@ async fn nobody_notices_that_a_replica_stops_and_comes_back() {
             turns
         }));
     }
-    let client = world.gateway().await;
     cluster.stop(1).await;
-    assert_eq!(answering(&client).await, ports(&cluster, &[2]));
+    assert_eq!(spread(&world).await, ports(&cluster, &[2]));
     cluster.crash(2).await;
-    assert_eq!(answering(&client).await, ports(&cluster, &[0]));
+    assert_eq!(spread(&world).await, ports(&cluster, &[0]));
     cluster.restart(1).await;
-    until(async || answering(&client).await == ports(&cluster, &[1])).await;
+    until(async || spread(&world).await == ports(&cluster, &[1])).await;
     cluster.restart(2).await;
-    until(async || answering(&client).await == ports(&cluster, &[1, 2])).await;
+    until(async || spread(&world).await == ports(&cluster, &[1, 2])).await;
     over.store(true, Ordering::Relaxed);
     for reader in readers {
         assert!(reader.await.expect("a reader without errors") > 0);
@@ -273,7 +383,8 @@ async fn a_query_that_replay_cancels_is_asked_again() {
     let fill = "CREATE TABLE t (n int); INSERT INTO t SELECT generate_series(1, 1000)";
     cluster.client(0).await.batch_execute(fill).await.expect("a table");
     cluster.catch_up(0, 1).await;
-    let reading = tokio::spawn(async move { column(&client, "SELECT count(pg_sleep(0.001)) FROM t").await });
+    let reading =
+        tokio::spawn(async move { column(&client, "SELECT count(pg_sleep(0.001)) FROM t").await });
     let replica = cluster.client(1).await;
     let reads = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT count(pg_sleep%'";
     until(async || column(&replica, reads).await == ["1"]).await;

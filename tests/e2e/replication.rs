@@ -7,7 +7,8 @@ use flywheel_tests::{Setup, World};
 use tokio::process::Command;
 
 async fn world() -> Option<World> {
-    let users = "[[users]]\nname = \"backup\"\nreplication = true\n\n[[users]]\nname = \"postgres\"";
+    let users =
+        "[[users]]\nname = \"backup\"\nreplication = true\n\n[[users]]\nname = \"postgres\"";
     Setup::default().main("pool_size = 1").section(users).start().await
 }
 
@@ -45,10 +46,10 @@ async fn logical_changes_are_received() {
         .expect("rows");
     let end = position(&behind).await;
     client.batch_execute("INSERT INTO things VALUES (3, 'three')").await.expect("a row");
-    let received = run(&mut logical(&["--start", "--endpos", &end, "--no-loop", "--file", "-"]))
-        .await
-        .well();
-    for expected in ["table public.things: INSERT: id[integer]:1 name[text]:'one'", "id[integer]:2"] {
+    let received =
+        run(&mut logical(&["--start", "--endpos", &end, "--no-loop", "--file", "-"])).await.well();
+    for expected in ["table public.things: INSERT: id[integer]:1 name[text]:'one'", "id[integer]:2"]
+    {
         assert!(received.stdout.contains(expected), "{received:?}");
     }
     assert!(!received.stdout.contains("id[integer]:3"), "{received:?}");
@@ -88,7 +89,9 @@ async fn a_receiver_is_a_client_and_ends_with_the_gateway() {
     let said = client.query("SHOW application_name").await.expect("an answer");
     assert!(said.contains(&Event::Row(vec![Some(b"watcher".to_vec())])), "{said:?}");
     assert_eq!(column(&world.gateway().await, "SELECT 1").await, ["1"]);
-    let (status, said) = in_time(async { tokio::join!(world.process_mut().terminate(), client.until_closed()) }).await;
+    let (status, said) =
+        in_time(async { tokio::join!(world.process_mut().terminate(), client.until_closed()) })
+            .await;
     assert!(status.success(), "{status}");
     assert_eq!(said, Ok(Vec::new()));
     let behind = world.behind().await;

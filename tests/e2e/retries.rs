@@ -27,7 +27,8 @@ async fn refusing() -> (String, Arc<AtomicUsize>) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 let fields = b"SFATAL\0VFATAL\0C53300\0Msorry, too many clients already\0\0";
                 let length = u32::try_from(fields.len() + 4).expect("a length");
-                let _ = stream.write_all(&[&b"E"[..], &length.to_be_bytes(), fields].concat()).await;
+                let _ =
+                    stream.write_all(&[&b"E"[..], &length.to_be_bytes(), fields].concat()).await;
             });
         }
     });
@@ -37,10 +38,8 @@ async fn refusing() -> (String, Arc<AtomicUsize>) {
 #[tokio::test]
 async fn hundreds_of_clients_are_a_few_logins() {
     let (url, logins) = refusing().await;
-    let setup = Setup::default()
-        .primary_at(&url)
-        .main("pool_size = 50")
-        .main("login_retry = \"200ms\"");
+    let setup =
+        Setup::default().primary_at(&url).main("pool_size = 50").main("login_retry = \"200ms\"");
     let Some(world) = setup.start().await else { return };
     let clients = 100;
     let rounds = 6;
@@ -52,7 +51,8 @@ async fn hundreds_of_clients_are_a_few_logins() {
         }
     }
     let logins = logins.load(Ordering::Relaxed);
-    // As many as may be at first, then one for all who wait. On a busy machine not all of a round come at once.
+    // As many as may be at first, then one for all who wait. On a busy machine not all of a round
+    // come at once.
     assert!((rounds..150).contains(&logins), "{logins} logins for {} clients", clients * rounds);
 }
 
@@ -66,7 +66,8 @@ async fn behind_proxy(setup: Setup) -> Option<(World, Proxy)> {
 
 #[tokio::test]
 async fn a_server_that_is_back_is_used() {
-    let Some((world, proxy)) = behind_proxy(Setup::default().main("login_retry = \"300ms\"")).await else {
+    let Some((world, proxy)) = behind_proxy(Setup::default().main("login_retry = \"300ms\"")).await
+    else {
         return;
     };
     let clients = futures_util::future::join_all((0..30).map(|_| world.gateway())).await;

@@ -32,7 +32,8 @@ const WHO: [&str; 3] = [
     "SHOW role",
 ];
 
-/// What a session's roles are, by the simple and the extended protocol; without what is said of settings, which comes with others' changes.
+/// What a session's roles are, by the simple and the extended protocol; without what is said of
+/// settings, which comes with others' changes.
 async fn who(client: &mut Client) -> Vec<Event> {
     let mut said = Vec::new();
     for sql in WHO {
@@ -52,7 +53,8 @@ async fn roles_are_as_in_postgresql_and_nobody_elses() {
         "pool_size = 1",
     ] {
         let Some((world, [a, b])) = world(main).await else { return };
-        let (mut ours, mut theirs, mut other) = (world.raw().await, world.raw_behind().await, world.raw().await);
+        let (mut ours, mut theirs, mut other) =
+            (world.raw().await, world.raw_behind().await, world.raw().await);
         let untouched = who(&mut other).await;
         for sql in [
             format!("SET ROLE {a}"),
@@ -136,9 +138,15 @@ async fn many_clients_with_roles_of_their_own() {
                 let expected = role.iter().cloned().collect::<Vec<_>>();
                 let rows = client.query(&named, &[]).await.expect("rows");
                 let seen: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
-                assert!(seen == expected || role.is_none() && seen.len() == 2, "{seen:?} for {role:?}");
+                assert!(
+                    seen == expected || role.is_none() && seen.len() == 2,
+                    "{seen:?} for {role:?}"
+                );
                 let seen = column(&client, "SELECT owner FROM things FOR UPDATE").await;
-                assert!(seen == expected || role.is_none() && seen.len() == 2, "{seen:?} for {role:?}");
+                assert!(
+                    seen == expected || role.is_none() && seen.len() == 2,
+                    "{seen:?} for {role:?}"
+                );
             }
         }));
     }
@@ -171,7 +179,8 @@ async fn a_role_of_the_startup_options() {
         }
     }
     let unknown = format!("{}?options=-c%20role%3Dnobody_of_this_name", world.url());
-    Told::by(flywheel_tests::world::try_connect(&unknown).await.map(drop)).is("22023", &["nobody_of_this_name"]);
+    Told::by(flywheel_tests::world::try_connect(&unknown).await.map(drop))
+        .is("22023", &["nobody_of_this_name"]);
     without(world, [a, b]).await;
 }
 
@@ -180,7 +189,8 @@ async fn a_session_user_keeps_its_connection() {
     let Some((world, [a, b])) = world("pool_size = 3\nshared_connections = 1").await else {
         return;
     };
-    let (mut ours, mut theirs, mut other) = (world.raw().await, world.raw_behind().await, world.raw().await);
+    let (mut ours, mut theirs, mut other) =
+        (world.raw().await, world.raw_behind().await, world.raw().await);
     let untouched = who(&mut other).await;
     for sql in [
         format!("SET ROLE {a}"),
@@ -223,7 +233,9 @@ async fn what_is_undone_when_a_client_goes_is_not_taken_for_set() {
     let Some((world, [a, b])) = world("pool_size = 1\nshared_connections = 0").await else {
         return;
     };
-    for begins in [format!("BEGIN; SET ROLE {a}"), format!("BEGIN; SET LOCAL ROLE {b}; SET ROLE {a}")] {
+    for begins in
+        [format!("BEGIN; SET ROLE {a}"), format!("BEGIN; SET LOCAL ROLE {b}; SET ROLE {a}")]
+    {
         let leaves = world.gateway().await;
         leaves.batch_execute(&begins).await.expect("a role");
         drop(leaves);
@@ -254,10 +266,7 @@ async fn a_session_user_by_its_settings_name_is_nobody_elses() {
     };
     let (first, second) = (world.gateway().await, world.gateway().await);
     let user = column(&second, "SELECT session_user").await;
-    first
-        .batch_execute(&format!("SET session_authorization = {a}"))
-        .await
-        .expect("a user");
+    first.batch_execute(&format!("SET session_authorization = {a}")).await.expect("a user");
     assert_eq!(column(&first, "SELECT session_user").await, [a.as_str()]);
     drop(first);
     assert_eq!(column(&second, "SELECT session_user").await, user);

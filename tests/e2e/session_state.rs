@@ -1,11 +1,11 @@
-//! Whatever a statement leaves behind in its session is found there by its next statement, as in PostgreSQL, and never by another client's.
+//! Whatever a statement leaves behind in its session is found there by its next statement, as in
+//! PostgreSQL, and never by another client's.
 
 use flywheel_tests::raw::{Client, Event, Message};
 use flywheel_tests::world::column;
 use flywheel_tests::{Setup, Told, World};
 
-const TABLES: &str =
-    "CREATE SCHEMA apart; CREATE TABLE things (id int); CREATE TABLE apart.things (id int, more int); CREATE SEQUENCE numbers";
+const TABLES: &str = "CREATE SCHEMA apart; CREATE TABLE things (id int); CREATE TABLE apart.things (id int, more int); CREATE SEQUENCE numbers";
 
 async fn world(main: &str) -> Option<World> {
     let world = Setup::default().main(main).start().await?;
@@ -15,11 +15,14 @@ async fn world(main: &str) -> Option<World> {
     Some(world)
 }
 
-/// What is said of settings comes with others' changes, too; where a statement is wrong doesn't matter here.
+/// What is said of settings comes with others' changes, too; where a statement is wrong doesn't
+/// matter here.
 async fn said(client: &mut Client, messages: &[Message]) -> Vec<Event> {
     client.send(messages).await.expect("sent");
     let mut said = client.until_ready().await.expect("an answer");
-    said.retain(|event| matches!(event, Event::Row(_) | Event::Error(_) | Event::Done(_) | Event::Ready(_)));
+    said.retain(|event| {
+        matches!(event, Event::Row(_) | Event::Error(_) | Event::Done(_) | Event::Ready(_))
+    });
     said
 }
 
@@ -68,10 +71,7 @@ const CASES: &[(&[&str], &str)] = &[
         &["SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE"],
         "SHOW transaction_isolation",
     ),
-    (
-        &["SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"],
-        "SHOW transaction_read_only",
-    ),
+    (&["SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY"], "SHOW transaction_read_only"),
     (
         &[
             "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
@@ -112,7 +112,9 @@ const CASES: &[(&[&str], &str)] = &[
         "SELECT id FROM pg_temp.mine",
     ),
     (
-        &["EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) CREATE TEMP TABLE mine AS SELECT 7 AS id"],
+        &[
+            "EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) CREATE TEMP TABLE mine AS SELECT 7 AS id",
+        ],
         "SELECT id FROM mine",
     ),
     (&["BEGIN; CREATE TEMP TABLE mine (id int)", "ROLLBACK"], "SELECT id FROM mine"),
@@ -139,10 +141,7 @@ const CASES: &[(&[&str], &str)] = &[
         "SELECT name FROM pg_cursors WHERE name = 'mine'",
     ),
     (&["PREPARE mine AS SELECT 7"], "EXECUTE mine"),
-    (
-        &["LOAD 'auto_explain'"],
-        "SELECT count(*) FROM pg_settings WHERE name LIKE 'auto_explain.%'",
-    ),
+    (&["LOAD 'auto_explain'"], "SELECT count(*) FROM pg_settings WHERE name LIKE 'auto_explain.%'"),
     (
         &[
             "SET statement_timeout = '7s'",
@@ -165,13 +164,31 @@ const CASES: &[(&[&str], &str)] = &[
         "SELECT count(*) > 0 FROM pg_largeobject_metadata",
     ),
     (&["SELECT pg_notify('mine', 'x')"], "SELECT * FROM pg_listening_channels()"),
-    (
-        &["LOCK TABLE things"],
-        "SELECT count(*) FROM pg_locks WHERE relation = 'things'::regclass",
-    ),
+    (&["LOCK TABLE things"], "SELECT count(*) FROM pg_locks WHERE relation = 'things'::regclass"),
     (
         &["DO $$ BEGIN PERFORM set_config('my.value', 'mine', false); END $$"],
         "SELECT nullif(current_setting('my.value', true), '')",
+    ),
+    // Texts that code puts together, so that no words tell what they do.
+    (
+        &["DO $$ BEGIN EXECUTE 'CRE' || 'ATE TEMP TABLE mine AS SELECT 7 AS id'; END $$"],
+        "SELECT id FROM mine",
+    ),
+    (
+        &[
+            "DO $$ BEGIN EXECUTE format('CREATE %s TABLE things AS SELECT 7 AS mine', concat('TE', 'MP')); END $$",
+        ],
+        "SELECT mine FROM things",
+    ),
+    (&["DO $$ BEGIN EXECUTE 'LIS' || 'TEN mine'; END $$"], "SELECT * FROM pg_listening_channels()"),
+    (&["DO $$ BEGIN EXECUTE 'PREP' || 'ARE mine AS SELECT 7'; END $$"], "EXECUTE mine"),
+    (
+        &["DO $$ BEGIN EXECUTE 'DEC' || 'LARE mine CURSOR WITH HOLD FOR SELECT 7'; END $$"],
+        "SELECT name FROM pg_cursors WHERE name = 'mine'",
+    ),
+    (
+        &["DO $$ BEGIN EXECUTE 'SELECT pg_adv' || 'isory_lock(81)'; END $$"],
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 81 AND pid = pg_backend_pid()",
     ),
 ];
 
@@ -203,7 +220,11 @@ async fn it_is_its_sessions_as_in_postgresql() {
                         "another's after {what}"
                     );
                     let expected = said(&mut theirs, &[Message::query(probe)]).await;
-                    assert_eq!(said(&mut ours, &[Message::query(probe)]).await, expected, "its own after {what}");
+                    assert_eq!(
+                        said(&mut ours, &[Message::query(probe)]).await,
+                        expected,
+                        "its own after {what}"
+                    );
                     assert_eq!(
                         said(&mut other, &extended(probe, 0)).await,
                         said(&mut fresh, &extended(probe, 0)).await,
@@ -240,13 +261,12 @@ async fn a_rollback_gives_the_connection_back() {
         one.batch_execute(sql).await.expect("a setting");
         assert_eq!(column(&other, "SELECT 1").await, ["1"], "{sql}");
     }
-    one.batch_execute("BEGIN; CREATE TEMP TABLE mine (id int); COMMIT")
-        .await
-        .expect("COMMIT");
+    one.batch_execute("BEGIN; CREATE TEMP TABLE mine (id int); COMMIT").await.expect("COMMIT");
     Told::of(&other, "SELECT 1").await.is("53300", &["pool_size"]);
 }
 
-/// What an earlier statement has left in the connection keeps it until a later one takes that away, and no longer.
+/// What an earlier statement has left in the connection keeps it until a later one takes that away,
+/// and no longer.
 #[tokio::test]
 async fn what_is_taken_away_gives_the_connection_back() {
     let Some(world) = world("pool_size = 1\nacquire_timeout = \"300ms\"").await else {
@@ -254,8 +274,6 @@ async fn what_is_taken_away_gives_the_connection_back() {
     };
     let (one, other) = (world.gateway().await, world.gateway().await);
     for (left, taken_away) in [
-        ("LISTEN mine", "UNLISTEN mine"),
-        ("LISTEN mine; LISTEN yours", "UNLISTEN *"),
         ("DECLARE mine CURSOR WITH HOLD FOR SELECT 1", "CLOSE mine"),
         ("SELECT pg_advisory_lock(7)", "SELECT pg_advisory_unlock(7)"),
         (
@@ -307,10 +325,18 @@ async fn prepared_statements_outlive_discards_of_other_things() {
     ] {
         client.batch_execute(sql).await.expect("done");
         if sql != "DEALLOCATE ALL" {
-            assert_eq!(client.query_one(&statement, &[]).await.expect("a row").get::<_, i32>(0), 7, "{sql}");
+            assert_eq!(
+                client.query_one(&statement, &[]).await.expect("a row").get::<_, i32>(0),
+                7,
+                "{sql}"
+            );
         }
         let again = client.prepare("SELECT 7").await.expect("a statement");
-        assert_eq!(client.query_one(&again, &[]).await.expect("a row").get::<_, i32>(0), 7, "{sql}");
+        assert_eq!(
+            client.query_one(&again, &[]).await.expect("a row").get::<_, i32>(0),
+            7,
+            "{sql}"
+        );
     }
 }
 
@@ -318,7 +344,8 @@ async fn prepared_statements_outlive_discards_of_other_things() {
 #[tokio::test]
 async fn settings_that_are_refused_end_the_login() {
     let Some(world) = world("pool_size = 2").await else { return };
-    let (ours, theirs) = (world.process().address().to_owned(), world.primary().address().to_owned());
+    let (ours, theirs) =
+        (world.process().address().to_owned(), world.primary().address().to_owned());
     for (name, value) in [
         ("TimeZone", "Nowhere/Nothing"),
         ("DateStyle", "nonsense"),
@@ -331,7 +358,8 @@ async fn settings_that_are_refused_end_the_login() {
         let mut told = Vec::new();
         for (address, database) in [(&ours, "app"), (&theirs, world.primary().name())] {
             let mut client = Client::connect(address).await.expect("a connection");
-            let startup = Message::startup(&[("user", "postgres"), ("database", database), (name, value)]);
+            let startup =
+                Message::startup(&[("user", "postgres"), ("database", database), (name, value)]);
             client.send(&[startup]).await.expect("sent");
             let said = client.until_closed().await.expect("an end");
             told.push(
@@ -371,7 +399,8 @@ async fn defaults_of_roles_and_databases_are_those_of_new_sessions() {
 async fn a_prepared_transaction_is_everybodys() {
     let Some(world) = world("pool_size = 2").await else { return };
     let (mut ours, mut theirs) = (world.raw().await, world.raw_oracle().await);
-    // As PostgreSQL is configured here, it refuses them: in the same words, and with the same state afterwards.
+    // As PostgreSQL is configured here, it refuses them: in the same words, and with the same state
+    // afterwards.
     for sql in [
         "BEGIN",
         "INSERT INTO things VALUES (1)",
@@ -408,5 +437,41 @@ async fn other_encodings_are_refused() {
         "RESET client_encoding",
     ] {
         one.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+}
+
+/// What sequences have given on a connection is told to the session whose statements used them
+/// there, and to nobody else: in a block, on a connection that is kept, and once more after the
+/// error.
+#[tokio::test]
+async fn last_values_of_sequences_are_the_sessions_own() {
+    let own = "SELECT nextval('numbers')";
+    for ask in ["SELECT lastval()", "SELECT currval('numbers')"] {
+        for keep in [None, Some("CREATE TEMP TABLE kept (a int)")] {
+            let Some(world) = world("pool_size = 1\nshared_connections = 0").await else { return };
+            let one = world.gateway().await;
+            one.batch_execute("BEGIN").await.expect("a block");
+            let value = column(&one, own).await;
+            assert_eq!(column(&one, ask).await, value, "{ask}");
+            one.batch_execute("COMMIT").await.expect("COMMIT");
+            one.batch_execute("DISCARD ALL").await.expect("DISCARD ALL");
+            for _ in 0..2 {
+                column(&one, own).await;
+                let other = world.gateway().await;
+                if let Some(keep) = keep {
+                    other.batch_execute(keep).await.expect(keep);
+                }
+                for _ in 0..2 {
+                    other.batch_execute("BEGIN").await.expect("a block");
+                    Told::of(&other, ask).await.is("55000", &[]);
+                    other.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+                }
+                other.batch_execute("BEGIN").await.expect("a block");
+                let value = column(&other, own).await;
+                assert_eq!(column(&other, ask).await, value, "{ask}");
+                other.batch_execute("COMMIT").await.expect("COMMIT");
+                other.batch_execute("DISCARD ALL").await.expect("DISCARD ALL");
+            }
+        }
     }
 }

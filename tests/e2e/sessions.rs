@@ -38,27 +38,20 @@ async fn a_lock_of_a_transaction_ends_with_it() {
         return;
     };
     let (one, other) = (world.gateway().await, world.gateway().await);
-    one.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(42); COMMIT")
-        .await
-        .expect("a lock");
+    one.batch_execute("BEGIN; SELECT pg_advisory_xact_lock(42); COMMIT").await.expect("a lock");
     // The only connection is free again.
     assert_eq!(column(&other, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())").await, ["0"]);
 }
 
 #[tokio::test]
 async fn a_session_that_keeps_its_connection_gives_it_back_when_asked() {
-    let Some(world) = Setup::default()
-        .main("pool_size = 1")
-        .main("acquire_timeout = \"300ms\"")
-        .start()
-        .await
+    let Some(world) =
+        Setup::default().main("pool_size = 1").main("acquire_timeout = \"300ms\"").start().await
     else {
         return;
     };
     let (one, other) = (world.gateway().await, world.gateway().await);
-    one.batch_execute("CREATE TEMP TABLE mine (id int)")
-        .await
-        .expect("a temporary table");
+    one.batch_execute("CREATE TEMP TABLE mine (id int)").await.expect("a temporary table");
     Told::of(&other, "SELECT 1").await.is("53300", &["pool_size"]);
     one.batch_execute("DISCARD ALL").await.expect("DISCARD ALL");
     assert_eq!(column(&other, "SELECT to_regclass('pg_temp.mine') IS NULL").await, ["t"]);
@@ -110,9 +103,11 @@ async fn a_cursor_with_hold_outlives_its_transaction() {
         return;
     };
     let (one, other) = (world.gateway().await, world.gateway().await);
-    one.batch_execute("BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT i FROM generate_series(1, 4) i; COMMIT")
-        .await
-        .expect("a cursor");
+    one.batch_execute(
+        "BEGIN; DECLARE c CURSOR WITH HOLD FOR SELECT i FROM generate_series(1, 4) i; COMMIT",
+    )
+    .await
+    .expect("a cursor");
     assert_eq!(column(&one, "FETCH 2 FROM c").await, ["1", "2"]);
     Told::of(&other, "FETCH 2 FROM c").await.is("34000", &["c"]);
     assert_eq!(column(&one, "FETCH ALL FROM c; CLOSE c").await, ["3", "4"]);
@@ -142,12 +137,14 @@ async fn an_error_of_one_is_not_anothers() {
     };
     let (one, other) = (world.gateway().await, world.gateway().await);
     for _ in 0..10 {
-        let (failed, answered) = tokio::join!(one.batch_execute("SELECT 1 / 0"), other.query_one("SELECT 7", &[]));
+        let (failed, answered) =
+            tokio::join!(one.batch_execute("SELECT 1 / 0"), other.query_one("SELECT 7", &[]));
         Told::by(failed).is("22012", &["division"]);
         assert_eq!(answered.expect("a row").get::<_, i32>(0), 7);
     }
     let timeout = "SET statement_timeout = '50ms'; SELECT pg_sleep(30)";
-    let (failed, answered) = tokio::join!(one.batch_execute(timeout), other.batch_execute("SELECT pg_sleep(0.2)"));
+    let (failed, answered) =
+        tokio::join!(one.batch_execute(timeout), other.batch_execute("SELECT pg_sleep(0.2)"));
     Told::by(failed).is("57014", &["statement timeout"]);
     answered.expect("the other has no timeout");
 }
@@ -162,7 +159,8 @@ async fn a_cancel_reaches_its_own_statement() {
         tokio::join!(other.query_one(sleep, &[]), async {
             for _ in 0..20 {
                 token.cancel_query(tokio_postgres::NoTls).await.expect("a cancel request");
-                // Its own statements are done before a cancel comes, or are cancelled: both are right.
+                // Its own statements are done before a cancel comes, or are cancelled: both are
+                // right.
                 let _ = one.simple_query("SELECT 1").await;
             }
         })

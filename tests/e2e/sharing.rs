@@ -34,7 +34,8 @@ async fn everybody_gets_the_own_answer() {
         let url = world.url();
         clients.push(tokio::spawn(async move {
             let client = connect(&url).await;
-            let by_name = client.prepare("SELECT n FROM accounts WHERE id = $1").await.expect("a statement");
+            let by_name =
+                client.prepare("SELECT n FROM accounts WHERE id = $1").await.expect("a statement");
             for turn in 0..100 {
                 let id = 1 + (number * 31 + turn * 7) % 1000;
                 let row = client.query_one(&by_name, &[&id]).await.expect("a row");
@@ -71,9 +72,12 @@ async fn sessions_with_other_settings_keep_them() {
             let client = connect(&url).await;
             let zone = ["UTC", "Asia/Tokyo", "America/New_York"][number % 3];
             client.batch_execute(&format!("SET TimeZone = '{zone}'")).await.expect("SET");
-            let expected = ["2026-01-01 00:00:00+00", "2026-01-01 09:00:00+09", "2025-12-31 19:00:00-05"][number % 3];
+            let expected =
+                ["2026-01-01 00:00:00+00", "2026-01-01 09:00:00+09", "2025-12-31 19:00:00-05"]
+                    [number % 3];
             for _ in 0..50 {
-                let asked = "SELECT timestamptz '2026-01-01 00:00:00+00' FROM accounts WHERE id = 1";
+                let asked =
+                    "SELECT timestamptz '2026-01-01 00:00:00+00' FROM accounts WHERE id = 1";
                 assert_eq!(column(&client, asked).await, [expected]);
             }
         }));
@@ -133,10 +137,7 @@ async fn a_client_that_does_not_read_holds_nobody_up() {
     for _ in 0..3 {
         let mut reader = world.raw().await;
         // Small once, so that it is thought to be small.
-        reader
-            .query("SELECT filler FROM large WHERE filler = 'none'")
-            .await
-            .expect("an answer");
+        reader.query("SELECT filler FROM large WHERE filler = 'none'").await.expect("an answer");
         reader
             .send(&[Message::query("SELECT filler FROM large WHERE filler = 'nine' OR true")])
             .await
@@ -162,7 +163,8 @@ async fn no_neighbour_sees_a_cancel() {
         return;
     };
     with_rows(&world).await;
-    let (cancelled, cancelling) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(CANCELLERS)));
+    let (cancelled, cancelling) =
+        (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(CANCELLERS)));
     let mut clients = Vec::new();
     for number in 0..CANCELLERS {
         let (url, cancelled, cancelling) = (world.url(), cancelled.clone(), cancelling.clone());
@@ -175,7 +177,8 @@ async fn no_neighbour_sees_a_cancel() {
                     "SELECT count(*) FROM accounts a, accounts b WHERE a.id < 60 AND b.n > {}",
                     number * CANCELS + turn
                 );
-                let (answer, asked) = tokio::join!(client.simple_query(&sql), token.cancel_query(NoTls));
+                let (answer, asked) =
+                    tokio::join!(client.simple_query(&sql), token.cancel_query(NoTls));
                 asked.expect("a cancel request");
                 if let Err(error) = answer {
                     assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED), "{error:?}");
@@ -189,7 +192,8 @@ async fn no_neighbour_sees_a_cancel() {
         let (url, cancelling) = (world.url(), cancelling.clone());
         clients.push(tokio::spawn(async move {
             let client = connect(&url).await;
-            let read = client.prepare("SELECT n FROM accounts WHERE id = $1").await.expect("a statement");
+            let read =
+                client.prepare("SELECT n FROM accounts WHERE id = $1").await.expect("a statement");
             let mut turn = 0;
             while cancelling.load(Ordering::Relaxed) > 0 {
                 let id = 1 + (number * 97 + turn) % 1000;
@@ -231,8 +235,7 @@ async fn a_broken_connection_is_not_noticed() {
     let behind = world.behind().await;
     for _ in 0..5 {
         tokio::time::sleep(Duration::from_millis(20)).await;
-        let kill =
-            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        let kill = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
         column(&behind, kill).await;
     }
     for client in clients {
@@ -260,12 +263,16 @@ async fn a_changed_definition_is_followed() {
         .await
         .expect("ALTER TABLE");
     for client in [&one, &other] {
-        // A server connection that had the statement says once that it has changed, as PostgreSQL would to its client.
+        // A server connection that had the statement says once that it has changed, as PostgreSQL
+        // would to its client.
         let mut refused = 0;
         loop {
             match client.query_one(sql, &[&1]).await {
                 Ok(row) => break assert_eq!(row.len(), 3),
-                Err(error) => assert!(error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) && refused < 4, "{error:?}"),
+                Err(error) => assert!(
+                    error.code() == Some(&SqlState::FEATURE_NOT_SUPPORTED) && refused < 4,
+                    "{error:?}"
+                ),
             }
             refused += 1;
         }
@@ -281,18 +288,13 @@ async fn a_shared_connection_is_given_up_where_a_transaction_needs_it() {
     else {
         return;
     };
-    let (reader, keeper, writer) = (world.gateway().await, world.gateway().await, world.gateway().await);
+    let (reader, keeper, writer) =
+        (world.gateway().await, world.gateway().await, world.gateway().await);
     keeper.batch_execute("CREATE TABLE t (n int)").await.expect("a table");
     // One connection is a client's for good, the other is shared.
-    keeper
-        .batch_execute("CREATE TEMP TABLE kept (n int)")
-        .await
-        .expect("a temporary table");
+    keeper.batch_execute("CREATE TEMP TABLE kept (n int)").await.expect("a temporary table");
     assert_eq!(column(&reader, "SELECT count(*) FROM t").await, ["0"]);
-    writer
-        .batch_execute("BEGIN; INSERT INTO t VALUES (1)")
-        .await
-        .expect("a transaction");
+    writer.batch_execute("BEGIN; INSERT INTO t VALUES (1)").await.expect("a transaction");
     // Reads wait for their turn.
     let read = tokio::spawn(async move {
         let read = column(&reader, "SELECT count(*) FROM t").await;
@@ -351,7 +353,11 @@ async fn an_error_in_the_middle_of_many_executions_is_its_own() {
                         answers += 1;
                     }
                     Err(error) => {
-                        assert_eq!((id % 10, error.code()), (0, Some(&SqlState::DIVISION_BY_ZERO)), "{error:?}");
+                        assert_eq!(
+                            (id % 10, error.code()),
+                            (0, Some(&SqlState::DIVISION_BY_ZERO)),
+                            "{error:?}"
+                        );
                         errors += 1;
                     }
                 }
@@ -393,7 +399,14 @@ async fn what_a_view_writes_is_written_once() {
                 match number % 3 {
                     0 => assert_eq!(column(&client, "SELECT visit FROM counted").await, ["1"]),
                     1 => assert_eq!(client.query(&prepared, &[]).await.expect("a visit").len(), 1),
-                    _ => assert_eq!(client.query("SELECT visit FROM counted", &[]).await.expect("a visit").len(), 1),
+                    _ => assert_eq!(
+                        client
+                            .query("SELECT visit FROM counted", &[])
+                            .await
+                            .expect("a visit")
+                            .len(),
+                        1
+                    ),
                 }
             }
         }));
@@ -407,7 +420,8 @@ async fn what_a_view_writes_is_written_once() {
 /// The same statement is quick with one parameter and runs into a timeout with another.
 #[tokio::test]
 async fn executions_that_go_together_do_not_wait_for_one_that_is_slow() {
-    let Some(world) = Setup::default().main("pool_size = 6\nshared_connections = 1").start().await else {
+    let Some(world) = Setup::default().main("pool_size = 6\nshared_connections = 1").start().await
+    else {
         return;
     };
     with_rows(&world).await;
@@ -455,7 +469,8 @@ async fn executions_that_go_together_do_not_wait_for_one_that_is_slow() {
     }
 }
 
-/// A statement of which nothing is known isn't to wait behind one that is known to be quick and has been held up.
+/// A statement of which nothing is known isn't to wait behind one that is known to be quick and has
+/// been held up.
 #[tokio::test]
 async fn nobody_waits_for_anothers_lock() {
     let Some(world) = Setup::default().start().await else { return };
@@ -468,7 +483,8 @@ async fn nobody_waits_for_anothers_lock() {
         world.gateway().await,
     );
     let known = "SELECT n FROM accounts WHERE id = 1";
-    let prepared = first.prepare("SELECT n FROM accounts WHERE id = $1").await.expect("a statement");
+    let prepared =
+        first.prepare("SELECT n FROM accounts WHERE id = $1").await.expect("a statement");
     first.query_one(&prepared, &[&1]).await.expect("a row");
     for client in [&first, &second, &third] {
         column(client, known).await;
@@ -487,6 +503,7 @@ async fn nobody_waits_for_anothers_lock() {
         behind.batch_execute("COMMIT").await.expect("the lock's end");
     };
     let more = "SELECT n FROM accounts WHERE id = 1 -- once more";
-    let (one, two, three, ()) = tokio::join!(by_name(), column(&second, known), column(&third, more), unknown);
+    let (one, two, three, ()) =
+        tokio::join!(by_name(), column(&second, known), column(&third, more), unknown);
     assert_eq!((one, two, three), (10, vec!["10".to_owned()], vec!["10".to_owned()]));
 }

@@ -1,4 +1,5 @@
-//! Many clients at once that do their worst, while server connections are ended under them: nothing hangs, nothing is lost, nothing leaks.
+//! Many clients at once that do their worst, while server connections are ended under them: nothing
+//! hangs, nothing is lost, nothing leaks.
 //!
 //! `FLYWHEEL_TEST_SOAK` is how many seconds it lasts.
 
@@ -38,7 +39,8 @@ enum Outcome {
 
 /// When everybody stops.
 fn end() -> Instant {
-    let seconds = std::env::var("FLYWHEEL_TEST_SOAK").map_or(10, |seconds| seconds.parse().expect("a number of seconds"));
+    let seconds = std::env::var("FLYWHEEL_TEST_SOAK")
+        .map_or(10, |seconds| seconds.parse().expect("a number of seconds"));
     Instant::now() + Duration::from_secs(seconds)
 }
 
@@ -46,7 +48,8 @@ fn random(below: u64) -> u64 {
     rand::rng().random_range(0..below)
 }
 
-/// A connection's end is what this test causes, and two transfers may wait for each other; anything else is a bug. A cancel is nobody's but whose it is.
+/// A connection's end is what this test causes, and two transfers may wait for each other; anything
+/// else is a bug. A cancel is nobody's but whose it is.
 fn expect_broken(error: &Error) {
     let causes = [
         SqlState::ADMIN_SHUTDOWN,
@@ -65,9 +68,8 @@ async fn transfer(client: &mut Client, id: i64) -> Outcome {
     let amount = 1 + random(50) as i64;
     let work = async {
         let mut transaction = client.transaction().await?;
-        let add = transaction
-            .prepare("UPDATE accounts SET balance = balance + $2 WHERE id = $1")
-            .await?;
+        let add =
+            transaction.prepare("UPDATE accounts SET balance = balance + $2 WHERE id = $1").await?;
         let note = "INSERT INTO transfers VALUES ($1, $2, $3, $4)";
         transaction.execute(note, &[&id, &source, &target, &amount]).await?;
         transaction.execute(&add, &[&source, &-amount]).await?;
@@ -127,9 +129,12 @@ async fn reads(url: String, end: Instant) {
             for _ in 0..20 {
                 let id = 1 + random(ACCOUNTS as u64) as i32;
                 assert_eq!(client.query_one(&by_id, &[&id]).await?.get::<_, i32>(0), id);
-                let sum = client.query_one("SELECT sum(balance)::bigint FROM accounts", &[]).await?;
+                let sum =
+                    client.query_one("SELECT sum(balance)::bigint FROM accounts", &[]).await?;
                 assert_eq!(sum.get::<_, i64>(0), EACH * i64::from(ACCOUNTS));
-                let rows = client.simple_query(&format!("SELECT {id} + i FROM large WHERE i = {id}")).await?;
+                let rows = client
+                    .simple_query(&format!("SELECT {id} + i FROM large WHERE i = {id}"))
+                    .await?;
                 let found = rows
                     .iter()
                     .any(|row| matches!(row, tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some(&*(2 * id).to_string())));
@@ -174,7 +179,10 @@ async fn leavers(world: Arc<World>, end: Instant) {
         let said = match random(5) {
             0 => vec![Message::query("SELECT filler FROM large")],
             1 => vec![Message::query(begun)],
-            2 => vec![Message::query("BEGIN; COPY transfers FROM STDIN"), Message::new(b'd', b"1\t1\t")],
+            2 => vec![
+                Message::query("BEGIN; COPY transfers FROM STDIN"),
+                Message::new(b'd', b"1\t1\t"),
+            ],
             3 => vec![
                 Message::parse("", "UPDATE accounts SET balance = balance + 1 WHERE id = 2", &[]),
                 Message::new(b'B', b"\0\0\0\0\0\0\0\0"),
@@ -264,7 +272,8 @@ async fn nothing_hangs_or_is_lost() {
         clients.spawn(transfers(world.url(), worker, end));
     }
     tokio::time::sleep_until(end.into()).await;
-    let mut outcomes: Vec<(i64, Outcome)> = in_time(clients.join_all()).await.into_iter().flatten().collect();
+    let mut outcomes: Vec<(i64, Outcome)> =
+        in_time(clients.join_all()).await.into_iter().flatten().collect();
     in_time(others.join_all()).await;
 
     let behind = world.behind().await;
@@ -276,7 +285,8 @@ async fn nothing_hangs_or_is_lost() {
     };
     in_time(rest).await;
 
-    // What was told to be done is done, what was told to have failed isn't, and the accounts are what the transfers make of them.
+    // What was told to be done is done, what was told to have failed isn't, and the accounts are
+    // what the transfers make of them.
     let kept: Vec<i64> = column(&behind, "SELECT id FROM transfers ORDER BY id")
         .await
         .iter()

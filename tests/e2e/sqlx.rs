@@ -1,4 +1,5 @@
-//! sqlx, as an application in Rust uses it: prepared statements that it keeps, binary values, a pool, transactions within transactions.
+//! sqlx, as an application in Rust uses it: prepared statements that it keeps, binary values, a
+//! pool, transactions within transactions.
 
 use flywheel_tests::child::in_time;
 use flywheel_tests::{Home, Setup, World};
@@ -43,10 +44,8 @@ async fn values(client: &mut PgConnection) -> Result<(), Error> {
         .await?;
     // The statement is prepared once.
     for _ in 0..5 {
-        let row = query("SELECT * FROM items WHERE id = $1")
-            .bind(1_i32)
-            .fetch_one(&mut *client)
-            .await?;
+        let row =
+            query("SELECT * FROM items WHERE id = $1").bind(1_i32).fetch_one(&mut *client).await?;
         assert_eq!(row.get::<String, _>("name"), "naïve ☃");
         assert_eq!(row.get::<Json<serde_json::Value>, _>("tags").0, tags);
         assert_eq!(row.get::<Uuid, _>("owner"), owner);
@@ -79,10 +78,7 @@ async fn transactions(client: &mut PgConnection) -> Result<(), Error> {
         .bind(40_i32)
         .execute(&mut *outer)
         .await?;
-    query("INSERT INTO words VALUES ($1, 'kept')")
-        .bind(40_i32)
-        .execute(&mut *outer)
-        .await?;
+    query("INSERT INTO words VALUES ($1, 'kept')").bind(40_i32).execute(&mut *outer).await?;
     let mut inner = outer.begin().await?;
     query("INSERT INTO items (id, name) VALUES ($1, 'lost')")
         .bind(41_i32)
@@ -101,7 +97,8 @@ async fn transactions(client: &mut PgConnection) -> Result<(), Error> {
         let mut dropped = client.begin().await?;
         query("DELETE FROM items").execute(&mut *dropped).await?;
     }
-    let ids: Vec<i32> = query_scalar("SELECT id FROM items ORDER BY id").fetch_all(&mut *client).await?;
+    let ids: Vec<i32> =
+        query_scalar("SELECT id FROM items ORDER BY id").fetch_all(&mut *client).await?;
     assert_eq!(ids, [1, 2, 40]);
     Ok(())
 }
@@ -182,9 +179,9 @@ async fn passes(world: &World, url: &str) {
         client.close().await?;
         pools(url).await
     };
-    in_time(told)
-        .await
-        .unwrap_or_else(|error: Error| panic!("{url}, configured by {:?}: {error:?}", world.config()));
+    in_time(told).await.unwrap_or_else(|error: Error| {
+        panic!("{url}, configured by {:?}: {error:?}", world.config())
+    });
 }
 
 async fn on(home: Home) {

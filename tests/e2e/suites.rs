@@ -51,22 +51,28 @@ suites![
     types,
     alltypes,
     generated,
+    moments,
     range,
     indexes,
     mixed,
     only,
+    grammar,
     transactions,
     leaderboard,
     bulk,
     subqueries,
     prepared,
+    in_tables,
+    copied,
     views,
     written_views
 ];
 
 #[test]
 fn every_file_is_listed_here() {
-    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/suites")).expect("the folder") {
+    for entry in
+        std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/suites")).expect("the folder")
+    {
         let name = entry.expect("a file").file_name().into_string().expect("a name");
         assert!(LISTED.contains(&name.as_str()), "{name} isn't listed in tests/e2e/suites.rs");
     }

@@ -1,5 +1,5 @@
-//! Writes to views over store tables: who may, and which are refused. What they do is in `tests/suites/written_views.sql`. Materialized views, and writes that
-//! go on meanwhile.
+//! Writes to views over store tables: who may, and which are refused. What they do is in
+//! `tests/suites/written_views.sql`. Materialized views, and writes that go on meanwhile.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,9 +24,8 @@ async fn world() -> Option<(World, Client)> {
 #[tokio::test]
 async fn the_rows_that_a_write_to_a_view_can_touch() {
     let Some((_world, client)) = world().await else { return };
-    let plan = column(&client, "EXPLAIN UPDATE own SET owner = 'x' WHERE number = 7")
-        .await
-        .join("\n");
+    let plan =
+        column(&client, "EXPLAIN UPDATE own SET owner = 'x' WHERE number = 7").await.join("\n");
     assert!(plan.contains("Write public.tasks") && plan.contains("Key: id = 7"), "{plan}");
     client
         .batch_execute("PREPARE renumber AS UPDATE own SET number = 2 WHERE number = $1")
@@ -57,10 +56,7 @@ async fn what_would_be_lost_is_refused() {
         .await
         .expect("views");
     // So that they are known.
-    client
-        .batch_execute("CREATE VIEW later AS SELECT * FROM tasks")
-        .await
-        .expect("a view");
+    client.batch_execute("CREATE VIEW later AS SELECT * FROM tasks").await.expect("a view");
     for (sql, names) in [
         ("INSERT INTO ruled VALUES (1)", ["public.ruled", "\"r\""]),
         ("UPDATE triggered SET owner = 'x'", ["public.triggered", "\"t\""]),
@@ -86,7 +82,8 @@ async fn materialized_views_are_computed_while_others_write() {
         )
         .await
         .expect("materialized views");
-    let (one, other, writer) = (world.gateway().await, world.gateway().await, world.gateway().await);
+    let (one, other, writer) =
+        (world.gateway().await, world.gateway().await, world.gateway().await);
     let again = async |client: &Client, sql: &str| {
         for _ in 0..10 {
             client.batch_execute(sql).await.expect(sql);
@@ -123,10 +120,7 @@ async fn rights_are_those_on_the_view_and_its_owners_on_the_table() {
         ))
         .await
         .expect("roles");
-    client
-        .batch_execute("CREATE VIEW later AS SELECT * FROM tasks")
-        .await
-        .expect("a view");
+    client.batch_execute("CREATE VIEW later AS SELECT * FROM tasks").await.expect("a view");
     let session = world.gateway().await;
     session.batch_execute(&format!("SET ROLE {may}")).await.expect("SET ROLE");
     Told::of(&session, "INSERT INTO own VALUES (1, 'ada')")
@@ -140,16 +134,11 @@ async fn rights_are_those_on_the_view_and_its_owners_on_the_table() {
         .await
         .expect("GRANT");
     session.batch_execute("RESET ROLE").await.expect("RESET ROLE");
-    client
-        .batch_execute("CREATE VIEW last AS SELECT * FROM tasks")
-        .await
-        .expect("a view");
+    client.batch_execute("CREATE VIEW last AS SELECT * FROM tasks").await.expect("a view");
     session.batch_execute(&format!("SET ROLE {may}")).await.expect("SET ROLE");
     session.batch_execute("INSERT INTO own VALUES (1, 'ada')").await.expect("INSERT");
     session.batch_execute("INSERT INTO owned VALUES (2)").await.expect("INSERT");
-    Told::of(&session, "DELETE FROM own")
-        .await
-        .is("42501", &["permission denied for view own"]);
+    Told::of(&session, "DELETE FROM own").await.is("42501", &["permission denied for view own"]);
     assert_eq!(column(&client, "SELECT id FROM tasks ORDER BY 1").await, ["1", "2"]);
     behind
         .batch_execute(&format!("DROP OWNED BY {may}, {owner}; DROP ROLE {may}, {owner}"))

@@ -39,3 +39,11 @@ end_process() {
     kill "$pid" 2>/dev/null || true
     wait "$pid" 2>/dev/null || true
 }
+
+# Where the servers' files go: memory where there is enough of it. The tests create and drop hundreds of databases, and a disk's
+# file system spends more time on their files than the tests spend on their statements.
+scratch_folder() {
+    local free
+    free=$(df --output=avail -BG /dev/shm 2>/dev/null | tail -n 1 | tr -dc '0-9')
+    if [[ -w /dev/shm && ${free:-0} -ge 6 ]]; then echo /dev/shm; else echo /tmp; fi
+}

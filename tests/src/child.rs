@@ -71,9 +71,15 @@ pub async fn psql(url: &str, script: &str) -> Ran {
 pub fn psql_command(url: &str) -> Command {
     let mut command = Command::new("psql");
     command.args(["--no-psqlrc", "--dbname", url]);
+    without_settings(&mut command);
+    command.kill_on_drop(true);
+    command
+}
+
+/// Takes the settings of who runs the tests from `psql`, or from a shell that runs it.
+pub fn without_settings(command: &mut Command) {
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PG")) {
         command.env_remove(name);
     }
-    command.env("LC_ALL", "C").env("PAGER", "cat").kill_on_drop(true);
-    command
+    command.env("LC_ALL", "C").env("PAGER", "cat");
 }

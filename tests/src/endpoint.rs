@@ -1,4 +1,5 @@
-//! A DynamoDB endpoint in front of another, which does what emulators don't: throttle, and leave parts of batches unprocessed.
+//! A DynamoDB endpoint in front of another, which does what emulators don't: throttle, and leave
+//! parts of batches unprocessed.
 
 use std::sync::{Arc, Mutex};
 
@@ -77,11 +78,7 @@ impl Endpoint {
     /// Refuses the next requests of an operation with this error.
     pub fn answer(&self, operation: &str, times: usize, answer: Value) {
         let operation = operation.to_owned();
-        self.lock().rules.push(Rule::Refuse {
-            operation,
-            left: times,
-            answer,
-        });
+        self.lock().rules.push(Rule::Refuse { operation, left: times, answer });
     }
 
     /// Leaves all but so many keys of each BatchGetItem unprocessed from now on.
@@ -91,12 +88,7 @@ impl Endpoint {
 
     /// The requests of an operation until now.
     pub fn seen(&self, operation: &str) -> Vec<Request> {
-        self.lock()
-            .seen
-            .iter()
-            .filter(|request| request.operation == operation)
-            .cloned()
-            .collect()
+        self.lock().seen.iter().filter(|request| request.operation == operation).cloned().collect()
     }
 
     /// Forgets rules and requests.
@@ -126,7 +118,11 @@ async fn serve(mut client: TcpStream, behind: &str, state: &Mutex<State>) -> Opt
     loop {
         let (head, body) = read_message(&mut client).await?;
         let request = Request {
-            operation: header(&head, "x-amz-target").rsplit('.').next().unwrap_or_default().to_owned(),
+            operation: header(&head, "x-amz-target")
+                .rsplit('.')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
             authorization: header(&head, "authorization"),
             token: header(&head, "x-amz-security-token"),
             body: serde_json::from_slice(&body).unwrap_or_default(),
@@ -134,7 +130,9 @@ async fn serve(mut client: TcpStream, behind: &str, state: &Mutex<State>) -> Opt
         let (refusal, kept) = judge(&mut state.lock().expect("the state"), request.clone());
         let (status, answer) = match refusal {
             // Nothing is left that could be passed on.
-            None if kept == Some(0) => ("200 OK".to_owned(), json!({ "UnprocessedKeys": request.body["RequestItems"] })),
+            None if kept == Some(0) => {
+                ("200 OK".to_owned(), json!({ "UnprocessedKeys": request.body["RequestItems"] }))
+            }
             Some(refusal) => ("400 Bad Request".to_owned(), refusal),
             None => {
                 let mut passed = request.body;
@@ -160,7 +158,9 @@ fn judge(state: &mut State, request: Request) -> (Option<Value>, Option<usize>) 
     let (mut refusal, mut kept) = (None, None);
     for rule in &mut state.rules {
         match rule {
-            Rule::Refuse { operation, left, answer } if *operation == request.operation && *left > 0 && refusal.is_none() => {
+            Rule::Refuse { operation, left, answer }
+                if *operation == request.operation && *left > 0 && refusal.is_none() =>
+            {
                 *left -= 1;
                 refusal = Some(answer.clone());
             }
@@ -194,11 +194,13 @@ async fn pass_on(behind: &str, head: &str, body: &Value) -> Option<(String, Valu
     let mut lines: Vec<&str> = head.split("\r\n").filter(|line| !line.is_empty()).collect();
     lines.retain(|line| {
         let line = line.to_ascii_lowercase();
-        !["content-length:", "connection:", "host:"]
-            .iter()
-            .any(|name| line.starts_with(name))
+        !["content-length:", "connection:", "host:"].iter().any(|name| line.starts_with(name))
     });
-    let head = format!("{}\r\nHost: {behind}\r\nContent-Length: {}\r\n\r\n", lines.join("\r\n"), body.len());
+    let head = format!(
+        "{}\r\nHost: {behind}\r\nContent-Length: {}\r\n\r\n",
+        lines.join("\r\n"),
+        body.len()
+    );
     server.write_all((head + &body).as_bytes()).await.ok()?;
     let (head, body) = read_message(&mut server).await?;
     let status = head.lines().next()?.split_once(' ')?.1.to_owned();

@@ -1,4 +1,5 @@
-//! A port in front of a server at which a request can be stopped, or its answer, so that something happens in between.
+//! A port in front of a server at which a request can be stopped, or its answer, so that something
+//! happens in between.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +12,10 @@ use tokio::sync::watch;
 
 /// Long, since a busy machine isn't what these tests measure.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A Query that is COMMIT alone, as it is sent to PostgreSQL. A text that ends in COMMIT may be
+/// sent as a whole before, to be read only.
+pub const COMMIT: &str = "Q\0\0\0\x0bCOMMIT\0";
 
 /// What is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,10 +89,7 @@ impl Gate {
     pub async fn stopped(&self) {
         let mut state = self.state.subscribe();
         let stopped = state.wait_for(|state| *state == State::Stopped);
-        tokio::time::timeout(PATIENCE, stopped)
-            .await
-            .expect("the request comes")
-            .expect("a gate");
+        tokio::time::timeout(PATIENCE, stopped).await.expect("the request comes").expect("a gate");
     }
 
     /// Lets everything through.
@@ -97,8 +99,14 @@ impl Gate {
     }
 }
 
-async fn carry(client: TcpStream, server: TcpStream, meant: Arc<Mutex<Option<Meant>>>, state: watch::Sender<State>) {
-    let ((from_client, to_client), (from_server, to_server)) = (client.into_split(), server.into_split());
+async fn carry(
+    client: TcpStream,
+    server: TcpStream,
+    meant: Arc<Mutex<Option<Meant>>>,
+    state: watch::Sender<State>,
+) {
+    let ((from_client, to_client), (from_server, to_server)) =
+        (client.into_split(), server.into_split());
     // Whether the next answer on this connection is the one that is meant.
     let (waits, waiting) = watch::channel(None);
     let requests = requests(from_client, to_server, meant, state.clone(), waits);
@@ -117,7 +125,8 @@ async fn requests(
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         let hit = {
             let mut meant = meant.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_it = |meant: &Meant| meant.words.iter().all(|word| contains(&buffer[..count], word));
+            let is_it =
+                |meant: &Meant| meant.words.iter().all(|word| contains(&buffer[..count], word));
             if meant.as_ref().is_some_and(is_it) { meant.take() } else { None }
         };
         match hit.map(|meant| meant.stop) {
@@ -137,7 +146,12 @@ async fn requests(
     let _ = to.shutdown().await;
 }
 
-async fn answers(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: watch::Sender<State>, waiting: watch::Receiver<Option<Stop>>) {
+async fn answers(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    state: watch::Sender<State>,
+    waiting: watch::Receiver<Option<Stop>>,
+) {
     let mut buffer = vec![0; 1 << 16];
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         let stop = *waiting.borrow();

@@ -4,8 +4,9 @@ use std::net::TcpListener;
 
 use rand::Rng as _;
 
-/// A port that nobody listens on, below those that outgoing connections get: one of these could be taken before the server has come to listen on it. The one
-/// 10,000 above it, by which the servers of a Redis Cluster talk to each other, is below them too.
+/// A port that nobody listens on, below those that outgoing connections get: one of these could be
+/// taken before the server has come to listen on it. The one 10,000 above it, by which the servers
+/// of a Redis Cluster talk to each other, is below them too.
 #[must_use]
 pub fn free_port() -> u16 {
     loop {

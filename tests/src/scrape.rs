@@ -96,10 +96,12 @@ impl Scrape {
         let mut samples = BTreeMap::new();
         let mut families = BTreeSet::new();
         // Name, type and unit of the family that the samples belong to, and whether it has a HELP.
-        let (mut family, mut kind, mut unit, mut helped) = (String::new(), String::new(), None, false);
+        let (mut family, mut kind, mut unit, mut helped) =
+            (String::new(), String::new(), None, false);
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# HELP ") {
-                let (name, help) = rest.split_once(' ').unwrap_or_else(|| panic!("no help: {line}"));
+                let (name, help) =
+                    rest.split_once(' ').unwrap_or_else(|| panic!("no help: {line}"));
                 assert!(
                     !help.is_empty() && families.insert(name.to_owned()),
                     "a family comes once, with help: {line}"
@@ -107,11 +109,15 @@ impl Scrape {
                 (family, kind, unit, helped) = (name.to_owned(), String::new(), None, true);
             } else if let Some(rest) = line.strip_prefix("# TYPE ") {
                 let (name, ty) = rest.split_once(' ').unwrap_or_else(|| panic!("no type: {line}"));
-                assert!(helped && name == family && kind.is_empty(), "a TYPE behind its HELP: {line}");
+                assert!(
+                    helped && name == family && kind.is_empty(),
+                    "a TYPE behind its HELP: {line}"
+                );
                 kind = ty.to_owned();
                 assert!(
-                    name.bytes()
-                        .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_'),
+                    name.bytes().all(|byte| byte.is_ascii_lowercase()
+                        || byte.is_ascii_digit()
+                        || byte == b'_'),
                     "{name}"
                 );
             } else if let Some(rest) = line.strip_prefix("# UNIT ") {
@@ -119,7 +125,8 @@ impl Scrape {
                 assert!(is_open && name == family && name.ends_with(&format!("_{of}")), "{line}");
                 unit = Some(of.to_owned());
             } else {
-                let (series, value) = line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
+                let (series, value) =
+                    line.rsplit_once(' ').unwrap_or_else(|| panic!("no sample: {line}"));
                 let name = series.split('{').next().unwrap_or_default();
                 let suffix = name
                     .strip_prefix(family.as_str())
@@ -135,7 +142,9 @@ impl Scrape {
                 assert!(fits, "{line} isn't of a {kind}");
                 // Base units, in the name.
                 assert!(
-                    !name.ends_with("_ms") && !name.contains("milliseconds") && !name.contains("kilobytes"),
+                    !name.ends_with("_ms")
+                        && !name.contains("milliseconds")
+                        && !name.contains("kilobytes"),
                     "{name}"
                 );
                 let in_bytes = name.ends_with("_bytes") || name.ends_with("_seconds");
@@ -145,7 +154,10 @@ impl Scrape {
                 );
                 let value: f64 = value.parse().unwrap_or_else(|_| panic!("no figure: {line}"));
                 assert!(value >= 0.0, "{line}");
-                assert!(samples.insert(series.to_owned(), value).is_none(), "it comes twice: {line}");
+                assert!(
+                    samples.insert(series.to_owned(), value).is_none(),
+                    "it comes twice: {line}"
+                );
             }
         }
         let scrape = Self { samples };
@@ -155,7 +167,8 @@ impl Scrape {
 
     /// Buckets grow, and the last has all.
     fn check_histograms(&self) {
-        for (series, count) in self.samples.iter().filter(|(series, _)| series.contains("_count{")) {
+        for (series, count) in self.samples.iter().filter(|(series, _)| series.contains("_count{"))
+        {
             let labels = series.split_once('{').map_or("", |(_, labels)| labels);
             let name = series.split("_count{").next().unwrap_or_default();
             let start = format!("{name}_bucket{{");
@@ -166,11 +179,7 @@ impl Scrape {
                 let others = format!("{before}{}", rest.trim_start_matches(',')).replace(",}", "}");
                 (others == labels).then(|| {
                     (
-                        if end == "+Inf" {
-                            f64::INFINITY
-                        } else {
-                            end.parse().expect("an end")
-                        },
+                        if end == "+Inf" { f64::INFINITY } else { end.parse().expect("an end") },
                         *value,
                     )
                 })
@@ -189,24 +198,24 @@ impl Scrape {
 
     /// A sample that there is.
     pub fn value(&self, series: &str) -> f64 {
-        self.find(series)
-            .unwrap_or_else(|| panic!("no {series} in {:#?}", self.samples.keys()))
+        self.find(series).unwrap_or_else(|| panic!("no {series} in {:#?}", self.samples.keys()))
     }
 
     /// The samples of this name.
     pub fn named<'s>(&'s self, name: &'s str) -> impl Iterator<Item = (&'s str, f64)> {
         let is_of = move |series: &str| {
-            series
-                .strip_prefix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+            series.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
         };
         let all = self.samples.iter().map(|(series, value)| (series.as_str(), *value));
         all.filter(move |(series, _)| is_of(series))
     }
 
-    /// By how much the samples of a name have grown since another scrape; those that haven't are left out.
+    /// By how much the samples of a name have grown since another scrape; those that haven't are
+    /// left out.
     pub fn grown(&self, since: &Self, name: &str) -> Vec<(String, f64)> {
-        let growth = |(series, value): (&str, f64)| (series[name.len()..].to_owned(), value - since.find(series).unwrap_or_default());
+        let growth = |(series, value): (&str, f64)| {
+            (series[name.len()..].to_owned(), value - since.find(series).unwrap_or_default())
+        };
         self.named(name).map(growth).filter(|(_, growth)| *growth != 0.0).collect()
     }
 }

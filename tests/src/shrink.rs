@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Leaves out what the failure doesn't need.
-pub async fn shortest<T: Clone>(mut items: Vec<T>, mut fails: impl AsyncFnMut(&[T]) -> bool) -> Vec<T> {
+pub async fn shortest<T: Clone>(
+    mut items: Vec<T>,
+    mut fails: impl AsyncFnMut(&[T]) -> bool,
+) -> Vec<T> {
     let until = Instant::now() + PATIENCE;
     // Large pieces first.
     let mut size = items.len() / 2;

@@ -31,7 +31,8 @@ pub enum Found {
     Stale(Arc<Entry>, Filling),
     /// There is an answer that isn't kept.
     Pass,
-    /// Nothing, and it isn't worth keeping: with this rule hardly anything is asked for again, and this wasn't before.
+    /// Nothing, and it isn't worth keeping: with this rule hardly anything is asked for again, and
+    /// this wasn't before.
     Seldom,
     /// Nothing: the answer is to be found, and to be told.
     Fill(Filling),
@@ -48,7 +49,8 @@ enum Known {
 }
 
 impl Cache {
-    /// One that takes at most about so many bytes, of answers of at most `longest` bytes, for so many rules.
+    /// One that takes at most about so many bytes, of answers of at most `longest` bytes, for so
+    /// many rules.
     #[must_use]
     pub fn new(bytes: u64, longest: u64, rules: usize) -> Arc<Self> {
         let counters: Arc<[Counters]> = (0..rules).map(|_| Counters::default()).collect();
@@ -68,7 +70,8 @@ impl Cache {
         &self.counters[rule]
     }
 
-    /// What is known of a key, for a statement that this rule is for. The key's bytes must hold all that the answer depends on.
+    /// What is known of a key, for a statement that this rule is for. The key's bytes must hold all
+    /// that the answer depends on.
     #[must_use]
     pub fn look(self: &Arc<Self>, key: &[u8], rule: usize, lifetimes: &Lifetimes) -> Found {
         let counters = &self.counters[rule];
@@ -95,14 +98,8 @@ impl Cache {
                 }
             };
         }
-        let mut filling = Filling {
-            cache: self.clone(),
-            key,
-            rule,
-            stale: None,
-            replaces: false,
-            result: None,
-        };
+        let mut filling =
+            Filling { cache: self.clone(), key, rule, stale: None, replaces: false, result: None };
         // Somebody may have filled it in between.
         if self.in_flight.ended(asked.hash) != ended {
             old = match self.known(asked, lifetimes) {
@@ -124,7 +121,8 @@ impl Cache {
         Found::Fill(filling)
     }
 
-    /// Whether an answer is worth keeping that isn't there. Where lookups hit it always is, so that one fills what many ask for at once.
+    /// Whether an answer is worth keeping that isn't there. Where lookups hit it always is, so that
+    /// one fills what many ask for at once.
     fn is_worth_keeping(&self, key: Asked<'_>, rule: usize) -> bool {
         let hardly_hits = self.tallies[rule].note_miss(|| self.counters[rule].answered());
         !hardly_hits
@@ -192,7 +190,11 @@ mod tests {
         let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
         hardly_hitting(&cache);
         // The second time it is filled, the third time it is there.
-        fill(cache.look(b"another", 0, &MINUTE)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
+        fill(cache.look(b"another", 0, &MINUTE)).complete(
+            Some(Bytes::from_static(b"v")),
+            snapshot(&versions),
+            Instant::now(),
+        );
         assert!(is_hit(&cache.look(b"another", 0, &MINUTE)));
         // Another rule isn't concerned.
         let two = Cache::new(1 << 20, 1 << 16, 2);
@@ -204,7 +206,11 @@ mod tests {
     fn where_lookups_hit_again_everything_is_kept_again() {
         let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
         hardly_hitting(&cache);
-        fill(cache.look(b"another", 0, &MINUTE)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
+        fill(cache.look(b"another", 0, &MINUTE)).complete(
+            Some(Bytes::from_static(b"v")),
+            snapshot(&versions),
+            Instant::now(),
+        );
         for number in WINDOW..3 * WINDOW {
             drop(cache.look(&key(number), 0, &MINUTE));
             assert!(is_hit(&cache.look(b"another", 0, &MINUTE)));
@@ -232,7 +238,9 @@ mod tests {
         filling.complete(Some(Bytes::from_static(b"old")), before, Instant::now());
         let filling = fill(cache.look(b"k", 0, &MINUTE));
         filling.complete(Some(Bytes::from_static(b"new")), snapshot(&versions), Instant::now());
-        assert!(matches!(cache.look(b"k", 0, &MINUTE), Found::Hit(entry) if entry.bytes().unwrap() == "new"));
+        assert!(
+            matches!(cache.look(b"k", 0, &MINUTE), Found::Hit(entry) if entry.bytes().unwrap() == "new")
+        );
         assert!(!is_hit(&cache.look(b"other", 0, &MINUTE)));
     }
 
@@ -256,11 +264,15 @@ mod tests {
             }
         }
         assert_eq!((fillers.len(), others.len()), (1, 9));
-        fillers
-            .remove(0)
-            .complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
+        fillers.remove(0).complete(
+            Some(Bytes::from_static(b"v")),
+            snapshot(&versions),
+            Instant::now(),
+        );
         for one in others {
-            assert!(matches!(one.wait().await, Waited::Answer(entry) if entry.bytes().unwrap() == "v"));
+            assert!(
+                matches!(one.wait().await, Waited::Answer(entry) if entry.bytes().unwrap() == "v")
+            );
         }
         assert!(is_hit(&cache.look(b"k", 0, &MINUTE)));
     }
@@ -269,9 +281,7 @@ mod tests {
     async fn what_isnt_kept_is_asked_for_by_everybody() {
         let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
         let first = fill(cache.look(b"k", 0, &MINUTE));
-        let Found::Wait(waiting, None) = cache.look(b"k", 0, &MINUTE) else {
-            panic!()
-        };
+        let Found::Wait(waiting, None) = cache.look(b"k", 0, &MINUTE) else { panic!() };
         first.complete(None, snapshot(&versions), Instant::now());
         assert!(matches!(waiting.wait().await, Waited::Pass));
         assert!(matches!(cache.look(b"k", 0, &MINUTE), Found::Pass));
@@ -286,16 +296,16 @@ mod tests {
     #[test]
     fn a_stale_answer_is_given_to_all_while_one_fills() {
         let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
-        fill(cache.look(b"k", 0, &STALE)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
-        let Found::Stale(entry, filling) = cache.look(b"k", 0, &STALE) else {
-            panic!()
-        };
+        fill(cache.look(b"k", 0, &STALE)).complete(
+            Some(Bytes::from_static(b"v")),
+            snapshot(&versions),
+            Instant::now(),
+        );
+        let Found::Stale(entry, filling) = cache.look(b"k", 0, &STALE) else { panic!() };
         assert_eq!(entry.bytes().unwrap(), "v");
         assert!(is_hit(&cache.look(b"k", 0, &STALE)));
         filling.complete(Some(Bytes::from_static(b"w")), snapshot(&versions), Instant::now());
-        let Found::Stale(entry, filling) = cache.look(b"k", 0, &STALE) else {
-            panic!()
-        };
+        let Found::Stale(entry, filling) = cache.look(b"k", 0, &STALE) else { panic!() };
         assert_eq!(entry.bytes().unwrap(), "w");
         // One has taken the other's place.
         assert_eq!(cache.counters(0).entries.load(Ordering::Relaxed), 1);
@@ -308,14 +318,14 @@ mod tests {
     #[test]
     fn a_stale_answer_goes_when_there_is_none_any_more() {
         let (cache, versions) = (Cache::new(1 << 20, 1 << 16, 1), Arc::<Versions>::default());
-        fill(cache.look(b"k", 0, &STALE)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
-        let Found::Stale(_, filling) = cache.look(b"k", 0, &STALE) else {
-            panic!()
-        };
+        fill(cache.look(b"k", 0, &STALE)).complete(
+            Some(Bytes::from_static(b"v")),
+            snapshot(&versions),
+            Instant::now(),
+        );
+        let Found::Stale(_, filling) = cache.look(b"k", 0, &STALE) else { panic!() };
         drop(filling);
-        let Found::Stale(_, filling) = cache.look(b"k", 0, &STALE) else {
-            panic!()
-        };
+        let Found::Stale(_, filling) = cache.look(b"k", 0, &STALE) else { panic!() };
         filling.pass();
         fill(cache.look(b"k", 0, &STALE));
         assert_eq!(cache.kept.weight(), 0);
@@ -329,7 +339,11 @@ mod tests {
             stale_if_error: Duration::from_secs(60),
             ..STALE
         };
-        fill(cache.look(b"k", 0, &lifetimes)).complete(Some(Bytes::from_static(b"v")), snapshot(&versions), Instant::now());
+        fill(cache.look(b"k", 0, &lifetimes)).complete(
+            Some(Bytes::from_static(b"v")),
+            snapshot(&versions),
+            Instant::now(),
+        );
         let filling = fill(cache.look(b"k", 0, &lifetimes));
         assert!(matches!(cache.look(b"k", 0, &lifetimes), Found::Wait(_, Some(_))));
         assert_eq!(filling.if_error().unwrap(), "v");

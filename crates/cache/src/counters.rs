@@ -91,7 +91,9 @@ impl Counters {
     /// Names and values.
     #[must_use]
     pub fn values(&self) -> Vec<(&'static str, i64)> {
-        let read = |counter: &AtomicU64| i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+        let read = |counter: &AtomicU64| {
+            i64::try_from(counter.load(Ordering::Relaxed)).unwrap_or(i64::MAX)
+        };
         vec![
             ("hits", read(&self.hits)),
             ("misses", read(&self.misses)),

@@ -25,6 +25,8 @@ pub struct Entry {
     snapshot: Snapshot,
     /// Before the read began.
     made: Instant,
+    /// When the read was over.
+    read_until: Instant,
     pub(crate) rule: usize,
 }
 
@@ -40,15 +42,16 @@ pub(crate) enum Freshness {
 }
 
 impl Entry {
-    /// An answer that was read from `made` on, of what `snapshot` is of.
+    /// An answer that was read from `made` on until now, of what `snapshot` is of.
     #[must_use]
-    pub const fn new(bytes: Option<Bytes>, snapshot: Snapshot, made: Instant, rule: usize) -> Self {
-        Self {
-            bytes,
-            snapshot,
-            made,
-            rule,
-        }
+    pub fn new(bytes: Option<Bytes>, snapshot: Snapshot, made: Instant, rule: usize) -> Self {
+        Self { bytes, snapshot, made, read_until: Instant::now(), rule }
+    }
+
+    /// When the read was over: what it has seen was committed before.
+    #[must_use]
+    pub const fn read_until(&self) -> Instant {
+        self.read_until
     }
 
     /// The answer's bytes.
@@ -76,8 +79,12 @@ impl Entry {
         let age = now.saturating_duration_since(self.made);
         match age.checked_sub(lifetimes.ttl) {
             None => Freshness::Fresh,
-            Some(past) if past < lifetimes.stale_while_revalidate && self.bytes.is_some() => Freshness::Stale,
-            Some(past) if past < lifetimes.stale_if_error && self.bytes.is_some() => Freshness::IfError,
+            Some(past) if past < lifetimes.stale_while_revalidate && self.bytes.is_some() => {
+                Freshness::Stale
+            }
+            Some(past) if past < lifetimes.stale_if_error && self.bytes.is_some() => {
+                Freshness::IfError
+            }
             Some(_) => Freshness::Gone,
         }
     }

@@ -41,14 +41,16 @@ impl InFlight {
         &self.shards[usize::try_from(hash >> 40).unwrap_or_default() % SHARDS]
     }
 
-    /// How many fills of this key, and of others, are over: while this number stays, what was looked for in vain isn't there.
+    /// How many fills of this key, and of others, are over: while this number stays, what was
+    /// looked for in vain isn't there.
     pub(crate) fn ended(&self, hash: u64) -> u64 {
         self.shard(hash).ended.load(Ordering::SeqCst)
     }
 
     /// To fill this key, unless somebody does.
     pub(crate) fn begin(&self, key: Key) -> std::result::Result<(), Waiting> {
-        let mut flights = self.shard(key.hash).flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut flights =
+            self.shard(key.hash).flights.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sender) = flights.get_mut(&key) {
             let receiver = sender.get_or_insert_with(|| watch::channel(None).0).subscribe();
             return Err(Waiting { receiver });
@@ -70,7 +72,8 @@ impl InFlight {
     }
 }
 
-/// The right, and the duty, to fill a key. When it is dropped without an answer, one of those who wait takes over.
+/// The right, and the duty, to fill a key. When it is dropped without an answer, one of those who
+/// wait takes over.
 #[derive(Debug)]
 pub struct Filling {
     pub(crate) cache: Arc<Cache>,
@@ -92,7 +95,8 @@ impl Filling {
         stale.bytes()
     }
 
-    /// The answer: read from `made` on, of what `snapshot` is of, which was taken before. Bytes that aren't kept are `None`.
+    /// The answer: read from `made` on, of what `snapshot` is of, which was taken before. Bytes
+    /// that aren't kept are `None`.
     pub fn complete(self, bytes: Option<Bytes>, snapshot: Snapshot, made: Instant) -> Arc<Entry> {
         count(&self.cache.counters(self.rule).fills);
         self.end_with(bytes, snapshot, made)
@@ -114,7 +118,8 @@ impl Filling {
         entry
     }
 
-    /// There is nothing to be kept: those who wait ask for themselves, and an older answer is none any more.
+    /// There is nothing to be kept: those who wait ask for themselves, and an older answer is none
+    /// any more.
     pub fn pass(mut self) {
         if self.replaces {
             self.cache.kept.remove(self.key.asked());
@@ -156,7 +161,9 @@ impl Waiting {
     pub async fn wait(mut self) -> Waited {
         match self.receiver.wait_for(Option::is_some).await {
             Ok(result) => match result.as_ref().and_then(Option::as_ref) {
-                Some(entry) if entry.bytes().is_some() && entry.is_current() => Waited::Answer(entry.clone()),
+                Some(entry) if entry.bytes().is_some() && entry.is_current() => {
+                    Waited::Answer(entry.clone())
+                }
                 _ => Waited::Pass,
             },
             Err(_) => Waited::Again,

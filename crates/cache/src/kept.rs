@@ -10,7 +10,8 @@ use crate::counters::Counters;
 use crate::entry::Entry;
 use crate::key::{Asked, Hashing, Key};
 
-/// What an entry takes beside its bytes and those of its key: the entry, its versions, its place in the table.
+/// What an entry takes beside its bytes and those of its key: the entry, its versions, its place in
+/// the table.
 const OVERHEAD: usize = 256;
 /// How much an answer is expected to take, which decides how many that have gone are remembered.
 const USUAL: u64 = 512;
@@ -73,14 +74,17 @@ impl Kept {
             .build();
         // Both of the values that it asks for are there.
         let entries = match options {
-            Ok(options) => Cache::with_options(options, Weights, Hashing::default(), Counting(counters.clone())),
-            Err(_) => Cache::with(1, bytes, Weights, Hashing::default(), Counting(counters.clone())),
+            Ok(options) => Cache::with_options(
+                options,
+                Weights,
+                Hashing::default(),
+                Counting(counters.clone()),
+            ),
+            Err(_) => {
+                Cache::with(1, bytes, Weights, Hashing::default(), Counting(counters.clone()))
+            }
         };
-        Self {
-            entries,
-            usual_entries,
-            counters,
-        }
+        Self { entries, usual_entries, counters }
     }
 
     /// How many are expected to have room.

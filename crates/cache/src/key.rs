@@ -26,26 +26,17 @@ impl<'k> Asked<'k> {
     pub(crate) fn new(hashing: &Hashing, bytes: &'k [u8]) -> Self {
         let mut hasher = hashing.build_hasher();
         hasher.write(bytes);
-        Self {
-            hash: hasher.finish(),
-            bytes,
-        }
+        Self { hash: hasher.finish(), bytes }
     }
 
     pub(crate) fn keep(self) -> Key {
-        Key {
-            hash: self.hash,
-            bytes: self.bytes.into(),
-        }
+        Key { hash: self.hash, bytes: self.bytes.into() }
     }
 }
 
 impl Key {
     pub(crate) fn asked(&self) -> Asked<'_> {
-        Asked {
-            hash: self.hash,
-            bytes: &self.bytes,
-        }
+        Asked { hash: self.hash, bytes: &self.bytes }
     }
 
     pub(crate) fn len(&self) -> usize {

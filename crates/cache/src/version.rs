@@ -10,7 +10,8 @@ use siphasher::sip::SipHasher13;
 /// A table's number.
 pub type TableId = u32;
 
-/// How many versions a table's rows share. Two rows of the same one invalidate each other's answers, which costs a read and nothing else.
+/// How many versions a table's rows share. Two rows of the same one invalidate each other's
+/// answers, which costs a read and nothing else.
 const ROW_VERSIONS: usize = 1024;
 
 /// Which part of a table.
@@ -90,7 +91,9 @@ impl Table {
     fn now(&self, part: Part) -> (u64, u64) {
         match part {
             Part::Whole => (self.any.load(Ordering::SeqCst), 0),
-            Part::Row(row) => (self.unknown.load(Ordering::SeqCst), self.row(row).load(Ordering::SeqCst)),
+            Part::Row(row) => {
+                (self.unknown.load(Ordering::SeqCst), self.row(row).load(Ordering::SeqCst))
+            }
         }
     }
 
@@ -188,24 +191,23 @@ impl Snapshot {
             let seen = table.now(part);
             Seen { table, part, seen }
         };
-        Self {
-            all,
-            parts: parts.into_iter().map(of).collect(),
-            versions: versions.clone(),
-        }
+        Self { all, parts: parts.into_iter().map(of).collect(), versions: versions.clone() }
     }
 
     /// Whether nothing of it has been written since.
     #[must_use]
     pub fn is_current(&self) -> bool {
-        self.all == self.versions.all.load(Ordering::SeqCst) && self.parts.iter().all(|part| part.table.now(part.part) == part.seen)
+        self.all == self.versions.all.load(Ordering::SeqCst)
+            && self.parts.iter().all(|part| part.table.now(part.part) == part.seen)
     }
 
-    /// When what it is of was last written, as far as is known: a server that is read must have all that was committed before.
+    /// When what it is of was last written, as far as is known: a server that is read must have all
+    /// that was committed before.
     #[must_use]
     pub fn written(&self) -> Option<Instant> {
         let of_tables = self.parts.iter().map(|part| part.table.written.load(Ordering::SeqCst));
-        let last = of_tables.max().unwrap_or(0).max(self.versions.all_written.load(Ordering::SeqCst));
+        let last =
+            of_tables.max().unwrap_or(0).max(self.versions.all_written.load(Ordering::SeqCst));
         (last > 0).then(|| self.versions.began + Duration::from_nanos(last))
     }
 }

@@ -39,16 +39,16 @@ pub(crate) struct Doorkeeper {
 
 impl Doorkeeper {
     pub(crate) fn new(keys: usize) -> Self {
-        Self {
-            places: (0..keys.next_power_of_two()).map(|_| AtomicU16::new(0)).collect(),
-        }
+        Self { places: (0..keys.next_power_of_two()).map(|_| AtomicU16::new(0)).collect() }
     }
 
-    /// Whether the key of this hash was asked for before, which once in some 65,000 times is said wrongly; from now on it was.
+    /// Whether the key of this hash was asked for before, which once in some 65,000 times is said
+    /// wrongly; from now on it was.
     pub(crate) fn knows(&self, hash: u64) -> bool {
         let [high, low, ..] = hash.to_be_bytes();
         let mark = u16::from_be_bytes([high, low]);
-        let place = usize::try_from(hash & u64::from(u32::MAX)).unwrap_or_default() % self.places.len();
+        let place =
+            usize::try_from(hash & u64::from(u32::MAX)).unwrap_or_default() % self.places.len();
         self.places[place].swap(mark, Ordering::Relaxed) == mark
     }
 }
@@ -66,7 +66,9 @@ mod tests {
     #[test]
     fn the_doorkeeper_knows_what_came_lately() {
         let (keeper, hash) = (Doorkeeper::new(10_000), hashes());
-        let known = |numbers: std::ops::Range<u32>| numbers.filter(|&number| keeper.knows(hash(number))).count();
+        let known = |numbers: std::ops::Range<u32>| {
+            numbers.filter(|&number| keeper.knows(hash(number))).count()
+        };
         assert!(known(0..2000) < 10);
         // Some have lost their places to others.
         let again = known(0..2000);

@@ -1,4 +1,5 @@
-//! Cache rules against what the databases say: what can't be followed is refused at its place in the configuration file.
+//! Cache rules against what the databases say: what can't be followed is refused at its place in
+//! the configuration file.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,8 +11,9 @@ use flywheel_gateway::{Gateway, RuleProblem};
 const PATIENCE: Duration = Duration::from_secs(10);
 const HELP: &str = "write invalidate = \"none\" in this rule (only its ttl ends answers then), or leave the table out";
 
-/// What is wrong with the rules so that the gateway must not start. What is less than that is logged, and so is that PostgreSQL can't be asked: statements on
-/// what can't be followed go past the cache then.
+/// What is wrong with the rules so that the gateway must not start. What is less than that is
+/// logged, and so is that PostgreSQL can't be asked: statements on what can't be followed go past
+/// the cache then.
 pub(crate) async fn refusal(file: &Path, config: &Config, gateway: &Gateway) -> Option<Report> {
     let Ok((problems, silent)) = tokio::time::timeout(PATIENCE, gateway.check_cache()).await else {
         tracing::warn!("the cache rules aren't checked: no answer within {PATIENCE:?}");
@@ -20,7 +22,8 @@ pub(crate) async fn refusal(file: &Path, config: &Config, gateway: &Gateway) -> 
     for (database, error) in silent {
         tracing::warn!(database, %error, "the cache rules aren't checked");
     }
-    let (broken, weak): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.is_broken);
+    let (broken, weak): (Vec<_>, Vec<_>) =
+        problems.into_iter().partition(|problem| problem.is_broken);
     for problem in weak {
         tracing::warn!("{problem}");
     }

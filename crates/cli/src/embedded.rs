@@ -6,24 +6,43 @@ use std::path::Path;
 use anyhow::Context;
 use flywheel_config::{Config, Store};
 use flywheel_embedded::dataset;
+use flywheel_kind::{Kinds, Place};
 use tokio_postgres::error::SqlState;
 
 /// The configuration that `config/embedded.toml` writes out, with its data in `data`.
-pub(crate) fn config(data: Option<&Path>) -> anyhow::Result<Config> {
+pub(crate) fn config(data: Option<&Path>, kinds: Kinds<'_>) -> anyhow::Result<Config> {
     let text = include_str!("../../../config/embedded.toml");
-    let mut config = flywheel_config::parse("config/embedded.toml", text, &|_| None)?;
-    if let Some(data) = data {
-        std::fs::create_dir_all(data).with_context(|| format!("can't make the folder {}", data.display()))?;
-        for store in config.stores.values_mut() {
-            match store {
-                Store::EmbeddedPostgres(options) => options.data = Some(data.join("postgres")),
-                Store::EmbeddedDynamoDb(options) => options.data = Some(data.join("dynamodb")),
-                Store::Memory(options) => options.snapshot = Some(data.join("memory.jsonl")),
-                _ => {}
-            }
+    let text = match data {
+        Some(data) => {
+            std::fs::create_dir_all(data)
+                .with_context(|| format!("can't make the folder {}", data.display()))?;
+            keeping(text, &std::path::absolute(data)?, kinds)?
         }
+        None => text.to_owned(),
+    };
+    Ok(flywheel_config::parse("config/embedded.toml", &text, &|_| None, kinds)?)
+}
+
+/// The configuration with each store's data in this folder.
+fn keeping(text: &str, data: &Path, kinds: Kinds<'_>) -> anyhow::Result<String> {
+    let mut file: toml::Table = text.parse()?;
+    let stores = file.get_mut("stores").and_then(toml::Value::as_table_mut);
+    for (_, section) in stores.into_iter().flatten() {
+        let Some(section) = section.as_table_mut() else { continue };
+        let kind = section.get("kind").and_then(toml::Value::as_str);
+        let place = match kind {
+            Some("embedded-postgres") => Some(Place { key: "data", name: "postgres" }),
+            kind => {
+                kinds.iter().find(|each| Some(each.name()) == kind).and_then(|each| each.place())
+            }
+        };
+        let Some(place) = place else { continue };
+        let path = data.join(place.name);
+        let path = path.to_str().context("the data folder's name isn't UTF-8")?;
+        // A file of the configuration may name environment variables.
+        section.insert(place.key.into(), path.replace("${", "$${").into());
     }
-    Ok(config)
+    Ok(file.to_string())
 }
 
 /// Creates the tables and, when they are new, fills them: through the gateway, as any client would.
@@ -36,10 +55,9 @@ pub(crate) async fn load_data_set(gateway: SocketAddr, database: &str) -> anyhow
         Err(error) => return Err(error).context("look for the data set"),
     };
     for statement in dataset::schema().iter().chain(dataset::rows().iter().filter(|_| is_new)) {
-        client
-            .batch_execute(statement)
-            .await
-            .with_context(|| format!("load the data set: {}", statement.lines().next().unwrap_or_default()))?;
+        client.batch_execute(statement).await.with_context(|| {
+            format!("load the data set: {}", statement.lines().next().unwrap_or_default())
+        })?;
     }
     drop(client);
     let _ = connection.await;
@@ -85,7 +103,8 @@ pub(crate) fn print_banner(gateway: SocketAddr, config: &Config) {
             .map(|table| table.name.name.as_str())
             .collect();
         if !tables.is_empty() {
-            let kind = if matches!(store, Store::Memory(_)) { "memory" } else { "DynamoDB" };
+            let Store::Home(home) = store else { continue };
+            let kind = home.kind.title();
             println!("  {kind:<16} {}", tables.join(", "));
         }
     }

@@ -1,35 +1,18 @@
 //! The configuration with everything resolved.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use flywheel_kind::{Configured, Secret, StoreKind};
+use flywheel_store::{IndexChoice, TableOptions};
+use flywheel_tls::{Acceptor, Pem};
 use flywheel_types::TableName;
 
-/// A text that isn't printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub(crate) fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
+use crate::schema::{EMBEDDED_POSTGRES, POSTGRES};
 
 /// A whole configuration.
 #[derive(Debug, Clone)]
@@ -40,6 +23,10 @@ pub struct Config {
     pub database: String,
     /// How clients log in.
     pub authentication: Authentication,
+    /// TLS to clients; `None`: they speak in the clear.
+    pub tls: Option<Tls>,
+    /// What is logged, and how.
+    pub log: Log,
     /// How many clients at once.
     pub max_connections: usize,
     /// What a client or a statement may use up.
@@ -73,6 +60,45 @@ pub enum Authentication {
     Trust,
 }
 
+/// The log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Log {
+    /// Its form.
+    pub format: LogFormat,
+    /// What is logged; `None`: what is usual.
+    pub level: Option<String>,
+}
+
+/// The log's form.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// An object a line.
+    Json,
+}
+
+/// How long clients may take, unless they say it themselves.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// A statement.
+    pub statement: Option<Duration>,
+    /// Saying nothing in a transaction.
+    pub idle_transaction: Option<Duration>,
+    /// Saying nothing outside of one.
+    pub idle: Option<Duration>,
+}
+
+/// TLS to clients.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The certificate that they are shown, and whose certificates they show.
+    pub acceptor: Arc<Acceptor>,
+    /// Whether those that don't use it are turned away.
+    pub required: bool,
+}
+
 /// What a client or a statement may use up.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -82,10 +108,20 @@ pub struct Limits {
     pub max_message_size: usize,
     /// How long a client may take to log in.
     pub login_timeout: Duration,
+    /// How long clients may take.
+    pub timeouts: Timeouts,
+    /// How long clients are still let in after the gateway was asked to stop.
+    pub drain_delay: Duration,
+    /// How long sessions may take to end after that.
+    pub drain_timeout: Duration,
+    /// How many clients may be connected from one address.
+    pub max_connections_per_address: Option<u32>,
     /// How long something that is due is looked for before the thread sleeps; zero: not at all.
     pub busy_poll: Duration,
     /// Memory for kept answers, in bytes.
     pub cache_memory: u64,
+    /// How much memory what is kept of statements by their texts may take, in bytes.
+    pub statement_memory: u64,
 }
 
 /// A user.
@@ -93,12 +129,19 @@ pub struct Limits {
 pub struct User {
     /// The name.
     pub name: String,
-    /// The password or its verifier; always there unless authentication is trust.
+    /// The password or its verifier; always there unless authentication is trust, or by certificate
+    /// alone.
     pub password: Option<Secret>,
+    /// The common names of which one must be in its client certificate; none: it needs none.
+    pub common_names: Vec<String>,
     /// Whether it may open replication connections.
     pub replication: bool,
     /// The role in PostgreSQL, when it isn't the url's.
     pub role: Option<Role>,
+    /// How long its clients may take.
+    pub timeouts: Timeouts,
+    /// How many of its clients may be connected at once.
+    pub max_connections: Option<u32>,
     /// The size of a pool of its own.
     pub pool_size: Option<u32>,
     /// For how long its clients keep a server connection, unless the database or the store says.
@@ -121,6 +164,8 @@ pub struct Database {
     pub name: String,
     /// Its name in PostgreSQL.
     pub dbname: String,
+    /// How many clients may be connected to it at once.
+    pub max_connections: Option<u32>,
     /// Connections to each server, unless the store says.
     pub pool_size: Option<u32>,
     /// For how long a client keeps a server connection, unless the store says.
@@ -140,14 +185,13 @@ pub enum PoolMode {
 
 /// A store.
 #[derive(Debug, Clone)]
-#[allow(missing_docs, reason = "each variant holds the struct of its name")]
 pub enum Store {
-    Postgres(Postgres),
-    DynamoDb(DynamoDb),
-    Redis(Redis),
-    Memory(Memory),
-    EmbeddedPostgres(EmbeddedStore),
-    EmbeddedDynamoDb(EmbeddedStore),
+    /// PostgreSQL.
+    Postgres(Box<Postgres>),
+    /// The PostgreSQL that comes along.
+    EmbeddedPostgres(EmbeddedPostgres),
+    /// A home for tables.
+    Home(HomeStore),
 }
 
 impl Store {
@@ -155,20 +199,26 @@ impl Store {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Postgres(_) => "postgres",
-            Self::DynamoDb(_) => "dynamodb",
-            Self::Redis(_) => "redis",
-            Self::Memory(_) => "memory",
-            Self::EmbeddedPostgres(_) => "embedded-postgres",
-            Self::EmbeddedDynamoDb(_) => "embedded-dynamodb",
+            Self::Postgres(_) => POSTGRES,
+            Self::EmbeddedPostgres(_) => EMBEDDED_POSTGRES,
+            Self::Home(home) => home.kind.name(),
         }
     }
 
     /// Whether it is PostgreSQL.
     #[must_use]
     pub fn is_postgres(&self) -> bool {
-        matches!(self, Self::Postgres(_) | Self::EmbeddedPostgres(_))
+        !matches!(self, Self::Home(_))
     }
+}
+
+/// A store that can be home to tables.
+#[derive(Debug, Clone)]
+pub struct HomeStore {
+    /// Its kind.
+    pub kind: &'static dyn StoreKind,
+    /// What the kind has read of its section.
+    pub configured: Arc<dyn Configured>,
 }
 
 /// A PostgreSQL server and its replicas.
@@ -178,6 +228,8 @@ pub struct Postgres {
     pub url: PostgresUrl,
     /// Its replicas: each of these hosts.
     pub replicas: Vec<PostgresUrl>,
+    /// What TLS to the servers is made of.
+    pub pem: Pem,
     /// How often the servers are looked at, when there are several.
     pub check_interval: Duration,
     /// How long a replica may have been without something that the primary has.
@@ -215,6 +267,8 @@ pub struct Postgres {
 pub struct PostgresUrl {
     /// Where the server may be, in the order of the url; never empty.
     pub hosts: Vec<PostgresHost>,
+    /// Whether connections are encrypted.
+    pub ssl_mode: SslMode,
     /// What it has to be.
     pub session_attributes: Option<SessionAttributes>,
     /// The role.
@@ -234,6 +288,18 @@ pub struct PostgresHost {
     pub port: u16,
 }
 
+/// `sslmode` of a url, as libpq knows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each variant is the value of that name")]
+pub enum SslMode {
+    Disable,
+    Allow,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
 /// `target_session_attrs` of a url, as libpq knows it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each variant is the value of that name")]
@@ -246,80 +312,11 @@ pub enum SessionAttributes {
     PreferStandby,
 }
 
-/// Amazon DynamoDB.
-#[derive(Debug, Clone)]
-pub struct DynamoDb {
-    /// The region.
-    pub region: Option<String>,
-    /// Another endpoint than AWS' own.
-    pub endpoint: Option<String>,
-    /// Put before the name of every table.
-    pub table_prefix: String,
-    /// Access key id and secret access key.
-    pub credentials: Option<(Secret, Secret)>,
-    /// Strongly consistent reads.
-    pub consistent_read: bool,
-    /// How long one request may take.
-    pub timeout: Duration,
-}
-
-/// Redis.
-#[derive(Debug, Clone)]
-pub struct Redis {
-    /// Which servers.
-    pub servers: RedisServers,
-    /// The authorities that are trusted, as PEM; `None`: the operating system's.
-    pub authorities: Option<Secret>,
-    /// The client's certificate and its key, as PEM.
-    pub client: Option<(Secret, Secret)>,
-    /// Put before every key.
-    pub key_prefix: String,
-    /// How long one request may take.
-    pub timeout: Duration,
-}
-
-/// Which servers a Redis store is on, by their urls.
-#[derive(Debug, Clone)]
-pub enum RedisServers {
-    /// One.
-    One(Secret),
-    /// A cluster, found through any of these.
-    Cluster(Vec<Secret>),
-    /// The primary that sentinels know.
-    Sentinel {
-        /// Its login, with the name that the sentinels know for a host.
-        primary: Secret,
-        /// The sentinels.
-        sentinels: Vec<Secret>,
-    },
-}
-
-/// The store in memory.
+/// The PostgreSQL that comes along.
 #[derive(Debug, Clone, Default)]
-pub struct Memory {
-    /// Where rows are kept from one run to the next.
-    pub snapshot: Option<PathBuf>,
-}
-
-/// An embedded server.
-#[derive(Debug, Clone, Default)]
-pub struct EmbeddedStore {
+pub struct EmbeddedPostgres {
     /// Where its data is kept.
     pub data: Option<PathBuf>,
-}
-
-/// How rows lie.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Layout {
-    /// A hash, or an item, for each row.
-    Hash,
-    /// A JSON object for each row.
-    Json,
-    /// A sorted set for each partition.
-    SortedSet {
-        /// The score column.
-        score: String,
-    },
 }
 
 /// A table homed outside PostgreSQL.
@@ -329,8 +326,6 @@ pub struct Table {
     pub name: TableName,
     /// Its store.
     pub store: String,
-    /// How its rows lie.
-    pub layout: Layout,
     /// The column after which a row is gone.
     pub expires_at: Option<String>,
     /// Its name in the store.
@@ -343,43 +338,10 @@ pub struct Table {
     pub drop_constraints: bool,
     /// Strongly consistent reads.
     pub consistent_read: bool,
-    /// What is made of a stored value of another type than its column's.
-    pub on_type_mismatch: OnTypeMismatch,
-    /// Into how many segments a scan is split; `None`: as the store finds the table.
-    pub scan_segments: Option<u32>,
     /// Secondary indexes; `None`: those that the store has.
-    pub indexes: Option<Vec<Index>>,
-}
-
-/// What is made of a stored value of another type than its column's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnTypeMismatch {
-    /// An error.
-    Error,
-    /// NULL.
-    Null,
-}
-
-/// A secondary index.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Index {
-    /// Its name.
-    pub name: String,
-    /// Its columns.
-    pub columns: Vec<String>,
-    /// Its kind, where there are several; `None`: as its columns say.
-    pub kind: Option<IndexKind>,
-    /// Whether reads through it must see every write before them.
-    pub consistent_read: bool,
-}
-
-/// Kinds of secondary indexes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IndexKind {
-    /// Kept with the row.
-    Local,
-    /// Follows after the row's change.
-    Global,
+    pub indexes: Option<Vec<IndexChoice>>,
+    /// What its store's kind has read of its own keys.
+    pub options: Arc<dyn TableOptions>,
 }
 
 /// Where some statements go.

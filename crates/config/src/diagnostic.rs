@@ -5,7 +5,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::string::FromUtf8Error;
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    SourceCode, SourceSpan, SpanContents,
+};
 
 /// One mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +24,7 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A mistake there.
     pub fn new(span: Range<usize>, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            span,
-            message: message.into(),
-            help: help.into(),
-        }
+        Self { span, message: message.into(), help: help.into() }
     }
 }
 
@@ -41,11 +40,7 @@ impl Report {
     pub(crate) fn new(name: &str, text: &str, mut diagnostics: Vec<Diagnostic>) -> Self {
         diagnostics.sort_by_key(|diagnostic| diagnostic.span.start);
         diagnostics.dedup();
-        Self {
-            name: name.to_owned(),
-            text: text.to_owned(),
-            diagnostics,
-        }
+        Self { name: name.to_owned(), text: text.to_owned(), diagnostics }
     }
 
     /// What was found to be wrong with a file that was read before.
@@ -59,7 +54,11 @@ impl Report {
 
     pub(crate) fn unreadable(name: &str, error: &std::io::Error) -> Self {
         let help = "give the path of a file that this user can read";
-        Self::new(name, "", vec![Diagnostic::new(0..0, format!("can't read the file: {error}"), help)])
+        Self::new(
+            name,
+            "",
+            vec![Diagnostic::new(0..0, format!("can't read the file: {error}"), help)],
+        )
     }
 
     pub(crate) fn not_utf8(name: &str, error: &FromUtf8Error) -> Self {
@@ -84,11 +83,8 @@ impl Report {
     /// The report for a terminal, with colours or without.
     #[must_use]
     pub fn render(&self, colours: bool) -> String {
-        let theme = if colours {
-            GraphicalTheme::unicode()
-        } else {
-            GraphicalTheme::unicode_nocolor()
-        };
+        let theme =
+            if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_context_lines(1)
             .with_width(120)
@@ -97,21 +93,20 @@ impl Report {
         for diagnostic in &self.diagnostics {
             let (line, column) = self.position(diagnostic);
             out.push_str(&format!("{}:{line}:{column}: {}\n", self.name, diagnostic.message));
-            let shown = Shown {
-                diagnostic,
-                source: Source {
-                    name: &self.name,
-                    text: &self.text,
-                },
-            };
-            // The first line is for editors and grep; this one repeats it above the file's line with its mark, and the help.
+            let shown = Shown { diagnostic, source: Source { name: &self.name, text: &self.text } };
+            // The first line is for editors and grep; this one repeats it above the file's line
+            // with its mark, and the help.
             if handler.render_report(&mut out, &shown).is_err() {
                 out.push_str(&format!("  help: {}\n", diagnostic.help));
             }
             out.push('\n');
         }
         let count = self.diagnostics.len();
-        out.push_str(&format!("{count} mistake{} in {}\n", if count == 1 { "" } else { "s" }, self.name));
+        out.push_str(&format!(
+            "{count} mistake{} in {}\n",
+            if count == 1 { "" } else { "s" },
+            self.name
+        ));
         out
     }
 }
@@ -141,9 +136,15 @@ struct Source<'d> {
 }
 
 impl SourceCode for Source<'_> {
-    fn read_span<'a>(&'a self, span: &SourceSpan, before: usize, after: usize) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        before: usize,
+        after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let found = self.text.read_span(span, before, after)?;
-        let column = characters_in_last_line(&self.text[..floor_boundary(self.text, found.span().offset())]);
+        let column =
+            characters_in_last_line(&self.text[..floor_boundary(self.text, found.span().offset())]);
         Ok(Box::new(MietteSpanContents::new_named(
             self.name.to_owned(),
             found.data(),
@@ -181,7 +182,8 @@ impl miette::Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let span = &self.diagnostic.span;
-        let label = LabeledSpan::new_with_span(None, SourceSpan::new(span.start.into(), span.len()));
+        let label =
+            LabeledSpan::new_with_span(None, SourceSpan::new(span.start.into(), span.len()));
         Some(Box::new(std::iter::once(label)))
     }
 }

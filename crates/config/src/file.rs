@@ -1,11 +1,17 @@
 //! The file's shape: what serde reads and what the JSON schema says.
 //!
-//! An entry that has lost a key it needs, since that had a mistake, is `None` to serde. In a file without mistakes there is none.
+//! An entry that has lost a key it needs, since that had a mistake, is `None` to serde. In a file
+//! without mistakes there is none.
+//!
+//! A kind of store has keys of its own in `[stores.x]`, `[[tables]]` and their indexes: here these
+//! are maps, which the kind reads.
 
 use std::collections::BTreeMap;
 
+use flywheel_kind::SecretSource;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// Flywheel's configuration.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -14,42 +20,51 @@ pub struct File {
     /// The address that clients connect to. Default: 127.0.0.1:6432.
     #[schemars(example = "127.0.0.1:6432")]
     pub listen: Option<String>,
-    /// The database's name to clients. Default: the name in the PostgreSQL store's url; `flywheel` for the embedded one.
+    /// The database's name to clients. Default: the name in the PostgreSQL store's url; `flywheel`
+    /// for the embedded one.
     #[schemars(length(min = 1))]
     pub database: Option<String>,
     /// How clients log in. Default: scram-sha-256.
     pub auth: Option<Auth>,
+    /// What is logged, to standard error.
+    pub log: Option<Log>,
+    /// TLS to clients. Default: none.
+    pub tls: Option<Tls>,
     /// How many clients may be connected at once. Default: 1000.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: Option<u32>,
-    /// What a client or a statement may use up.
+    /// Limits of clients and statements.
     pub limits: Option<Limits>,
-    /// What the gateway is doing, told over HTTP. Default: it isn't.
+    /// Metrics and health, served over HTTP. Default: off.
     pub metrics: Option<Metrics>,
     /// Who may log in. Without any, `auth = "trust"` lets everybody in.
     #[serde(default)]
     #[schemars(with = "Vec<User>")]
     pub users: Vec<Option<User>>,
-    /// Further databases of the PostgreSQL servers to which clients may connect. Tables that live in other stores are in the main database only.
+    /// Further databases of the PostgreSQL servers to which clients may connect. Tables that live
+    /// in other stores are in the main database only.
     #[serde(default)]
     #[schemars(with = "Vec<Database>")]
     pub databases: Vec<Option<Database>>,
     /// Where rows live, by a name of your choice. Exactly one is PostgreSQL.
     #[schemars(with = "BTreeMap<String, Store>")]
-    pub stores: BTreeMap<String, Option<Store>>,
+    pub stores: BTreeMap<String, Option<Map<String, Value>>>,
     /// Tables whose rows live outside PostgreSQL.
     #[serde(default)]
     #[schemars(with = "Vec<Table>")]
-    pub tables: Vec<Option<Table>>,
-    /// Where statements on PostgreSQL's own tables go: the first route that matches decides, the primary is the default.
+    pub tables: Vec<Option<Map<String, Value>>>,
+    /// Where statements on PostgreSQL's own tables go: the first route that matches decides, the
+    /// primary is the default.
     #[serde(default)]
     #[schemars(with = "Vec<Route>")]
     pub routes: Vec<Option<Route>>,
-    /// Which answers are kept in memory: the first rule that matches decides. Without a rule none is.
+    /// Which answers are kept in memory: the first rule that matches decides. Without a rule none
+    /// is.
     #[serde(default)]
     #[schemars(with = "Vec<CacheRule>")]
     pub cache: Vec<Option<CacheRule>>,
-    /// What several gateways in front of the same databases have in common. Without it, a gateway knows nothing of what others' clients write.
+    /// What several gateways in front of the same databases have in common. Without it, a gateway
+    /// knows nothing of what others' clients write.
     pub sharing: Option<Sharing>,
 }
 
@@ -64,31 +79,115 @@ pub enum Auth {
     Trust,
 }
 
-/// What a client or a statement may use up.
+/// What is logged, to standard error.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// The form of a line. Default: text.
+    pub format: Option<LogFormat>,
+    /// What is logged, as for the environment variable FLYWHEEL_LOG, which goes before it: a level
+    /// (error, warn, info, debug, trace), or levels by crates. Default: the warnings of all, and
+    /// what happens in Flywheel.
+    #[schemars(length(min = 1), example = &"info")]
+    pub level: Option<String>,
+}
+
+/// The form of a line of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object.
+    Json,
+}
+
+/// TLS to clients. The files are PEM, by paths that are absolute or relative to this file.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate that clients are shown, followed by those that lead from it to an authority.
+    #[schemars(length(min = 1))]
+    pub cert_file: String,
+    /// Its private key.
+    #[schemars(length(min = 1))]
+    pub key_file: String,
+    /// The authorities of which every client that uses TLS must show a certificate. Default: none,
+    /// and clients show no certificate.
+    #[schemars(length(min = 1))]
+    pub client_ca_file: Option<String>,
+    /// Whether clients have to use it. Default: prefer.
+    pub mode: Option<TlsMode>,
+}
+
+/// Whether clients have to use TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsMode {
+    /// Those that ask for it do.
+    Prefer,
+    /// Those that don't are turned away.
+    Require,
+}
+
+/// Limits of clients and statements.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
-    /// How many rows of one store table a statement may read; past it the statement is refused. Default: 10000.
+    /// How many rows of one store table a statement may read; past it the statement is refused.
+    /// Default: 10000.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub max_fetch_rows: Option<u32>,
-    /// The longest message a client may send, such as "64MB" or a number of bytes: from 10000 to less than 1GB. Default: 64MB.
+    /// The longest message a client may send, such as "64MB" or a number of bytes: from 10000 to
+    /// less than 1GB. All clients together have room for four of them. Default: 64MB.
     pub max_message_size: Option<Size>,
     /// How long a client may take to log in, such as "10s". Default: 10s.
     #[schemars(example = "10s")]
     pub login_timeout: Option<String>,
-    /// While one client alone is served: how long its next message or a server's answer is looked for before the thread sleeps, such as "50us", at
-    /// most "1ms". It makes each statement of that client faster and keeps a processor busy meanwhile. "0s": not at all. Default: 50us.
+    /// How long a statement may take, such as "30s": what statement_timeout is at the beginning of
+    /// a session. A client can set another, as in PostgreSQL. Default: as the server says.
+    #[schemars(example = "30s")]
+    pub statement_timeout: Option<String>,
+    /// How long a client may say nothing in a transaction, such as "1m": what
+    /// idle_in_transaction_session_timeout is at the beginning of a session. Default: as the server
+    /// says.
+    #[schemars(example = "1m")]
+    pub idle_transaction_timeout: Option<String>,
+    /// How long a client may say nothing outside of a transaction, such as "1h": what
+    /// idle_session_timeout is at the beginning of a session. Default: as the server says.
+    #[schemars(example = "1h")]
+    pub client_idle_timeout: Option<String>,
+    /// After SIGTERM: for how long /readyz says that the gateway stops while clients are still let
+    /// in, such as "5s", or "0s". Default: 0s.
+    #[schemars(example = "5s")]
+    pub drain_delay: Option<String>,
+    /// How long sessions may take to end after that, before they are cut. Default: 30s.
+    #[schemars(example = "30s")]
+    pub drain_timeout: Option<String>,
+    /// How many clients may be connected from one address at once, those counted that haven't
+    /// logged in. Default: no limit but `max_connections`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections_per_address: Option<u32>,
+    /// While a single client is active: how long Flywheel polls for its next message or a server's
+    /// answer before the thread sleeps, such as "50us", at most "1ms". Polling lowers latency and
+    /// uses processor time. "0s" turns it off. Default: 50us.
     #[schemars(example = "50us")]
     pub busy_poll: Option<String>,
-    /// How much memory the answers kept by the `cache` rules may take, such as "64MB" or a number of bytes. Default: 64MB.
+    /// How much memory the answers kept by the `cache` rules may take, such as "64MB" or a number
+    /// of bytes. Default: 64MB.
     pub cache_memory: Option<Size>,
+    /// How much memory may be taken by what the gateway keeps of statements by their texts, such as
+    /// "64MB" or a number of bytes: what they are, and the plans of those on store tables. A text
+    /// that would take more than a 64th of it isn't kept. Default: 64MB.
+    pub statement_memory: Option<Size>,
 }
 
-/// What the gateway is doing, told over HTTP.
+/// Metrics and health, served over HTTP.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// The address at which Prometheus finds /metrics, and whoever looks whether the gateway serves /healthz. Nobody is asked for a password there.
+    /// The address that serves /metrics, for Prometheus, /healthz and /readyz. No password is asked for
+    /// there.
     #[schemars(example = "127.0.0.1:9930")]
     pub listen: String,
 }
@@ -103,25 +202,6 @@ pub enum Size {
     Text(String),
 }
 
-/// A text that must not be seen: written out, taken from the environment as "${VAR}", or read from a file.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum SecretSource {
-    /// The text itself.
-    Text(String),
-    /// The contents of a file, without the newline at its end.
-    File(SecretFile),
-}
-
-/// A secret kept in a file.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SecretFile {
-    /// The file, relative to the configuration file.
-    #[schemars(length(min = 1))]
-    pub file: String,
-}
-
 /// A user that may log in.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -131,19 +211,39 @@ pub struct User {
     pub name: String,
     /// The password, or its verifier as PostgreSQL keeps it (SCRAM-SHA-256$…).
     pub password: Option<SecretSource>,
-    /// Whether the user may open replication connections to the primary, under the role of its statements. Default: false.
+    /// The user must show a client certificate whose common name is one of these (see
+    /// `tls.client_ca_file`). Without a `password` the certificate is the login. Default: none.
+    #[schemars(with = "Option<Vec<String>>")]
+    pub common_names: Option<Vec<Option<String>>>,
+    /// Whether the user may open replication connections to the primary, under the role of its
+    /// statements. Default: false.
     #[serde(default)]
     pub replication: bool,
-    /// The role under which this user's statements run in PostgreSQL, over connections of its own. Default: that of the store's url, for all users.
+    /// limits.statement_timeout for this user. Default: that of all users.
+    #[schemars(example = "30s")]
+    pub statement_timeout: Option<String>,
+    /// limits.idle_transaction_timeout for this user. Default: that of all users.
+    #[schemars(example = "1m")]
+    pub idle_transaction_timeout: Option<String>,
+    /// limits.client_idle_timeout for this user. Default: that of all users.
+    #[schemars(example = "1h")]
+    pub client_idle_timeout: Option<String>,
+    /// How many of this user's clients may be connected at once. Default: no limit but that of all.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections: Option<u32>,
+    /// The role under which this user's statements run in PostgreSQL, over connections of its own.
+    /// Default: that of the store's url, for all users.
     #[schemars(length(min = 1))]
     pub server_user: Option<String>,
     /// The password of that role.
     pub server_password: Option<SecretSource>,
-    /// How many connections to each server and database at most, for this user alone. Default: with `server_user`, the database's or the store's
-    /// `pool_size`; without it the user shares the store's connections.
+    /// How many connections to each server and database at most, for this user alone. Default: with
+    /// `server_user`, the database's or the store's `pool_size`; without it the user shares the
+    /// store's connections.
     #[schemars(range(min = 1, max = 10_000))]
     pub pool_size: Option<u32>,
-    /// For how long this user's clients keep a server connection. Default: the database's, or the store's.
+    /// For how long this user's clients keep a server connection. Default: the database's, or the
+    /// store's.
     pub pool_mode: Option<PoolMode>,
 }
 
@@ -157,6 +257,9 @@ pub struct Database {
     /// Its name in PostgreSQL. Default: the same.
     #[schemars(length(min = 1))]
     pub dbname: Option<String>,
+    /// How many clients may be connected to it at once. Default: no limit but that of all.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections: Option<u32>,
     /// How many connections to each server at most. Default: the store's.
     #[schemars(range(min = 1, max = 10_000))]
     pub pool_size: Option<u32>,
@@ -176,135 +279,103 @@ pub enum PoolMode {
     Statement,
 }
 
-/// A store.
+/// A store of rows. Each kind describes its own keys.
+#[derive(Debug, Clone, JsonSchema)]
+#[allow(dead_code, reason = "a name for the schema")]
+pub struct Store {
+    /// Which kind of store it is.
+    kind: String,
+}
+
+/// A PostgreSQL server: the home of all tables that aren't listed under `tables`, and the
+/// catalogue of all.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(tag = "kind", deny_unknown_fields)]
-pub enum Store {
-    /// A PostgreSQL server: the home of all tables that aren't listed under `tables`, and the catalogue of all.
-    #[serde(rename = "postgres")]
-    Postgres {
-        /// postgres://user:password@host:port/database. With several hosts (host1:port1,host2:port2) the primary is the one that takes writes, whichever
-        /// that is at the time; ?target_session_attrs=primary or any says otherwise.
-        url: SecretSource,
-        /// Replicas to which routes can send reads, by their urls. Every host of a url with several is one. A server is used while it is a standby;
-        /// ?target_session_attrs=read-only or any says otherwise.
-        #[serde(default)]
-        #[schemars(with = "Vec<SecretSource>")]
-        replicas: Vec<Option<SecretSource>>,
-        /// How often the servers are looked at, when there are several: which is the primary, how far behind the replicas are. Default: 1s.
-        #[schemars(example = "1s")]
-        check_interval: Option<String>,
-        /// A replica that has been without something of the primary's for longer isn't read from. Default: 10s.
-        #[schemars(example = "10s")]
-        max_replica_lag: Option<String>,
-        /// A replica that has more of the primary's log to replay isn't read from, such as "16MB" or a number of bytes. Default: no limit.
-        max_replica_lag_bytes: Option<Size>,
-        /// How many connections to each server at most. Default: 10.
-        #[schemars(range(min = 1, max = 10_000))]
-        pool_size: Option<u32>,
-        /// For how long a client keeps a server connection. Default: transaction.
-        pool_mode: Option<PoolMode>,
-        /// How many idle connections to each server are held ready. Default: 0.
-        #[schemars(range(min = 0, max = 10_000))]
-        min_idle: Option<u32>,
-        /// How many of the connections to each server are shared by many clients at the same time, for single queries that change nothing. At least one
-        /// connection is left to transactions. 0: none. Default: 2.
-        #[schemars(range(min = 0, max = 10_000))]
-        shared_connections: Option<u32>,
-        /// How long a statement may wait for a free connection, such as "5s". Default: 5s.
-        #[schemars(example = "5s")]
-        acquire_timeout: Option<String>,
-        /// How long a connection and its login may take, such as "5s". Default: 5s.
-        #[schemars(example = "5s")]
-        connect_timeout: Option<String>,
-        /// The longest pause between attempts to log in to a server that can't be reached or refuses. It begins with 50ms. Default: 5s.
-        #[schemars(example = "5s")]
-        login_retry: Option<String>,
-        /// How old a connection becomes at most: each is replaced at a moment of its own in the last fifth of this time. Default: 1h.
-        #[schemars(example = "1h")]
-        max_lifetime: Option<String>,
-        /// How long a connection is kept without being used. Default: 10m.
-        #[schemars(example = "10m")]
-        idle_timeout: Option<String>,
-        /// A connection that has been idle for longer is asked whether it still works before a statement is sent over it. Default: 30s.
-        #[schemars(example = "30s")]
-        check_after: Option<String>,
-        /// For cache rules with `invalidate = "replication"`: the publication of their tables. It is made, and given the tables that it lacks.
-        /// Default: flywheel.
-        #[schemars(length(min = 1))]
-        publication: Option<String>,
-        /// How much of its log PostgreSQL may keep for those rules, such as "1GB" or a number of bytes, before the stream is begun anew. Default: 1GB.
-        max_retained_wal: Option<Size>,
-    },
-    /// Amazon DynamoDB.
-    #[serde(rename = "dynamodb")]
-    DynamoDb {
-        /// The AWS region. Default: what the AWS SDK finds in its environment.
-        #[schemars(length(min = 1))]
-        region: Option<String>,
-        /// Another endpoint than AWS' own, such as http://127.0.0.1:8000 for DynamoDB Local.
-        #[schemars(example = "http://127.0.0.1:8000")]
-        endpoint: Option<String>,
-        /// Put before the name of every table in DynamoDB. Default: nothing.
-        table_prefix: Option<String>,
-        /// Credentials; both or none. Default: the AWS SDK's credential chain.
-        access_key_id: Option<SecretSource>,
-        /// Credentials; both or none.
-        secret_access_key: Option<SecretSource>,
-        /// Whether reads see every write before them, at twice the price. Default: true.
-        consistent_read: Option<bool>,
-        /// How long one request may take, retries included, such as "5s". Default: 5s.
-        #[schemars(example = "5s")]
-        timeout: Option<String>,
-    },
-    /// Redis 6.2 or later.
-    #[serde(rename = "redis")]
-    Redis {
-        /// redis://user:password@host:port/number, rediss:// for TLS. For a cluster several hosts (host1:port1,host2:port2), through any of which its
-        /// nodes are found. With `sentinels` the host is the name that they know the primary by.
-        url: SecretSource,
-        /// Whether it is a Redis Cluster. Default: false.
-        cluster: Option<bool>,
-        /// Sentinels that know which server is the primary, by their urls, each with its own login. Default: none.
-        #[serde(default)]
-        #[schemars(with = "Vec<SecretSource>")]
-        sentinels: Vec<Option<SecretSource>>,
-        /// For TLS: a PEM file of the authorities that are trusted. Default: those of the operating system.
-        #[schemars(length(min = 1))]
-        tls_ca_cert_file: Option<String>,
-        /// For TLS: a PEM file of the client's certificate. Default: none.
-        #[schemars(length(min = 1))]
-        tls_cert_file: Option<String>,
-        /// For TLS: a PEM file of the client certificate's key.
-        #[schemars(length(min = 1))]
-        tls_key_file: Option<String>,
-        /// Put before every key. Default: nothing.
-        key_prefix: Option<String>,
-        /// How long one request may take, such as "1s". Default: 1s.
-        #[schemars(example = "5s")]
-        timeout: Option<String>,
-    },
-    /// A store in Flywheel's own memory, for trying out and for tests.
-    #[serde(rename = "memory")]
-    Memory {
-        /// A file that keeps the rows from one run to the next. Default: none, the rows are gone at the end.
-        #[schemars(length(min = 1))]
-        snapshot: Option<String>,
-    },
-    /// A PostgreSQL inside Flywheel, for trying out. It serves one connection at a time.
-    #[serde(rename = "embedded-postgres")]
-    EmbeddedPostgres {
-        /// The folder of its data. Default: a temporary one.
-        #[schemars(length(min = 1))]
-        data: Option<String>,
-    },
-    /// A DynamoDB-compatible store inside Flywheel, for trying out.
-    #[serde(rename = "embedded-dynamodb")]
-    EmbeddedDynamoDb {
-        /// The folder of its data. Default: memory.
-        #[schemars(length(min = 1))]
-        data: Option<String>,
-    },
+#[serde(deny_unknown_fields)]
+pub struct PostgresKeys {
+    /// postgres://user:password@host:port/database. With several hosts
+    /// (host1:port1,host2:port2) the primary is the one that takes writes, whichever that is at
+    /// the time; ?target_session_attrs=primary or any says otherwise. ?sslmode says whether
+    /// connections are encrypted, as for libpq: disable, allow, prefer (the default), require,
+    /// verify-ca or verify-full.
+    pub url: SecretSource,
+    /// Replicas to which routes can send reads, by their urls. Every host of a url with several
+    /// is one. A server is used while it is a standby; ?target_session_attrs=read-only or any
+    /// says otherwise.
+    #[serde(default)]
+    #[schemars(with = "Vec<SecretSource>")]
+    pub replicas: Vec<Option<SecretSource>>,
+    /// A PEM file of the authorities that servers' certificates must be signed by, for sslmode
+    /// require (which is verify-ca then), verify-ca and verify-full. Default: those of the
+    /// operating system.
+    #[schemars(length(min = 1))]
+    pub tls_ca_cert_file: Option<String>,
+    /// A PEM file of the certificate that servers are shown. Default: none.
+    #[schemars(length(min = 1))]
+    pub tls_cert_file: Option<String>,
+    /// A PEM file of that certificate's key.
+    #[schemars(length(min = 1))]
+    pub tls_key_file: Option<String>,
+    /// How often the servers are looked at, when there are several: which is the primary, how
+    /// far behind the replicas are. Default: 1s.
+    #[schemars(example = "1s")]
+    pub check_interval: Option<String>,
+    /// A replica that has been without something of the primary's for longer isn't read from.
+    /// Default: 10s.
+    #[schemars(example = "10s")]
+    pub max_replica_lag: Option<String>,
+    /// A replica that has more of the primary's log to replay isn't read from, such as "16MB"
+    /// or a number of bytes. Default: no limit.
+    pub max_replica_lag_bytes: Option<Size>,
+    /// How many connections to each server at most. Default: 10.
+    #[schemars(range(min = 1, max = 10_000))]
+    pub pool_size: Option<u32>,
+    /// For how long a client keeps a server connection. Default: transaction.
+    pub pool_mode: Option<PoolMode>,
+    /// How many idle connections to each server are held ready. Default: 0.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub min_idle: Option<u32>,
+    /// How many of the connections to each server are shared by many clients at the same time,
+    /// for single queries that change nothing. At least one connection is left to transactions.
+    /// 0: none. Default: 2.
+    #[schemars(range(min = 0, max = 10_000))]
+    pub shared_connections: Option<u32>,
+    /// How long a statement may wait for a free connection, such as "5s". Default: 5s.
+    #[schemars(example = "5s")]
+    pub acquire_timeout: Option<String>,
+    /// How long a connection and its login may take, such as "5s". Default: 5s.
+    #[schemars(example = "5s")]
+    pub connect_timeout: Option<String>,
+    /// The longest pause between attempts to log in to a server that can't be reached or
+    /// refuses. It begins with 50ms. Default: 5s.
+    #[schemars(example = "5s")]
+    pub login_retry: Option<String>,
+    /// How old a connection becomes at most: each is replaced at a moment of its own in the
+    /// last fifth of this time. Default: 1h.
+    #[schemars(example = "1h")]
+    pub max_lifetime: Option<String>,
+    /// How long a connection is kept without being used. Default: 10m.
+    #[schemars(example = "10m")]
+    pub idle_timeout: Option<String>,
+    /// A connection that has been idle for longer is asked whether it still works before a
+    /// statement is sent over it. Default: 30s.
+    #[schemars(example = "30s")]
+    pub check_after: Option<String>,
+    /// For cache rules with `invalidate = "replication"`: the publication of their tables. It
+    /// is made, and given the tables that it lacks. Default: flywheel.
+    #[schemars(length(min = 1))]
+    pub publication: Option<String>,
+    /// How much of its log PostgreSQL may keep for those rules, such as "1GB" or a number of
+    /// bytes, before the stream is begun anew. Default: 1GB.
+    pub max_retained_wal: Option<Size>,
+}
+
+/// A PostgreSQL inside Flywheel, for trying out. It serves one connection at a time.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EmbeddedPostgresKeys {
+    /// The folder of its data. Default: a temporary one.
+    #[schemars(length(min = 1))]
+    pub data: Option<String>,
 }
 
 /// A table whose rows live outside PostgreSQL.
@@ -317,47 +388,27 @@ pub struct Table {
     /// The store's name.
     #[schemars(length(min = 1))]
     pub store: String,
-    /// For Redis and memory: how its rows lie. Default: hash.
-    pub layout: Option<LayoutName>,
-    /// For layout sorted_set: the column that is the score.
-    #[schemars(length(min = 1))]
-    pub score: Option<String>,
     /// A timestamptz column after which a row is gone. Not for layout sorted_set.
     #[schemars(length(min = 1))]
     pub expires_at: Option<String>,
     /// The table's name in the store. Default: schema.table.
     #[schemars(length(min = 1))]
     pub physical_name: Option<String>,
-    /// Whether a statement without a condition on the key may read the whole table, up to max_fetch_rows. Default: true for the
-    /// embedded stores and memory, false for DynamoDB and Redis, which read (and DynamoDB bills) far more than the rows.
+    /// Whether a statement without a condition on the key may read the whole table, up to
+    /// max_fetch_rows. Default: true for the embedded stores and memory, false for DynamoDB and
+    /// Redis, which read (and DynamoDB bills) far more than the rows.
     pub allow_scan: Option<bool>,
     /// Whether DROP TABLE may drop it with rows in it. Default: false.
     pub allow_drop: Option<bool>,
-    /// Whether what only PostgreSQL could keep for the table (UNIQUE and EXCLUDE constraints, foreign keys from and to it, triggers, rules, row-level
-    /// security) is given up: it is dropped in PostgreSQL, with a warning each. Otherwise a table that has any can't be used. Default: false.
+    /// Whether what only PostgreSQL could keep for the table (UNIQUE and EXCLUDE constraints,
+    /// foreign keys from and to it, triggers, rules, row-level security) is given up: it is dropped
+    /// in PostgreSQL, with a warning each. Otherwise a table that has any can't be used. Default:
+    /// false.
     pub drop_constraints: Option<bool>,
-    /// For DynamoDB: whether reads of this table see every write before them. Default: what the store says.
-    pub consistent_read: Option<bool>,
-    /// For DynamoDB: what a value of another type than its column's is, which another application has written: an error that names it, or NULL
-    /// (in a column that may be NULL). Default: error.
-    pub on_type_mismatch: Option<OnTypeMismatchName>,
-    /// For DynamoDB: into how many segments a read of the whole table is split, which are read at the same time. Default: 1 for what fits
-    /// one page (1 MB), else 4.
-    #[schemars(range(min = 1, max = 64))]
-    pub scan_segments: Option<u32>,
-    /// Secondary indexes, which find rows by other columns than the key. Default: none; in DynamoDB those that the table has there.
+    /// Secondary indexes, which find rows by other columns than the key. Default: none; in DynamoDB
+    /// those that the table has there.
     #[schemars(with = "Option<Vec<Index>>")]
-    pub indexes: Option<Vec<Option<Index>>>,
-}
-
-/// What a value of another type than its column's is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum OnTypeMismatchName {
-    /// An error.
-    Error,
-    /// NULL.
-    Null,
+    pub indexes: Option<Vec<Option<Map<String, Value>>>>,
 }
 
 /// A secondary index of a table.
@@ -367,36 +418,10 @@ pub struct Index {
     /// Its name; in DynamoDB the index's there.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// Its columns. Rows are found by the first, and by a range of the second, which also orders them.
+    /// Its columns. Rows are found by the first, and by a range of the second, which also orders
+    /// them.
     #[schemars(with = "Vec<String>")]
     pub columns: Vec<Option<String>>,
-    /// For DynamoDB: which kind of index it is. Default: local where it begins with the first of several key columns, else global.
-    pub kind: Option<IndexKindName>,
-    /// For DynamoDB: whether reads through it see every write before them. A global index can't give that, and isn't used then.
-    /// Default: what the table says.
-    pub consistent_read: Option<bool>,
-}
-
-/// Kinds of DynamoDB's secondary indexes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IndexKindName {
-    /// Beside the rows of one partition, made with the table; reads can see every write before them.
-    Local,
-    /// Over the whole table; reads may miss the last writes.
-    Global,
-}
-
-/// How rows lie in Redis and memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LayoutName {
-    /// A hash for each row.
-    Hash,
-    /// A string for each row, one JSON object.
-    Json,
-    /// A sorted set for each value of the first key column, with the second as member.
-    SortedSet,
 }
 
 /// Where some statements go.
@@ -405,7 +430,8 @@ pub enum LayoutName {
 pub struct Route {
     /// Which statements; all of these must hold.
     pub when: When,
-    /// The PostgreSQL store's name, or that name with .replicas. What may write goes to the primary all the same.
+    /// The PostgreSQL store's name, or that name with .replicas. What may write goes to the primary
+    /// all the same.
     pub to: String,
 }
 
@@ -413,12 +439,12 @@ pub struct Route {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct When {
-    /// Those of this user.
+    /// Statements of this user.
     #[schemars(length(min = 1))]
     pub user: Option<String>,
-    /// Those that only read, or those that may write.
+    /// Statements that only read, or statements that may write.
     pub kind: Option<KindName>,
-    /// Those that name no other tables than these, which are PostgreSQL's own.
+    /// Statements that name only these tables, which are PostgreSQL's own.
     #[schemars(with = "Option<Vec<String>>")]
     pub tables: Option<Vec<Option<String>>>,
 }
@@ -442,15 +468,18 @@ pub struct CacheRule {
     /// How long an answer is given from memory, such as "30s".
     #[schemars(example = "30s")]
     pub ttl: String,
-    /// For how long after `ttl` an answer is still given while one client reads it anew. Default: not at all.
+    /// For how long after `ttl` an answer is still given while one client reads it anew. Default:
+    /// not at all.
     #[schemars(example = "10s")]
     pub stale_while_revalidate: Option<String>,
-    /// For how long after `ttl` an answer is still given when the server that has it can't be reached. Default: not at all.
+    /// For how long after `ttl` an answer is still given when the server that has it can't be
+    /// reached. Default: not at all.
     #[schemars(example = "5m")]
     pub stale_if_error: Option<String>,
     /// What ends an answer before its time. Default: writes.
     pub invalidate: Option<InvalidateName>,
-    /// For `invalidate = "replication"`: while it isn't known what was written longer ago, no answer is given from memory. Default: 1s.
+    /// For `invalidate = "replication"`: while it isn't known what was written longer ago, no
+    /// answer is given from memory. Default: 1s.
     #[schemars(example = "1s")]
     pub max_lag: Option<String>,
     /// The longest answer that is kept, such as "1MB" or a number of bytes. Default: 1MB.
@@ -461,22 +490,24 @@ pub struct CacheRule {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CacheWhen {
-    /// Those that name no other tables or views than these, wherever they live.
+    /// Queries that name only these tables and views, wherever their rows are.
     #[schemars(with = "Option<Vec<String>>")]
     pub tables: Option<Vec<Option<String>>>,
-    /// Those of this user.
+    /// Queries of this user.
     #[schemars(length(min = 1))]
     pub user: Option<String>,
-    /// Those in this database.
+    /// Queries in this database.
     #[schemars(length(min = 1))]
     pub database: Option<String>,
-    /// Those whose text is this, where * is anything, and neither case nor white space counts.
+    /// Queries with this text. `*` stands for anything; case and white space don't count.
     #[schemars(length(min = 1))]
     pub pattern: Option<String>,
-    /// Those of this fingerprint, as EXPLAIN tells it: texts that differ in their constants only.
+    /// Queries with this fingerprint, as EXPLAIN prints it. Texts that differ only in their
+    /// constants have the same.
     #[schemars(length(min = 1))]
     pub fingerprint: Option<String>,
-    /// Those that ask for it with a comment: /* flywheel: cache */ or /* flywheel: cache ttl=30s */.
+    /// Queries that ask for it with a comment: `/* flywheel: cache */` or
+    /// `/* flywheel: cache ttl=30s */`.
     pub hint: Option<bool>,
 }
 
@@ -486,7 +517,8 @@ pub struct CacheWhen {
 pub enum InvalidateName {
     /// Writes through this gateway to what it was read from.
     Writes,
-    /// Writes to what it was read from, whoever makes them, as PostgreSQL's logical replication, Redis' client tracking and DynamoDB Streams tell them.
+    /// Writes to what it was read from, whoever makes them, as PostgreSQL's logical replication,
+    /// Redis' client tracking and DynamoDB Streams tell them.
     Replication,
     /// Nothing.
     None,
@@ -501,10 +533,12 @@ pub struct Sharing {
     /// Gateways of the same name in the same Redis belong together. Default: flywheel.
     #[schemars(length(min = 1))]
     pub name: Option<String>,
-    /// How old the news from the other gateways may be for answers with `invalidate = "writes"` to be given. Default: 2s.
+    /// How old the news from the other gateways may be for answers with `invalidate = "writes"` to
+    /// be given. Default: 2s.
     #[schemars(example = "2s")]
     pub max_lag: Option<String>,
-    /// Whether answers are kept in that Redis too, so that what one gateway has read serves all. Default: false.
+    /// Whether answers are kept in that Redis too, so that what one gateway has read serves all.
+    /// Default: false.
     pub answers: Option<bool>,
     /// Longer answers are compressed there, such as "4kB" or a number of bytes. Default: 4kB.
     pub compress_above: Option<Size>,

@@ -1,7 +1,10 @@
 //! "Did you mean …?"
 
 /// The candidate that `word` is probably a slip of: one slip for every three letters, two at most.
-pub(crate) fn nearest<'n>(word: &str, candidates: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn nearest<'n>(
+    word: &str,
+    candidates: impl Iterator<Item = &'n str>,
+) -> Option<&'n str> {
     let slips = (word.chars().count() / 3).min(2);
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(candidate, word), candidate))

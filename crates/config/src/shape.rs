@@ -1,5 +1,5 @@
-//! Checks a tree against the JSON schema: types, unknown and missing keys, allowed values. Knows as much of JSON Schema as schemars makes
-//! of our structs.
+//! Checks a tree against the JSON schema: types, unknown and missing keys, allowed values. Knows as
+//! much of JSON Schema as schemars makes of our structs.
 
 use std::ops::Range;
 
@@ -9,9 +9,13 @@ use crate::Diagnostic;
 use crate::near::nearest;
 use crate::tree::{Entry, Node, NodeKind};
 
-/// What is right in a tree, for serde: without keys whose value has a mistake, and with null for such an item of an array or a map.
-/// Every mistake is added to `diagnostics`.
-pub(crate) fn check(tree: &Node, schema: &Value, diagnostics: &mut Vec<Diagnostic>) -> Map<String, Value> {
+/// What is right in a tree, for serde: without keys whose value has a mistake, and with null for
+/// such an item of an array or a map. Every mistake is added to `diagnostics`.
+pub(crate) fn check(
+    tree: &Node,
+    schema: &Value,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Map<String, Value> {
     let mut checker = Checker { root: schema, diagnostics };
     match &tree.kind {
         NodeKind::Table(entries) => checker.entries(tree, entries, schema, "the file").0,
@@ -28,7 +32,9 @@ impl<'a> Checker<'a> {
     /// What is right in a node; `None` when it can't be used at all.
     fn node(&mut self, node: &Node, schema: &'a Value, what: &str) -> Option<Value> {
         let schema = self.follow(schema);
-        if let Some(options) = schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array) {
+        if let Some(options) =
+            schema.get("oneOf").or_else(|| schema.get("anyOf")).and_then(Value::as_array)
+        {
             return self.one_of(node, options, what);
         }
         let allowed = types(schema);
@@ -47,7 +53,12 @@ impl<'a> Checker<'a> {
             NodeKind::Array(items) => {
                 let item = schema.get("items")?;
                 let what = format!("an entry of {what}");
-                Some(items.iter().map(|node| self.node(node, item, &what).unwrap_or_default()).collect())
+                Some(
+                    items
+                        .iter()
+                        .map(|node| self.node(node, item, &what).unwrap_or_default())
+                        .collect(),
+                )
             }
             NodeKind::Integer(number) => self.number(node, *number, schema, what),
             NodeKind::String(text) if text.is_empty() && schema.get("minLength").is_some() => {
@@ -58,18 +69,23 @@ impl<'a> Checker<'a> {
                 );
                 None
             }
-            NodeKind::String(_) | NodeKind::Date(_) | NodeKind::Float(_) | NodeKind::Bool(_) => Some(node.to_json()),
+            NodeKind::String(_) | NodeKind::Date(_) | NodeKind::Float(_) | NodeKind::Bool(_) => {
+                Some(node.to_json())
+            }
         }
     }
 
     fn follow(&self, schema: &'a Value) -> &'a Value {
         match schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix('#')) {
-            Some(pointer) => self.root.pointer(pointer).map_or(schema, |target| self.follow(target)),
+            Some(pointer) => {
+                self.root.pointer(pointer).map_or(schema, |target| self.follow(target))
+            }
             None => schema,
         }
     }
 
-    /// Among tables told apart by `kind`, the one that is named; among plain values, any; among types, the one that fits.
+    /// Among tables told apart by `kind`, the one that is named; among plain values, any; among
+    /// types, the one that fits.
     fn one_of(&mut self, node: &Node, options: &'a [Value], what: &str) -> Option<Value> {
         let options: Vec<&Value> = options
             .iter()
@@ -80,11 +96,14 @@ impl<'a> Checker<'a> {
         if let [only] = options[..] {
             return self.node(node, only, what);
         }
-        let constants: Vec<Value> = options.iter().filter_map(|option| allowed_values(option)).flatten().collect();
+        let constants: Vec<Value> =
+            options.iter().filter_map(|option| allowed_values(option)).flatten().collect();
         if constants.len() >= options.len() {
             return self.value(node, &constants, what);
         }
-        if options.iter().any(|option| kind_of(option).is_some()) && matches!(node.kind, NodeKind::Table(_)) {
+        if options.iter().any(|option| kind_of(option).is_some())
+            && matches!(node.kind, NodeKind::Table(_))
+        {
             return self.of_kind(node, &options, what);
         }
         match options.iter().find(|option| types(option).iter().any(|name| is_type(node, name))) {
@@ -102,20 +121,23 @@ impl<'a> Checker<'a> {
         let help = format!("`kind` is one of: {}", kinds.join(", "));
         match node.at(&["kind"]) {
             None => self.add(&node.span, format!("{what} has no `kind`"), help),
-            Some(Node {
-                kind: NodeKind::String(kind),
-                span,
-            }) => match options.iter().find(|option| kind_of(option) == Some(kind)) {
-                Some(option) => return self.node(node, option, what),
-                None => {
-                    let help = match nearest(kind, kinds.iter().copied()) {
-                        Some(near) => format!("did you mean \"{near}\"? {help}"),
-                        None => help,
-                    };
-                    self.add(span, format!("unknown kind \"{kind}\""), help);
+            Some(Node { kind: NodeKind::String(kind), span }) => {
+                match options.iter().find(|option| kind_of(option) == Some(kind)) {
+                    Some(option) => return self.node(node, option, what),
+                    None => {
+                        let help = match nearest(kind, kinds.iter().copied()) {
+                            Some(near) => format!("did you mean \"{near}\"? {help}"),
+                            None => help,
+                        };
+                        self.add(span, format!("unknown kind \"{kind}\""), help);
+                    }
                 }
-            },
-            Some(other) => self.add(&other.span, format!("`kind` is {}", with_article(other.type_name())), help),
+            }
+            Some(other) => self.add(
+                &other.span,
+                format!("`kind` is {}", with_article(other.type_name())),
+                help,
+            ),
         }
         None
     }
@@ -129,10 +151,16 @@ impl<'a> Checker<'a> {
         wanted.dedup();
         let list: Vec<_> = wanted.iter().map(|name| with_article(in_toml(name))).collect();
         let help = format!("{what} must be {}", list.join(" or "));
-        let help = match (&node.kind, what.strip_prefix('`').and_then(|key| key.strip_suffix('`'))) {
-            (NodeKind::Table(_), Some(key)) if wanted == ["array"] => format!("{help}: [[{key}]] for each entry"),
+        let help = match (&node.kind, what.strip_prefix('`').and_then(|key| key.strip_suffix('`')))
+        {
+            (NodeKind::Table(_), Some(key)) if wanted == ["array"] => {
+                format!("{help}: [[{key}]] for each entry")
+            }
             (NodeKind::Array(_), Some(key)) if wanted == ["object"] => {
-                format!("{help}: [{key}{}]", if is_map(options[0]) { ".a_name_of_yours" } else { "" })
+                format!(
+                    "{help}: [{key}{}]",
+                    if is_map(options[0]) { ".a_name_of_yours" } else { "" }
+                )
             }
             _ => options.iter().fold(help, |help, option| such_as(&help, option)),
         };
@@ -150,14 +178,17 @@ impl<'a> Checker<'a> {
             NodeKind::String(_) | NodeKind::Integer(_) | NodeKind::Bool(_) => {
                 self.add(&node.span, format!("{what} can't be {value}"), help)
             }
-            _ => self.add(&node.span, format!("{what} is {}", with_article(node.type_name())), help),
+            _ => {
+                self.add(&node.span, format!("{what} is {}", with_article(node.type_name())), help)
+            }
         }
         None
     }
 
     fn number(&mut self, node: &Node, number: i64, schema: &Value, what: &str) -> Option<Value> {
         let bound = |name: &str| schema.get(name).and_then(Value::as_i64);
-        let (low, high) = (bound("minimum").unwrap_or(i64::MIN), bound("maximum").unwrap_or(i64::MAX));
+        let (low, high) =
+            (bound("minimum").unwrap_or(i64::MIN), bound("maximum").unwrap_or(i64::MAX));
         if (low..=high).contains(&number) {
             return Some(number.into());
         }
@@ -170,7 +201,13 @@ impl<'a> Checker<'a> {
     }
 
     /// The entries of a table that are right, and whether those that must be there are among them.
-    fn entries(&mut self, node: &Node, entries: &[Entry], schema: &'a Value, what: &str) -> (Map<String, Value>, bool) {
+    fn entries(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        schema: &'a Value,
+        what: &str,
+    ) -> (Map<String, Value>, bool) {
         let properties = schema.get("properties").and_then(Value::as_object);
         let property = |key: &str| properties.and_then(|properties| properties.get(key));
         let others = schema.get("additionalProperties").filter(|others| others.is_object());
@@ -190,7 +227,8 @@ impl<'a> Checker<'a> {
                     sound.insert(entry.key.clone(), value);
                 }
                 (None, None) => {
-                    let names: Vec<&str> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+                    let names: Vec<&str> =
+                        properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
                     meant.extend(self.unknown(entry, &names));
                 }
             }
@@ -201,7 +239,9 @@ impl<'a> Checker<'a> {
             if !entries.iter().any(|entry| entry.key == name) && !meant.contains(&name) {
                 let help = match property(name).map(|schema| self.follow(schema)) {
                     Some(schema) if is_map(schema) => format!("add [{name}.a_name_of_yours]"),
-                    Some(schema) if types(schema) == ["object"] => format!("add `{name} = {{ … }}`"),
+                    Some(schema) if types(schema) == ["object"] => {
+                        format!("add `{name} = {{ … }}`")
+                    }
                     _ => format!("add `{name} = …`"),
                 };
                 self.add(&node.span, format!("{what} has no `{name}`"), help);
@@ -216,8 +256,12 @@ impl<'a> Checker<'a> {
         let near = nearest(&entry.key, allowed.iter().copied());
         let list = allowed.join(", ");
         let help = match (at_head, near) {
-            (Some(schema), _) if types(schema).contains(&"array") => format!("write [[{}]]. Allowed here: {list}", entry.key),
-            (Some(_), _) => format!("it stands at the head of the file, before the first [table]. Allowed here: {list}"),
+            (Some(schema), _) if types(schema).contains(&"array") => {
+                format!("write [[{}]]. Allowed here: {list}", entry.key)
+            }
+            (Some(_), _) => format!(
+                "it stands at the head of the file, before the first [table]. Allowed here: {list}"
+            ),
             (None, Some(near)) => format!("did you mean `{near}`? Allowed here: {list}"),
             (None, None) => format!("allowed here: {list}"),
         };
@@ -239,12 +283,7 @@ fn types(schema: &Value) -> Vec<&str> {
 }
 
 fn required(schema: &Value) -> impl Iterator<Item = &str> {
-    schema
-        .get("required")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
+    schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 fn kind_of(schema: &Value) -> Option<&str> {

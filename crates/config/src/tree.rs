@@ -35,7 +35,11 @@ pub(crate) struct Entry {
 }
 
 /// Reads a text; `None` when it isn't TOML. Mistakes are added to `diagnostics`.
-pub(crate) fn parse(text: &str, environment: Environment<'_>, diagnostics: &mut Vec<Diagnostic>) -> Option<Node> {
+pub(crate) fn parse(
+    text: &str,
+    environment: Environment<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Node> {
     let (table, errors) = DeTable::parse_recoverable(text);
     for error in &errors {
         diagnostics.push(Diagnostic::new(
@@ -49,10 +53,7 @@ pub(crate) fn parse(text: &str, environment: Environment<'_>, diagnostics: &mut 
     }
     let span = table.span();
     let mut reader = Reader { environment, diagnostics };
-    Some(Node {
-        span,
-        kind: reader.table(table.get_ref()),
-    })
+    Some(Node { span, kind: reader.table(table.get_ref()) })
 }
 
 struct Reader<'a> {
@@ -74,21 +75,27 @@ impl Reader<'_> {
         let span = value.span();
         let kind = match value.get_ref() {
             DeValue::String(text) => NodeKind::String(self.expand(text, &span)),
-            DeValue::Integer(number) => match i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
-                Ok(number) => NodeKind::Integer(number),
-                Err(_) => {
-                    self.diagnostics.push(Diagnostic::new(
-                        span.clone(),
-                        format!("integer {} is too large", number.as_str()),
-                        "integers have 64 bits",
-                    ));
-                    NodeKind::Integer(0)
+            DeValue::Integer(number) => {
+                match i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()) {
+                    Ok(number) => NodeKind::Integer(number),
+                    Err(_) => {
+                        self.diagnostics.push(Diagnostic::new(
+                            span.clone(),
+                            format!("integer {} is too large", number.as_str()),
+                            "integers have 64 bits",
+                        ));
+                        NodeKind::Integer(0)
+                    }
                 }
-            },
-            DeValue::Float(number) => NodeKind::Float(number.as_str().replace('_', "").parse().unwrap_or(f64::NAN)),
+            }
+            DeValue::Float(number) => {
+                NodeKind::Float(number.as_str().replace('_', "").parse().unwrap_or(f64::NAN))
+            }
             DeValue::Boolean(flag) => NodeKind::Bool(*flag),
             DeValue::Datetime(when) => NodeKind::Date(when.to_string()),
-            DeValue::Array(items) => NodeKind::Array(items.iter().map(|item| self.value(item)).collect()),
+            DeValue::Array(items) => {
+                NodeKind::Array(items.iter().map(|item| self.value(item)).collect())
+            }
             DeValue::Table(table) => self.table(table),
         };
         Node { span, kind }
@@ -115,7 +122,8 @@ impl Reader<'_> {
                 return out;
             };
             let name = &rest[at + 2..at + end];
-            let is_name = !name.is_empty() && name.bytes().all(|each| each.is_ascii_alphanumeric() || each == b'_');
+            let is_name = !name.is_empty()
+                && name.bytes().all(|each| each.is_ascii_alphanumeric() || each == b'_');
             match (self.environment)(name) {
                 Some(value) if is_name => out.push_str(&value),
                 _ if !is_name => self.diagnostics.push(Diagnostic::new(
@@ -144,7 +152,9 @@ impl Node {
     /// The value at a path of keys and array positions.
     pub(crate) fn at(&self, path: &[&str]) -> Option<&Self> {
         path.iter().try_fold(self, |node, step| match &node.kind {
-            NodeKind::Table(entries) => entries.iter().find(|entry| entry.key == *step).map(|entry| &entry.value),
+            NodeKind::Table(entries) => {
+                entries.iter().find(|entry| entry.key == *step).map(|entry| &entry.value)
+            }
             NodeKind::Array(items) => items.get(step.parse::<usize>().ok()?),
             _ => None,
         })

@@ -2,13 +2,14 @@
 
 mod support;
 
+use flywheel_cli::KINDS;
 use flywheel_config::parse;
 use proptest::prelude::*;
 use support::{EMBEDDED, PRODUCTION, uncommented};
 
 fn check(text: &str) {
     let environment = |name: &str| name.len().is_multiple_of(2).then(|| name.to_owned());
-    let Err(report) = parse("app.toml", text, &environment) else {
+    let Err(report) = parse("app.toml", text, &environment, KINDS) else {
         return;
     };
     assert!(!report.diagnostics().is_empty());

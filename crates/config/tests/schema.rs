@@ -1,10 +1,11 @@
-//! The JSON schema and the example files fit each other: every key of the examples is in the schema, and every key of the schema in the
-//! examples, at its place.
+//! The JSON schema and the example files fit each other: every key of the examples is in the
+//! schema, and every key of the schema in the examples, at its place.
 
 mod support;
 
 use std::collections::BTreeSet;
 
+use flywheel_cli::KINDS;
 use flywheel_config::schema;
 use serde_json::Value;
 use support::{EMBEDDED, PRODUCTION, uncommented};
@@ -19,10 +20,8 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     /// What a pointer leads to, past references, and where that stands.
     fn follow(&self, pointer: String) -> (String, &'a Value) {
-        let schema = self
-            .root
-            .pointer(&pointer)
-            .unwrap_or_else(|| panic!("{pointer} isn't in the schema"));
+        let schema =
+            self.root.pointer(&pointer).unwrap_or_else(|| panic!("{pointer} isn't in the schema"));
         match schema.get("$ref").and_then(Value::as_str) {
             Some(reference) => self.follow(reference.trim_start_matches('#').to_owned()),
             None => (pointer, schema),
@@ -33,15 +32,21 @@ impl<'a> Walk<'a> {
         let (pointer, schema) = self.follow(pointer);
         for choice in ["oneOf", "anyOf"] {
             if let Some(options) = schema.get(choice).and_then(Value::as_array) {
-                let mut fitting = (0..options.len()).map(|index| format!("{pointer}/{choice}/{index}"));
+                let mut fitting =
+                    (0..options.len()).map(|index| format!("{pointer}/{choice}/{index}"));
                 let fits = fitting.find(|option| self.fits(value, option.clone()));
-                return self.value(value, fits.unwrap_or_else(|| panic!("{value} is none of {pointer}")));
+                return self
+                    .value(value, fits.unwrap_or_else(|| panic!("{value} is none of {pointer}")));
             }
         }
         assert!(self.fits(value, pointer.clone()), "{value} isn't as {pointer} says");
         match value {
-            Value::Object(members) => members.iter().for_each(|(key, member)| self.member(key, member, &pointer, schema)),
-            Value::Array(items) => items.iter().for_each(|item| self.value(item, format!("{pointer}/items"))),
+            Value::Object(members) => {
+                members.iter().for_each(|(key, member)| self.member(key, member, &pointer, schema))
+            }
+            Value::Array(items) => {
+                items.iter().for_each(|item| self.value(item, format!("{pointer}/items")))
+            }
             _ => {}
         }
     }
@@ -60,9 +65,12 @@ impl<'a> Walk<'a> {
     /// Whether the value has the type, the constant and the `kind` that the schema asks for.
     fn fits(&self, value: &Value, pointer: String) -> bool {
         let (pointer, schema) = self.follow(pointer);
-        if let Some(options) = schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array) {
+        if let Some(options) =
+            schema.get("anyOf").or_else(|| schema.get("oneOf")).and_then(Value::as_array)
+        {
             let choice = if schema.get("anyOf").is_some() { "anyOf" } else { "oneOf" };
-            return (0..options.len()).any(|index| self.fits(value, format!("{pointer}/{choice}/{index}")));
+            return (0..options.len())
+                .any(|index| self.fits(value, format!("{pointer}/{choice}/{index}")));
         }
         let name = match value {
             Value::Null => "null",
@@ -80,9 +88,9 @@ impl<'a> Walk<'a> {
         let is_kind = schema
             .pointer("/properties/kind/const")
             .is_none_or(|kind| value.get("kind") == Some(kind));
-        let has_required = schema["required"]
-            .as_array()
-            .is_none_or(|required| required.iter().all(|key| value.get(key.as_str().unwrap_or_default()).is_some()));
+        let has_required = schema["required"].as_array().is_none_or(|required| {
+            required.iter().all(|key| value.get(key.as_str().unwrap_or_default()).is_some())
+        });
         has_type && is_constant && is_kind && has_required
     }
 }
@@ -114,13 +122,10 @@ fn json(file: &str) -> Value {
 
 #[test]
 fn the_examples_are_as_the_schema_says() {
-    let root = schema();
+    let root = schema(KINDS);
     for file in [EMBEDDED, PRODUCTION] {
         for text in [file.to_owned(), uncommented(file)] {
-            let mut walk = Walk {
-                root: &root,
-                met: BTreeSet::new(),
-            };
+            let mut walk = Walk { root: &root, met: BTreeSet::new() };
             walk.value(&json(&text), String::new());
         }
     }
@@ -128,11 +133,8 @@ fn the_examples_are_as_the_schema_says() {
 
 #[test]
 fn every_key_is_in_an_example_at_its_place() {
-    let root = schema();
-    let mut walk = Walk {
-        root: &root,
-        met: BTreeSet::new(),
-    };
+    let root = schema(KINDS);
+    let mut walk = Walk { root: &root, met: BTreeSet::new() };
     for file in [EMBEDDED, PRODUCTION] {
         walk.value(&json(&uncommented(file)), String::new());
     }
@@ -145,24 +147,24 @@ fn every_key_is_in_an_example_at_its_place() {
 
 #[test]
 fn every_key_says_what_it_means() {
-    let root = schema();
+    let root = schema(KINDS);
     let mut all = BTreeSet::new();
     properties(&root, "", &mut all);
     let silent: Vec<_> = all
         .iter()
         .filter(|pointer| !pointer.ends_with("/kind") || pointer.contains("When"))
         .filter(|pointer| {
-            root.pointer(pointer)
-                .is_none_or(|property| property["description"].as_str().is_none())
+            root.pointer(pointer).is_none_or(|property| property["description"].as_str().is_none())
         })
         .collect();
     assert!(silent.is_empty(), "without a description: {silent:#?}");
 }
 
-/// Entries are optional to serde, so that a mistake in one doesn't hide the others', but not to those who write the file.
+/// Entries are optional to serde, so that a mistake in one doesn't hide the others', but not to
+/// those who write the file.
 #[test]
 fn no_entry_can_be_null() {
-    let root = schema();
+    let root = schema(KINDS);
     for pointer in [
         "/properties/users/items",
         "/properties/databases/items",

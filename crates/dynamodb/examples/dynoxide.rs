@@ -1,4 +1,5 @@
-//! A DynamoDB-compatible server in memory, for benches/stores. Prints its endpoint and serves until it is ended.
+//! A DynamoDB-compatible server in memory, for benches/stores. Prints its endpoint and serves until
+//! it is ended.
 
 #[tokio::main]
 async fn main() {

@@ -1,6 +1,8 @@
-//! The AWS SDK's own loop, for benches/stores: consistent reads of single items, by so many tasks at once, for so many seconds. Prints how many a second.
+//! The AWS SDK's own loop, for benches/stores: consistent reads of single items, by so many tasks
+//! at once, for so many seconds. Prints how many a second.
 //!
-//! `point_reads ENDPOINT TABLE KEY ITEMS TASKS SECONDS`: the table's key is the number KEY, from 1 to ITEMS.
+//! `point_reads ENDPOINT TABLE KEY ITEMS TASKS SECONDS`: the table's key is the number KEY, from 1
+//! to ITEMS.
 
 use std::time::{Duration, Instant};
 

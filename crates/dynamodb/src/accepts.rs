@@ -22,7 +22,9 @@ impl DynamoStore {
     fn problem(&self, table: &StoreTable) -> Option<String> {
         let definition = &table.table;
         let mut key = definition.primary_key.iter().map(|&position| &definition.columns[position]);
-        if let Some((column, problem)) = key.find_map(|column| Some((column, key_type_problem(column)?))) {
+        if let Some((column, problem)) =
+            key.find_map(|column| Some((column, key_type_problem(column)?)))
+        {
             return Some(format!("column \"{}\" {problem}", column.name));
         }
         if table.layout != Layout::Hash {
@@ -54,7 +56,8 @@ impl DynamoStore {
             return Some(problem);
         }
         let name = self.table_name(table);
-        let allowed = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        let allowed =
+            name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         if !allowed || !(3..=255).contains(&name.len()) {
             return Some(format!(
                 "\"{name}\" can't be the name of a table in DynamoDB, which has 3 to 255 letters, digits, _, - and .; configure another"
@@ -107,20 +110,11 @@ mod tests {
                 .await
                 .is_some_and(|what| what.contains("\"flywheel_ttl\""))
         );
-        let sorted = StoreTable {
-            layout: Layout::SortedSet { score: 3 },
-            ..history()
-        };
+        let sorted = StoreTable { layout: Layout::SortedSet { score: 3 }, ..history() };
         assert!(problem(&sorted).await.is_some_and(|what| what.contains("sorted set")));
-        let named = StoreTable {
-            physical_name: "öffentlich".to_owned(),
-            ..history()
-        };
+        let named = StoreTable { physical_name: "öffentlich".to_owned(), ..history() };
         assert!(problem(&named).await.is_some_and(|what| what.contains("letters, digits")));
-        let expiring = StoreTable {
-            expires_at: Some(2),
-            ..history()
-        };
+        let expiring = StoreTable { expires_at: Some(2), ..history() };
         assert!(problem(&expiring).await.is_some_and(|what| what.contains("timestamptz")));
     }
 }

@@ -5,8 +5,9 @@ use std::{collections::HashMap, time::Duration};
 use aws_sdk_dynamodb::{
     error::ProvideErrorMetadata,
     types::{
-        AttributeDefinition, BillingMode, IndexStatus, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription, TableStatus,
-        TimeToLiveSpecification, TimeToLiveStatus,
+        AttributeDefinition, BillingMode, IndexStatus, KeySchemaElement, KeyType,
+        ScalarAttributeType, TableDescription, TableStatus, TimeToLiveSpecification,
+        TimeToLiveStatus,
     },
 };
 use flywheel_store::{StoreError, StoreTable};
@@ -27,11 +28,8 @@ const LONGEST_LOOK: Duration = Duration::from_secs(2);
 impl DynamoStore {
     pub(crate) async fn make_table(&self, table: &StoreTable) -> Result<(), StoreError> {
         let name = self.table_name(table);
-        let mut request = self
-            .client
-            .create_table()
-            .table_name(&name)
-            .billing_mode(BillingMode::PayPerRequest);
+        let mut request =
+            self.client.create_table().table_name(&name).billing_mode(BillingMode::PayPerRequest);
         for attribute in key::attributes(&table.table) {
             let definition = AttributeDefinition::builder()
                 .attribute_name(attribute.name)
@@ -88,10 +86,13 @@ impl DynamoStore {
                 Err(error) => match error.code() {
                     Some("ResourceNotFoundException") => return Ok(()),
                     Some("ResourceInUseException") => {
-                        // being made, changed or removed by somebody: a table can be removed when it is active
+                        // being made, changed or removed by somebody: a table can be removed when
+                        // it is active
                         let state = self
                             .settled(&name, |description| {
-                                description.is_none_or(|table| table.table_status() == Some(&TableStatus::Active))
+                                description.is_none_or(|table| {
+                                    table.table_status() == Some(&TableStatus::Active)
+                                })
                             })
                             .await?;
                         if state.is_none() {
@@ -105,7 +106,10 @@ impl DynamoStore {
         self.settled(&name, |description| description.is_none()).await.map(|_| ())
     }
 
-    pub(crate) async fn compare_table(&self, table: &StoreTable) -> Result<Vec<String>, StoreError> {
+    pub(crate) async fn compare_table(
+        &self,
+        table: &StoreTable,
+    ) -> Result<Vec<String>, StoreError> {
         let name = self.table_name(table);
         Ok(match self.describe_table(&name).await? {
             Some(description) => {
@@ -148,7 +152,9 @@ impl DynamoStore {
         };
         let error = store_error(name, &error);
         // "TimeToLive is already enabled" comes as a ValidationException
-        if self.has_endpoint || matches!(&error, StoreError::Refused { reason } if reason.contains("already enabled")) {
+        if self.has_endpoint
+            || matches!(&error, StoreError::Refused { reason } if reason.contains("already enabled"))
+        {
             tracing::debug!(table = name, %error, "time to live isn't enabled anew");
         } else {
             tracing::warn!(table = name, %error, "expired rows will stay in DynamoDB, unseen: time to live couldn't be enabled");
@@ -164,7 +170,9 @@ impl DynamoStore {
             Err(_) if self.has_endpoint => return None,
             Err(error) => {
                 let error = store_error(name, &error);
-                return Some(format!("whether DynamoDB deletes expired rows can't be told: {error}"));
+                return Some(format!(
+                    "whether DynamoDB deletes expired rows can't be told: {error}"
+                ));
             }
         };
         let description = answer.time_to_live_description?;
@@ -183,7 +191,10 @@ impl DynamoStore {
         }
     }
 
-    pub(crate) async fn describe_table(&self, name: &str) -> Result<Option<TableDescription>, StoreError> {
+    pub(crate) async fn describe_table(
+        &self,
+        name: &str,
+    ) -> Result<Option<TableDescription>, StoreError> {
         match self.client.describe_table().table_name(name).send().await {
             Ok(answer) => Ok(answer.table),
             Err(error) if error.code() == Some("ResourceNotFoundException") => Ok(None),
@@ -251,11 +262,13 @@ fn differences(table: &StoreTable, description: &TableDescription) -> Vec<String
             .map(|attribute| format!("\"{}\" ({})", attribute.name, attribute.ty.as_str()));
         let name = part.name();
         match (actual, wanted) {
-            (Some(actual), Some(wanted)) if actual != wanted => {
-                differences.push(format!("the {name} is {actual}, where the definition has {wanted}"))
+            (Some(actual), Some(wanted)) if actual != wanted => differences
+                .push(format!("the {name} is {actual}, where the definition has {wanted}")),
+            (Some(actual), None) => differences
+                .push(format!("there is a {name}, {actual}, where the definition has none")),
+            (None, Some(wanted)) => {
+                differences.push(format!("there is no {name}, where the definition has {wanted}"))
             }
-            (Some(actual), None) => differences.push(format!("there is a {name}, {actual}, where the definition has none")),
-            (None, Some(wanted)) => differences.push(format!("there is no {name}, where the definition has {wanted}")),
             _ => {}
         }
     }

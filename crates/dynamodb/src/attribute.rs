@@ -1,4 +1,5 @@
-//! One column's value as an attribute, and back. The crate's documentation has the table of the mapping.
+//! One column's value as an attribute, and back. The crate's documentation has the table of the
+//! mapping.
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use flywheel_store::StoreError;
@@ -10,8 +11,8 @@ use crate::{
     time,
 };
 
-/// The attribute of a value in a column outside of the key; `None` for NULL, which is an absent attribute: one of type
-/// NULL would exist for `attribute_exists`.
+/// The attribute of a value in a column outside of the key; `None` for NULL, which is an absent
+/// attribute: one of type NULL would exist for `attribute_exists`.
 pub(crate) fn encode(column: &Column, value: &Value) -> Result<Option<AttributeValue>, StoreError> {
     Ok(Some(match (column.ty.scalar, value) {
         (_, Value::Null) => return Ok(None),
@@ -20,7 +21,8 @@ pub(crate) fn encode(column: &Column, value: &Value) -> Result<Option<AttributeV
         (Scalar::Float4, Value::Float4(number)) => float(format!("{number:e}"), value),
         (Scalar::Float8, Value::Float8(number)) => float(format!("{number:e}"), value),
         (Scalar::Numeric(scale), Value::Numeric(digits)) => numeric(scale.is_some(), digits),
-        (Scalar::Timestamptz, Value::Timestamptz(micros)) => AttributeValue::S(time::timestamp_text(*micros)),
+        (Scalar::Timestamp, Value::Timestamp(micros)) => AttributeValue::S(time::timestamp_text(*micros, time::LOCAL)),
+        (Scalar::Timestamptz, Value::Timestamptz(micros)) => AttributeValue::S(time::timestamp_text(*micros, time::UTC)),
         (Scalar::Date, Value::Date(days)) => AttributeValue::S(time::date_text(*days)),
         (Scalar::Jsonb, Value::Json(document)) => json::to_document(document).unwrap_or_else(|| AttributeValue::S(document.clone())),
         (Scalar::Bytea, Value::Bytea(bytes)) => AttributeValue::B(Blob::new(bytes.as_slice())),
@@ -32,27 +34,48 @@ pub(crate) fn encode(column: &Column, value: &Value) -> Result<Option<AttributeV
     }))
 }
 
-/// The value of an attribute, which may have been written by another tool; `None` when it is no value of the column's type.
+/// The value of an attribute, which may have been written by another tool; `None` when it is no
+/// value of the column's type.
 pub(crate) fn decode(column: &Column, attribute: AttributeValue) -> Option<Value> {
     match (column.ty.scalar, attribute) {
         (_, AttributeValue::Null(_)) => Some(Value::Null),
         (Scalar::Bool, AttributeValue::Bool(flag)) => Some(Value::Bool(flag)),
         (Scalar::Bool, AttributeValue::S(text)) => text.parse().ok().map(Value::Bool), // a key: keys can't be BOOL
-        (scalar @ (Scalar::Int2 | Scalar::Int4 | Scalar::Int8), AttributeValue::N(number)) => integer(scalar, &number),
+        (scalar @ (Scalar::Int2 | Scalar::Int4 | Scalar::Int8), AttributeValue::N(number)) => {
+            integer(scalar, &number)
+        }
         (Scalar::Float4, AttributeValue::N(number)) => number.parse().ok().map(Value::Float4),
         (Scalar::Float8, AttributeValue::N(number)) => number.parse().ok().map(Value::Float8),
-        (Scalar::Numeric(Some((_, scale))), AttributeValue::N(number)) => Decimal::parse(&number)?.to_scale(scale).map(Value::Numeric),
-        (Scalar::Numeric(None), AttributeValue::N(number)) => Some(Value::Numeric(Decimal::parse(&number)?.to_plain())),
-        (Scalar::Timestamptz, AttributeValue::S(text)) => time::parse_timestamp(&text)
+        (Scalar::Numeric(Some((_, scale))), AttributeValue::N(number)) => {
+            Decimal::parse(&number)?.to_scale(scale).map(Value::Numeric)
+        }
+        (Scalar::Numeric(None), AttributeValue::N(number)) => {
+            Some(Value::Numeric(Decimal::parse(&number)?.to_plain()))
+        }
+        (Scalar::Timestamp, AttributeValue::S(text)) => time::parse_timestamp(&text, time::LOCAL)
+            .map(Value::Timestamp)
+            .or_else(|| reread(column, &text)),
+        (Scalar::Timestamptz, AttributeValue::S(text)) => time::parse_timestamp(&text, time::UTC)
             .map(Value::Timestamptz)
             .or_else(|| reread(column, &text)),
-        (Scalar::Date, AttributeValue::S(text)) => time::parse_date(&text).map(Value::Date).or_else(|| reread(column, &text)),
+        (Scalar::Date, AttributeValue::S(text)) => {
+            time::parse_date(&text).map(Value::Date).or_else(|| reread(column, &text))
+        }
         (Scalar::Bytea, AttributeValue::B(bytes)) => Some(Value::Bytea(bytes.into_inner())),
         // PostgreSQL's text can't hold U+0000
-        (Scalar::Text | Scalar::Varchar(_), AttributeValue::S(text)) => (!text.contains('\0')).then_some(Value::Text(text)),
-        (Scalar::Other, AttributeValue::S(text)) => (!text.contains('\0')).then_some(Value::Other(text)),
-        (Scalar::Numeric(_) | Scalar::Float4 | Scalar::Float8 | Scalar::Uuid, AttributeValue::S(text)) => reread(column, &text),
-        (Scalar::Json | Scalar::Jsonb, AttributeValue::S(text)) => json::is_text(&text).then_some(Value::Json(text)),
+        (Scalar::Text | Scalar::Varchar(_), AttributeValue::S(text)) => {
+            (!text.contains('\0')).then_some(Value::Text(text))
+        }
+        (Scalar::Other, AttributeValue::S(text)) => {
+            (!text.contains('\0')).then_some(Value::Other(text))
+        }
+        (
+            Scalar::Numeric(_) | Scalar::Float4 | Scalar::Float8 | Scalar::Uuid,
+            AttributeValue::S(text),
+        ) => reread(column, &text),
+        (Scalar::Json | Scalar::Jsonb, AttributeValue::S(text)) => {
+            json::is_text(&text).then_some(Value::Json(text))
+        }
         (Scalar::Jsonb, document) => json::to_text(&document).map(Value::Json),
         _ => None,
     }
@@ -61,7 +84,10 @@ pub(crate) fn decode(column: &Column, attribute: AttributeValue) -> Option<Value
 /// An error for a value that isn't of its column's type.
 pub(crate) fn mismatch(column: &Column) -> StoreError {
     StoreError::Unsupported {
-        what: format!("a value for column \"{}\" isn't of its type, {}", column.name, column.ty.name),
+        what: format!(
+            "a value for column \"{}\" isn't of its type, {}",
+            column.name, column.ty.name
+        ),
     }
 }
 
@@ -86,17 +112,16 @@ fn integer(scalar: Scalar, number: &str) -> Option<Value> {
     fits.then_some(Value::Int(number))
 }
 
-/// A number when DynamoDB keeps it: it has no `NaN`, no infinities, no −0, and a smaller range than `double precision`.
+/// A number when DynamoDB keeps it: it has no `NaN`, no infinities, no −0, and a smaller range than
+/// `double precision`.
 fn float(scientific: String, value: &Value) -> AttributeValue {
-    let kept = Decimal::parse(&scientific).is_some_and(|number| number.fits()) && !scientific.starts_with("-0e");
-    if kept {
-        AttributeValue::N(scientific)
-    } else {
-        AttributeValue::S(printed(value))
-    }
+    let kept = Decimal::parse(&scientific).is_some_and(|number| number.fits())
+        && !scientific.starts_with("-0e");
+    if kept { AttributeValue::N(scientific) } else { AttributeValue::S(printed(value)) }
 }
 
-/// A number when its digits come back: the column's scale restores trailing zeros, and without a scale there may be none.
+/// A number when its digits come back: the column's scale restores trailing zeros, and without a
+/// scale there may be none.
 fn numeric(has_scale: bool, digits: &str) -> AttributeValue {
     Decimal::parse(digits)
         .filter(|number| number.fits() && (has_scale || !has_trailing_zero(digits)))
@@ -120,7 +145,8 @@ mod tests {
 
     fn come_back(column: &Column, value: &Value) {
         let attribute = encode(column, value).unwrap();
-        let back = attribute.clone().map_or(Some(Value::Null), |attribute| decode(column, attribute));
+        let back =
+            attribute.clone().map_or(Some(Value::Null), |attribute| decode(column, attribute));
         // by text, for NaN isn't equal to itself
         assert_eq!(
             back.as_ref().map(printed),
@@ -198,6 +224,7 @@ mod tests {
         let date = column("c", oid::DATE, -1);
         for micros in [i64::MIN, i64::MAX, 0, -63_082_281_600_000_001, 252_455_616_000_000_000] {
             come_back(&stamp, &Value::Timestamptz(micros));
+            come_back(&column("c", oid::TIMESTAMP, -1), &Value::Timestamp(micros));
         }
         for days in [i32::MIN, i32::MAX, 0, -730_120, 2_921_940] {
             come_back(&date, &Value::Date(days));
@@ -208,15 +235,24 @@ mod tests {
     #[test]
     fn what_others_wrote_is_read() {
         let bare = column("c", oid::NUMERIC, -1);
-        assert_eq!(decode(&bare, AttributeValue::N("1E+3".into())), Some(Value::Numeric("1000".into())));
-        assert_eq!(decode(&bare, AttributeValue::S("1.5".into())), Some(Value::Numeric("1.5".into())));
+        assert_eq!(
+            decode(&bare, AttributeValue::N("1E+3".into())),
+            Some(Value::Numeric("1000".into()))
+        );
+        assert_eq!(
+            decode(&bare, AttributeValue::S("1.5".into())),
+            Some(Value::Numeric("1.5".into()))
+        );
         assert_eq!(decode(&bare, AttributeValue::Null(true)), Some(Value::Null));
         let small = column("c", oid::INT2, -1);
         assert_eq!(decode(&small, AttributeValue::N("32768".into())), None);
         assert_eq!(decode(&small, AttributeValue::N("1.5".into())), None);
         assert_eq!(decode(&small, AttributeValue::S("1".into())), None);
         assert_eq!(decode(&numeric_column(10, 2), AttributeValue::N("1.555".into())), None);
-        assert_eq!(decode(&column("c", oid::JSONB, -1), AttributeValue::Ss(vec!["a".into()])), None);
+        assert_eq!(
+            decode(&column("c", oid::JSONB, -1), AttributeValue::Ss(vec!["a".into()])),
+            None
+        );
         assert_eq!(decode(&column("c", oid::TEXT, -1), AttributeValue::S("a\0b".into())), None);
         assert_eq!(decode(&column("c", oid::JSONB, -1), AttributeValue::S("plain".into())), None);
         assert_eq!(

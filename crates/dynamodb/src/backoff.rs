@@ -1,4 +1,5 @@
-//! Waiting before another attempt, longer each time and by chance, so that those who collided don't collide again.
+//! Waiting before another attempt, longer each time and by chance, so that those who collided don't
+//! collide again.
 //!
 //! Full jitter: <https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/>
 

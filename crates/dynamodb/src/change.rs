@@ -53,7 +53,9 @@ pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Plan
         let item = item::encode(table, row)?;
         let size = item_size(&item);
         let planned = match changed_columns(table, change, row)? {
-            Some((key, expression, placeholders)) => request(table, Action::Update(key, expression), placeholders, condition)?,
+            Some((key, expression, placeholders)) => {
+                request(table, Action::Update(key, expression), placeholders, condition)?
+            }
             None => request(table, Action::Put(item), Placeholders::default(), condition)?,
         };
         return Ok(match planned {
@@ -63,8 +65,12 @@ pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Plan
     }
     let key = match (key::encode(&table.table, &change.key), &change.expect) {
         (Ok(key), _) => key,
-        (Err(StoreError::LimitExceeded { .. }), Expect::Present | Expect::Unchanged(_)) => return Ok(Planned::Refuse),
-        (Err(StoreError::LimitExceeded { .. }), Expect::Any | Expect::Absent) => return Ok(Planned::Nothing),
+        (Err(StoreError::LimitExceeded { .. }), Expect::Present | Expect::Unchanged(_)) => {
+            return Ok(Planned::Refuse);
+        }
+        (Err(StoreError::LimitExceeded { .. }), Expect::Any | Expect::Absent) => {
+            return Ok(Planned::Nothing);
+        }
         (Err(error), _) => return Err(error),
     };
     let mut placeholders = Placeholders::default();
@@ -81,10 +87,16 @@ pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Plan
             }
             match assignments(table, values, &mut placeholders)? {
                 Some((expression, addable)) => {
-                    return request(table, Action::Update(key, expression), placeholders, |placeholders| {
-                        let conditions = std::iter::once(condition(placeholders)?).chain(addable);
-                        Ok(conditions.collect::<Vec<_>>().join(" AND "))
-                    });
+                    return request(
+                        table,
+                        Action::Update(key, expression),
+                        placeholders,
+                        |placeholders| {
+                            let conditions =
+                                std::iter::once(condition(placeholders)?).chain(addable);
+                            Ok(conditions.collect::<Vec<_>>().join(" AND "))
+                        },
+                    );
                 }
                 None => return Ok(Planned::Refuse),
             }
@@ -94,9 +106,14 @@ pub(crate) fn plan(table: &StoreTable, change: &Change, now: i64) -> Result<Plan
     request(table, action, placeholders, condition)
 }
 
-/// The update that makes a row as it was read into another: attributes that aren't columns, another application's, stay. `None` where
-/// nothing is known of the row, or its change takes more than an expression may.
-fn changed_columns(table: &StoreTable, change: &Change, after: &Row) -> Result<Option<(Item, Option<String>, Placeholders)>, StoreError> {
+/// The update that makes a row as it was read into another: attributes that aren't columns, another
+/// application's, stay. `None` where nothing is known of the row, or its change takes more than an
+/// expression may.
+fn changed_columns(
+    table: &StoreTable,
+    change: &Change,
+    after: &Row,
+) -> Result<Option<(Item, Option<String>, Placeholders)>, StoreError> {
     let Expect::Unchanged(before) = &change.expect else {
         return Ok(None);
     };
@@ -109,7 +126,9 @@ fn changed_columns(table: &StoreTable, change: &Change, after: &Row) -> Result<O
     }
     let mut placeholders = Placeholders::default();
     match assignments(table, &values, &mut placeholders) {
-        Ok(Some((expression, _))) => Ok(Some((key::encode(&table.table, &change.key)?, expression, placeholders))),
+        Ok(Some((expression, _))) => {
+            Ok(Some((key::encode(&table.table, &change.key)?, expression, placeholders)))
+        }
         Ok(None) | Err(StoreError::LimitExceeded { .. }) => Ok(None),
         Err(error) => Err(error),
     }
@@ -123,12 +142,7 @@ pub(crate) fn request(
 ) -> Result<Planned, StoreError> {
     let condition = condition(&mut placeholders)?;
     crate::limits::check_expression(&table.physical_name, &condition)?;
-    Ok(Planned::Send(Request {
-        action,
-        condition: Some(condition),
-        placeholders,
-        size: 0,
-    }))
+    Ok(Planned::Send(Request { action, condition: Some(condition), placeholders, size: 0 }))
 }
 
 /// An UpdateExpression, if there is anything to be set, and conditions of what is added to.
@@ -156,7 +170,8 @@ pub(crate) fn assignments(
             return Ok(None);
         };
         let mut number = |number: i64| placeholders.value(AttributeValue::N(number.to_string()));
-        let (least, greatest, amount) = (number(*addends.start()), number(*addends.end()), number(*amount));
+        let (least, greatest, amount) =
+            (number(*addends.start()), number(*addends.end()), number(*amount));
         let name = placeholders.name(&column.name);
         // False where there is no attribute, or one that isn't a number.
         addable.push(format!("{name} BETWEEN {least} AND {greatest}"));
@@ -208,7 +223,9 @@ mod tests {
             (2, Assignment::Value(Value::Null)),
             (4, Assignment::Value(Value::Timestamptz(1))),
         ]);
-        let Planned::Send(request) = plan(&history(), &change("ann", Expect::Present, effect), 0).unwrap() else {
+        let Planned::Send(request) =
+            plan(&history(), &change("ann", Expect::Present, effect), 0).unwrap()
+        else {
             panic!()
         };
         let Action::Update(_, expression) = request.action else { panic!() };

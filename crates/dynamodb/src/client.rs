@@ -28,7 +28,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(3100);
 /// Where DynamoDB is and how to speak to it.
 #[derive(Clone)]
 pub struct Options {
-    /// The AWS region; else the one of the environment or the AWS profile. Instance metadata isn't asked for it.
+    /// The AWS region; else the one of the environment or the AWS profile. Instance metadata isn't
+    /// asked for it.
     pub region: Option<String>,
     /// A URL in the service's place: a local emulator (`http://…`) or a VPC endpoint.
     pub endpoint: Option<String>,
@@ -36,8 +37,9 @@ pub struct Options {
     pub table_prefix: String,
     /// The longest that a request may take, its repetitions included.
     pub timeout: Duration,
-    /// Access key and secret key; else AWS' usual chain, asked at the first request. With an `http://` endpoint only the
-    /// environment and the profile are asked, and nothing there means placeholders, which emulators accept.
+    /// Access key and secret key; else AWS' usual chain, asked at the first request. With an
+    /// `http://` endpoint only the environment and the profile are asked, and nothing there means
+    /// placeholders, which emulators accept.
     pub credentials: Option<(String, String)>,
 }
 
@@ -56,7 +58,8 @@ impl fmt::Debug for Options {
 /// DynamoDB as a home of tables.
 #[derive(Clone)]
 pub struct DynamoStore {
-    /// For requests that may be repeated: reads, definitions, and transactions, which carry a token.
+    /// For requests that may be repeated: reads, definitions, and transactions, which carry a
+    /// token.
     pub(crate) client: Client,
     /// For single writes, which may not.
     pub(crate) writer: Client,
@@ -76,7 +79,8 @@ impl fmt::Debug for DynamoStore {
 }
 
 impl DynamoStore {
-    /// A store by its options. Reads AWS' environment variables and profile files, and sends nothing.
+    /// A store by its options. Reads AWS' environment variables and profile files, and sends
+    /// nothing.
     pub async fn connect(options: Options) -> Self {
         let plain_http = options.endpoint.as_ref().is_some_and(|url| url.starts_with("http://"));
         let region = RegionProviderChain::first_try(options.region.map(Region::new))
@@ -104,9 +108,13 @@ impl DynamoStore {
             .timeout_config(timeouts)
             .http_client(http.clone());
         loader = match options.credentials {
-            Some((access_key, secret_key)) => {
-                loader.credentials_provider(Credentials::new(access_key, secret_key, None, None, "configuration"))
-            }
+            Some((access_key, secret_key)) => loader.credentials_provider(Credentials::new(
+                access_key,
+                secret_key,
+                None,
+                None,
+                "configuration",
+            )),
             None if plain_http => loader.credentials_provider(local_credentials(&http)),
             None => loader,
         };
@@ -115,9 +123,12 @@ impl DynamoStore {
         }
         let config = loader.load().await;
         if config.region().is_none() {
-            tracing::warn!("DynamoDB has no region: set it in the configuration, in AWS_REGION or in the AWS profile");
+            tracing::warn!(
+                "DynamoDB has no region: set it in the configuration, in AWS_REGION or in the AWS profile"
+            );
         }
-        let writes = aws_sdk_dynamodb::config::Builder::from(&config).retry_classifier(SendOnce).build();
+        let writes =
+            aws_sdk_dynamodb::config::Builder::from(&config).retry_classifier(SendOnce).build();
         Self {
             client: Client::new(&config),
             writer: Client::from_conf(writes),
@@ -133,8 +144,8 @@ impl DynamoStore {
     }
 }
 
-/// Attempts at a request, the first included: as many as their longest pauses leave time for, so that what ends them is DynamoDB's last word
-/// (that it is throttling) and not the timeout.
+/// Attempts at a request, the first included: as many as their longest pauses leave time for, so
+/// that what ends them is DynamoDB's last word (that it is throttling) and not the timeout.
 fn attempts(timeout: Duration) -> u32 {
     let mut left = timeout.mul_f64(0.8);
     let mut pause = FIRST_BACKOFF;
@@ -147,12 +158,19 @@ fn attempts(timeout: Duration) -> u32 {
     attempts
 }
 
-/// An emulator wants a signature and checks none; looking for instance metadata would only take its time.
+/// An emulator wants a signature and checks none; looking for instance metadata would only take its
+/// time.
 fn local_credentials(http: &SharedHttpClient) -> SharedCredentialsProvider {
     let profiles = ProviderConfig::without_region().with_http_client(http.clone());
     SharedCredentialsProvider::new(
-        CredentialsProviderChain::first_try("Environment", EnvironmentVariableCredentialsProvider::new())
-            .or_else("Profile", ProfileFileCredentialsProvider::builder().configure(&profiles).build())
-            .or_else("Placeholder", Credentials::new("flywheel", "flywheel", None, None, "placeholder")),
+        CredentialsProviderChain::first_try(
+            "Environment",
+            EnvironmentVariableCredentialsProvider::new(),
+        )
+        .or_else("Profile", ProfileFileCredentialsProvider::builder().configure(&profiles).build())
+        .or_else(
+            "Placeholder",
+            Credentials::new("flywheel", "flywheel", None, None, "placeholder"),
+        ),
     )
 }

@@ -10,12 +10,19 @@ use flywheel_types::Row;
 use crate::{expression::Placeholders, key, limits::check_expression, time};
 
 /// The condition of `expect` at the moment `now`; `None` for no condition.
-pub(crate) fn of(table: &StoreTable, expect: &Expect, now: i64, placeholders: &mut Placeholders) -> Result<Option<String>, StoreError> {
+pub(crate) fn of(
+    table: &StoreTable,
+    expect: &Expect,
+    now: i64,
+    placeholders: &mut Placeholders,
+) -> Result<Option<String>, StoreError> {
     let condition = match expect {
         Expect::Any => return Ok(None),
         Expect::Absent => absent(table, now, placeholders),
         Expect::Present => present(table, now, placeholders),
-        Expect::Unchanged(row) => present(table, now, placeholders) + &unchanged(table, row, placeholders)?,
+        Expect::Unchanged(row) => {
+            present(table, now, placeholders) + &unchanged(table, row, placeholders)?
+        }
     };
     check_expression(&table.physical_name, &condition)?;
     Ok(Some(condition))
@@ -40,11 +47,15 @@ fn present(table: &StoreTable, now: i64, placeholders: &mut Placeholders) -> Str
 /// The byte order of the column's texts is the order in time.
 fn expired(table: &StoreTable, now: i64, placeholders: &mut Placeholders) -> Option<String> {
     let column = &table.table.columns[table.expires_at?];
-    let moment = placeholders.value(AttributeValue::S(time::timestamp_text(now)));
+    let moment = placeholders.value(AttributeValue::S(time::timestamp_text(now, time::UTC)));
     Some(format!("{} <= {moment}", placeholders.name(&column.name)))
 }
 
-fn unchanged(table: &StoreTable, row: &Row, placeholders: &mut Placeholders) -> Result<String, StoreError> {
+fn unchanged(
+    table: &StoreTable,
+    row: &Row,
+    placeholders: &mut Placeholders,
+) -> Result<String, StoreError> {
     let definition = &table.table;
     let mut null = None;
     let mut condition = String::new();
@@ -57,7 +68,8 @@ fn unchanged(table: &StoreTable, row: &Row, placeholders: &mut Placeholders) -> 
             Some(attribute) => format!(" AND {name} = {}", placeholders.value(attribute)),
             // Other tools may write NULL as an attribute of that type
             None => {
-                let null = null.get_or_insert_with(|| placeholders.value(AttributeValue::Null(true)));
+                let null =
+                    null.get_or_insert_with(|| placeholders.value(AttributeValue::Null(true)));
                 format!(" AND (attribute_not_exists({name}) OR {name} = {null})")
             }
         };
@@ -88,7 +100,8 @@ mod tests {
         assert_eq!(text(Expect::Absent).as_deref(), Some("attribute_not_exists(#0)"));
         assert_eq!(text(Expect::Present).as_deref(), Some("attribute_exists(#0)"));
         assert_eq!(
-            text(Expect::Unchanged(vec![Value::Int(1), Value::Text("x".into()), Value::Null])).as_deref(),
+            text(Expect::Unchanged(vec![Value::Int(1), Value::Text("x".into()), Value::Null]))
+                .as_deref(),
             Some("attribute_exists(#0) AND #1 = :0 AND (attribute_not_exists(#2) OR #2 = :1)")
         );
     }

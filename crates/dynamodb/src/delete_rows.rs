@@ -1,11 +1,14 @@
-//! Many rows deleted: DeleteItem, many at a time, each on condition that nobody has locked the row. (BatchWriteItem takes no conditions.)
+//! Many rows deleted: DeleteItem, many at a time, each on condition that nobody has locked the row.
+//! (BatchWriteItem takes no conditions.)
 
 use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure as OnFailure;
 use flywheel_store::{StoreError, StoreTable};
 use flywheel_types::Key;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use crate::{backoff::Backoff, client::DynamoStore, expression::Placeholders, key, lock, write::Failure};
+use crate::{
+    backoff::Backoff, client::DynamoStore, expression::Placeholders, key, lock, write::Failure,
+};
 
 /// Deletions on their way at once.
 const CONCURRENT: usize = 32;
@@ -13,14 +16,23 @@ const CONCURRENT: usize = 32;
 const ATTEMPTS_AFTER_CONFLICT: u32 = 6;
 
 impl DynamoStore {
-    pub(crate) async fn delete_rows(&self, table: &StoreTable, keys: &[Key]) -> Result<(), StoreError> {
+    pub(crate) async fn delete_rows(
+        &self,
+        table: &StoreTable,
+        keys: &[Key],
+    ) -> Result<(), StoreError> {
         let deletions: Vec<_> = (0..keys.len())
             .map(|position| self.delete_row(table, &keys[position], position))
             .collect();
         stream::iter(deletions).buffer_unordered(CONCURRENT).try_collect().await
     }
 
-    async fn delete_row(&self, table: &StoreTable, key: &Key, position: usize) -> Result<(), StoreError> {
+    async fn delete_row(
+        &self,
+        table: &StoreTable,
+        key: &Key,
+        position: usize,
+    ) -> Result<(), StoreError> {
         let key = match key::encode(&table.table, key) {
             Ok(key) => key,
             // No row has it.
@@ -48,10 +60,14 @@ impl DynamoStore {
                 Failure::Condition => StoreError::Refused {
                     reason: format!("an item of \"{name}\" has a lock that Flywheel didn't make"),
                 },
-                Failure::Store(StoreError::Locked { transaction, .. }) => StoreError::Locked { position, transaction },
+                Failure::Store(StoreError::Locked { transaction, .. }) => {
+                    StoreError::Locked { position, transaction }
+                }
                 Failure::Store(error) => error,
             };
-            if !matches!(error, StoreError::Throttled { .. } | StoreError::Conflict { .. }) || !backoff.wait().await {
+            if !matches!(error, StoreError::Throttled { .. } | StoreError::Conflict { .. })
+                || !backoff.wait().await
+            {
                 return Err(error);
             }
         }

@@ -22,7 +22,8 @@ where
     }
 }
 
-/// What an error code means. <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
+/// What an error code means.
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Programming.Errors.html>
 pub(crate) fn by_code(table: &str, code: &str, message: &str) -> StoreError {
     let reason = format!("{code}: {message}");
     match code {
@@ -34,14 +35,22 @@ pub(crate) fn by_code(table: &str, code: &str, message: &str) -> StoreError {
         | "Throttling"
         | "RequestLimitExceeded"
         | "LimitExceededException" => StoreError::Throttled { reason },
-        "TransactionConflictException" | "TransactionConflict" | "TransactionInProgressException" => StoreError::Conflict { reason },
-        "InternalServerError" | "InternalFailure" | "ServiceUnavailable" | "ServiceUnavailableException" => {
-            StoreError::Unavailable { reason }
+        "TransactionConflictException"
+        | "TransactionConflict"
+        | "TransactionInProgressException" => StoreError::Conflict { reason },
+        "InternalServerError"
+        | "InternalFailure"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => StoreError::Unavailable { reason },
+        "ItemCollectionSizeLimitExceededException" | "ItemCollectionSizeLimitExceeded" => {
+            StoreError::LimitExceeded { what: reason }
         }
-        "ItemCollectionSizeLimitExceededException" | "ItemCollectionSizeLimitExceeded" => StoreError::LimitExceeded { what: reason },
-        // "Item size has exceeded the maximum allowed size", the same for "Item size to update", expressions and transactions;
-        // "The expression contains too many operators" past 300
-        "ValidationException" | "ValidationError" if message.contains("exceeded the maximum") || message.contains("too many operators") => {
+        // "Item size has exceeded the maximum allowed size", the same for "Item size to update",
+        // expressions and transactions; "The expression contains too many operators" past 300
+        "ValidationException" | "ValidationError"
+            if message.contains("exceeded the maximum")
+                || message.contains("too many operators") =>
+        {
             StoreError::LimitExceeded { what: reason }
         }
         _ => StoreError::Refused { reason },
@@ -84,9 +93,7 @@ mod tests {
         ));
         assert_eq!(
             by_code("t", "AccessDeniedException", "no"),
-            StoreError::Refused {
-                reason: "AccessDeniedException: no".into()
-            }
+            StoreError::Refused { reason: "AccessDeniedException: no".into() }
         );
     }
 }

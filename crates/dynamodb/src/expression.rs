@@ -1,5 +1,5 @@
-//! Placeholders of expressions: a column may be called like one of DynamoDB's 573 reserved words, so every name is a
-//! placeholder, and short ones, for an expression has at most 4 KB.
+//! Placeholders of expressions: a column may be called like one of DynamoDB's 573 reserved words,
+//! so every name is a placeholder, and short ones, for an expression has at most 4 KB.
 
 use std::collections::HashMap;
 
@@ -38,9 +38,6 @@ impl Placeholders {
             .into_iter()
             .map(|(attribute, placeholder)| (placeholder, attribute))
             .collect();
-        (
-            (!names.is_empty()).then_some(names),
-            (!self.values.is_empty()).then_some(self.values),
-        )
+        ((!names.is_empty()).then_some(names), (!self.values.is_empty()).then_some(self.values))
     }
 }

@@ -1,12 +1,13 @@
-//! Secondary indexes: made with their table, found in its description, compared with the configuration.
+//! Secondary indexes: made with their table, found in its description, compared with the
+//! configuration.
 
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::{
     operation::create_table::builders::CreateTableFluentBuilder,
     types::{
-        AttributeDefinition, GlobalSecondaryIndex, IndexStatus, KeySchemaElement, KeyType, LocalSecondaryIndex, Projection, ProjectionType,
-        ScalarAttributeType, TableDescription,
+        AttributeDefinition, GlobalSecondaryIndex, IndexStatus, KeySchemaElement, KeyType,
+        LocalSecondaryIndex, Projection, ProjectionType, ScalarAttributeType, TableDescription,
     },
 };
 use flywheel_store::{Index, StoreError, StoreTable};
@@ -16,7 +17,11 @@ use crate::{admin::key_type, client::DynamoStore, error::incomplete, key};
 
 impl DynamoStore {
     /// The indexes of the table that can be read now: those that it names, or all.
-    pub(crate) async fn indexes_of(&self, table: &StoreTable, listed: bool) -> Result<Vec<Index>, StoreError> {
+    pub(crate) async fn indexes_of(
+        &self,
+        table: &StoreTable,
+        listed: bool,
+    ) -> Result<Vec<Index>, StoreError> {
         let name = self.table_name(table);
         let Some(description) = self.describe_table(&name).await? else {
             return Err(StoreError::NoSuchTable { name });
@@ -28,11 +33,9 @@ impl DynamoStore {
         }
         let as_listed = |found: Index| {
             let wanted = table.indexes.iter().find(|wanted| wanted.name == found.name)?;
-            let is_same = wanted.columns == found.columns && wanted.is_eventual == found.is_eventual;
-            is_same.then_some(Index {
-                consistent_read: wanted.consistent_read,
-                ..found
-            })
+            let is_same =
+                wanted.columns == found.columns && wanted.is_eventual == found.is_eventual;
+            is_same.then_some(Index { consistent_read: wanted.consistent_read, ..found })
         };
         Ok(found.filter_map(as_listed).collect())
     }
@@ -66,8 +69,12 @@ pub(crate) fn problem(table: &StoreTable) -> Option<String> {
 }
 
 /// The request with the table's indexes, and the attributes that only they are over.
-pub(crate) fn with_indexes(table: &StoreTable, mut request: CreateTableFluentBuilder) -> Result<CreateTableFluentBuilder, StoreError> {
-    let mut defined: Vec<&str> = key::attributes(&table.table).iter().map(|attribute| attribute.name).collect();
+pub(crate) fn with_indexes(
+    table: &StoreTable,
+    mut request: CreateTableFluentBuilder,
+) -> Result<CreateTableFluentBuilder, StoreError> {
+    let mut defined: Vec<&str> =
+        key::attributes(&table.table).iter().map(|attribute| attribute.name).collect();
     for index in &table.indexes {
         for column in columns(&table.table, index) {
             if !defined.contains(&column.name.as_str()) {
@@ -76,7 +83,8 @@ pub(crate) fn with_indexes(table: &StoreTable, mut request: CreateTableFluentBui
                     .attribute_name(&column.name)
                     .attribute_type(key::attribute_type(column))
                     .build();
-                request = request.attribute_definitions(definition.map_err(|error| incomplete(&error))?);
+                request =
+                    request.attribute_definitions(definition.map_err(|error| incomplete(&error))?);
             }
         }
         let schema = schema(&table.table, index)?;
@@ -109,7 +117,8 @@ fn schema(table: &Table, index: &Index) -> Result<Vec<KeySchemaElement>, StoreEr
     columns(table, index)
         .zip(parts)
         .map(|(column, part)| {
-            let element = KeySchemaElement::builder().attribute_name(&column.name).key_type(key_type(part));
+            let element =
+                KeySchemaElement::builder().attribute_name(&column.name).key_type(key_type(part));
             element.build().map_err(|error| incomplete(&error))
         })
         .collect()
@@ -165,13 +174,16 @@ struct Described {
 }
 
 impl Described {
-    /// The index over the definition's columns; `None` where a part of its key isn't one of them, or is of another type.
+    /// The index over the definition's columns; `None` where a part of its key isn't one of them,
+    /// or is of another type.
     fn index(self, table: &StoreTable) -> Option<Index> {
         let definition = &table.table;
         let column = |(name, ty): &(String, Option<ScalarAttributeType>)| {
             let position = definition.column(name)?;
             let column = &definition.columns[position];
-            (key_type_problem(column).is_none() && ty.as_ref() == Some(&key::attribute_type(column))).then_some(position)
+            (key_type_problem(column).is_none()
+                && ty.as_ref() == Some(&key::attribute_type(column)))
+            .then_some(position)
         };
         let columns = self.key.iter().map(column).collect::<Option<Vec<_>>>()?;
         let projected = self.projected.map(|names| {

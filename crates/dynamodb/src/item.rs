@@ -6,12 +6,14 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use flywheel_store::{StoreError, StoreTable};
 use flywheel_types::{Row, Table, Value};
 
+use crate::table::OwnTable;
 use crate::{attribute, key, limits::check_item, lock, time};
 
 /// An item as the SDK has it.
 pub(crate) type Item = HashMap<String, AttributeValue>;
 
-/// The attribute that DynamoDB's sweeper reads: a number of seconds since 1970, where the column has microseconds and is text.
+/// The attribute that DynamoDB's sweeper reads: a number of seconds since 1970, where the column
+/// has microseconds and is text.
 pub(crate) const TTL_ATTRIBUTE: &str = "flywheel_ttl";
 
 /// The item of a whole row.
@@ -54,9 +56,10 @@ pub(crate) fn ttl(value: &Value) -> Result<Option<AttributeValue>, StoreError> {
 pub(crate) fn decode(table: &StoreTable, item: Item) -> Result<Row, StoreError> {
     let definition = &table.table;
     let (row, malformed) = values(table, item);
+    let mismatch_is_null = OwnTable::of(table).mismatch_is_null;
     let is_refused = |&position: &usize| {
         let column = &definition.columns[position];
-        !table.mismatch_is_null || column.not_null || definition.is_key(position)
+        !mismatch_is_null || column.not_null || definition.is_key(position)
     };
     if let Some(position) = malformed.into_iter().find(is_refused) {
         return Err(StoreError::Malformed {
@@ -78,7 +81,8 @@ pub(crate) fn decode(table: &StoreTable, item: Item) -> Result<Row, StoreError> 
     }
 }
 
-/// The row of an item that a write has given back. An error now would say of a write that was done that it wasn't.
+/// The row of an item that a write has given back. An error now would say of a write that was done
+/// that it wasn't.
 pub(crate) fn decode_written(table: &StoreTable, item: Item) -> Row {
     values(table, item).0
 }
@@ -102,7 +106,11 @@ fn values(table: &StoreTable, mut item: Item) -> (Row, Vec<usize>) {
 }
 
 /// The row of an item, `None` when it has expired or only holds a lock.
-pub(crate) fn decode_live(table: &StoreTable, item: Item, now: i64) -> Result<Option<Row>, StoreError> {
+pub(crate) fn decode_live(
+    table: &StoreTable,
+    item: Item,
+    now: i64,
+) -> Result<Option<Row>, StoreError> {
     if lock::is_absent(&item) {
         return Ok(None);
     }
@@ -111,11 +119,8 @@ pub(crate) fn decode_live(table: &StoreTable, item: Item, now: i64) -> Result<Op
 }
 
 fn printed_key(table: &Table, row: &Row) -> String {
-    let values: Vec<String> = table
-        .primary_key
-        .iter()
-        .map(|&position| attribute::printed(&row[position]))
-        .collect();
+    let values: Vec<String> =
+        table.primary_key.iter().map(|&position| attribute::printed(&row[position])).collect();
     format!("({})", values.join(", "))
 }
 

@@ -1,7 +1,8 @@
 //! `jsonb` documents as DynamoDB documents, where nothing of them is lost.
 //!
-//! DynamoDB drops a number's trailing zeros and bounds its digits, a map's keys can't be empty, and nesting ends at
-//! 32 levels. A document that wouldn't come back to the byte is kept as its text instead.
+//! DynamoDB drops a number's trailing zeros and bounds its digits, a map's keys can't be empty, and
+//! nesting ends at 32 levels. A document that wouldn't come back to the byte is kept as its text
+//! instead.
 
 use std::collections::HashMap;
 
@@ -13,8 +14,8 @@ use crate::{
     number::{Decimal, has_trailing_zero},
 };
 
-/// The document as a map, list, number or boolean; `None` when it must be kept as text. Strings and null at the top are
-/// kept as text always: a string attribute is JSON text.
+/// The document as a map, list, number or boolean; `None` when it must be kept as text. Strings and
+/// null at the top are kept as text always: a string attribute is JSON text.
 pub(crate) fn to_document(text: &str) -> Option<AttributeValue> {
     let json = serde_json::from_str(text).ok()?;
     if matches!(json, Json::Null | Json::String(_)) {
@@ -24,14 +25,16 @@ pub(crate) fn to_document(text: &str) -> Option<AttributeValue> {
     (to_text(&document).as_deref() == Some(text)).then_some(document)
 }
 
-/// The document as PostgreSQL prints `jsonb`; `None` when it holds what JSON hasn't: sets and binary.
+/// The document as PostgreSQL prints `jsonb`; `None` when it holds what JSON hasn't: sets and
+/// binary.
 pub(crate) fn to_text(document: &AttributeValue) -> Option<String> {
     let mut out = String::new();
     print(document, &mut out)?;
     Some(out)
 }
 
-/// Whether a string attribute is JSON text, as all that Flywheel writes are. Any depth: nothing is built.
+/// Whether a string attribute is JSON text, as all that Flywheel writes are. Any depth: nothing is
+/// built.
 pub(crate) fn is_text(text: &str) -> bool {
     !text.contains('\0') && serde_json::from_str::<&RawValue>(text).is_ok()
 }
@@ -49,7 +52,9 @@ fn to_attribute(json: &Json, levels: usize) -> Option<AttributeValue> {
             AttributeValue::N(text)
         }
         Json::String(text) => AttributeValue::S(text.clone()),
-        Json::Array(items) => AttributeValue::L(items.iter().map(|item| to_attribute(item, inside)).collect::<Option<_>>()?),
+        Json::Array(items) => AttributeValue::L(
+            items.iter().map(|item| to_attribute(item, inside)).collect::<Option<_>>()?,
+        ),
         Json::Object(members) => AttributeValue::M(
             members
                 .iter()
@@ -83,8 +88,11 @@ fn print(document: &AttributeValue, out: &mut String) -> Option<()> {
         }
         AttributeValue::M(members) => {
             let mut names: Vec<&String> = members.keys().collect();
-            // jsonb's own order of keys: shorter first, then by bytes (jsonb_util.c, lengthCompareJsonbStringValue)
-            names.sort_unstable_by(|one, other| one.len().cmp(&other.len()).then_with(|| one.cmp(other)));
+            // jsonb's own order of keys: shorter first, then by bytes (jsonb_util.c,
+            // lengthCompareJsonbStringValue)
+            names.sort_unstable_by(|one, other| {
+                one.len().cmp(&other.len()).then_with(|| one.cmp(other))
+            });
             out.push('{');
             for (position, name) in names.into_iter().enumerate() {
                 if position > 0 {
@@ -101,7 +109,8 @@ fn print(document: &AttributeValue, out: &mut String) -> Option<()> {
     Some(())
 }
 
-/// PostgreSQL escapes what JSON must escape and nothing else (json.c, `escape_json`), as `serde_json` does. It has no text with U+0000.
+/// PostgreSQL escapes what JSON must escape and nothing else (json.c, `escape_json`), as
+/// `serde_json` does. It has no text with U+0000.
 fn print_string(text: &str, out: &mut String) -> Option<()> {
     if text.contains('\0') {
         return None;
@@ -180,9 +189,13 @@ mod tests {
         ];
         leaf.prop_recursive(depth, 32, 6, |inner| {
             prop_oneof![
-                prop::collection::vec(inner.clone(), 0..6).prop_map(|items| format!("[{}]", items.join(", "))),
+                prop::collection::vec(inner.clone(), 0..6)
+                    .prop_map(|items| format!("[{}]", items.join(", "))),
                 prop::collection::vec(("[a-c]{0,3}", inner), 0..6).prop_map(|members| {
-                    let members: Vec<String> = members.into_iter().map(|(name, member)| format!("\"{name}\": {member}")).collect();
+                    let members: Vec<String> = members
+                        .into_iter()
+                        .map(|(name, member)| format!("\"{name}\": {member}"))
+                        .collect();
                     format!("{{{}}}", members.join(", "))
                 }),
             ]

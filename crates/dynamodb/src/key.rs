@@ -37,8 +37,8 @@ impl Part {
     }
 }
 
-/// The sort key of a table whose primary key has more than two columns: one binary attribute for all but the first, as
-/// [`ordered`] bytes. The columns are attributes of their own besides.
+/// The sort key of a table whose primary key has more than two columns: one binary attribute for
+/// all but the first, as [`ordered`] bytes. The columns are attributes of their own besides.
 pub(crate) const SORT_ATTRIBUTE: &str = "flywheel_sort";
 
 /// An attribute of the key, as a table's definition in DynamoDB has it.
@@ -79,10 +79,14 @@ pub(crate) fn single_sort_column(table: &Table) -> Option<&Column> {
     columns.next().filter(|_| columns.next().is_none())
 }
 
-/// The attributes of a key; [`StoreError::LimitExceeded`] for one that DynamoDB can't store, so that no row has it.
+/// The attributes of a key; [`StoreError::LimitExceeded`] for one that DynamoDB can't store, so
+/// that no row has it.
 pub(crate) fn encode(table: &Table, key: &Key) -> Result<Item, StoreError> {
     let partition = table.partition_column();
-    let mut item = Item::from([(partition.name.clone(), encode_part(partition, Part::Partition, key.partition())?)]);
+    let mut item = Item::from([(
+        partition.name.clone(),
+        encode_part(partition, Part::Partition, key.partition())?,
+    )]);
     match (single_sort_column(table), key.sort()) {
         (Some(column), [value]) => {
             item.insert(column.name.clone(), encode_part(column, Part::Sort, value)?);
@@ -99,7 +103,8 @@ pub(crate) fn encode(table: &Table, key: &Key) -> Result<Item, StoreError> {
 fn encode_several(table: &Table, values: &[Value]) -> Result<AttributeValue, StoreError> {
     let bytes = ordered::encode(values);
     if bytes.len() > SORT_KEY_BYTES {
-        let columns: Vec<_> = table.sort_columns().map(|column| format!("\"{}\"", column.name)).collect();
+        let columns: Vec<_> =
+            table.sort_columns().map(|column| format!("\"{}\"", column.name)).collect();
         return Err(exceeded(format!(
             "sort key columns {} are {} bytes long together; DynamoDB's limit for a sort key is {SORT_KEY_BYTES} bytes",
             columns.join(", "),
@@ -110,9 +115,14 @@ fn encode_several(table: &Table, values: &[Value]) -> Result<AttributeValue, Sto
 }
 
 /// The attribute of one key column's value.
-pub(crate) fn encode_part(column: &Column, part: Part, value: &Value) -> Result<AttributeValue, StoreError> {
+pub(crate) fn encode_part(
+    column: &Column,
+    part: Part,
+    value: &Value,
+) -> Result<AttributeValue, StoreError> {
     let attribute = match (column.ty.scalar, value) {
-        // Key attributes are S, N or B only; "false" sorts before "true" as PostgreSQL's booleans do.
+        // Key attributes are S, N or B only; "false" sorts before "true" as PostgreSQL's booleans
+        // do.
         (Scalar::Bool, Value::Bool(flag)) => AttributeValue::S(flag.to_string()),
         (Scalar::Numeric(_), Value::Numeric(digits)) => match Decimal::parse(digits) {
             Some(number) if number.fits() => AttributeValue::N(number.to_plain()),
@@ -124,15 +134,22 @@ pub(crate) fn encode_part(column: &Column, part: Part, value: &Value) -> Result<
                 )));
             }
         },
-        (Scalar::Float4 | Scalar::Float8 | Scalar::Json | Scalar::Jsonb | Scalar::Other, _) => return Err(attribute::mismatch(column)),
+        (Scalar::Float4 | Scalar::Float8 | Scalar::Json | Scalar::Jsonb | Scalar::Other, _) => {
+            return Err(attribute::mismatch(column));
+        }
         _ => attribute::encode(column, value)?.ok_or_else(|| attribute::mismatch(column))?,
     };
     check_size(column, part, &attribute)?;
     Ok(attribute)
 }
 
-/// The attribute of a column outside of the primary key, in the form that an index over it needs; `None` for NULL, which is in no index.
-pub(crate) fn encode_indexed(table: &StoreTable, position: usize, value: &Value) -> Result<Option<AttributeValue>, StoreError> {
+/// The attribute of a column outside of the primary key, in the form that an index over it needs;
+/// `None` for NULL, which is in no index.
+pub(crate) fn encode_indexed(
+    table: &StoreTable,
+    position: usize,
+    value: &Value,
+) -> Result<Option<AttributeValue>, StoreError> {
     let column = &table.table.columns[position];
     let places = table.indexes.iter().filter_map(|index| {
         let place = index.columns.iter().position(|&each| each == position)?;
@@ -142,7 +159,9 @@ pub(crate) fn encode_indexed(table: &StoreTable, position: usize, value: &Value)
     if !value.is_null() {
         for (index, part) in places {
             attribute = Some(encode_part(column, part, value).map_err(|error| match error {
-                StoreError::LimitExceeded { what } => exceeded(format!("index \"{}\": {what}", index.name)),
+                StoreError::LimitExceeded { what } => {
+                    exceeded(format!("index \"{}\": {what}", index.name))
+                }
                 other => other,
             })?);
         }
@@ -203,10 +222,15 @@ mod tests {
             "partition key column \"name\" is 2049 bytes long; DynamoDB's limit for a partition key is 2048 bytes"
         );
         assert!(encode_part(&name, Part::Partition, &Value::Text("x".repeat(2048))).is_ok());
-        assert!(refusal(&name, Part::Sort, Value::Text("x".repeat(1025))).contains("limit for a sort key is 1024 bytes"));
+        assert!(
+            refusal(&name, Part::Sort, Value::Text("x".repeat(1025)))
+                .contains("limit for a sort key is 1024 bytes")
+        );
         assert!(refusal(&name, Part::Sort, Value::Text(String::new())).contains("no empty value"));
         let wide = column("n", oid::NUMERIC, (60 << 16) + 4);
-        assert!(refusal(&wide, Part::Partition, Value::Numeric("1".repeat(39))).contains("38 digits"));
+        assert!(
+            refusal(&wide, Part::Partition, Value::Numeric("1".repeat(39))).contains("38 digits")
+        );
         assert!(refusal(&wide, Part::Partition, Value::Numeric("NaN".into())).contains("finite"));
     }
 

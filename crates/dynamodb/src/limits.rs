@@ -1,4 +1,5 @@
-//! DynamoDB's limits, checked before a request is sent so that the error names the column and the limit.
+//! DynamoDB's limits, checked before a request is sent so that the error names the column and the
+//! limit.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
 
@@ -13,7 +14,8 @@ pub(crate) const PARTITION_KEY_BYTES: usize = 2048;
 pub(crate) const SORT_KEY_BYTES: usize = 1024;
 /// An item's largest size, the names of its attributes included.
 pub(crate) const ITEM_BYTES: usize = 400 * 1024;
-/// Levels of a nested attribute. The documented 32 less one, for it isn't said whether the attribute itself counts.
+/// Levels of a nested attribute. The documented 32 less one, for it isn't said whether the
+/// attribute itself counts.
 pub(crate) const DOCUMENT_DEPTH: usize = 31;
 /// Keys of one BatchGetItem.
 pub(crate) const BATCH_GET_KEYS: usize = 100;
@@ -50,7 +52,8 @@ pub(crate) fn check_expression(table: &str, expression: &str) -> Result<(), Stor
     Ok(())
 }
 
-/// An item's size as AWS counts it: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
+/// An item's size as AWS counts it:
+/// <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/CapacityUnitCalculations.html>
 pub(crate) fn item_size(item: &Item) -> usize {
     item.iter().map(|(name, value)| name.len() + value_size(value)).sum()
 }
@@ -60,9 +63,13 @@ fn value_size(value: &AttributeValue) -> usize {
         AttributeValue::S(text) => text.len(),
         AttributeValue::B(bytes) => bytes.as_ref().len(),
         AttributeValue::N(number) => {
-            number.bytes().filter(u8::is_ascii_digit).count().div_ceil(2) + 1 + usize::from(number.starts_with('-'))
+            number.bytes().filter(u8::is_ascii_digit).count().div_ceil(2)
+                + 1
+                + usize::from(number.starts_with('-'))
         }
-        AttributeValue::L(items) => 3 + items.iter().map(|item| 1 + value_size(item)).sum::<usize>(),
+        AttributeValue::L(items) => {
+            3 + items.iter().map(|item| 1 + value_size(item)).sum::<usize>()
+        }
         AttributeValue::M(members) => {
             3 + members
                 .iter()

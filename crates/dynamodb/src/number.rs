@@ -1,11 +1,14 @@
-//! DynamoDB's numbers: decimals of up to 38 significant digits that come back without trailing zeros.
+//! DynamoDB's numbers: decimals of up to 38 significant digits that come back without trailing
+//! zeros.
 //!
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html>
 
-/// Exponents past this are no number of ours: it is more than `numeric` can hold, and printing them would fill the memory.
+/// Exponents past this are no number of ours: it is more than `numeric` can hold, and printing them
+/// would fill the memory.
 const EXPONENT_BOUND: u64 = 200_000;
 
-/// A decimal number as `0.DIGITS × 10^point`, the digits without leading and trailing zeros; zero has no digits.
+/// A decimal number as `0.DIGITS × 10^point`, the digits without leading and trailing zeros; zero
+/// has no digits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Decimal {
     negative: bool,
@@ -14,7 +17,8 @@ pub(crate) struct Decimal {
 }
 
 impl Decimal {
-    /// Reads a decimal, with or without an exponent; `None` for anything else, `NaN` and infinities included.
+    /// Reads a decimal, with or without an exponent; `None` for anything else, `NaN` and infinities
+    /// included.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let (negative, unsigned) = match text.as_bytes().first()? {
             b'-' => (true, &text[1..]),
@@ -27,24 +31,19 @@ impl Decimal {
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = [whole, fraction].concat();
-        if all.is_empty() || !all.bytes().all(|byte| byte.is_ascii_digit()) || exponent.unsigned_abs() > EXPONENT_BOUND {
+        if all.is_empty()
+            || !all.bytes().all(|byte| byte.is_ascii_digit())
+            || exponent.unsigned_abs() > EXPONENT_BOUND
+        {
             return None;
         }
         let significant = all.trim_start_matches('0');
         if significant.is_empty() {
-            return Some(Self {
-                negative: false,
-                digits: String::new(),
-                point: 0,
-            });
+            return Some(Self { negative: false, digits: String::new(), point: 0 });
         }
         let leading_zeros = i64::try_from(all.len() - significant.len()).ok()?;
         let point = i64::try_from(whole.len()).ok()? - leading_zeros + exponent;
-        Some(Self {
-            negative,
-            digits: significant.trim_end_matches('0').to_owned(),
-            point,
-        })
+        Some(Self { negative, digits: significant.trim_end_matches('0').to_owned(), point })
     }
 
     /// How many significant digits it has.
@@ -52,7 +51,8 @@ impl Decimal {
         self.digits.len()
     }
 
-    /// Whether DynamoDB keeps it exactly: up to 38 digits, a magnitude of 1E-130 to 9.99…E+125, or zero.
+    /// Whether DynamoDB keeps it exactly: up to 38 digits, a magnitude of 1E-130 to 9.99…E+125, or
+    /// zero.
     pub(crate) fn fits(&self) -> bool {
         self.precision() <= 38 && (self.digits.is_empty() || (-129..=126).contains(&self.point))
     }
@@ -63,7 +63,8 @@ impl Decimal {
         self.print((digits - self.point).max(0))
     }
 
-    /// As PostgreSQL prints it at a scale; `None` when it has more digits after the point than that.
+    /// As PostgreSQL prints it at a scale; `None` when it has more digits after the point than
+    /// that.
     pub(crate) fn to_scale(&self, scale: i16) -> Option<String> {
         let scale = i64::from(scale.max(0)); // a negative scale rounds before the point and prints no fraction
         let digits = i64::try_from(self.digits.len()).ok()?;
@@ -158,7 +159,10 @@ mod tests {
         let fits = |text: &str| Decimal::parse(text).is_some_and(|number| number.fits());
         assert!(fits("1E-130") && !fits("9.99E-131"));
         assert!(fits("9.9999999999999999999999999999999999999E+125") && !fits("1E+126"));
-        assert!(fits("12345678901234567890123456789012345678") && !fits("123456789012345678901234567890123456789"));
+        assert!(
+            fits("12345678901234567890123456789012345678")
+                && !fits("123456789012345678901234567890123456789")
+        );
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! How many items to ask for in one page.
 
-/// A page of what is wanted, and twice as many each further time: where rows that don't count stand in front of the
-/// others, pages of what is still missing would never end. (A page ends at 1 MB besides.)
+/// A page of what is wanted, and twice as many each further time: where rows that don't count stand
+/// in front of the others, pages of what is still missing would never end. (A page ends at 1 MB
+/// besides.)
 #[derive(Debug)]
 pub(crate) struct PageSize(usize);
 

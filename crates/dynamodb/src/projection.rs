@@ -1,12 +1,18 @@
-//! Which attributes a read asks for: those of the columns that it needs. That saves no capacity units, but time on the way.
+//! Which attributes a read asks for: those of the columns that it needs. That saves no capacity
+//! units, but time on the way.
 
 use flywheel_store::StoreTable;
 
 use crate::{expression::Placeholders, limits::EXPRESSION_BYTES, lock::ABSENT_ATTRIBUTE};
 
-/// The ProjectionExpression of a read; `None` for whole items: all columns are needed, or naming them takes more than an expression may.
-/// `tells_absent`: also what tells that an item isn't a row.
-pub(crate) fn of(table: &StoreTable, tells_absent: bool, placeholders: &mut Placeholders) -> Option<String> {
+/// The ProjectionExpression of a read; `None` for whole items: all columns are needed, or naming
+/// them takes more than an expression may. `tells_absent`: also what tells that an item isn't a
+/// row.
+pub(crate) fn of(
+    table: &StoreTable,
+    tells_absent: bool,
+    placeholders: &mut Placeholders,
+) -> Option<String> {
     let wanted = table.wanted.as_ref()?;
     // Each name is a placeholder of "#", some digits and ", ".
     if wanted.len() * "#1234, ".len() > EXPRESSION_BYTES {

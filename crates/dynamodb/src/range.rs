@@ -1,7 +1,8 @@
 //! A range of one partition, of the table or of an index: Query.
 //!
-//! Query takes one condition on the sort key, so that two ends are BETWEEN, which includes both; and an end that DynamoDB
-//! can't express (an empty text, infinity) is left open. What is read besides is dropped here.
+//! Query takes one condition on the sort key, so that two ends are BETWEEN, which includes both;
+//! and an end that DynamoDB can't express (an empty text, infinity) is left open. What is read
+//! besides is dropped here.
 
 use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use flywheel_store::{Bound, Index, KeyRange, StoreError, StoreTable, now_micros};
@@ -34,11 +35,16 @@ impl DynamoStore {
             return Ok(Vec::new());
         };
         let columns = index.map_or(&table.table.primary_key, |index| &index.columns);
-        let consistent = index.map_or(table.consistent_read, |index| !index.is_eventual && index.consistent_read);
+        let consistent = index
+            .map_or(table.consistent_read, |index| !index.is_eventual && index.consistent_read);
         // An index that holds all that is needed is read alone.
-        let lacks = |held: &Vec<usize>| (0..table.table.columns.len()).any(|position| table.wants(position) && !held.contains(&position));
+        let lacks = |held: &Vec<usize>| {
+            (0..table.table.columns.len())
+                .any(|position| table.wants(position) && !held.contains(&position))
+        };
         let parts = index.and_then(|index| index.projected.as_ref());
-        // What only keeps a lock has no attributes but those of the key, and is in an index over these. The part that the index has doesn't tell.
+        // What only keeps a lock has no attributes but those of the key, and is in an index over
+        // these. The part that the index has doesn't tell.
         let is_over_key = columns.iter().all(|&column| table.table.is_key(column));
         let is_partial = parts.is_some_and(|held| lacks(held) || is_over_key);
         let name = self.table_name(table);
@@ -76,7 +82,9 @@ impl DynamoStore {
                 items = self.whole_items(table, items).await?;
             }
             for item in items {
-                rows.extend(item::decode_live(table, item, now)?.filter(|row| range.contains(columns, row)));
+                rows.extend(
+                    item::decode_live(table, item, now)?.filter(|row| range.contains(columns, row)),
+                );
             }
             start = answer.last_evaluated_key.filter(|key| !key.is_empty());
             if start.is_none() {
@@ -95,8 +103,13 @@ impl DynamoStore {
     }
 
     /// The items of the table that an index has a part of.
-    async fn whole_items(&self, table: &StoreTable, parts: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        let names: Vec<&str> = key::attributes(&table.table).iter().map(|attribute| attribute.name).collect();
+    async fn whole_items(
+        &self,
+        table: &StoreTable,
+        parts: Vec<Item>,
+    ) -> Result<Vec<Item>, StoreError> {
+        let names: Vec<&str> =
+            key::attributes(&table.table).iter().map(|attribute| attribute.name).collect();
         let key = |mut part: Item| {
             part.retain(|name, _| names.contains(&name.as_str()));
             part
@@ -117,21 +130,29 @@ struct Query {
     besides: usize,
 }
 
-/// The query of a range whose ends are the right way round (DynamoDB refuses a BETWEEN otherwise); `None` when no row can have
-/// the partition.
-fn query(table: &StoreTable, index: Option<&Index>, range: &KeyRange) -> Result<Option<Query>, StoreError> {
+/// The query of a range whose ends are the right way round (DynamoDB refuses a BETWEEN otherwise);
+/// `None` when no row can have the partition.
+fn query(
+    table: &StoreTable,
+    index: Option<&Index>,
+    range: &KeyRange,
+) -> Result<Option<Query>, StoreError> {
     let mut placeholders = Placeholders::default();
     let columns = &table.table.columns;
-    let partition = index.map_or_else(|| table.table.partition_column(), |index| &columns[index.columns[0]]);
+    let partition =
+        index.map_or_else(|| table.table.partition_column(), |index| &columns[index.columns[0]]);
     let value = match encode_part(partition, Part::Partition, &range.partition) {
         Ok(value) => value,
         Err(StoreError::LimitExceeded { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut condition = format!("{} = {}", placeholders.name(&partition.name), placeholders.value(value));
+    let mut condition =
+        format!("{} = {}", placeholders.name(&partition.name), placeholders.value(value));
     let (sort, (lower, upper)) = match index {
         Some(index) => match index.columns.get(1).map(|&sort| &columns[sort]) {
-            Some(sort) => (sort.name.as_str(), (end(sort, &range.lower)?, end(sort, &range.upper)?)),
+            Some(sort) => {
+                (sort.name.as_str(), (end(sort, &range.lower)?, end(sort, &range.upper)?))
+            }
             None => ("", (End::Open, End::Open)),
         },
         None => {
@@ -141,7 +162,8 @@ fn query(table: &StoreTable, index: Option<&Index>, range: &KeyRange) -> Result<
     };
     let mut besides = 0;
     let mut compare = |operator: &str, value: AttributeValue| {
-        condition += &format!(" AND {} {operator} {}", placeholders.name(sort), placeholders.value(value));
+        condition +=
+            &format!(" AND {} {operator} {}", placeholders.name(sort), placeholders.value(value));
     };
     match (lower, upper) {
         (End::At(lower, includes_lower), End::At(upper, includes_upper)) => {
@@ -153,11 +175,7 @@ fn query(table: &StoreTable, index: Option<&Index>, range: &KeyRange) -> Result<
         (_, End::At(upper, includes)) => compare(if includes { "<=" } else { "<" }, upper),
         _ => {}
     }
-    Ok(Some(Query {
-        condition,
-        placeholders,
-        besides,
-    }))
+    Ok(Some(Query { condition, placeholders, besides }))
 }
 
 /// The range's ends over the sort key.
@@ -165,7 +183,9 @@ fn ends(table: &StoreTable, range: &KeyRange) -> Result<(End, End), StoreError> 
     if let Some(column) = key::single_sort_column(&table.table) {
         return Ok((end(column, &range.lower)?, end(column, &range.upper)?));
     }
-    if table.table.primary_key.len() == 1 && (range.lower != Bound::Unbounded || range.upper != Bound::Unbounded) {
+    if table.table.primary_key.len() == 1
+        && (range.lower != Bound::Unbounded || range.upper != Bound::Unbounded)
+    {
         return Err(StoreError::Unsupported {
             what: format!("\"{}\" has no sort key for a range", table.physical_name),
         });
@@ -173,11 +193,7 @@ fn ends(table: &StoreTable, range: &KeyRange) -> Result<(End, End), StoreError> 
     let (first, end) = range.sort_bytes().unwrap_or_default();
     let at = |bytes: Vec<u8>, included| {
         let expressible = !bytes.is_empty() && bytes.len() <= SORT_KEY_BYTES;
-        if expressible {
-            End::At(AttributeValue::B(Blob::new(bytes)), included)
-        } else {
-            End::Open
-        }
+        if expressible { End::At(AttributeValue::B(Blob::new(bytes)), included) } else { End::Open }
     };
     Ok((at(first, true), at(end.unwrap_or_default(), false)))
 }
@@ -211,12 +227,7 @@ mod tests {
     use crate::test_tables::{column, history, table};
 
     fn range(lower: Bound, upper: Bound) -> KeyRange {
-        KeyRange {
-            partition: Value::Text("ann".into()),
-            lower,
-            upper,
-            descending: false,
-        }
+        KeyRange { partition: Value::Text("ann".into()), lower, upper, descending: false }
     }
 
     fn at(micros: i64) -> Value {
@@ -234,15 +245,18 @@ mod tests {
             .unwrap()
             .unwrap();
         assert_eq!((one.condition.as_str(), one.besides), ("#0 = :0 AND #1 > :1", 0));
-        let open = query(&history(), None, &range(Bound::Unbounded, Bound::Unbounded))
-            .unwrap()
-            .unwrap();
+        let open =
+            query(&history(), None, &range(Bound::Unbounded, Bound::Unbounded)).unwrap().unwrap();
         assert_eq!((open.condition.as_str(), open.besides), ("#0 = :0", 0));
     }
 
     #[test]
     fn an_end_that_cant_be_sent_is_left_open() {
-        let tags = table(vec![column("owner", oid::TEXT, -1), column("tag", oid::TEXT, -1)], vec![0, 1], None);
+        let tags = table(
+            vec![column("owner", oid::TEXT, -1), column("tag", oid::TEXT, -1)],
+            vec![0, 1],
+            None,
+        );
         let empty = Bound::Excluded(Value::Text(String::new()));
         let query = query(&tags, None, &range(empty, Bound::Included(Value::Text("b".into()))))
             .unwrap()
@@ -271,6 +285,9 @@ mod tests {
         assert_eq!(query.condition, "#0 = :0 AND #1 BETWEEN :1 AND :2");
         let (names, values) = query.placeholders.into_maps();
         assert_eq!(names.unwrap()["#1"], key::SORT_ATTRIBUTE);
-        assert_eq!(values.unwrap()[":1"], AttributeValue::B(Blob::new([0x80, 0, 0, 0, 0, 0, 0, 1])));
+        assert_eq!(
+            values.unwrap()[":1"],
+            AttributeValue::B(Blob::new([0x80, 0, 0, 0, 0, 0, 0, 1]))
+        );
     }
 }

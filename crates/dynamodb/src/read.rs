@@ -24,7 +24,11 @@ const CONCURRENT_BATCHES: usize = 4;
 const ATTEMPTS_WITHOUT_PROGRESS: u32 = 8;
 
 impl DynamoStore {
-    pub(crate) async fn get_rows(&self, table: &StoreTable, keys: &[Key]) -> Result<Vec<Option<Row>>, StoreError> {
+    pub(crate) async fn get_rows(
+        &self,
+        table: &StoreTable,
+        keys: &[Key],
+    ) -> Result<Vec<Option<Row>>, StoreError> {
         // A key that DynamoDB can't store is no error: no row has it.
         let mut wanted = Vec::with_capacity(keys.len());
         for key in keys {
@@ -49,7 +53,11 @@ impl DynamoStore {
         Ok(keys.iter().map(|key| found.remove(key)).collect())
     }
 
-    pub(crate) async fn get_item(&self, table: &StoreTable, key: Option<Item>) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn get_item(
+        &self,
+        table: &StoreTable,
+        key: Option<Item>,
+    ) -> Result<Vec<Item>, StoreError> {
         if key.is_none() {
             return Ok(Vec::new());
         }
@@ -70,7 +78,11 @@ impl DynamoStore {
         Ok(answer.item.into_iter().collect())
     }
 
-    pub(crate) async fn batch_get(&self, table: &StoreTable, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    pub(crate) async fn batch_get(
+        &self,
+        table: &StoreTable,
+        keys: Vec<Item>,
+    ) -> Result<Vec<Item>, StoreError> {
         let batches: Vec<_> = keys
             .chunks(BATCH_GET_KEYS)
             .map(|batch| self.get_batch(table, batch.to_vec()))
@@ -79,7 +91,11 @@ impl DynamoStore {
     }
 
     /// One BatchGetItem, again for what comes back unprocessed: past 16 MB, or throttled.
-    async fn get_batch(&self, table: &StoreTable, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
+    async fn get_batch(
+        &self,
+        table: &StoreTable,
+        keys: Vec<Item>,
+    ) -> Result<Vec<Item>, StoreError> {
         let name = self.table_name(table);
         let mut placeholders = Placeholders::default();
         let projection = projection::of(table, true, &mut placeholders);
@@ -101,7 +117,8 @@ impl DynamoStore {
                 .send()
                 .await
                 .map_err(|error| store_error(&name, &error))?;
-            let found: Vec<Item> = answer.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
+            let found: Vec<Item> =
+                answer.responses.into_iter().flatten().flat_map(|(_, items)| items).collect();
             items.extend(found);
             let rest = answer.unprocessed_keys.into_iter().flatten().map(|(_, keys)| keys).next();
             let Some(rest) = rest.filter(|rest| !rest.keys().is_empty()) else {
@@ -114,7 +131,9 @@ impl DynamoStore {
             wanted = rest;
             if !backoff.wait().await {
                 return Err(StoreError::Throttled {
-                    reason: format!("{unread} keys of \"{name}\" stayed unprocessed after {ATTEMPTS_WITHOUT_PROGRESS} attempts"),
+                    reason: format!(
+                        "{unread} keys of \"{name}\" stayed unprocessed after {ATTEMPTS_WITHOUT_PROGRESS} attempts"
+                    ),
                 });
             }
         }

@@ -10,6 +10,7 @@ use flywheel_store::{StoreError, StoreTable, now_micros};
 use flywheel_types::Row;
 use futures_util::future::try_join_all;
 
+use crate::table::OwnTable;
 use crate::{
     client::DynamoStore,
     error::store_error,
@@ -19,8 +20,12 @@ use crate::{
     projection,
 };
 
-/// Into how many segments a table is split that has more than a page, unless its configuration says.
+/// Into how many segments a table is split that has more than a page, unless its configuration
+/// says.
 const SEGMENTS: u32 = 4;
+
+/// The most pages that are read for some rows: others than these may hold expired items only.
+const SOME_PAGES: usize = 16;
 
 /// A scan, or a segment of it.
 struct Part<'a> {
@@ -33,19 +38,20 @@ struct Part<'a> {
 }
 
 impl DynamoStore {
-    pub(crate) async fn scan_rows(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn scan_rows(
+        &self,
+        table: &StoreTable,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let found = AtomicUsize::new(0);
-        let part = |segment| Part {
-            table,
-            limit,
-            found: &found,
-            segment,
-        };
-        let segments = match table.scan_segments {
+        let part = |segment| Part { table, limit, found: &found, segment };
+        let segments = match OwnTable::of(table).scan_segments {
             Some(segments) => segments,
             None => {
                 let whole = part(None);
-                let (rows, rest) = self.scan_page(&whole, None, &mut PageSize::of(limit.saturating_add(1))).await?;
+                let (rows, rest) = self
+                    .scan_page(&whole, None, &mut PageSize::of(limit.saturating_add(1)))
+                    .await?;
                 if rest.is_none() {
                     return Ok(rows);
                 }
@@ -57,6 +63,33 @@ impl DynamoStore {
         let part = |segment| part((segments > 1).then_some((segment, segments)));
         let segments = (0..segments).map(|segment| self.scan_part(part(segment)));
         Ok(try_join_all(segments).await?.concat())
+    }
+
+    /// The first rows of a scan; `None` where too many items in front of them don't count.
+    pub(crate) async fn some_rows(
+        &self,
+        table: &StoreTable,
+        limit: usize,
+    ) -> Result<Option<Vec<Row>>, StoreError> {
+        let found = AtomicUsize::new(0);
+        let part = Part { table, limit: usize::MAX, found: &found, segment: None };
+        let mut page = PageSize::of(limit);
+        let mut rows = Vec::new();
+        let mut start = None;
+        for _ in 0..SOME_PAGES {
+            if rows.len() >= limit {
+                break;
+            }
+            let (more, rest) = self.scan_page(&part, start, &mut page).await?;
+            rows.extend(more);
+            start = rest;
+            if start.is_none() {
+                break;
+            }
+        }
+        let is_whole = start.is_none() || rows.len() >= limit;
+        rows.truncate(limit);
+        Ok(is_whole.then_some(rows))
     }
 
     async fn scan_part(&self, part: Part<'_>) -> Result<Vec<Row>, StoreError> {

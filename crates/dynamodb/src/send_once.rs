@@ -1,8 +1,9 @@
 //! Which failed writes may be sent again.
 //!
-//! A conditional write whose answer was lost may have been applied: sent again, its own row would refuse it, and the client
-//! would hear of a duplicate that is its own. So a single write is repeated only when DynamoDB said that it did nothing.
-//! (Transactions carry a token by which DynamoDB recognises the repetition.)
+//! A conditional write whose answer was lost may have been applied: sent again, its own row would
+//! refuse it, and the client would hear of a duplicate that is its own. So a single write is
+//! repeated only when DynamoDB said that it did nothing. (Transactions carry a token by which
+//! DynamoDB recognises the repetition.)
 
 use aws_sdk_dynamodb::{
     config::{
@@ -10,7 +11,9 @@ use aws_sdk_dynamodb::{
         retry::{ClassifyRetry, RetryAction},
     },
     error::ProvideErrorMetadata,
-    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
+    operation::{
+        delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError,
+    },
 };
 
 /// Forbids the repetition of requests whose effect is unknown.
@@ -24,8 +27,10 @@ impl ClassifyRetry for SendOnce {
         };
         let code = failure.as_operation_error().and_then(|error| {
             let put = error.downcast_ref::<PutItemError>().and_then(ProvideErrorMetadata::code);
-            let update = || error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code);
-            let delete = || error.downcast_ref::<DeleteItemError>().and_then(ProvideErrorMetadata::code);
+            let update =
+                || error.downcast_ref::<UpdateItemError>().and_then(ProvideErrorMetadata::code);
+            let delete =
+                || error.downcast_ref::<DeleteItemError>().and_then(ProvideErrorMetadata::code);
             put.or_else(update).or_else(delete)
         });
         by_code(code)
@@ -38,7 +43,11 @@ impl ClassifyRetry for SendOnce {
 
 fn by_code(code: Option<&str>) -> RetryAction {
     match code {
-        Some("ProvisionedThroughputExceededException" | "ThrottlingException" | "RequestLimitExceeded") => RetryAction::throttling_error(),
+        Some(
+            "ProvisionedThroughputExceededException"
+            | "ThrottlingException"
+            | "RequestLimitExceeded",
+        ) => RetryAction::throttling_error(),
         // a transaction holds the item for a moment
         Some("TransactionConflictException") => RetryAction::transient_error(),
         _ => RetryAction::RetryForbidden,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flywheel_store::{Layout, StoreTable};
+use flywheel_store::{Layout, Own, StoreTable};
 use flywheel_types::{Column, ColumnDefault, Table, TableName, TypeInfo, oid};
 
 pub(crate) fn column(name: &str, type_oid: u32, typmod: i32) -> Column {
@@ -17,7 +17,11 @@ pub(crate) fn column(name: &str, type_oid: u32, typmod: i32) -> Column {
     }
 }
 
-pub(crate) fn table(columns: Vec<Column>, primary_key: Vec<usize>, expires_at: Option<usize>) -> StoreTable {
+pub(crate) fn table(
+    columns: Vec<Column>,
+    primary_key: Vec<usize>,
+    expires_at: Option<usize>,
+) -> StoreTable {
     StoreTable {
         table: Arc::new(Table {
             name: TableName::new("public", "t"),
@@ -34,14 +38,14 @@ pub(crate) fn table(columns: Vec<Column>, primary_key: Vec<usize>, expires_at: O
         allow_scan: true,
         allow_drop: true,
         consistent_read: true,
-        mismatch_is_null: false,
-        scan_segments: None,
         wanted: None,
         indexes: Vec::new(),
+        own: Own::default(),
     }
 }
 
-/// `(owner text, at timestamptz, note text, price numeric(10,2), expires timestamptz, PRIMARY KEY (owner, at))`
+/// `(owner text, at timestamptz, note text, price numeric(10,2), expires timestamptz, PRIMARY KEY
+/// (owner, at))`
 pub(crate) fn history() -> StoreTable {
     table(
         vec![

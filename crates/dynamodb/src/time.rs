@@ -1,4 +1,5 @@
-//! Timestamps and dates as ISO 8601 of a fixed width, so that DynamoDB's byte order is the order in time.
+//! Timestamps and dates as ISO 8601 of a fixed width, so that DynamoDB's byte order is the order in
+//! time.
 //!
 //! Years 1 to 9999 are four digits. Later ones are `Y` and seven digits, n BC is `/` and 10000 − n:
 //! characters that sort after and before the digits, as `infinity` and `-infinity` do further out.
@@ -8,8 +9,13 @@ const MICROS_PER_DAY: i64 = 86_400_000_000;
 const EPOCH_DAYS: i64 = 10_957;
 const EPOCH_SECONDS: i64 = EPOCH_DAYS * 86_400;
 
+/// What follows the time of a `timestamptz`.
+pub(crate) const UTC: &str = "Z";
+/// What follows the time of a `timestamp`: nothing.
+pub(crate) const LOCAL: &str = "";
+
 /// A timestamp, as `2026-11-23T14:24:28.123456Z`.
-pub(crate) fn timestamp_text(micros: i64) -> String {
+pub(crate) fn timestamp_text(micros: i64, zone: &str) -> String {
     match micros {
         i64::MIN => "-infinity".to_owned(),
         i64::MAX => "infinity".to_owned(),
@@ -18,7 +24,7 @@ pub(crate) fn timestamp_text(micros: i64) -> String {
             let of_day = micros.rem_euclid(MICROS_PER_DAY);
             let (seconds, micros) = (of_day / 1_000_000, of_day % 1_000_000);
             format!(
-                "{date}T{:02}:{:02}:{:02}.{micros:06}Z",
+                "{date}T{:02}:{:02}:{:02}.{micros:06}{zone}",
                 seconds / 3600,
                 seconds / 60 % 60,
                 seconds % 60
@@ -28,15 +34,15 @@ pub(crate) fn timestamp_text(micros: i64) -> String {
 }
 
 /// Reads [`timestamp_text`]'s form and no other.
-pub(crate) fn parse_timestamp(text: &str) -> Option<i64> {
+pub(crate) fn parse_timestamp(text: &str, zone: &str) -> Option<i64> {
     match text {
         "-infinity" => return Some(i64::MIN),
         "infinity" => return Some(i64::MAX),
         _ => {}
     }
     let (date, time) = text.split_once('T')?;
-    let bytes = time.as_bytes();
-    if bytes.len() != 16 || bytes[2] != b':' || bytes[5] != b':' || bytes[8] != b'.' || bytes[15] != b'Z' {
+    let bytes = time.strip_suffix(zone)?.as_bytes();
+    if bytes.len() != 15 || bytes[2] != b':' || bytes[5] != b':' || bytes[8] != b'.' {
         return None;
     }
     let (hours, minutes, seconds, micros) = (
@@ -70,7 +76,8 @@ pub(crate) fn parse_date(text: &str) -> Option<i32> {
     }
 }
 
-/// The Unix time of a timestamp, rounded up: DynamoDB's sweeper must not delete a row that is still there.
+/// The Unix time of a timestamp, rounded up: DynamoDB's sweeper must not delete a row that is still
+/// there.
 pub(crate) fn unix_seconds(micros: i64) -> i64 {
     let seconds = micros.div_euclid(1_000_000) + i64::from(micros.rem_euclid(1_000_000) > 0);
     seconds.saturating_add(EPOCH_SECONDS)
@@ -106,12 +113,14 @@ fn digits(bytes: &[u8]) -> Option<i64> {
     })
 }
 
-/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date algorithms").
+/// Year, month and day of a day counted from 1970-01-01 (Howard Hinnant, "chrono-compatible
+/// low-level date algorithms").
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
@@ -148,8 +157,8 @@ mod tests {
             (252_455_616_000_000_000, "Y0010000-01-01T00:00:00.000000Z"),
             (i64::MAX, "infinity"),
         ] {
-            assert_eq!(timestamp_text(micros), text);
-            assert_eq!(parse_timestamp(text), Some(micros));
+            assert_eq!(timestamp_text(micros, UTC), text);
+            assert_eq!(parse_timestamp(text, UTC), Some(micros));
         }
         for (days, text) in [
             (i32::MIN, "-infinity"),
@@ -188,7 +197,7 @@ mod tests {
             "2026-11-23T14:24:28.123456+",
             "Y9999999-01-01T00:00:00.000000Z",
         ] {
-            assert_eq!(parse_timestamp(text), None, "{text}");
+            assert_eq!(parse_timestamp(text, UTC), None, "{text}");
         }
     }
 
@@ -210,25 +219,30 @@ mod tests {
     }
 
     fn any_days() -> impl Strategy<Value = i32> {
-        prop_oneof![-2_451_507..2_145_031_949i32, -800_000..3_000_000, Just(i32::MIN), Just(i32::MAX)]
+        prop_oneof![
+            -2_451_507..2_145_031_949i32,
+            -800_000..3_000_000,
+            Just(i32::MIN),
+            Just(i32::MAX)
+        ]
     }
 
     proptest! {
         #[test]
         fn they_come_back(micros in any_micros(), days in any_days()) {
-            prop_assert_eq!(parse_timestamp(&timestamp_text(micros)), Some(micros));
+            prop_assert_eq!(parse_timestamp(&timestamp_text(micros, UTC), UTC), Some(micros));
             prop_assert_eq!(parse_date(&date_text(days)), Some(days));
         }
 
         #[test]
         fn byte_order_is_time_order(one in any_micros(), other in any_micros(), day in any_days(), other_day in any_days()) {
-            prop_assert_eq!(timestamp_text(one).cmp(&timestamp_text(other)), one.cmp(&other));
+            prop_assert_eq!(timestamp_text(one, UTC).cmp(&timestamp_text(other, UTC)), one.cmp(&other));
             prop_assert_eq!(date_text(day).cmp(&date_text(other_day)), day.cmp(&other_day));
         }
 
         #[test]
         fn nothing_panics(micros: i64, days: i32, text in ".{0,30}", date in "[Y/]?[0-9]{0,9}-[0-9]{2}-[0-9]{2}") {
-            let _ = (timestamp_text(micros), date_text(days), unix_seconds(micros), parse_timestamp(&text), parse_date(&text), parse_date(&date));
+            let _ = (timestamp_text(micros, UTC), date_text(days), unix_seconds(micros), parse_timestamp(&text, UTC), parse_date(&text), parse_date(&date));
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use aws_sdk_dynamodb::{
     operation::transact_write_items::TransactWriteItemsError,
-    types::{CancellationReason, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update},
+    types::{
+        CancellationReason, ConditionCheck, Delete, Put,
+        ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
+    },
 };
 use flywheel_store::{Applied, Change, StoreError, StoreTable, now_micros};
 
@@ -27,7 +30,10 @@ pub(crate) struct Transaction {
 }
 
 impl DynamoStore {
-    pub(crate) async fn write_many(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
+    pub(crate) async fn write_many(
+        &self,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<bool, StoreError> {
         if let [(table, change)] = changes {
             return Ok(matches!(self.write_one(table, change).await?, Applied::Done(_)));
         }
@@ -39,13 +45,17 @@ impl DynamoStore {
     }
 
     /// False when a condition didn't hold.
-    pub(crate) async fn send_transaction(&self, transaction: &Transaction) -> Result<bool, StoreError> {
+    pub(crate) async fn send_transaction(
+        &self,
+        transaction: &Transaction,
+    ) -> Result<bool, StoreError> {
         let mut backoff = Backoff::new(ATTEMPTS_AFTER_CONFLICT);
         if transaction.items.is_empty() {
             return Ok(true);
         }
         loop {
-            // Each attempt is a transaction of its own, with a token of its own: a cancelled one wrote nothing.
+            // Each attempt is a transaction of its own, with a token of its own: a cancelled one
+            // wrote nothing.
             let request = self
                 .client
                 .transact_write_items()
@@ -65,7 +75,9 @@ impl DynamoStore {
                     return Err(store_error(&tables.join(", "), &error));
                 }
             };
-            if !matches!(error, StoreError::Throttled { .. } | StoreError::Conflict { .. }) || !backoff.wait().await {
+            if !matches!(error, StoreError::Throttled { .. } | StoreError::Conflict { .. })
+                || !backoff.wait().await
+            {
                 return Err(error);
             }
         }
@@ -106,12 +118,7 @@ impl DynamoStore {
 }
 
 fn transact_item(table: String, request: Request) -> Result<TransactWriteItem, StoreError> {
-    let Request {
-        action,
-        condition,
-        placeholders,
-        ..
-    } = request;
+    let Request { action, condition, placeholders, .. } = request;
     let (names, values) = placeholders.into_maps();
     let item = TransactWriteItem::builder();
     let item = match action {
@@ -171,7 +178,8 @@ enum Cancelled {
     Store(StoreError),
 }
 
-/// A failed condition goes before everything else: the transaction would fail again. It isn't one where the item is locked.
+/// A failed condition goes before everything else: the transaction would fail again. It isn't one
+/// where the item is locked.
 fn outcome(transaction: &Transaction, reasons: &[CancellationReason]) -> Cancelled {
     let mut locked = None;
     for (item, reason) in reasons.iter().enumerate() {
@@ -209,13 +217,17 @@ mod tests {
     use super::*;
 
     fn outcome_of(codes: &[&str]) -> Cancelled {
-        let reasons: Vec<_> = codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
+        let reasons: Vec<_> =
+            codes.iter().map(|code| CancellationReason::builder().code(*code).build()).collect();
         outcome(&Transaction::default(), &reasons)
     }
 
     #[test]
     fn a_failed_condition_goes_first() {
-        assert_eq!(outcome_of(&["TransactionConflict", "ConditionalCheckFailed"]), Cancelled::Condition);
+        assert_eq!(
+            outcome_of(&["TransactionConflict", "ConditionalCheckFailed"]),
+            Cancelled::Condition
+        );
         assert!(matches!(
             outcome_of(&["None", "TransactionConflict"]),
             Cancelled::Store(StoreError::Conflict { .. })

@@ -2,8 +2,13 @@
 
 use aws_sdk_dynamodb::{
     error::{ProvideErrorMetadata, SdkError},
-    operation::{delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError},
-    types::{ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure, error::ConditionalCheckFailedException},
+    operation::{
+        delete_item::DeleteItemError, put_item::PutItemError, update_item::UpdateItemError,
+    },
+    types::{
+        ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure,
+        error::ConditionalCheckFailedException,
+    },
 };
 use flywheel_store::{Applied, Change, Effect, StoreError, StoreTable, now_micros};
 
@@ -15,7 +20,11 @@ use crate::{
 };
 
 impl DynamoStore {
-    pub(crate) async fn write_one(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
+    pub(crate) async fn write_one(
+        &self,
+        table: &StoreTable,
+        change: &Change,
+    ) -> Result<Applied, StoreError> {
         let now = now_micros();
         let request = match plan(table, change, now)? {
             Planned::Send(request) => request,
@@ -23,12 +32,7 @@ impl DynamoStore {
             Planned::Nothing => return Ok(Applied::Done(None)),
         };
         let name = self.table_name(table);
-        let Request {
-            action,
-            condition,
-            placeholders,
-            ..
-        } = request;
+        let Request { action, condition, placeholders, .. } = request;
         let (names, values) = placeholders.into_maps();
         let attributes = match action {
             Action::Put(item) => {
@@ -121,7 +125,10 @@ macro_rules! write_errors {
 write_errors!(PutItemError, UpdateItemError, DeleteItemError);
 
 impl Failure {
-    pub(crate) fn of<E: WriteError, R: std::fmt::Debug>(table: &str, error: &SdkError<E, R>) -> Self {
+    pub(crate) fn of<E: WriteError, R: std::fmt::Debug>(
+        table: &str,
+        error: &SdkError<E, R>,
+    ) -> Self {
         let Some(failed) = error.as_service_error().and_then(WriteError::condition) else {
             return Self::Store(store_error(table, error));
         };

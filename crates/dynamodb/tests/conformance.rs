@@ -1,4 +1,5 @@
-//! The suite that every store passes, against an embedded DynamoDB and against the endpoints in `FLYWHEEL_TEST_DYNAMODB`.
+//! The suite that every store passes, against an embedded DynamoDB and against the endpoints in
+//! `FLYWHEEL_TEST_DYNAMODB`.
 
 mod world;
 

@@ -1,4 +1,5 @@
-//! What DynamoDB is to be asked with care: pages, batches, limits, rows of other tools, lost answers.
+//! What DynamoDB is to be asked with care: pages, batches, limits, rows of other tools, lost
+//! answers.
 
 mod world;
 
@@ -17,6 +18,7 @@ use flywheel_store::{
     Applied, Bound, Change, Effect, Expect, KeyRange, Operation, Store, StoreError, StoreTable,
     conformance::fixture::{int, int4_type, int8_type, key, table, text, text_type},
 };
+use flywheel_store::{Defines, Writes};
 use flywheel_types::{Key, Row, TypeInfo, Value, oid};
 use tokio::io::AsyncReadExt;
 use world::World;
@@ -31,7 +33,8 @@ impl World {
     }
 
     async fn put(&self, table: &StoreTable, row: Row) {
-        let applied = self.store.write(table, &put(table, Expect::Any, row)).await.expect("written");
+        let applied =
+            self.store.write(table, &put(table, Expect::Any, row)).await.expect("written");
         assert!(matches!(applied, Applied::Done(_)));
     }
 
@@ -41,11 +44,7 @@ impl World {
 }
 
 fn put(table: &StoreTable, expect: Expect, row: Row) -> Change {
-    Change {
-        key: table.table.key_of(&row),
-        expect,
-        effect: Effect::Put(row),
-    }
+    Change { key: table.table.key_of(&row), expect, effect: Effect::Put(row) }
 }
 
 fn string(text: &str) -> AttributeValue {
@@ -94,7 +93,10 @@ async fn many_large_rows_come_in_pages_and_batches() {
             .collect();
         assert_eq!(ns, (10..110).rev().map(int).collect::<Vec<_>>());
         assert_eq!(world.store.scan(&table, 120).await.expect("read").len(), 120);
-        assert_eq!(world.store.scan(&table, 119).await, Err(StoreError::TooManyRows { limit: 119 }));
+        assert_eq!(
+            world.store.scan(&table, 119).await,
+            Err(StoreError::TooManyRows { limit: 119 })
+        );
         world.store.drop_table(&table).await.expect("dropped");
     }
 }
@@ -113,12 +115,8 @@ async fn a_key_that_cant_be_stored_has_no_row() {
         ];
         let rows = world.store.get(&table, &keys).await.expect("read");
         assert_eq!(rows, [None, Some(vec![text("a"), text("b")]), None]);
-        let range = |lower, upper| KeyRange {
-            partition: text("a"),
-            lower,
-            upper,
-            descending: false,
-        };
+        let range =
+            |lower, upper| KeyRange { partition: text("a"), lower, upper, descending: false };
         let long = text(&"a".repeat(2000));
         for (range, count) in [
             (range(Bound::Excluded(text("")), Bound::Unbounded), 1),
@@ -126,20 +124,21 @@ async fn a_key_that_cant_be_stored_has_no_row() {
             (range(Bound::Included(long.clone()), Bound::Unbounded), 1),
             (range(Bound::Unbounded, Bound::Included(long)), 0),
         ] {
-            assert_eq!(world.store.range(&table, &range, 10).await.expect("read").len(), count, "{range:?}");
+            assert_eq!(
+                world.store.range(&table, &range, 10).await.expect("read").len(),
+                count,
+                "{range:?}"
+            );
         }
-        let refused = world
-            .store
-            .write(&table, &put(&table, Expect::Any, vec![text(""), text("b")]))
-            .await;
+        let refused =
+            world.store.write(&table, &put(&table, Expect::Any, vec![text(""), text("b")])).await;
         assert!(matches!(refused, Err(StoreError::LimitExceeded { .. })), "{refused:?}");
-        let delete = Change {
-            key: keys[0].clone(),
-            expect: Expect::Any,
-            effect: Effect::Delete,
-        };
+        let delete = Change { key: keys[0].clone(), expect: Expect::Any, effect: Effect::Delete };
         assert_eq!(world.store.write(&table, &delete).await, Ok(Applied::Done(None)));
-        assert_eq!(world.store.write_all(&[(&table, delete.clone()), (&table, delete)]).await, Ok(true));
+        assert_eq!(
+            world.store.write_all(&[(&table, delete.clone()), (&table, delete)]).await,
+            Ok(true)
+        );
         world.store.drop_table(&table).await.expect("dropped");
     }
 }
@@ -172,11 +171,14 @@ async fn limits_are_named() {
 
         let changes = |count: i64| -> Vec<_> {
             (0..count)
-                .map(|id| (&table, put(&table, Expect::Any, vec![int(id), Value::Null, Value::Null])))
+                .map(|id| {
+                    (&table, put(&table, Expect::Any, vec![int(id), Value::Null, Value::Null]))
+                })
                 .collect()
         };
         assert_eq!(world.store.write_all(&changes(100)).await, Ok(true));
-        let Err(StoreError::LimitExceeded { what }) = world.store.write_all(&changes(101)).await else {
+        let Err(StoreError::LimitExceeded { what }) = world.store.write_all(&changes(101)).await
+        else {
             panic!("applied")
         };
         assert!(what.contains("101 changes") && what.contains("split"), "{what}");
@@ -205,9 +207,7 @@ async fn a_table_that_differs_or_is_missing_is_said() {
         );
         world.store.drop_table(&table).await.expect("dropped");
 
-        let missing = StoreError::NoSuchTable {
-            name: "test-live_definition".to_owned(),
-        };
+        let missing = StoreError::NoSuchTable { name: "test-live_definition".to_owned() };
         assert_eq!(
             world.store.check_table(&table).await.expect("compared"),
             ["table \"test-live_definition\" isn't in DynamoDB"]
@@ -221,12 +221,11 @@ async fn a_table_that_differs_or_is_missing_is_said() {
         assert_eq!(world.store.scan(&table, 1).await, Err(missing.clone()));
         let change = put(&table, Expect::Absent, vec![text("a"), int(1)]);
         assert_eq!(world.store.write(&table, &change).await, Err(missing.clone()));
-        let delete = Change {
-            key: key(&[text("b")]),
-            expect: Expect::Any,
-            effect: Effect::Delete,
-        };
-        assert_eq!(world.store.write_all(&[(&table, change), (&table, delete)]).await, Err(missing));
+        let delete = Change { key: key(&[text("b")]), expect: Expect::Any, effect: Effect::Delete };
+        assert_eq!(
+            world.store.write_all(&[(&table, change), (&table, delete)]).await,
+            Err(missing)
+        );
         assert_eq!(
             world.store.describe(Operation::Get, &table),
             "GetItem test-live_definition ConsistentRead"
@@ -340,7 +339,10 @@ async fn expiring_tables_are_swept() {
             ("id", text_type()),
             ("until", TypeInfo::new(oid::TIMESTAMPTZ, -1, "timestamp with time zone")),
         ];
-        let table = flywheel_store::conformance::fixture::expiring(table("live_sweep", &columns, &["id"]), "until");
+        let table = flywheel_store::conformance::fixture::expiring(
+            table("live_sweep", &columns, &["id"]),
+            "until",
+        );
         world.store.drop_table(&table).await.expect("dropped");
         world.store.create_table(&table).await.expect("made");
         let answer = world

@@ -13,12 +13,13 @@ use aws_sdk_dynamodb::{
     types::{AttributeValue, Put, StreamSpecification, StreamViewType, TransactWriteItem},
 };
 use flywheel_store::{
-    Change, Changed, Effect, Expect, Store, StoreError, StoreTable,
+    Change, Changed, Effect, Expect, StoreError, StoreTable,
     conformance::{
         Notes,
         fixture::{int, int8_type, key, table, text, text_type},
     },
 };
+use flywheel_store::{Defines, Feed, Writes};
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use world::World;
@@ -26,11 +27,7 @@ use world::World;
 const OFTEN: Duration = Duration::from_millis(20);
 
 fn visits(name: &str) -> StoreTable {
-    table(
-        name,
-        &[("who", text_type()), ("day", int8_type()), ("n", int8_type())],
-        &["who", "day"],
-    )
+    table(name, &[("who", text_type()), ("day", int8_type()), ("n", int8_type())], &["who", "day"])
 }
 
 async fn switch(client: &Client, table: &str, view: Option<StreamViewType>) {
@@ -39,7 +36,8 @@ async fn switch(client: &Client, table: &str, view: Option<StreamViewType>) {
         .set_stream_view_type(view)
         .build()
         .expect("a specification");
-    let switched = client.update_table().table_name(table).stream_specification(stream).send().await;
+    let switched =
+        client.update_table().table_name(table).stream_specification(stream).send().await;
     switched.expect("switched");
 }
 
@@ -196,7 +194,9 @@ impl Scripted {
             "DescribeStream" => {
                 // A page each.
                 let after = request["ExclusiveStartShardId"].as_str();
-                let at = after.map_or(0, |after| 1 + shards.all.iter().position(|each| each.0 == after).expect("a shard"));
+                let at = after.map_or(0, |after| {
+                    1 + shards.all.iter().position(|each| each.0 == after).expect("a shard")
+                });
                 let page = shards.all.get(at).map(|(name, parent, has_ended, _)| {
                     let range = if *has_ended {
                         json!({"StartingSequenceNumber": "1", "EndingSequenceNumber": "2"})
@@ -205,17 +205,18 @@ impl Scripted {
                     };
                     json!({"ShardId": name, "ParentShardId": parent, "SequenceNumberRange": range})
                 });
-                let last = shards.all.get(at).filter(|_| at + 1 < shards.all.len()).map(|each| each.0.clone());
+                let last = shards
+                    .all
+                    .get(at)
+                    .filter(|_| at + 1 < shards.all.len())
+                    .map(|each| each.0.clone());
                 json!({"StreamDescription": {"StreamArn": "arn:s", "StreamStatus": "ENABLED",
                     "Shards": page.into_iter().collect::<Vec<_>>(), "LastEvaluatedShardId": last}})
             }
             "GetShardIterator" => {
                 let name = request["ShardId"].as_str().expect("a shard");
-                let at = if request["ShardIteratorType"] == "LATEST" {
-                    shard(name).3.len()
-                } else {
-                    0
-                };
+                let at =
+                    if request["ShardIteratorType"] == "LATEST" { shard(name).3.len() } else { 0 };
                 json!({"ShardIterator": format!("{name} {at}")})
             }
             "GetRecords" => {
@@ -246,12 +247,22 @@ impl Scripted {
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
                     loop {
-                        let (mut operation, mut length, mut line) = (String::new(), 0, String::new());
+                        let (mut operation, mut length, mut line) =
+                            (String::new(), 0, String::new());
                         while stream.read_line(&mut line).await.is_ok_and(|read| read > 2) {
                             let (name, value) = line.split_once(':').unwrap_or_default();
                             match name.to_ascii_lowercase().as_str() {
-                                "x-amz-target" => operation = value.trim().rsplit('.').next().unwrap_or_default().to_owned(),
-                                "content-length" => length = value.trim().parse().expect("a length"),
+                                "x-amz-target" => {
+                                    operation = value
+                                        .trim()
+                                        .rsplit('.')
+                                        .next()
+                                        .unwrap_or_default()
+                                        .to_owned()
+                                }
+                                "content-length" => {
+                                    length = value.trim().parse().expect("a length")
+                                }
                                 _ => {}
                             }
                             line.clear();
@@ -261,8 +272,11 @@ impl Scripted {
                         }
                         let mut body = vec![0; length];
                         stream.read_exact(&mut body).await.expect("a body");
-                        let answer = this.answer(&operation, &serde_json::from_slice(&body).expect("JSON")).to_string();
-                        let status = if answer.contains("__type") { "400 Bad Request" } else { "200 OK" };
+                        let answer = this
+                            .answer(&operation, &serde_json::from_slice(&body).expect("JSON"))
+                            .to_string();
+                        let status =
+                            if answer.contains("__type") { "400 Bad Request" } else { "200 OK" };
                         let head = format!(
                             "HTTP/1.1 {status}\r\ncontent-type: application/x-amz-json-1.0\r\ncontent-length: {}\r\n\r\n",
                             answer.len()

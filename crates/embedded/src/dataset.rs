@@ -1,11 +1,13 @@
 //! A small data set, of an application for learning languages, to look at on a first start.
 //!
-//! It is SQL text in the folder `dataset`, run through the gateway statement by statement: what arrives in the stores is what the
-//! gateway made of it. Its store tables are `search_history` (a sort key), `sessions` (an expiry) and `leaderboard` (a score).
+//! It is SQL text in the folder `dataset`, run through the gateway statement by statement: what
+//! arrives in the stores is what the gateway made of it. Its store tables are `search_history` (a
+//! sort key), `sessions` (an expiry) and `leaderboard` (a score).
 
 use std::sync::LazyLock;
 
-static SCHEMA: LazyLock<Vec<&str>> = LazyLock::new(|| statements(include_str!("dataset/schema.sql")));
+static SCHEMA: LazyLock<Vec<&str>> =
+    LazyLock::new(|| statements(include_str!("dataset/schema.sql")));
 
 /// In the order that the foreign keys ask for.
 static ROWS: LazyLock<Vec<&str>> = LazyLock::new(|| {
@@ -26,7 +28,8 @@ pub fn schema() -> &'static [&'static str] {
     &SCHEMA
 }
 
-/// The statements that insert the rows, in order, at most 25 rows in each: what DynamoDB takes in one write. They may be run once.
+/// The statements that insert the rows, in order, at most 25 rows in each: what DynamoDB takes in
+/// one write. They may be run once.
 pub fn rows() -> &'static [&'static str] {
     &ROWS
 }

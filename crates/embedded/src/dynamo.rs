@@ -27,16 +27,20 @@ pub struct EmbeddedDynamo {
 }
 
 impl EmbeddedDynamo {
-    /// Starts a server that keeps its tables in the folder `data`, or in memory. Blocks for some milliseconds.
+    /// Starts a server that keeps its tables in the folder `data`, or in memory. Blocks for some
+    /// milliseconds.
     pub fn start(data: Option<&Path>) -> anyhow::Result<Self> {
         let folder = data.map(|path| DataFolder::take(Some(path))).transpose()?;
         let database = open(folder.as_ref())?;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).context("bind a loopback port for DynamoDB")?;
+        let listener =
+            TcpListener::bind(("127.0.0.1", 0)).context("bind a loopback port for DynamoDB")?;
         listener.set_nonblocking(true).context("prepare the port for DynamoDB")?;
-        let endpoint = format!("http://{}", listener.local_addr().context("read the port for DynamoDB")?);
+        let endpoint =
+            format!("http://{}", listener.local_addr().context("read the port for DynamoDB")?);
 
-        // Its handlers run SQLite to completion on the thread that polls them: on the gateway's runtime they would hold up clients.
-        // One thread is enough, for there is one database lock behind them.
+        // Its handlers run SQLite to completion on the thread that polls them: on the gateway's
+        // runtime they would hold up clients. One thread is enough, for there is one database lock
+        // behind them.
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -47,12 +51,7 @@ impl EmbeddedDynamo {
                 tracing::error!("embedded DynamoDB: {error:#}");
             }
         })?;
-        Ok(Self {
-            endpoint,
-            stop: Some(stop),
-            thread: Some(thread),
-            _folder: folder,
-        })
+        Ok(Self { endpoint, stop: Some(stop), thread: Some(thread), _folder: folder })
     }
 
     /// Where the server listens, in the form that the AWS SDK takes as its endpoint.
@@ -87,11 +86,16 @@ fn open(folder: Option<&DataFolder>) -> anyhow::Result<Database> {
         return Database::memory().context("open a DynamoDB in memory");
     };
     let file = folder.path().join("dynamodb.sqlite");
-    let name = file.to_str().with_context(|| format!("the path {} is not UTF-8", file.display()))?;
+    let name =
+        file.to_str().with_context(|| format!("the path {} is not UTF-8", file.display()))?;
     Database::new(name).with_context(|| format!("open the DynamoDB file {name}"))
 }
 
-async fn serve(listener: TcpListener, database: Database, stopped: oneshot::Receiver<()>) -> anyhow::Result<()> {
+async fn serve(
+    listener: TcpListener,
+    database: Database,
+    stopped: oneshot::Receiver<()>,
+) -> anyhow::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let (closing, closed) = oneshot::channel();
     let shutdown = async move {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use tempfile::TempDir;
 
-/// A data folder that nobody else uses: the caller's, or a temporary one that is removed with this value.
+/// A data folder that nobody else uses: the caller's, or a temporary one that is removed with this
+/// value.
 #[derive(Debug)]
 pub(crate) struct DataFolder {
     path: PathBuf,
@@ -20,23 +21,26 @@ impl DataFolder {
     pub(crate) fn take(path: Option<&Path>) -> anyhow::Result<Self> {
         let (path, temporary) = match path {
             Some(path) => {
-                fs::create_dir_all(path).with_context(|| format!("create the data folder {}", path.display()))?;
+                fs::create_dir_all(path)
+                    .with_context(|| format!("create the data folder {}", path.display()))?;
                 (path.to_path_buf(), None)
             }
             None => {
-                let folder = TempDir::with_prefix("flywheel-").context("create a temporary data folder")?;
+                let folder =
+                    TempDir::with_prefix("flywheel-").context("create a temporary data folder")?;
                 (folder.path().to_path_buf(), Some(folder))
             }
         };
-        let lock = File::create(path.join("flywheel.lock")).with_context(|| format!("lock the data folder {}", path.display()))?;
+        let lock = File::create(path.join("flywheel.lock"))
+            .with_context(|| format!("lock the data folder {}", path.display()))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Self {
-                path,
-                _temporary: temporary,
-                _lock: lock,
-            }),
-            Err(TryLockError::WouldBlock) => bail!("the data folder {} is in use by another Flywheel", path.display()),
-            Err(TryLockError::Error(error)) => Err(error).with_context(|| format!("lock the data folder {}", path.display())),
+            Ok(()) => Ok(Self { path, _temporary: temporary, _lock: lock }),
+            Err(TryLockError::WouldBlock) => {
+                bail!("the data folder {} is in use by another Flywheel", path.display())
+            }
+            Err(TryLockError::Error(error)) => {
+                Err(error).with_context(|| format!("lock the data folder {}", path.display()))
+            }
         }
     }
 

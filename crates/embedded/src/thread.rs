@@ -31,7 +31,9 @@ impl ServerThread {
     pub(crate) fn join(self, patience: Duration) -> anyhow::Result<()> {
         let name = self.handle.thread().name().unwrap_or("server").to_owned();
         if self.ended.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
-            bail!("{name} still serves a client after {patience:?}; close its connections before it is stopped");
+            bail!(
+                "{name} still serves a client after {patience:?}; close its connections before it is stopped"
+            );
         }
         self.handle.join().map_err(|_| anyhow::anyhow!("{name} panicked"))
     }

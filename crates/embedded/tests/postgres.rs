@@ -22,11 +22,7 @@ impl Connected {
     }
 
     async fn count(&self, table: &str) -> i64 {
-        self.client
-            .query_one(&format!("SELECT count(*) FROM {table}"), &[])
-            .await
-            .unwrap()
-            .get(0)
+        self.client.query_one(&format!("SELECT count(*) FROM {table}"), &[]).await.unwrap().get(0)
     }
 
     async fn close(self) {
@@ -72,25 +68,17 @@ async fn keeps_its_data_from_one_start_to_the_next() {
 async fn survives_clients_that_vanish() {
     let server = start(None);
     let idle = Connected::to(&server).await;
-    idle.client
-        .batch_execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1)")
-        .await
-        .unwrap();
+    idle.client.batch_execute("CREATE TABLE t (id int); INSERT INTO t VALUES (1)").await.unwrap();
     idle.vanish().await;
 
     let in_transaction = Connected::to(&server).await;
-    in_transaction
-        .client
-        .batch_execute("BEGIN; INSERT INTO t VALUES (2)")
-        .await
-        .unwrap();
+    in_transaction.client.batch_execute("BEGIN; INSERT INTO t VALUES (2)").await.unwrap();
     in_transaction.vanish().await;
 
     let in_query = Connected::to(&server).await;
     in_query.client.batch_execute("INSERT INTO t VALUES (3)").await.unwrap();
-    let long_answer = in_query
-        .client
-        .simple_query("SELECT repeat('x', 1000) FROM generate_series(1, 20000)");
+    let long_answer =
+        in_query.client.simple_query("SELECT repeat('x', 1000) FROM generate_series(1, 20000)");
     assert!(tokio::time::timeout(Duration::from_millis(5), long_answer).await.is_err());
     in_query.vanish().await;
 
@@ -106,12 +94,9 @@ async fn survives_bytes_that_are_not_the_protocol() {
     use tokio::io::AsyncWriteExt;
 
     let server = start(None);
-    for garbage in [
-        &b"GET / HTTP/1.1\r\n\r\n"[..],
-        &[0, 0, 0, 0, 0, 0, 0, 0],
-        &[0xff; 64],
-        b"Q\0\0\0\x04",
-    ] {
+    for garbage in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0, 0, 0, 0, 0, 0, 0, 0], &[0xff; 64], b"Q\0\0\0\x04"]
+    {
         let mut socket = tokio::net::UnixStream::connect(server.socket()).await.unwrap();
         socket.write_all(garbage).await.unwrap();
     }

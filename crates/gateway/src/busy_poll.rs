@@ -1,7 +1,8 @@
 //! Looking for what comes next instead of sleeping until it does.
 //!
-//! A thread that sleeps until an answer arrives is woken some ten microseconds later, which is as long as a lookup by key takes. With many clients
-//! that doesn't matter: something is always there. With one it is half of what each of its statements takes. So while one client alone is served,
+//! A thread that sleeps until an answer arrives is woken some ten microseconds later, which is as
+//! long as a lookup by key takes. With many clients that doesn't matter: something is always there.
+//! With one it is half of what each of its statements takes. So while one client alone is served,
 //! the thread looks again and again, for a bounded time.
 
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
@@ -19,7 +20,8 @@ pub(crate) struct BusyPoll {
     /// How long something is looked for.
     window: Duration,
     start: Instant,
-    /// When a session last expected something soon, in nanoseconds after `start`, and which; 0: none yet.
+    /// When a session last expected something soon, in nanoseconds after `start`, and which; 0:
+    /// none yet.
     noted: AtomicU64,
     by: AtomicI32,
     /// Until when there are too many sessions for it to be of use.
@@ -55,15 +57,19 @@ impl BusyPoll {
         let other = self.by.swap(session, Ordering::Relaxed);
         if other != 0 && other != session && now - before.min(now) < nanos(CALM) {
             self.crowded_until.store(now + nanos(CALM), Ordering::Relaxed);
-        } else if now >= self.crowded_until.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed) {
+        } else if now >= self.crowded_until.load(Ordering::Relaxed)
+            && self.asleep.swap(false, Ordering::Relaxed)
+        {
             self.wake.notify_one();
         }
     }
 
-    /// Keeps the thread from sleeping while it is worth it. Where several threads serve clients, one that looks would keep nobody else awake: there it
-    /// does nothing.
+    /// Keeps the thread from sleeping while it is worth it. Where several threads serve clients,
+    /// one that looks would keep nobody else awake: there it does nothing.
     pub(crate) async fn run(&self) {
-        if self.window.is_zero() || Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread {
+        if self.window.is_zero()
+            || Handle::current().runtime_flavor() != RuntimeFlavor::CurrentThread
+        {
             return;
         }
         loop {
@@ -78,7 +84,8 @@ impl BusyPoll {
     fn is_worth_it(&self) -> bool {
         let now = self.now();
         let noted = self.noted.load(Ordering::Relaxed);
-        now - noted.min(now) < nanos(self.window) && now >= self.crowded_until.load(Ordering::Relaxed)
+        now - noted.min(now) < nanos(self.window)
+            && now >= self.crowded_until.load(Ordering::Relaxed)
     }
 }
 

@@ -1,17 +1,13 @@
 //! What a gateway is doing, in numbers: for whoever watches over it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use flywheel_postgres::Servers;
 pub use flywheel_postgres::{ClusterFigures, PoolFigures, ReplicaFigures};
 
-use crate::gateway::Gateway;
-use crate::shared::Shared;
-use crate::tally::Way;
+use flywheel_execute::Way;
 
-pub use crate::caching::RuleFigures;
+pub use flywheel_answers::RuleFigures;
 
 /// A gateway's figures at one moment. Counts are since its start.
 #[derive(Debug, Clone)]
@@ -20,14 +16,28 @@ pub struct Figures {
     pub clients: ClientFigures,
     /// The databases that it serves, the main one first.
     pub databases: Vec<DatabaseFigures>,
-    /// How many committed transactions could not be carried out in their stores when that was last tried.
+    /// How many committed transactions could not be carried out in their stores when that was last
+    /// tried.
     pub unfinished: usize,
+    /// How many rows of the outbox were put aside, since no gateway has written them.
+    pub foreign: usize,
     /// The pools that have been used.
     pub pools: Vec<(PoolName, PoolFigures)>,
     /// Who is the primary, and how the replicas are; `None` where there is one server only.
     pub cluster: Option<ClusterFigures>,
+    /// How much memory is taken by what is kept of statements by their texts, and how much may be.
+    pub statement_memory: MemoryFigures,
     /// The cache; `None`: there is no rule.
     pub cache: Option<CacheFigures>,
+}
+
+/// Memory, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryFigures {
+    /// How much is taken.
+    pub bytes: u64,
+    /// How much may be.
+    pub most_bytes: u64,
 }
 
 /// Clients.
@@ -52,6 +62,10 @@ pub struct DatabaseFigures {
     pub name: String,
     /// How many sessions are in a transaction.
     pub in_transaction: usize,
+    /// How many sessions listen to notifications, over one connection.
+    pub listening: usize,
+    /// How often that connection was lost and made anew.
+    pub listener_renewals: u64,
     /// Its statements, by the way in which they were answered.
     pub statements: Vec<(Way, u64)>,
 }
@@ -78,7 +92,8 @@ pub struct CacheFigures {
     pub rules: Vec<RuleFigures>,
     /// What is known of changes past this gateway; `None`: no rule needs it.
     pub following: Option<FollowingFigures>,
-    /// How old the news of writes through other gateways may be, `None` in it: nothing is known. `None`: this one doesn't know of others.
+    /// How old the news of writes through other gateways may be, `None` in it: nothing is known.
+    /// `None`: this one doesn't know of others.
     pub sharing: Option<Option<Duration>>,
 }
 
@@ -102,53 +117,4 @@ pub(crate) struct Arrivals {
 /// Counts one.
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
-}
-
-impl Gateway {
-    /// What it is doing now.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
-        let databases: Vec<_> = self.databases().collect();
-        let main = databases[0];
-        Figures {
-            clients: self.clients(),
-            databases: databases
-                .iter()
-                .map(|shared| DatabaseFigures {
-                    name: shared.name().to_owned(),
-                    in_transaction: shared.tally.open(),
-                    statements: shared.tally.counts(),
-                })
-                .collect(),
-            unfinished: main.outbox.left(),
-            pools: databases.iter().flat_map(|shared| pools(shared)).collect(),
-            cluster: main.options.servers.cluster.as_ref().map(flywheel_postgres::Cluster::figures),
-            cache: main.caching.as_ref().map(|caching| CacheFigures {
-                most_bytes: main.options.cache_memory,
-                rules: caching.figures(),
-                following: caching.follower().map(|follower| FollowingFigures {
-                    lag: follower.lag(),
-                    retained: follower.retained(),
-                }),
-                sharing: caching.sharing().map(|sharing| sharing.lag()),
-            }),
-        }
-    }
-}
-
-fn pools(shared: &Arc<Shared>) -> Vec<(PoolName, PoolFigures)> {
-    let name = |user: &Option<String>, servers: &Servers, replica| PoolName {
-        database: shared.name().to_owned(),
-        role: servers.primary.pool.server().user.clone(),
-        user: user.clone(),
-        replica,
-    };
-    let of = |(user, access): (Option<String>, Arc<crate::access::Access>)| {
-        let servers = access.servers();
-        let primary = (name(&user, servers, None), servers.primary.figures());
-        let replicas = servers.replicas.iter().enumerate();
-        let replicas = replicas.map(|(at, server)| (name(&user, servers, Some(at + 1)), server.figures()));
-        std::iter::once(primary).chain(replicas).collect::<Vec<_>>()
-    };
-    shared.known_accesses().into_iter().flat_map(of).collect()
 }

@@ -1,35 +1,41 @@
 //! The gateway: clients' sessions, and the way of a statement through them.
 //!
-//! A connection comes in at [`Gateway::serve`], logs in through `front/`, and becomes a `session/`. There, each message takes one of two ways:
+//! A connection comes in at [`Gateway::serve`], logs in through the crate `front`, and becomes a `session/`.
+//! There, each message takes one of two ways:
 //!
-//! - **relay** (`session/relay.rs`): its bytes go to a server connection of the pool and the server's bytes come back; no row is decoded.
-//! - **store** (`execute/`): a statement that names a table homed in a store. `execute/prepare.rs` has PostgreSQL describe it and plans it, once per
-//!   text; then `native.rs` asks the store alone, `mixed.rs` lets PostgreSQL run it over fetched rows, `staged.rs` lets PostgreSQL run a write on
-//!   staged rows and carries the difference to the store.
+//! - **relay** (`session/relay.rs`): its bytes go to a server connection of the pool and the
+//!   server's bytes come back; no row is decoded.
+//! - **store**: a statement that names a table homed in a store is carried out by the crate
+//!   `execute`, which sees the session through its traits (`session/host.rs`).
 //!
-//! `transaction/` is what keeps PostgreSQL and the stores together at COMMIT, and after a crash.
-//!
-//! `session/block.rs` keeps what a transaction block has done: settings and store writes, with savepoints.
+//! Answers that are kept are looked for before either, by `session/cached/` in the crate `answers`.
 
 mod access;
-mod analysis;
+mod accesses;
+mod administrators;
 mod busy_poll;
-mod caching;
-mod error;
-mod execute;
+mod code;
 pub mod figures;
-mod front;
 mod gateway;
-mod homes;
+mod listening;
 pub mod options;
+mod places;
+mod reception;
+mod reloading;
 mod repeated;
+mod replication;
+mod report;
+mod running;
 mod session;
 mod shared;
-mod sharing;
+mod stage;
 mod tally;
-mod transaction;
+mod timeouts;
 
-pub use caching::RuleProblem;
-pub use gateway::{Explained, Gateway, TableReport};
+pub use flywheel_answers::RuleProblem;
+pub use flywheel_execute::{Explained, Way};
+pub use gateway::{Gateway, TableReport};
 pub use options::Options;
-pub use tally::Way;
+pub use places::MostClients;
+pub use reloading::{ReloadRequests, Reloaded, Reloading};
+pub use timeouts::Timeouts;

@@ -3,31 +3,35 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use flywheel_answers::options::StoredTable;
+pub use flywheel_answers::options::{CacheRule, Sharing};
+pub use flywheel_execute::options::TableHome;
+pub use flywheel_front::{Authentication, Encryption};
 use flywheel_postgres::Servers;
-use flywheel_store::{Exchange, Store};
 use flywheel_types::TableName;
 
-/// How clients prove who they are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Authentication {
-    /// They don't.
-    Trust,
-    /// SCRAM-SHA-256 (RFC 7677).
-    ScramSha256,
-}
+use crate::places::MostClients;
+use crate::reloading::Reloading;
+use crate::timeouts::Timeouts;
 
 /// A user that may log in.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct User {
     /// The name.
     pub name: String,
-    /// The password, or its verifier in PostgreSQL's form `SCRAM-SHA-256$iterations:salt$stored:server`.
+    /// The password, or its verifier in PostgreSQL's form
+    /// `SCRAM-SHA-256$iterations:salt$stored:server`.
     pub password: Option<String>,
+    /// The common names of which one must be in the client's certificate; none: it needs none.
+    pub common_names: Vec<String>,
     /// Whether it may open replication connections.
     pub replication: bool,
     /// The role in PostgreSQL and its password, when it isn't that of [`Options::servers`].
     pub role: Option<(String, Option<String>)>,
-    /// How many connections a pool of this user's own has. `None`: with a role, as the database; without one, it has none of its own.
+    /// How long its clients may take.
+    pub timeouts: Timeouts,
+    /// How many connections a pool of this user's own has. `None`: with a role, as the database;
+    /// without one, it has none of its own.
     pub pool_size: Option<u32>,
     /// For how long its clients keep a server connection, if not as the database says.
     pub pool_mode: Option<PoolMode>,
@@ -63,64 +67,6 @@ impl std::fmt::Debug for User {
     }
 }
 
-/// How a table's rows lie, with columns by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum LayoutChoice {
-    /// One hash, or one item, for each row.
-    Hash,
-    /// One JSON object for each row.
-    Json,
-    /// A sorted set for each partition.
-    SortedSet {
-        /// The score column.
-        score: String,
-    },
-}
-
-/// A table that is homed in a store.
-#[derive(Debug, Clone)]
-pub struct TableHome {
-    /// The table.
-    pub name: TableName,
-    /// Its store's name in the configuration.
-    pub store_name: String,
-    /// Its store.
-    pub store: Arc<dyn Store>,
-    /// Its name in the store.
-    pub physical_name: String,
-    /// How its rows lie.
-    pub layout: LayoutChoice,
-    /// The column after which a row is gone.
-    pub expires_at: Option<String>,
-    /// Whether it may be read whole.
-    pub allow_scan: bool,
-    /// Whether it may be dropped with rows in it.
-    pub allow_drop: bool,
-    /// Whether constraints that its store can't keep are dropped.
-    pub drop_constraints: bool,
-    /// Strongly consistent reads.
-    pub consistent_read: bool,
-    /// Whether a stored value of another type than its column's is read as NULL.
-    pub mismatch_is_null: bool,
-    /// Into how many segments a scan is split; `None`: as the store finds the table.
-    pub scan_segments: Option<u32>,
-    /// Secondary indexes; `None`: those that the store has.
-    pub indexes: Option<Vec<IndexChoice>>,
-}
-
-/// A secondary index, with columns by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct IndexChoice {
-    /// Its name.
-    pub name: String,
-    /// Its columns.
-    pub columns: Vec<String>,
-    /// Whether it may lag behind the table; `None`: as is usual for such columns.
-    pub is_eventual: Option<bool>,
-    /// Whether reads through it must see every write before them.
-    pub consistent_read: bool,
-}
-
 /// What a route asks of a statement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StatementKind {
@@ -143,46 +89,21 @@ pub struct Route {
     pub to_replicas: bool,
 }
 
-/// Which answers are kept, and for how long: the first rule that matches decides.
-#[derive(Debug, Clone, Default)]
-pub struct CacheRule {
-    /// Only of statements all of whose tables are among these; empty: any.
-    pub tables: Vec<TableName>,
-    /// Only this user's.
-    pub user: Option<String>,
-    /// Only in the database of this name to clients.
-    pub database: Option<String>,
-    /// Only of texts like this, where `*` is anything.
-    pub pattern: Option<String>,
-    /// Only of statements with this fingerprint.
-    pub fingerprint: Option<u64>,
-    /// Only of statements that ask for it, or only of those that don't.
-    pub hint: Option<bool>,
-    /// How long an answer is fresh.
-    pub ttl: Duration,
-    /// For how long after that it is given while it is read anew.
-    pub stale_while_revalidate: Duration,
-    /// For how long after its `ttl` it is given when reading it fails.
-    pub stale_if_error: Duration,
-    /// Writes through this gateway end them.
-    pub by_writes: bool,
-    /// So do all others, as logical replication and stores tell them; how old the news may be. `None`: they don't.
-    pub max_lag: Option<Duration>,
-    /// The longest that is kept, in bytes.
-    pub max_result_size: usize,
-}
-
-/// What gateways in front of the same databases have in common.
+/// Who is let in, and how.
 #[derive(Debug, Clone)]
-pub struct Sharing {
-    /// How they reach each other.
-    pub exchange: Arc<dyn Exchange>,
-    /// How old the news from the others may be for answers that writes end to be given.
-    pub max_lag: Duration,
-    /// Whether answers that one has kept serve all.
-    pub answers: bool,
-    /// Those longer than this, in bytes, are compressed.
-    pub compress_above: usize,
+pub struct Admission {
+    /// How clients log in.
+    pub authentication: Authentication,
+    /// Who may. Empty together with [`Authentication::Trust`]: anybody.
+    pub users: Arc<Vec<User>>,
+    /// TLS to clients; `None`: they speak in the clear.
+    pub encryption: Option<Encryption>,
+    /// How many clients at once.
+    pub most_clients: MostClients,
+    /// How long a client may take to log in.
+    pub login_timeout: Duration,
+    /// How long it may take afterwards, unless its user or itself says.
+    pub timeouts: Timeouts,
 }
 
 /// Everything a gateway needs.
@@ -194,21 +115,19 @@ pub struct Options {
     pub databases: Vec<Database>,
     /// For how long a client keeps a server connection, unless its user or database says.
     pub pool_mode: PoolMode,
-    /// How clients log in.
-    pub authentication: Authentication,
-    /// Who may. Empty together with [`Authentication::Trust`]: anybody.
-    pub users: Vec<User>,
-    /// How many clients at once.
-    pub max_connections: usize,
+    /// Who is let in when the gateway starts: [`crate::Gateway::admit_by`] changes it.
+    pub admission: Admission,
+    /// Where RELOAD asks for another configuration.
+    pub reloading: Reloading,
     /// The longest message of a client, in bytes.
     pub max_message_size: usize,
-    /// How long a client may take to log in.
-    pub login_timeout: Duration,
-    /// How long something that is due is looked for before the thread sleeps, while one client alone is served.
+    /// How long something that is due is looked for before the thread sleeps, while one client
+    /// alone is served.
     pub busy_poll: Duration,
     /// How many rows one statement may read from one store table.
     pub max_fetch_rows: usize,
-    /// The catalogue store: the main database, under the login that is used where no other is given.
+    /// The catalogue store: the main database, under the login that is used where no other is
+    /// given.
     pub servers: Servers,
     /// Where relational statements go.
     pub routes: Vec<Route>,
@@ -218,10 +137,31 @@ pub struct Options {
     pub cache: Vec<CacheRule>,
     /// How much memory they may take, in bytes.
     pub cache_memory: u64,
+    /// How much memory what is kept of statements by their texts may take, in bytes.
+    pub statement_memory: u64,
     /// What the gateway has in common with others; `None`: it is the only one.
     pub sharing: Option<Sharing>,
     /// The publication of the tables that cache rules follow.
     pub publication: String,
     /// How much of its log PostgreSQL may keep for them, in bytes.
     pub max_retained_wal: u64,
+}
+
+impl Options {
+    /// What the cache needs of them.
+    pub(crate) fn answers(&self) -> flywheel_answers::options::Options {
+        let stored = |table: &TableHome| StoredTable {
+            name: table.name.clone(),
+            store_name: table.store_name.clone(),
+            store: table.store.clone(),
+        };
+        flywheel_answers::options::Options {
+            tables: self.tables.iter().map(stored).collect(),
+            cache: self.cache.clone(),
+            cache_memory: self.cache_memory,
+            sharing: self.sharing.clone(),
+            publication: self.publication.clone(),
+            max_retained_wal: self.max_retained_wal,
+        }
+    }
 }

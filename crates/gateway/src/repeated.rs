@@ -1,15 +1,15 @@
 //! Statements that come again and again without being prepared by their clients.
 //!
-//! PostgreSQL parses and plans such a statement each time, which for a lookup by key costs as much as carrying it out. On connections that clients
-//! share, it is prepared once.
+//! PostgreSQL parses and plans such a statement each time, which for a lookup by key costs as much
+//! as carrying it out. On connections that clients share, it is prepared once.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use flywheel_postgres::Settings;
+use flywheel_statement::Analysis;
 
-use crate::analysis::Analysis;
-use crate::session::PreparedStatement;
+use flywheel_execute::PreparedStatement;
 
 /// Seen so often, a text is taken to come again.
 const OFTEN: u8 = 5;
@@ -35,7 +35,13 @@ struct Version {
 }
 
 impl Repeated {
-    /// Notes that the prepared form was of no use: the text fails, or fails only when it is prepared.
+    /// What of this text is prepared.
+    pub(crate) fn of(analysis: &Analysis) -> &Self {
+        analysis.note()
+    }
+
+    /// Notes that the prepared form was of no use: the text fails, or fails only when it is
+    /// prepared.
     pub(crate) fn note_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
@@ -56,8 +62,8 @@ impl Repeated {
         seen >= OFTEN && self.refused.load(Ordering::Relaxed) < TRIES
     }
 
-    /// The prepared statement for a text that comes often, with parameters of these types, in a session with these settings; `definitions` is how often
-    /// definitions have changed.
+    /// The prepared statement for a text that comes often, with parameters of these types, in a
+    /// session with these settings; `definitions` is how often definitions have changed.
     pub(crate) fn statement(
         &self,
         analysis: &Arc<Analysis>,
@@ -80,7 +86,8 @@ impl Repeated {
         drop(versions);
         let context = (settings, definitions);
         let types: Vec<u32> = types.collect();
-        let statement = Arc::new(PreparedStatement::shared(analysis.clone(), types.clone(), &context)?);
+        let statement =
+            Arc::new(PreparedStatement::shared(analysis.clone(), types.clone(), &context)?);
         let mut versions = self.versions.write().unwrap_or_else(PoisonError::into_inner);
         versions.retain(|version| version.definitions == definitions);
         if versions.len() >= MAX_VERSIONS {

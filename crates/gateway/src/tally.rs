@@ -3,56 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// The way in which a statement was answered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// From memory.
-    Cached,
-    /// By a server, over a connection that others use at the same time.
-    Shared,
-    /// By a server, over a connection that was borrowed for it.
-    Relayed,
-    /// By a store alone.
-    Native,
-    /// By PostgreSQL, over rows that were fetched from stores.
-    Mixed,
-    /// By PostgreSQL, on staged rows, whose difference was written to a store.
-    Staged,
-    /// By Flywheel: definitions, COPY, TRUNCATE, EXPLAIN and the like of store tables, and commands of the cache's.
-    Command,
-}
-
-impl Way {
-    /// All of them.
-    pub const ALL: [Self; 7] = [
-        Self::Cached,
-        Self::Shared,
-        Self::Relayed,
-        Self::Native,
-        Self::Mixed,
-        Self::Staged,
-        Self::Command,
-    ];
-
-    /// Its name in reports.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Cached => "cached",
-            Self::Shared => "shared",
-            Self::Relayed => "relayed",
-            Self::Native => "native",
-            Self::Mixed => "mixed",
-            Self::Staged => "staged",
-            Self::Command => "command",
-        }
-    }
-}
+use flywheel_execute::Way;
 
 /// How many parts there are: sessions of one part count in the same place.
 const PARTS: usize = 16;
 
-/// Counts of a database's statements, in parts that lie apart: threads that count at the same time don't take the place from each other.
+/// Counts of a database's statements, in parts that lie apart: threads that count at the same time
+/// don't take the place from each other.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     parts: [Part; PARTS],
@@ -88,7 +45,9 @@ impl Tally {
 
     /// How many statements there have been, by the order of [`Way::ALL`].
     pub(crate) fn counts(&self) -> Vec<(Way, u64)> {
-        let count = |way: Way| self.parts.iter().map(|part| part.0[way as usize].load(Ordering::Relaxed)).sum();
+        let count = |way: Way| {
+            self.parts.iter().map(|part| part.0[way as usize].load(Ordering::Relaxed)).sum()
+        };
         Way::ALL.into_iter().map(|way| (way, count(way))).collect()
     }
 }

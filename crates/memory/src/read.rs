@@ -34,8 +34,14 @@ impl View<'_> {
         }
     }
 
-    /// The rows of a range over other columns than the key's. All rows are looked at: no order but the key's is kept here.
-    pub(crate) fn index_range(&self, columns: &[usize], range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+    /// The rows of a range over other columns than the key's. All rows are looked at: no order but
+    /// the key's is kept here.
+    pub(crate) fn index_range(
+        &self,
+        columns: &[usize],
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let mut rows = Vec::new();
         for fields in self.between(Vec::new(), None) {
             let row = self.decode(fields)?;
@@ -51,14 +57,15 @@ impl View<'_> {
         Ok(rows)
     }
 
-    pub(crate) fn by_score(&self, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {
+    pub(crate) fn by_score(
+        &self,
+        range: &ScoreRange,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let mut by_score = self.scored(range)?;
         let order = |a: &(f64, &Fields), b: &(f64, &Fields)| {
-            if range.descending {
-                b.0.total_cmp(&a.0)
-            } else {
-                a.0.total_cmp(&b.0)
-            }
+            if range.descending { b.0.total_cmp(&a.0) } else { a.0.total_cmp(&b.0) }
         };
         // Only the part that is returned is sorted: a board is long and its head short.
         let head = offset.saturating_add(limit);
@@ -76,17 +83,18 @@ impl View<'_> {
     }
 
     /// The row of a key, and how many of its partition have a lower score, or a higher one.
-    pub(crate) fn rank(&mut self, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
+    pub(crate) fn rank(
+        &mut self,
+        key: &Key,
+        descending: bool,
+    ) -> Result<Option<(Row, u64)>, StoreError> {
         let position = self.score_position()?;
         let Some(row) = self.get(std::slice::from_ref(key))?.pop().flatten() else {
             return Ok(None);
         };
         let end = Bound::Excluded(row[position].clone());
-        let (lower, upper) = if descending {
-            (end, Bound::Unbounded)
-        } else {
-            (Bound::Unbounded, end)
-        };
+        let (lower, upper) =
+            if descending { (end, Bound::Unbounded) } else { (Bound::Unbounded, end) };
         let ahead = ScoreRange {
             partition: (!key.sort().is_empty()).then(|| key.partition().clone()),
             lower,
@@ -134,17 +142,20 @@ impl View<'_> {
         Ok(rows)
     }
 
+    /// The first `limit` rows.
+    pub(crate) fn some(&self, limit: usize) -> Result<Vec<Row>, StoreError> {
+        self.sample(limit).into_iter().collect()
+    }
+
     /// Up to `limit` rows, those that can't be read as their errors.
     pub(crate) fn sample(&self, limit: usize) -> Vec<Result<Row, StoreError>> {
-        self.between(Vec::new(), None)
-            .take(limit)
-            .map(|fields| self.decode(fields))
-            .collect()
+        self.between(Vec::new(), None).take(limit).map(|fields| self.decode(fields)).collect()
     }
 
     fn score_of(&self, fields: &Fields, position: usize) -> Result<f64, StoreError> {
         let ty = &self.table.table.columns[position].ty;
-        let value = self.field(fields, position).and_then(|field| text::decode_canonical(ty, field));
+        let value =
+            self.field(fields, position).and_then(|field| text::decode_canonical(ty, field));
         match value {
             Some(value) => score(&value),
             // The whole row's error names the row.

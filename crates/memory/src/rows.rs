@@ -5,21 +5,22 @@ use std::collections::{BTreeMap, HashMap};
 use flywheel_store::{StoreError, StoreTable, TransactionId, text_row};
 use flywheel_types::{Key, Row, Scalar, Value, ordered, text};
 
-/// A row: the text of each column, by its position in [`Rows::columns`]; beyond the end, and `None`: NULL.
+/// A row: the text of each column, by its position in [`Rows::columns`]; beyond the end, and
+/// `None`: NULL.
 pub(crate) type Fields = Vec<Option<Box<str>>>;
 
 /// Below this many writes a sweep for expired rows isn't worth it.
 const SWEEP_AT_LEAST: usize = 64;
 
-/// A table's rows under their keys. Columns are known by name, so that a definition may gain, lose and reorder them
-/// while rows stay.
+/// A table's rows under their keys. Columns are known by name, so that a definition may gain, lose
+/// and reorder them while rows stay.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
     /// Every column that a definition or a snapshot ever named. Grows only.
     pub(crate) columns: Vec<String>,
     by_key: BTreeMap<Vec<u8>, Fields>,
-    /// Which transactions have locked which keys, of rows that are there or not. Not in a snapshot: a store that comes back from one has lost
-    /// what was written after it anyway.
+    /// Which transactions have locked which keys, of rows that are there or not. Not in a snapshot:
+    /// a store that comes back from one has lost what was written after it anyway.
     locks: HashMap<Vec<u8>, TransactionId>,
     /// The key columns by which `by_key` was made; empty when no definition was seen yet.
     keyed_by: Vec<(String, Scalar)>,
@@ -31,11 +32,7 @@ pub(crate) struct Rows {
 impl Rows {
     /// Rows as a snapshot gives them.
     pub(crate) fn loaded(columns: Vec<String>, rows: Vec<Fields>) -> Self {
-        Self {
-            columns,
-            unkeyed: rows,
-            ..Self::default()
-        }
+        Self { columns, unkeyed: rows, ..Self::default() }
     }
 
     /// All rows, expired ones too.
@@ -52,12 +49,7 @@ impl Rows {
             .enumerate()
             .map(|(position, column)| self.place(position, &column.name))
             .collect();
-        let mut view = View {
-            table,
-            rows: self,
-            places,
-            now: flywheel_store::now_micros(),
-        };
+        let mut view = View { table, rows: self, places, now: flywheel_store::now_micros() };
         view.rekey()?;
         Ok(view)
     }
@@ -104,8 +96,19 @@ impl View<'_> {
         self.lock(key) == Some(transaction) && self.rows.locks.remove(key).is_some()
     }
 
+    /// Takes the lock of whatever transaction of the block away from the row.
+    pub(crate) fn take_own_lock(&mut self, key: &[u8], transaction: TransactionId) {
+        if self.lock(key).is_some_and(|holder| holder.is_of_same_block(&transaction)) {
+            self.rows.locks.remove(key);
+        }
+    }
+
     /// The rows between two keys, the first included, the end not; expired ones left out.
-    pub(crate) fn between(&self, first: Vec<u8>, end: Option<Vec<u8>>) -> impl DoubleEndedIterator<Item = &Fields> {
+    pub(crate) fn between(
+        &self,
+        first: Vec<u8>,
+        end: Option<Vec<u8>>,
+    ) -> impl DoubleEndedIterator<Item = &Fields> {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         let end = end.map_or(Unbounded, Excluded);
         self.rows
@@ -122,11 +125,13 @@ impl View<'_> {
 
     /// The row of these fields.
     pub(crate) fn decode(&self, fields: &Fields) -> Result<Row, StoreError> {
-        let texts = (0..self.places.len()).map(|position| self.field(fields, position).map(str::as_bytes));
+        let texts =
+            (0..self.places.len()).map(|position| self.field(fields, position).map(str::as_bytes));
         text_row::decode(self.table, || self.print_key(fields), texts)
     }
 
-    /// The fields of `row`; those that the definition doesn't know as they were in the row that it replaces.
+    /// The fields of `row`; those that the definition doesn't know as they were in the row that it
+    /// replaces.
     pub(crate) fn encode(&self, row: &[Value], replaced: Option<&Fields>) -> Fields {
         let mut fields = replaced.cloned().unwrap_or_default();
         fields.resize(self.rows.columns.len(), None);
@@ -152,7 +157,8 @@ impl View<'_> {
 
     /// Removes the row under this key if it has expired.
     pub(crate) fn remove_expired(&mut self, key: &[u8]) {
-        let expired = self.table.expires_at.is_some() && self.rows.by_key.get(key).is_some_and(|fields| self.is_expired(fields));
+        let expired = self.table.expires_at.is_some()
+            && self.rows.by_key.get(key).is_some_and(|fields| self.is_expired(fields));
         if expired {
             self.remove(key);
         }
@@ -163,11 +169,13 @@ impl View<'_> {
             return false;
         };
         let ty = &self.table.table.columns[position].ty;
-        let until = self.field(fields, position).and_then(|until| text::decode_canonical(ty, until));
+        let until =
+            self.field(fields, position).and_then(|until| text::decode_canonical(ty, until));
         matches!(until, Some(Value::Timestamptz(until)) if until <= self.now)
     }
 
-    /// Removes all expired rows once there were half as many writes as there are rows: a write's share of it stays constant.
+    /// Removes all expired rows once there were half as many writes as there are rows: a write's
+    /// share of it stays constant.
     fn sweep_at_times(&mut self) {
         self.rows.writes_since_sweep += 1;
         let due = self.rows.writes_since_sweep >= (self.rows.by_key.len() / 2).max(SWEEP_AT_LEAST);
@@ -180,10 +188,12 @@ impl View<'_> {
         self.rows.writes_since_sweep = 0;
     }
 
-    /// Puts all rows under the keys of this definition, if they aren't. On an error all stay where they are.
+    /// Puts all rows under the keys of this definition, if they aren't. On an error all stay where
+    /// they are.
     fn rekey(&mut self) -> Result<(), StoreError> {
         let definition = &self.table.table;
-        let key_columns = definition.primary_key.iter().map(|&position| &definition.columns[position]);
+        let key_columns =
+            definition.primary_key.iter().map(|&position| &definition.columns[position]);
         if key_columns.clone().map(|column| (column.name.as_str(), column.ty.scalar)).eq(self
             .rows
             .keyed_by
@@ -192,17 +202,15 @@ impl View<'_> {
         {
             return Ok(());
         }
-        let keys = self
-            .rows
-            .all()
-            .map(|fields| self.key_bytes(fields))
-            .collect::<Result<Vec<_>, _>>()?;
+        let keys =
+            self.rows.all().map(|fields| self.key_bytes(fields)).collect::<Result<Vec<_>, _>>()?;
         // Other keys than those that the locks are on.
         self.rows.locks.clear();
         let rows = std::mem::take(&mut self.rows.by_key).into_values();
         let rows = rows.chain(std::mem::take(&mut self.rows.unkeyed));
         self.rows.by_key = keys.into_iter().zip(rows).collect();
-        self.rows.keyed_by = key_columns.map(|column| (column.name.clone(), column.ty.scalar)).collect();
+        self.rows.keyed_by =
+            key_columns.map(|column| (column.name.clone(), column.ty.scalar)).collect();
         Ok(())
     }
 
@@ -223,7 +231,8 @@ impl View<'_> {
 
     fn print_key(&self, fields: &Fields) -> String {
         let positions = self.table.table.primary_key.iter();
-        let texts: Vec<&str> = positions.map(|&position| self.field(fields, position).unwrap_or("NULL")).collect();
+        let texts: Vec<&str> =
+            positions.map(|&position| self.field(fields, position).unwrap_or("NULL")).collect();
         texts.join(", ")
     }
 }

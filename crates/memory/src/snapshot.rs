@@ -1,6 +1,6 @@
-//! All tables as a file of JSON lines: a head, then for each table its name and columns and a line for each row
-//! (an array of texts, `null` for NULL), and at the end how many rows there were, so that a file that was cut short is
-//! noticed.
+//! All tables as a file of JSON lines: a head, then for each table its name and columns and a line
+//! for each row (an array of texts, `null` for NULL), and at the end how many rows there were, so
+//! that a file that was cut short is noticed.
 //!
 //! ```text
 //! {"flywheel memory snapshot":1}
@@ -45,7 +45,8 @@ pub(crate) fn encode(tables: &HashMap<String, Rows>) -> Vec<u8> {
     out
 }
 
-/// Puts `content` in the place of the file at `path`, so that at any time either the old or the new one is there, whole.
+/// Puts `content` in the place of the file at `path`, so that at any time either the old or the new
+/// one is there, whole.
 pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".new");
@@ -53,7 +54,8 @@ pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     file.write_all(content)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    // The rename is durable when its directory is; where a directory can't be opened (Windows) there is nothing to do.
+    // The rename is durable when its directory is; where a directory can't be opened (Windows)
+    // there is nothing to do.
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     if let Ok(directory) = File::open(directory.unwrap_or_else(|| Path::new("."))) {
         directory.sync_all()?;
@@ -70,13 +72,19 @@ pub(crate) fn load(path: &Path) -> io::Result<HashMap<String, Rows>> {
     };
     let mut reader = Reader::default();
     for (number, line) in (1..).zip(file.split(b'\n')) {
-        let line = line.map_err(|error| at(path, Some(number), &error.to_string(), error.kind()))?;
+        let line =
+            line.map_err(|error| at(path, Some(number), &error.to_string(), error.kind()))?;
         reader
             .line(&line)
             .map_err(|problem| at(path, Some(number), &problem, io::ErrorKind::InvalidData))?;
     }
     if !reader.ended {
-        return Err(at(path, None, "the file ends before its last line", io::ErrorKind::InvalidData));
+        return Err(at(
+            path,
+            None,
+            "the file ends before its last line",
+            io::ErrorKind::InvalidData,
+        ));
     }
     reader.close_table();
     Ok(reader.tables)
@@ -99,14 +107,11 @@ struct Reader {
 
 impl Reader {
     fn line(&mut self, line: &[u8]) -> Result<(), String> {
-        let json: Json = serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
+        let json: Json =
+            serde_json::from_slice(line).map_err(|error| format!("not JSON: {error}"))?;
         if !self.begun {
             self.begun = json[HEAD] == json!(FORM);
-            return if self.begun {
-                Ok(())
-            } else {
-                Err(format!("not a snapshot of form {FORM}"))
-            };
+            return if self.begun { Ok(()) } else { Err(format!("not a snapshot of form {FORM}")) };
         }
         if self.ended {
             return Err("a line after the last".into());
@@ -120,7 +125,9 @@ impl Reader {
                     return if self.ended { Ok(()) } else { Err(differs()) };
                 }
                 match (object.remove("table"), object.remove("columns")) {
-                    (Some(Json::String(name)), Some(Json::Array(columns))) => self.open_table(name, columns),
+                    (Some(Json::String(name)), Some(Json::Array(columns))) => {
+                        self.open_table(name, columns)
+                    }
                     _ => Err("neither a table nor a count of rows".into()),
                 }
             }

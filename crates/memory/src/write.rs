@@ -1,6 +1,9 @@
 //! Conditional writes: first what would become of each row, then all of it.
 
-use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, StoreError, TransactionId, score, score_addends};
+use flywheel_store::{
+    Applied, Assignment, Change, Effect, Expect, Layout, StoreError, TransactionId, score,
+    score_addends,
+};
 use flywheel_types::{Key, Value};
 
 use crate::rows::{Fields, View, key_bytes};
@@ -15,10 +18,18 @@ pub(crate) struct Prepared {
 }
 
 impl View<'_> {
-    /// Refuses a row that another transaction than `own` has locked. `position` is the change's place among others.
-    pub(crate) fn check_lock(&self, key: &Key, own: Option<TransactionId>, position: usize) -> Result<(), StoreError> {
+    /// Refuses a row that another block than `own`'s has locked. `position` is the change's place
+    /// among others.
+    pub(crate) fn check_lock(
+        &self,
+        key: &Key,
+        own: Option<TransactionId>,
+        position: usize,
+    ) -> Result<(), StoreError> {
         match self.lock(&key_bytes(key)) {
-            Some(transaction) if own != Some(transaction) => Err(StoreError::Locked { position, transaction }),
+            Some(holder) if own.is_none_or(|own| !own.is_of_same_block(&holder)) => {
+                Err(StoreError::Locked { position, transaction: holder })
+            }
             _ => Ok(()),
         }
     }
@@ -50,11 +61,7 @@ impl View<'_> {
             (Effect::Set(_), None) => return Ok(None),
             (Effect::Delete, _) => {
                 let before = current.map(|fields| self.decode(fields)).transpose()?;
-                return Ok(Some(Prepared {
-                    key,
-                    fields: None,
-                    applied: Applied::Done(before),
-                }));
+                return Ok(Some(Prepared { key, fields: None, applied: Applied::Done(before) }));
             }
         };
         if let Layout::SortedSet { score: position } = self.table.layout {
@@ -62,11 +69,7 @@ impl View<'_> {
         }
         // A row that is written with its time over is as good as never there.
         let fields = (!self.table.is_expired(&row, self.now)).then(|| self.encode(&row, current));
-        Ok(Some(Prepared {
-            key,
-            fields,
-            applied: Applied::Done(Some(row)),
-        }))
+        Ok(Some(Prepared { key, fields, applied: Applied::Done(Some(row)) }))
     }
 
     pub(crate) fn commit(&mut self, prepared: Prepared) -> Applied {
@@ -81,7 +84,8 @@ impl View<'_> {
     fn assigned(&self, position: usize, assignment: &Assignment, current: &Value) -> Option<Value> {
         let scalar = self.table.table.columns[position].ty.scalar;
         // Beyond what a score can be, the sum is refused as a sorted set refuses it.
-        if let (Assignment::Add(amount), Layout::SortedSet { .. }, Value::Int(number)) = (assignment, self.table.layout, current)
+        if let (Assignment::Add(amount), Layout::SortedSet { .. }, Value::Int(number)) =
+            (assignment, self.table.layout, current)
             && !score_addends(scalar, *amount)?.contains(number)
         {
             return None;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use flywheel_memory::MemoryStore;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Bound, Change, Effect, Expect, KeyRange, Store, StoreError, StoreTable};
+use flywheel_store::{
+    Applied, Bound, Change, Effect, Expect, KeyRange, Store, StoreError, StoreTable, Writes,
+};
 use flywheel_types::{Row, TypeInfo, Value, oid};
 
 async fn put(store: &MemoryStore, table: &StoreTable, row: &[Value]) {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use flywheel_gateway::Gateway;
 use flywheel_gateway::figures::{
-    CacheFigures, ClientFigures, ClusterFigures, DatabaseFigures, Figures, PoolFigures, PoolName, RuleFigures,
+    CacheFigures, ClientFigures, ClusterFigures, DatabaseFigures, Figures, PoolFigures, PoolName,
+    RuleFigures,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -47,6 +48,24 @@ impl Collector for OfGateway {
             None,
             alone(figures.unfinished),
         )?;
+        families.gauge(
+            "flywheel_foreign_records",
+            "Rows of flywheel.outbox that were put aside, since no gateway has written them",
+            None,
+            alone(figures.foreign),
+        )?;
+        families.gauge(
+            "flywheel_statement_memory",
+            "What is kept of statements by their texts, about",
+            Some(Unit::Bytes),
+            alone(figures.statement_memory.bytes),
+        )?;
+        families.gauge(
+            "flywheel_statement_memory_max",
+            "How much of it may be kept",
+            Some(Unit::Bytes),
+            alone(figures.statement_memory.most_bytes),
+        )?;
         pools(&figures, &mut families)?;
         if let Some(cluster) = &figures.cluster {
             servers(cluster, &mut families)?;
@@ -68,7 +87,12 @@ fn whole(number: usize) -> u64 {
 }
 
 fn clients(clients: &ClientFigures, families: &mut Families<'_>) -> fmt::Result {
-    families.gauge("flywheel_clients", "Clients that are connected", None, alone(clients.connected))?;
+    families.gauge(
+        "flywheel_clients",
+        "Clients that are connected",
+        None,
+        alone(clients.connected),
+    )?;
     families.gauge(
         "flywheel_max_clients",
         "How many clients may be connected",
@@ -93,12 +117,23 @@ fn clients(clients: &ClientFigures, families: &mut Families<'_>) -> fmt::Result 
 }
 
 fn statements(databases: &[DatabaseFigures], families: &mut Families<'_>) -> fmt::Result {
-    let open = |database: &DatabaseFigures| (vec![("database", database.name.clone())], database.in_transaction);
+    let of = |database: &DatabaseFigures| vec![("database", database.name.clone())];
     families.gauge(
         "flywheel_sessions_in_transaction",
         "Sessions that are in a transaction, busy or not",
         None,
-        databases.iter().map(open),
+        databases.iter().map(|database| (of(database), database.in_transaction)),
+    )?;
+    families.gauge(
+        "flywheel_listening_sessions",
+        "Sessions that listen to notifications, over one connection a database",
+        None,
+        databases.iter().map(|database| (of(database), database.listening)),
+    )?;
+    families.counter(
+        "flywheel_listener_renewals",
+        "Connections that listen for sessions which were lost and made anew: notifications may have been missed",
+        databases.iter().map(|database| (of(database), database.listener_renewals)),
     )?;
     let samples = databases.iter().flat_map(|database| {
         let labels = |way: &str| vec![("database", database.name.clone()), ("way", way.to_owned())];
@@ -126,7 +161,8 @@ fn pools(figures: &Figures, families: &mut Families<'_>) -> fmt::Result {
         ]
     };
     let all = || figures.pools.iter();
-    let gauges = |of: fn(&PoolFigures) -> u64| all().map(move |(name, pool)| (labels(name), of(pool)));
+    let gauges =
+        |of: fn(&PoolFigures) -> u64| all().map(move |(name, pool)| (labels(name), of(pool)));
     families.gauge(
         "flywheel_pool_connections",
         "Server connections that are open",
@@ -187,7 +223,11 @@ fn servers(cluster: &ClusterFigures, families: &mut Families<'_>) -> fmt::Result
         alone(u32::from(cluster.primary.is_some())),
     )?;
     if let Some(host) = &cluster.primary {
-        families.info("flywheel_primary", "Who is the primary", &vec![("host", host.to_string())])?;
+        families.info(
+            "flywheel_primary",
+            "Who is the primary",
+            &vec![("host", host.to_string())],
+        )?;
     }
     let all = || {
         cluster.replicas.iter().enumerate().map(|(at, replica)| {
@@ -251,7 +291,12 @@ fn rules(cache: &CacheFigures, families: &mut Families<'_>) -> fmt::Result {
         bypasses,
     )?;
     families.gauge("flywheel_cache_entries", "Answers that are kept", None, values("entries"))?;
-    families.gauge("flywheel_cache", "Memory that answers take", Some(Unit::Bytes), values("bytes"))?;
+    families.gauge(
+        "flywheel_cache",
+        "Memory that answers take",
+        Some(Unit::Bytes),
+        values("bytes"),
+    )?;
     families.gauge(
         "flywheel_cache_rule_problems",
         "How much is known to be wrong with a rule: SHOW CACHE says what",

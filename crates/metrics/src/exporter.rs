@@ -1,4 +1,4 @@
-//! The HTTP side: `GET /metrics` and `GET /healthz`, each over a connection of its own.
+//! The HTTP side: `GET /metrics`, `GET /healthz` and `GET /readyz`, each over a connection of its own.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -46,10 +46,7 @@ impl Exporter {
     pub fn new(gateway: Gateway, stores: Vec<Arc<Operations>>) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(Process::new()));
-        let of_gateway = OfGateway {
-            gateway: gateway.clone(),
-            stores,
-        };
+        let of_gateway = OfGateway { gateway: gateway.clone(), stores };
         registry.register_collector(Box::new(of_gateway));
         Self { gateway, registry }
     }
@@ -81,17 +78,20 @@ impl Exporter {
     }
 
     async fn connection(&self, stream: TcpStream) -> hyper::Result<()> {
-        let service = service_fn(async |request: Request<Incoming>| Ok::<_, Infallible>(self.answer(&request)));
+        let service = service_fn(async |request: Request<Incoming>| {
+            Ok::<_, Infallible>(self.answer(&request))
+        });
         let mut http = http1::Builder::new();
-        // One request is all that is asked; that way the time for a connection is that for a request.
+        // One request is all that is asked; that way the time for a connection is that for a
+        // request.
         http.keep_alive(false).max_buf_size(MAX_HEAD);
         http.serve_connection(TokioIo::new(stream), service).await
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        if !matches!(path, "/metrics" | "/healthz") {
-            return plain(StatusCode::NOT_FOUND, "there are /metrics and /healthz\n");
+        if !matches!(path, "/metrics" | "/healthz" | "/readyz") {
+            return plain(StatusCode::NOT_FOUND, "there are /metrics, /healthz and /readyz\n");
         }
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let mut refused = plain(StatusCode::METHOD_NOT_ALLOWED, "GET only\n");
@@ -100,6 +100,13 @@ impl Exporter {
         }
         if path == "/metrics" {
             return self.metrics(request.headers());
+        }
+        if path == "/readyz" {
+            return if self.gateway.is_ready() {
+                plain(StatusCode::OK, "ready\n")
+            } else {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "stopping\n")
+            };
         }
         if self.gateway.is_serving() {
             plain(StatusCode::OK, "serving\n")
@@ -117,14 +124,18 @@ impl Exporter {
         };
         match written {
             Ok(()) => response(StatusCode::OK, content_type, out),
-            Err(fmt::Error) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the figures can't be written\n"),
+            Err(fmt::Error) => {
+                plain(StatusCode::INTERNAL_SERVER_ERROR, "the figures can't be written\n")
+            }
         }
     }
 }
 
-/// Whether the client takes OpenMetrics, as Prometheus has since 2.5. Others that say what they take get Prometheus' older format.
+/// Whether the client takes OpenMetrics, as Prometheus has since 2.5. Others that say what they
+/// take get Prometheus' older format.
 fn takes_open_metrics(headers: &HeaderMap) -> bool {
-    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
+    let mut accepted =
+        headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
     if accepted.peek().is_none() {
         return true;
     }
@@ -133,7 +144,9 @@ fn takes_open_metrics(headers: &HeaderMap) -> bool {
     for range in accepted.flat_map(|value| value.split(',')) {
         let mut parts = range.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
-        let refused = parts.any(|parameter| matches!(parameter.strip_prefix("q=").map(str::parse::<f32>), Some(Ok(0.0))));
+        let refused = parts.any(|parameter| {
+            matches!(parameter.strip_prefix("q=").map(str::parse::<f32>), Some(Ok(0.0)))
+        });
         match name {
             _ if refused => {}
             "application/openmetrics-text" => return true,
@@ -149,7 +162,11 @@ fn plain(status: StatusCode, body: &'static str) -> Response<Full<Bytes>> {
     response(status, PLAIN, body)
 }
 
-fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body.into()));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use prometheus_client::encoding::{DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeMetric, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
@@ -26,7 +28,9 @@ impl Families<'_> {
             return Ok(());
         }
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
-        samples.try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_counter::<NoLabelSet, V, f64>(&value, None))
+        samples.try_for_each(|(labels, value)| {
+            family.encode_family(&labels)?.encode_counter::<NoLabelSet, V, f64>(&value, None)
+        })
     }
 
     /// What is so much now. The name is without its unit.
@@ -57,7 +61,8 @@ impl Families<'_> {
         if samples.peek().is_none() {
             return Ok(());
         }
-        let mut family = self.0.encode_descriptor(name, help, Some(&unit), MetricType::Histogram)?;
+        let mut family =
+            self.0.encode_descriptor(name, help, Some(&unit), MetricType::Histogram)?;
         samples.try_for_each(|(labels, value)| value.encode(family.encode_family(&labels)?))
     }
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::Duration;
 
-use flywheel_store::StoreError;
+use flywheel_store::{Call, Method, Observer, Outcome, StoreError};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
@@ -12,56 +12,33 @@ use crate::families::{Families, Labels};
 
 /// Where the buckets end, in seconds.
 const BUCKETS: [f64; 16] = [
-    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
+    5.0, 10.0,
 ];
 
-/// An operation of a store's, as [`flywheel_store::Store`] names it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Name {
-    Ping,
-    CreateTable,
-    DropTable,
-    CheckTable,
-    Get,
-    Range,
-    IndexRange,
-    FindIndexes,
-    ByScore,
-    CountByScore,
-    Rank,
-    Scan,
-    Write,
-    DeleteEach,
-    WriteAll,
-    Prepare,
-    CommitPrepared,
-    RollbackPrepared,
-    CheckFollow,
-}
-
-impl Name {
-    const ALL: [(Self, &'static str); 19] = [
-        (Self::Ping, "ping"),
-        (Self::CreateTable, "create_table"),
-        (Self::DropTable, "drop_table"),
-        (Self::CheckTable, "check_table"),
-        (Self::Get, "get"),
-        (Self::Range, "range"),
-        (Self::IndexRange, "index_range"),
-        (Self::FindIndexes, "find_indexes"),
-        (Self::ByScore, "by_score"),
-        (Self::CountByScore, "count_by_score"),
-        (Self::Rank, "rank"),
-        (Self::Scan, "scan"),
-        (Self::Write, "write"),
-        (Self::DeleteEach, "delete_each"),
-        (Self::WriteAll, "write_all"),
-        (Self::Prepare, "prepare"),
-        (Self::CommitPrepared, "commit_prepared"),
-        (Self::RollbackPrepared, "rollback_prepared"),
-        (Self::CheckFollow, "check_follow"),
-    ];
-}
+/// The methods of a store that are told, by their names. What a transaction writes over its own
+/// locks is told as what is written without.
+const METHODS: [(Method, &str); 19] = [
+    (Method::Ping, "ping"),
+    (Method::CreateTable, "create_table"),
+    (Method::DropTable, "drop_table"),
+    (Method::CheckTable, "check_table"),
+    (Method::Get, "get"),
+    (Method::Range, "range"),
+    (Method::IndexRange, "index_range"),
+    (Method::FindIndexes, "find_indexes"),
+    (Method::ByScore, "by_score"),
+    (Method::CountByScore, "count_by_score"),
+    (Method::Rank, "rank"),
+    (Method::Scan, "scan"),
+    (Method::Write, "write"),
+    (Method::DeleteEach, "delete_each"),
+    (Method::WriteAll, "write_all"),
+    (Method::Prepare, "prepare"),
+    (Method::CommitPrepared, "commit_prepared"),
+    (Method::RollbackPrepared, "rollback_prepared"),
+    (Method::CheckFollow, "check_follow"),
+];
 
 /// Why an operation has brought nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,7 +87,7 @@ impl Fault {
 #[derive(Debug)]
 pub struct Operations {
     store: String,
-    of: [Operation; Name::ALL.len()],
+    of: [Operation; METHODS.len()],
 }
 
 #[derive(Debug)]
@@ -118,13 +95,6 @@ struct Operation {
     count: AtomicU64,
     took: Histogram,
     faults: [AtomicU64; Fault::ALL.len()],
-}
-
-/// An operation that is under way. One that is dropped before it is over is abandoned.
-pub(crate) struct UnderWay<'o> {
-    operation: &'o Operation,
-    since: Instant,
-    fault: Option<Fault>,
 }
 
 impl Operations {
@@ -136,22 +106,12 @@ impl Operations {
             took: Histogram::new(BUCKETS),
             faults: Default::default(),
         };
-        Self {
-            store: store.into(),
-            of: std::array::from_fn(operation),
-        }
+        Self { store: store.into(), of: std::array::from_fn(operation) }
     }
 
-    /// Takes the time of an operation, and notes how it ends.
-    pub(crate) async fn take<T>(&self, name: Name, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
-        let mut under_way = UnderWay {
-            operation: &self.of[name as usize],
-            since: Instant::now(),
-            fault: Some(Fault::Abandoned),
-        };
-        let done = work.await;
-        under_way.fault = done.as_ref().err().map(Fault::of);
-        done
+    fn of(&self, method: Method) -> Option<&Operation> {
+        let method = if method == Method::WriteOwn { Method::WriteAll } else { method };
+        self.of.get(METHODS.iter().position(|(each, _)| *each == method)?)
     }
 
     fn labels(&self, name: &'static str) -> Labels {
@@ -160,18 +120,22 @@ impl Operations {
 
     /// Those that there have been.
     fn known(&self) -> impl Iterator<Item = (&'static str, &Operation)> {
-        let all = Name::ALL.iter().map(|(name, text)| (*text, &self.of[*name as usize]));
+        let all = METHODS.iter().map(|(_, name)| *name).zip(&self.of);
         all.filter(|(_, operation)| operation.count.load(Ordering::Relaxed) > 0)
     }
 
     /// Writes the families of several stores.
-    pub(crate) fn encode<'o>(all: impl Iterator<Item = &'o Self> + Clone, families: &mut Families<'_>) -> fmt::Result {
+    pub(crate) fn encode<'o>(
+        all: impl Iterator<Item = &'o Self> + Clone,
+        families: &mut Families<'_>,
+    ) -> fmt::Result {
         families.histogram(
             "flywheel_store_operation_duration",
             "How long operations of a store took, whether they succeeded or not",
             Unit::Seconds,
-            all.clone()
-                .flat_map(|store| store.known().map(|(name, operation)| (store.labels(name), &operation.took))),
+            all.clone().flat_map(|store| {
+                store.known().map(|(name, operation)| (store.labels(name), &operation.took))
+            }),
         )?;
         let faults = all.flat_map(|store| {
             store.known().flat_map(move |(name, operation)| {
@@ -190,13 +154,17 @@ impl Operations {
     }
 }
 
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.operation.count.fetch_add(1, Ordering::Relaxed);
-        self.operation.took.observe(self.since.elapsed().as_secs_f64());
-        if let Some(fault) = self.fault {
-            self.operation.faults[fault as usize].fetch_add(1, Ordering::Relaxed);
-        }
+impl Observer for Operations {
+    fn ended(&self, call: &Call<'_>, took: Duration, outcome: Outcome<'_>) {
+        let Some(operation) = self.of(call.method) else { return };
+        operation.count.fetch_add(1, Ordering::Relaxed);
+        operation.took.observe(took.as_secs_f64());
+        let fault = match outcome {
+            Outcome::Done(_) => return,
+            Outcome::Failed(error) => Fault::of(error),
+            Outcome::Abandoned => Fault::Abandoned,
+        };
+        operation.faults[fault as usize].fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -206,24 +174,17 @@ mod tests {
 
     #[test]
     fn all_are_in_their_order() {
-        assert!(Name::ALL.iter().enumerate().all(|(at, (name, _))| *name as usize == at));
         assert!(Fault::ALL.iter().enumerate().all(|(at, (fault, _))| *fault as usize == at));
     }
 
-    #[tokio::test]
-    async fn one_that_nobody_waits_for_is_counted() {
+    /// Every method is found by its place, `write_own` by that of `write_all`.
+    #[test]
+    fn every_method_is_told() {
         let operations = Operations::new("one");
-        let never = operations.take(Name::Get, std::future::pending::<Result<(), StoreError>>());
-        assert!(tokio::time::timeout(std::time::Duration::ZERO, never).await.is_err());
-        let done = operations.take(Name::Get, async { Ok(()) });
-        assert_eq!(done.await, Ok(()));
-        let [(name, get)] = operations.known().collect::<Vec<_>>()[..] else {
-            panic!("{operations:?}")
-        };
-        let faults: Vec<_> = get.faults.iter().map(|count| count.load(Ordering::Relaxed)).collect();
-        assert_eq!(
-            (name, get.count.load(Ordering::Relaxed), &faults[..]),
-            ("get", 2, &[0, 0, 0, 0, 0, 0, 0, 0, 1][..])
-        );
+        for (method, _) in METHODS {
+            assert!(operations.of(method).is_some(), "{method:?}");
+        }
+        let own = operations.of(Method::WriteOwn).map(std::ptr::from_ref);
+        assert_eq!(own, operations.of(Method::WriteAll).map(std::ptr::from_ref));
     }
 }

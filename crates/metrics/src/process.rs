@@ -18,9 +18,7 @@ pub(crate) struct Process {
 impl Process {
     /// One that has just started.
     pub(crate) fn new() -> Self {
-        Self {
-            started: SystemTime::now(),
-        }
+        Self { started: SystemTime::now() }
     }
 }
 
@@ -68,10 +66,12 @@ fn resident() -> Option<u64> {
     Some(kilobytes * 1024)
 }
 
-/// In seconds. The kernel counts it in hundredths, as processes are told it, on whichever machine (`USER_HZ`).
+/// In seconds. The kernel counts it in hundredths, as processes are told it, on whichever machine
+/// (`USER_HZ`).
 fn processor_time() -> Option<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
-    // The second field, in parentheses, is a name with anything in it; time in the process and in the kernel are the 14th and 15th.
+    // The second field, in parentheses, is a name with anything in it; time in the process and in
+    // the kernel are the 14th and 15th.
     let (_, rest) = stat.rsplit_once(')')?;
     let mut times = rest.split_whitespace().skip(11).map_while(|field| field.parse::<f64>().ok());
     Some((times.next()? + times.next()?) / 100.0)

@@ -4,7 +4,9 @@ use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Parsed, Relation};
 use flywheel_store::Operation;
 
 use crate::access::End;
-use crate::native::{NativeRanked, NativeSelect, NativeTop, OnConflict, RankedRows, ReadOperation, ScoreAccess};
+use crate::native::{
+    NativeRanked, NativeSelect, NativeTop, OnConflict, RankedRows, ReadOperation, ScoreAccess,
+};
 use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, Plan};
 
 /// The plan of the statement `text`.
@@ -22,28 +24,31 @@ pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String>
         return out;
     }
     match &plan.general {
-        General::Read { fetches } => {
-            let mut out = vec!["Mixed: PostgreSQL runs the statement over fetched rows".to_owned()];
+        General::Read { fetches, in_tables } => {
+            let mut out = vec![match in_tables {
+                true => "Mixed: PostgreSQL runs the statement over fetched rows, put into its own tables for it".to_owned(),
+                false => "Mixed: PostgreSQL runs the statement over fetched rows".to_owned(),
+            }];
             out.extend(fetches.iter().flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)));
             out
         }
-        General::Write {
-            targets,
-            fetches,
-            on_conflict,
-        } => {
+        General::Write { targets, fetches, on_conflict, .. } => {
             let mut out = vec!["Staged: PostgreSQL runs the statement on staged rows, their difference is written to the store".to_owned()];
             for target in targets {
                 let write = target.home.store.describe(Operation::WriteAll, &target.home.table);
                 out.push(format!("  Write {} ({})", target.home.name(), place(&target.home)));
-                out.push(format!("    Operation: {write}, if the rows are still as they were read"));
+                out.push(format!(
+                    "    Operation: {write}, if the rows are still as they were read"
+                ));
                 match &target.fetch {
                     Some(fetch) => out.extend(
                         fetch_lines(fetch, parsed, max_fetch_rows)
                             .into_iter()
                             .map(|line| format!("  {line}")),
                     ),
-                    None if *on_conflict => out.push("    Fetch: the rows whose keys the new rows have".into()),
+                    None if *on_conflict => {
+                        out.push("    Fetch: the rows whose keys the new rows have".into())
+                    }
                     None => {}
                 }
             }
@@ -59,24 +64,20 @@ fn place(home: &Home) -> String {
 }
 
 fn native_lines(native: &Native, home: &Home) -> Vec<String> {
-    let describe = |operation| format!("Operation: {}", home.store.describe(operation, &home.table));
+    let describe =
+        |operation| format!("Operation: {}", home.store.describe(operation, &home.table));
     match native {
         Native::Select(select) => select_lines(select, home),
         Native::Top(top) => top_lines(top, home),
         Native::Count(count) => {
-            let mut out = vec![describe(Operation::CountByScore {
-                whole: count.range.is_whole(),
-            })];
+            let mut out = vec![describe(Operation::CountByScore { whole: count.range.is_whole() })];
             out.extend(score_lines(&count.range, home));
             out
         }
         Native::Ranked(ranked) => ranked_lines(ranked, home),
         Native::Insert(insert) => {
-            let operation = if insert.row_count() > 1 {
-                Operation::WriteAll
-            } else {
-                Operation::Put
-            };
+            let operation =
+                if insert.row_count() > 1 { Operation::WriteAll } else { Operation::Put };
             let condition = match insert.on_conflict {
                 OnConflict::Error => "Condition: the key is not there, else 23505",
                 OnConflict::Nothing => "Condition: the key is not there, else nothing",
@@ -100,12 +101,15 @@ fn native_lines(native: &Native, home: &Home) -> Vec<String> {
             };
             vec![describe(Operation::Update), access_line(&update.access, home), condition]
         }
-        Native::Delete(delete) => vec![describe(Operation::Delete), access_line(&delete.access, home)],
+        Native::Delete(delete) => {
+            vec![describe(Operation::Delete), access_line(&delete.access, home)]
+        }
     }
 }
 
 fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
-    let mut out = vec![format!("Operation: {}", home.store.describe(select.operation(), &home.table))];
+    let mut out =
+        vec![format!("Operation: {}", home.store.describe(select.operation(), &home.table))];
     let order = match &select.read {
         ReadOperation::Keys(access) => {
             out.push(access_line(access, home));
@@ -114,6 +118,10 @@ fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
         ReadOperation::Range { access, descending } => {
             out.push(access_line(access, home));
             Some(("sort key", *descending))
+        }
+        ReadOperation::Some => {
+            out.push("Rows: any, as many as LIMIT says".to_owned());
+            None
         }
         ReadOperation::ByScore { range, descending } => {
             out.extend(score_lines(range, home));
@@ -131,9 +139,7 @@ fn direction(descending: bool) -> &'static str {
 
 fn page_lines(limit: Option<&Constant>, offset: Option<&Constant>) -> impl Iterator<Item = String> {
     let limit = limit.map(|limit| format!("Limit: {}", constant(limit)));
-    limit
-        .into_iter()
-        .chain(offset.map(|offset| format!("Offset: {}", constant(offset))))
+    limit.into_iter().chain(offset.map(|offset| format!("Offset: {}", constant(offset))))
 }
 
 /// The set, and between which scores.
@@ -158,10 +164,7 @@ fn score_lines(range: &ScoreAccess, home: &Home) -> Vec<String> {
 }
 
 fn top_lines(top: &NativeTop, home: &Home) -> Vec<String> {
-    let operation = Operation::ByScore {
-        descending: top.descending,
-        whole: false,
-    };
+    let operation = Operation::ByScore { descending: top.descending, whole: false };
     let mut out = vec![format!("Operation: {}", home.store.describe(operation, &home.table))];
     out.extend(score_lines(&top.range, home));
     out.push(format!(
@@ -181,11 +184,10 @@ fn ranked_lines(ranked: &NativeRanked, home: &Home) -> Vec<String> {
             order,
         ],
         RankedRows::Range { range, limit, offset } => {
-            let operation = Operation::ByScore {
-                descending: ranked.descending,
-                whole: range.is_whole(),
-            };
-            let mut out = vec![format!("Operation: {}", home.store.describe(operation, &home.table))];
+            let operation =
+                Operation::ByScore { descending: ranked.descending, whole: range.is_whole() };
+            let mut out =
+                vec![format!("Operation: {}", home.store.describe(operation, &home.table))];
             out.extend(score_lines(range, home));
             out.push(order);
             out.extend(page_lines(limit.as_ref(), offset.as_ref()));
@@ -208,14 +210,19 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
         FetchAccess::Joined { .. } => Operation::Range,
     };
     let rows = match &fetch.access {
-        FetchAccess::Direct(Access::All) if !home.table.allow_scan => "Rows: all, which `allow_scan = false` refuses".into(),
+        FetchAccess::Direct(Access::All) if !home.table.allow_scan => {
+            "Rows: all, which `allow_scan = false` refuses".into()
+        }
         FetchAccess::Direct(access) => access_line(access, home),
         FetchAccess::Joined { index, source } => {
             let column = order_names(home, *index)[0];
             match source {
                 KeySource::Postgres { sql, .. } => format!("Key: {column} from PostgreSQL: {sql}"),
                 KeySource::Fetched { relation, .. } => {
-                    format!("Key: {column} from the rows of {}", parsed.relations[*relation].qualifier())
+                    format!(
+                        "Key: {column} from the rows of {}",
+                        parsed.relations[*relation].qualifier()
+                    )
                 }
             }
         }
@@ -243,7 +250,9 @@ fn fetch_lines(fetch: &Fetch, parsed: &Parsed, max_fetch_rows: usize) -> Vec<Str
 fn checked_by_postgres(fetch: &Fetch, relation: &Relation) -> Vec<String> {
     let table = &fetch.home.table.table;
     let own = |column: &ColumnRef| match &column.qualifier {
-        Some(qualifier) => (qualifier == relation.qualifier()).then(|| table.column(&column.name)).flatten(),
+        Some(qualifier) => {
+            (qualifier == relation.qualifier()).then(|| table.column(&column.name)).flatten()
+        }
         None => table.column(&column.name),
     };
     let mut checked = Vec::new();
@@ -263,7 +272,8 @@ fn checked_by_postgres(fetch: &Fetch, relation: &Relation) -> Vec<String> {
 /// Whether the access that was chosen comes from the condition, among others.
 fn is_pushed(fact: &Fact, fetch: &Fetch, own: impl Fn(&ColumnRef) -> Option<usize>) -> bool {
     let index = match &fetch.access {
-        FetchAccess::Direct(Access::Partitions { index, .. }) | FetchAccess::Joined { index, .. } => *index,
+        FetchAccess::Direct(Access::Partitions { index, .. })
+        | FetchAccess::Joined { index, .. } => *index,
         FetchAccess::Direct(_) => None,
     };
     let key = fetch.home.table.order_columns(index);
@@ -271,20 +281,29 @@ fn is_pushed(fact: &Fact, fetch: &Fetch, own: impl Fn(&ColumnRef) -> Option<usiz
     let leads = |column: &ColumnRef| match &fetch.access {
         FetchAccess::Direct(Access::All) => false,
         FetchAccess::Direct(Access::Keys(_)) => place(column).is_some(),
-        FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined { .. } => place(column) == Some(0),
+        FetchAccess::Direct(Access::Partitions { .. }) | FetchAccess::Joined { .. } => {
+            place(column) == Some(0)
+        }
     };
-    let is_end = |end: &Option<End>, value: &Constant| end.as_ref().is_some_and(|end| end.value == *value);
+    let is_end =
+        |end: &Option<End>, value: &Constant| end.as_ref().is_some_and(|end| end.value == *value);
     match (fact, &fetch.access) {
-        (Fact::Compare(column, comparison, value), FetchAccess::Direct(access)) => match (access, place(column)) {
-            (Access::Keys(keys), Some(place)) => *comparison == Comparison::Equal && keys.iter().any(|key| key[place] == *value),
-            (Access::Partitions { values, .. }, Some(0)) => *comparison == Comparison::Equal && values.contains(value),
-            (Access::Partitions { lower, upper, .. }, Some(1)) => match comparison {
-                Comparison::Equal => is_end(lower, value) && is_end(upper, value),
-                Comparison::Greater | Comparison::GreaterOrEqual => is_end(lower, value),
-                Comparison::Less | Comparison::LessOrEqual => is_end(upper, value),
-            },
-            _ => false,
-        },
+        (Fact::Compare(column, comparison, value), FetchAccess::Direct(access)) => {
+            match (access, place(column)) {
+                (Access::Keys(keys), Some(place)) => {
+                    *comparison == Comparison::Equal && keys.iter().any(|key| key[place] == *value)
+                }
+                (Access::Partitions { values, .. }, Some(0)) => {
+                    *comparison == Comparison::Equal && values.contains(value)
+                }
+                (Access::Partitions { lower, upper, .. }, Some(1)) => match comparison {
+                    Comparison::Equal => is_end(lower, value) && is_end(upper, value),
+                    Comparison::Greater | Comparison::GreaterOrEqual => is_end(lower, value),
+                    Comparison::Less | Comparison::LessOrEqual => is_end(upper, value),
+                },
+                _ => false,
+            }
+        }
         (Fact::In(columns, _), FetchAccess::Direct(_)) => columns.iter().all(leads),
         // A join is PostgreSQL's anyhow.
         (Fact::Same(..), _) => true,
@@ -315,12 +334,7 @@ fn access_line(access: &Access, home: &Home) -> String {
             ),
             keys => format!("Keys: {} of ({})", keys.len(), key_names.join(", ")),
         },
-        Access::Partitions {
-            index,
-            values,
-            lower,
-            upper,
-        } => {
+        Access::Partitions { index, values, lower, upper } => {
             let key_names = order_names(home, *index);
             let values: Vec<_> = values.iter().map(constant).collect();
             let mut out = match &values[..] {
@@ -330,11 +344,17 @@ fn access_line(access: &Access, home: &Home) -> String {
             let sort = key_names.get(1).copied().unwrap_or_default();
             let end = |end: &Option<End>, open: &str| {
                 end.as_ref().map_or(String::new(), |end| {
-                    format!(", {sort} {open}{} {}", if end.inclusive { "=" } else { "" }, constant(&end.value))
+                    format!(
+                        ", {sort} {open}{} {}",
+                        if end.inclusive { "=" } else { "" },
+                        constant(&end.value)
+                    )
                 })
             };
             match lower {
-                Some(only) if access.fixes_sort() => out.push_str(&format!(", {sort} = {}", constant(&only.value))),
+                Some(only) if access.fixes_sort() => {
+                    out.push_str(&format!(", {sort} = {}", constant(&only.value)))
+                }
                 _ => {
                     out.push_str(&end(lower, ">"));
                     out.push_str(&end(upper, "<"));

@@ -1,6 +1,7 @@
 //! Which rows to fetch for a statement that PostgreSQL runs.
 //!
-//! The rows may be a superset: PostgreSQL checks every condition again. What is pushed to a store must only never lose a row.
+//! The rows may be a superset: PostgreSQL checks every condition again. What is pushed to a store
+//! must only never lose a row.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -30,7 +31,8 @@ pub enum FetchAccess {
     Direct(Access),
     /// Rows whose key starts with a value that another relation has: a semi-join.
     Joined {
-        /// The secondary index whose first column has the value; `None`: the primary key's first column.
+        /// The secondary index whose first column has the value; `None`: the primary key's first
+        /// column.
         index: Option<usize>,
         /// Where the values come from.
         source: KeySource,
@@ -58,7 +60,11 @@ pub enum KeySource {
 
 /// The accesses that a semi-join's values make.
 #[must_use]
-pub fn joined_access(table: &StoreTable, index: Option<usize>, values: Vec<Value>) -> ResolvedAccess {
+pub fn joined_access(
+    table: &StoreTable,
+    index: Option<usize>,
+    values: Vec<Value>,
+) -> ResolvedAccess {
     if index.is_none() && table.table.primary_key.len() == 1 {
         let keys = values
             .into_iter()
@@ -68,16 +74,18 @@ pub fn joined_access(table: &StoreTable, index: Option<usize>, values: Vec<Value
         return ResolvedAccess::Keys(distinct(keys));
     }
     // Without ends there is nothing to resolve, so this can't fail.
-    Access::ranges(table, index, values, None, None, &Parameters::default()).unwrap_or(ResolvedAccess::All)
+    Access::ranges(table, index, values, None, None, &Parameters::default())
+        .unwrap_or(ResolvedAccess::All)
 }
 
-/// The fetches for all `wanted` places of a statement (place and table), in an order in which each comes after those it takes values from.
-pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)], types: &ColumnTypes) -> Vec<Fetch> {
-    let scope = Scope {
-        relations,
-        homes: wanted,
-        types,
-    };
+/// The fetches for all `wanted` places of a statement (place and table), in an order in which each
+/// comes after those it takes values from.
+pub(crate) fn plan(
+    relations: &[Relation],
+    wanted: &[(usize, Arc<Home>)],
+    types: &ColumnTypes,
+) -> Vec<Fetch> {
+    let scope = Scope { relations, homes: wanted, types };
     let mut done: Vec<Fetch> = Vec::new();
     let mut open: Vec<(usize, Arc<Home>)> = Vec::new();
     for (relation, home) in wanted {
@@ -90,8 +98,8 @@ pub(crate) fn plan(relations: &[Relation], wanted: &[(usize, Arc<Home>)], types:
             }),
         }
     }
-    // Each round may find sources among what the rounds before have settled. Where none is left, a table that nothing else leads to is
-    // read whole, and may then lead to the others.
+    // Each round may find sources among what the rounds before have settled. Where none is left, a
+    // table that nothing else leads to is read whole, and may then lead to the others.
     while !open.is_empty() {
         let joined = open
             .iter()
@@ -128,14 +136,22 @@ impl Scope<'_> {
     fn node(&self, relation: usize, column: &ColumnRef) -> Option<Node> {
         let siblings = &self.relations[relation].siblings;
         let owner = match &column.qualifier {
-            Some(qualifier) => *siblings
-                .iter()
-                .chain(&self.relations[relation].outer)
-                .find(|&&each| self.relations[each].qualifier() == qualifier && !self.relations[each].renames_columns)?,
-            None if self.relations[relation].alone && !self.relations[relation].renames_columns => relation,
-            // PostgreSQL has accepted the statement, so only one relation has the column. Where no store table has it, it is unknown whose it is.
+            Some(qualifier) => {
+                *siblings.iter().chain(&self.relations[relation].outer).find(|&&each| {
+                    self.relations[each].qualifier() == qualifier
+                        && !self.relations[each].renames_columns
+                })?
+            }
+            None if self.relations[relation].alone && !self.relations[relation].renames_columns => {
+                relation
+            }
+            // PostgreSQL has accepted the statement, so only one relation has the column. Where no
+            // store table has it, it is unknown whose it is.
             None => *siblings.iter().find(|&&each| {
-                !self.relations[each].renames_columns && self.home(each).is_some_and(|home| home.table.table.column(&column.name).is_some())
+                !self.relations[each].renames_columns
+                    && self
+                        .home(each)
+                        .is_some_and(|home| home.table.table.column(&column.name).is_some())
             })?,
         };
         Some((owner, column.name.clone()))
@@ -151,8 +167,9 @@ impl Scope<'_> {
         }
     }
 
-    /// Whether equal values of two columns are the same [`Value`]s. `=` between other types isn't transitive (float8 and bigint), or means
-    /// something else than it seems (timestamp and timestamptz, text and char(n)).
+    /// Whether equal values of two columns are the same [`Value`]s. `=` between other types isn't
+    /// transitive (float8 and bigint), or means something else than it seems (timestamp and
+    /// timestamptz, text and char(n)).
     fn alike(&self, left: &Node, right: &Node) -> bool {
         let (Some(left), Some(right)) = (self.type_of(left), self.type_of(right)) else {
             return false;
@@ -160,26 +177,20 @@ impl Scope<'_> {
         same_values(left, right)
     }
 
-    /// The place whose conditions say something of a column of `owner`, for the rows of `relation` that matter. What stands in the same FROM may be
-    /// missing from an outer join's row; of a row in another query, that query has found that its conditions hold.
+    /// The place whose conditions say something of a column of `owner`, for the rows of `relation`
+    /// that matter. What stands in the same FROM may be missing from an outer join's row; of a row
+    /// in another query, that query has found that its conditions hold.
     fn conditions_of(&self, relation: usize, owner: usize) -> usize {
-        if self.relations[relation].siblings.contains(&owner) {
-            relation
-        } else {
-            owner
-        }
+        if self.relations[relation].siblings.contains(&owner) { relation } else { owner }
     }
 
     /// The two columns that a condition of `relation` says to be equal.
     fn same(&self, relation: usize, fact: &Fact) -> Option<(Node, Node)> {
         match fact {
-            Fact::Same(left, right) => Some((self.node(relation, left)?, self.node(relation, right)?)),
-            Fact::Member {
-                column,
-                inner,
-                relation: place,
-                ..
-            } => {
+            Fact::Same(left, right) => {
+                Some((self.node(relation, left)?, self.node(relation, right)?))
+            }
+            Fact::Member { column, inner, relation: place, .. } => {
                 let other = self.relations.iter().position(|each| each.place == *place)?;
                 Some((self.node(relation, column)?, self.node(other, inner)?))
             }
@@ -229,10 +240,17 @@ impl Scope<'_> {
         let keyed: BTreeSet<usize> = table.primary_key.iter().chain(indexed).copied().collect();
         for position in keyed {
             let column = &table.columns[position];
-            for node in self.equal_columns(relation, (relation, column.name.clone())).into_iter().skip(1) {
+            for node in
+                self.equal_columns(relation, (relation, column.name.clone())).into_iter().skip(1)
+            {
                 facts.extend(self.constants_of(relation, &node).map(|values| match values {
-                    (true, mut values) => TableFact::Compare(position, Comparison::Equal, values.remove(0)),
-                    (false, values) => TableFact::In(vec![position], values.into_iter().map(|value| vec![value]).collect()),
+                    (true, mut values) => {
+                        TableFact::Compare(position, Comparison::Equal, values.remove(0))
+                    }
+                    (false, values) => TableFact::In(
+                        vec![position],
+                        values.into_iter().map(|value| vec![value]).collect(),
+                    ),
                 }));
             }
         }
@@ -243,21 +261,30 @@ impl Scope<'_> {
     fn constants_of(&self, relation: usize, node: &Node) -> Option<(bool, Vec<Constant>)> {
         let relation = self.conditions_of(relation, node.0);
         self.relations[relation].conjuncts.iter().find_map(|conjunct| match &conjunct.fact {
-            Fact::Compare(column, Comparison::Equal, value) if self.node(relation, column).as_ref() == Some(node) => {
+            Fact::Compare(column, Comparison::Equal, value)
+                if self.node(relation, column).as_ref() == Some(node) =>
+            {
                 Some((true, vec![value.clone()]))
             }
-            Fact::In(columns, rows) if columns.len() == 1 && self.node(relation, &columns[0]).as_ref() == Some(node) => {
+            Fact::In(columns, rows)
+                if columns.len() == 1
+                    && self.node(relation, &columns[0]).as_ref() == Some(node) =>
+            {
                 Some((false, rows.iter().map(|row| row[0].clone()).collect()))
             }
             _ => None,
         })
     }
 
-    /// The semi-join that finds the table's rows by the primary key, else by an index that holds all of them.
+    /// The semi-join that finds the table's rows by the primary key, else by an index that holds
+    /// all of them.
     fn joined(&self, relation: usize, home: &Home, done: &[Fetch]) -> Option<FetchAccess> {
         let table = &home.table;
-        let holds_all = |index: &Index| index.columns[1..].iter().all(|&column| table.table.columns[column].not_null);
-        let indexes = (0..table.indexes.len()).filter(|&index| table.indexes[index].serves() && holds_all(&table.indexes[index]));
+        let holds_all = |index: &Index| {
+            index.columns[1..].iter().all(|&column| table.table.columns[column].not_null)
+        };
+        let indexes = (0..table.indexes.len())
+            .filter(|&index| table.indexes[index].serves() && holds_all(&table.indexes[index]));
         std::iter::once(None).chain(indexes.map(Some)).find_map(|index| {
             let first = &table.table.columns[table.order_columns(index)[0]];
             let source = self.source(relation, &first.name, done)?;
@@ -274,7 +301,8 @@ impl Scope<'_> {
             Some(KeySource::Fetched { relation: *other, column })
         });
         fetched.or_else(|| {
-            let (other, name) = class.iter().skip(1).find(|(other, _)| self.home(*other).is_none())?;
+            let (other, name) =
+                class.iter().skip(1).find(|(other, _)| self.home(*other).is_none())?;
             Some(KeySource::Postgres {
                 sql: self.distinct_values(*other, name),
                 ty: self.types.get(&(*other, name.clone()))?.clone(),
@@ -282,7 +310,8 @@ impl Scope<'_> {
         })
     }
 
-    /// Which of the tables without a condition to read whole: one whose key isn't the column of another.
+    /// Which of the tables without a condition to read whole: one whose key isn't the column of
+    /// another.
     fn start(&self, open: &[(usize, Arc<Home>)]) -> usize {
         let leads_nowhere = |(relation, home): &(usize, Arc<Home>)| {
             let key = home.table.table.partition_column().name.clone();
@@ -291,7 +320,8 @@ impl Scope<'_> {
         open.iter().position(leads_nowhere).unwrap_or_default()
     }
 
-    /// The values of a relational column under the conditions that concern its table alone. Dropping a condition only widens the set.
+    /// The values of a relational column under the conditions that concern its table alone.
+    /// Dropping a condition only widens the set.
     fn distinct_values(&self, relation: usize, column: &str) -> String {
         let place = &self.relations[relation];
         let own: HashSet<&str> = HashSet::from([place.qualifier()]);
@@ -303,7 +333,9 @@ impl Scope<'_> {
                 conjunct.columns.iter().all(|column| match column.qualifier.as_deref() {
                     Some(qualifier) => own.contains(qualifier),
                     // In a subquery it may be a column of a query around it.
-                    None => place.alone && self.types.contains_key(&(relation, column.name.clone())),
+                    None => {
+                        place.alone && self.types.contains_key(&(relation, column.name.clone()))
+                    }
                 })
             })
             .map(|conjunct| format!("({})", conjunct.sql))
@@ -331,5 +363,7 @@ fn same_values(left: &TypeInfo, right: &TypeInfo) -> bool {
     let is_integer = |scalar| matches!(scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8);
     let is_text = |scalar| matches!(scalar, Scalar::Text | Scalar::Varchar(_));
     let (one, other) = (left.scalar, right.scalar);
-    left.oid == right.oid || (is_integer(one) && is_integer(other)) || (is_text(one) && is_text(other))
+    left.oid == right.oid
+        || (is_integer(one) && is_integer(other))
+        || (is_text(one) && is_text(other))
 }

@@ -28,10 +28,7 @@ impl Home {
     /// The home for a read of these columns.
     #[must_use]
     pub(crate) fn wanting(self: &Arc<Self>, columns: &[usize]) -> Arc<Self> {
-        Arc::new(Self {
-            table: self.table.wanting(columns),
-            ..Self::clone(self)
-        })
+        Arc::new(Self { table: self.table.wanting(columns), ..Self::clone(self) })
     }
 
     /// Why indexes of the table aren't used, a sentence each.
@@ -46,13 +43,14 @@ impl Home {
     }
 }
 
-/// What names without a schema mean to a session, by PostgreSQL's own word: a table of the same name in an earlier schema of the search path,
-/// or a temporary one, hides a store table.
+/// What names without a schema mean to a session, by PostgreSQL's own word: a table of the same
+/// name in an earlier schema of the search path, or a temporary one, hides a store table.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Visible {
     /// The schema in which a new table is made; `None` when the search path leads nowhere.
     pub current_schema: Option<String>,
-    /// For each name of a store table or of a view over one: the schema of the relation that PostgreSQL finds under it.
+    /// For each name of a store table or of a view over one: the schema of the relation that
+    /// PostgreSQL finds under it.
     pub schemas: BTreeMap<String, String>,
 }
 

@@ -1,4 +1,9 @@
 //! Constants as values of the column they are compared with or assigned to.
+//!
+//! A key constant is used only when the comparison is exact: `bigint = float8` or `varchar =
+//! char(n)` is compared as a third type, in which several keys may equal the constant; then
+//! PostgreSQL decides over all rows. For the same reason equality is followed from one column to
+//! another (`fetch.rs`) only between columns of one family of types.
 
 use bytes::Bytes;
 use flywheel_sql::Constant;
@@ -14,7 +19,8 @@ pub struct Parameters<'a> {
     pub formats: &'a [i16],
     /// Their values, `None` for NULL.
     pub values: &'a [Option<Bytes>],
-    /// Constants that PostgreSQL has computed because Flywheel couldn't read them; `None` before it was asked.
+    /// Constants that PostgreSQL has computed because Flywheel couldn't read them; `None` before it
+    /// was asked.
     pub computed: Option<&'a [Computed]>,
 }
 
@@ -30,8 +36,8 @@ pub struct Computed {
 }
 
 impl Parameters<'_> {
-    /// The constant as a value of type `ty`, where the implicit cast that PostgreSQL makes for an assignment or a comparison gives exactly
-    /// that. `None`: only PostgreSQL can tell.
+    /// The constant as a value of type `ty`, where the implicit cast that PostgreSQL makes for an
+    /// assignment or a comparison gives exactly that. `None`: only PostgreSQL can tell.
     #[must_use]
     pub fn resolve(&self, constant: &Constant, ty: &TypeInfo) -> Option<Value> {
         self.read(constant, ty).or_else(|| {
@@ -43,8 +49,8 @@ impl Parameters<'_> {
         })
     }
 
-    /// What the constant adds to an integer column of type `ty`, where it is an integer too: then the sum is one, and is of `ty` or out of
-    /// range, whichever of their types PostgreSQL adds in.
+    /// What the constant adds to an integer column of type `ty`, where it is an integer too: then
+    /// the sum is one, and is of `ty` or out of range, whichever of their types PostgreSQL adds in.
     #[must_use]
     pub fn resolve_addend(&self, constant: &Constant, ty: &TypeInfo) -> Option<i64> {
         let is_integer = |type_oid| matches!(type_oid, oid::INT2 | oid::INT4 | oid::INT8);
@@ -54,8 +60,12 @@ impl Parameters<'_> {
             Constant::Number(digits) => return digits.parse().ok(),
             // It is read as the column's type.
             Constant::String(_) => self.resolve(constant, ty)?,
-            Constant::Parameter(position) if is_integer(*self.types.get(*position)?) => self.resolve(constant, &bigint)?,
-            Constant::Cast(_, name) if is_integer(named_type(name)?.oid) => self.resolve(constant, &bigint)?,
+            Constant::Parameter(position) if is_integer(*self.types.get(*position)?) => {
+                self.resolve(constant, &bigint)?
+            }
+            Constant::Cast(_, name) if is_integer(named_type(name)?.oid) => {
+                self.resolve(constant, &bigint)?
+            }
             _ => return None,
         };
         match value {
@@ -64,18 +74,15 @@ impl Parameters<'_> {
         }
     }
 
-    /// The constant as the value of a key column of type `ty` that it is compared with. `None` also where PostgreSQL compares them as a third
-    /// type, so that several keys, or none, may equal it.
+    /// The constant as the value of a key column of type `ty` that it is compared with. `None` also
+    /// where PostgreSQL compares them as a third type, so that several keys, or none, may equal it.
     #[must_use]
     pub fn resolve_key(&self, constant: &Constant, ty: &TypeInfo) -> Option<Value> {
-        if self.compares_exactly(constant, ty) {
-            self.resolve(constant, ty)
-        } else {
-            None
-        }
+        if self.compares_exactly(constant, ty) { self.resolve(constant, ty) } else { None }
     }
 
-    /// The values of type `ty` that a key column must equal one of: the constant's, or those of an array's elements.
+    /// The values of type `ty` that a key column must equal one of: the constant's, or those of an
+    /// array's elements.
     #[must_use]
     pub fn resolve_each(&self, constant: &Constant, ty: &TypeInfo) -> Option<Vec<Value>> {
         match constant {
@@ -99,7 +106,8 @@ impl Parameters<'_> {
                 }
             }
             Constant::Parameter(position) => {
-                let element = own(TypeInfo::new(array::element_type(*self.types.get(*position)?)?, -1, ""))?;
+                let element =
+                    own(TypeInfo::new(array::element_type(*self.types.get(*position)?)?, -1, ""))?;
                 let Some(bytes) = self.values.get(*position)? else {
                     return Some(Vec::new());
                 };
@@ -115,13 +123,18 @@ impl Parameters<'_> {
         }
     }
 
-    /// Whether `column = constant` holds for the one value that the constant's cast to the column's type gives, and no other.
+    /// Whether `column = constant` holds for the one value that the constant's cast to the column's
+    /// type gives, and no other.
     #[must_use]
     pub fn compares_exactly(&self, constant: &Constant, ty: &TypeInfo) -> bool {
         let own = match constant {
             // They take the column's type, or every value of theirs is one of its.
-            Constant::Null | Constant::Bool(_) | Constant::String(_) | Constant::Number(_) => return true,
-            Constant::Parameter(position) => self.types.get(*position).map(|&oid| TypeInfo::new(oid, -1, "")),
+            Constant::Null | Constant::Bool(_) | Constant::String(_) | Constant::Number(_) => {
+                return true;
+            }
+            Constant::Parameter(position) => {
+                self.types.get(*position).map(|&oid| TypeInfo::new(oid, -1, ""))
+            }
             Constant::Cast(_, name) => named_type(name),
             Constant::Element(_) => None,
         };
@@ -131,7 +144,9 @@ impl Parameters<'_> {
     fn read(&self, constant: &Constant, ty: &TypeInfo) -> Option<Value> {
         match constant {
             Constant::Null => Some(Value::Null),
-            Constant::Bool(flag) => cast(Value::Bool(*flag), &TypeInfo::new(oid::BOOL, -1, "boolean"), ty),
+            Constant::Bool(flag) => {
+                cast(Value::Bool(*flag), &TypeInfo::new(oid::BOOL, -1, "boolean"), ty)
+            }
             Constant::Number(digits) => number(digits, ty),
             Constant::String(literal) => text::decode(ty, literal),
             Constant::Parameter(position) => self.parameter(*position, ty),
@@ -150,7 +165,8 @@ impl Parameters<'_> {
         let declared = TypeInfo::new(*self.types.get(position)?, -1, "");
         if format_at(self.formats, position) == 0 {
             let written = std::str::from_utf8(bytes).ok()?;
-            // Text of the column's own type is read with its modifier at once: '1.5' as numeric(10,2).
+            // Text of the column's own type is read with its modifier at once: '1.5' as
+            // numeric(10,2).
             if declared.oid == ty.oid {
                 text::decode(ty, written)
             } else {
@@ -173,22 +189,32 @@ fn text_elements(array: &str, element: &TypeInfo, ty: &TypeInfo) -> Option<Vec<V
 
 /// Whether a value of type `own` is compared with one of type `key` without either losing anything.
 fn same_family(own: &TypeInfo, key: &TypeInfo) -> bool {
-    let is_exact = |scalar| matches!(scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Numeric(_));
+    let is_exact =
+        |scalar| matches!(scalar, Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Numeric(_));
     let is_float = |scalar| matches!(scalar, Scalar::Float4 | Scalar::Float8);
     let is_text = |scalar| matches!(scalar, Scalar::Text | Scalar::Varchar(_));
-    let is_time = |ty: &TypeInfo| matches!(ty.oid, oid::DATE | oid::TIMESTAMPTZ);
+    // A day is one moment of either timestamp. The other way round, a moment with a zone may be the
+    // beginning of two days, and be two local times: where clocks are set.
+    let is_day = |own: &TypeInfo, key: &TypeInfo| match key.oid {
+        oid::TIMESTAMP | oid::TIMESTAMPTZ => own.oid == oid::DATE,
+        oid::DATE => own.oid == oid::TIMESTAMP,
+        _ => false,
+    };
     own.oid == key.oid
         || (is_exact(own.scalar) && is_exact(key.scalar))
         || ((is_exact(own.scalar) || is_float(own.scalar)) && is_float(key.scalar))
         || (is_text(own.scalar) && is_text(key.scalar))
-        || (is_time(own) && is_time(key))
+        || is_day(own, key)
 }
 
-/// An integer literal is an integer, any other number a numeric (sql-syntax-lexical, "numeric constants").
+/// An integer literal is an integer, any other number a numeric (sql-syntax-lexical, "numeric
+/// constants").
 fn number(digits: &str, ty: &TypeInfo) -> Option<Value> {
     let integer = TypeInfo::new(oid::INT8, -1, "bigint");
     match text::decode(&integer, digits) {
-        Some(value) if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => cast(value, &integer, ty),
+        Some(value) if digits.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') => {
+            cast(value, &integer, ty)
+        }
         _ => {
             let numeric = TypeInfo::new(oid::NUMERIC, -1, "numeric");
             cast(text::decode(&numeric, digits)?, &numeric, ty)
@@ -207,6 +233,7 @@ fn named_type(name: &str) -> Option<TypeInfo> {
         "text" => oid::TEXT,
         "varchar" | "character varying" => oid::VARCHAR,
         "uuid" => oid::UUID,
+        "timestamp" | "timestamp without time zone" => oid::TIMESTAMP,
         "timestamptz" | "timestamp with time zone" => oid::TIMESTAMPTZ,
         "date" => oid::DATE,
         "bytea" => oid::BYTEA,

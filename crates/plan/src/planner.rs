@@ -5,8 +5,10 @@ use std::sync::Arc;
 use flywheel_sql::{Constant, Parsed, Role};
 use flywheel_wire::{PgError, sqlstate};
 
+use crate::capability;
 use crate::fetch::{self, ColumnTypes, Fetch};
-use crate::{Access, Home, Homes, Native, NativeSelect, Visible};
+use crate::physical::{Needs, needs_tables};
+use crate::{Access, Home, Homes, Native, NativeSelect, ReadOperation, Visible};
 
 /// How a statement that names a store table is answered.
 #[derive(Debug, Clone)]
@@ -24,16 +26,24 @@ pub enum General {
     Read {
         /// The rows.
         fetches: Vec<Fetch>,
+        /// The rows are put into PostgreSQL's own tables instead, where the statement runs as it
+        /// is.
+        in_tables: bool,
     },
-    /// A statement that changes store tables: PostgreSQL runs it on their rows, staged in its own empty tables in a
-    /// transaction that is rolled back; the difference is written to the store.
+    /// A statement that changes store tables: PostgreSQL runs it on their rows, staged in its own
+    /// empty tables in a transaction that is rolled back; the difference is written to the store.
     Write {
-        /// The tables that it changes, with the rows to stage: those that UPDATE and DELETE can touch.
+        /// The tables that it changes, with the rows to stage: those that UPDATE and DELETE can
+        /// touch.
         targets: Vec<Target>,
         /// The rows of store tables that it only reads.
         fetches: Vec<Fetch>,
-        /// Rows that its INSERT may collide with must be staged too: they are known only once the new rows are.
+        /// Rows that its INSERT may collide with must be staged too: they are known only once the
+        /// new rows are.
         on_conflict: bool,
+        /// The rows that it only reads are put into PostgreSQL's own tables too, where the
+        /// statement runs as it is.
+        in_tables: bool,
     },
     /// Not at all.
     Refuse(PgError),
@@ -46,27 +56,42 @@ pub struct Target {
     pub home: Arc<Home>,
     /// The rows to stage; `None` for the table of an INSERT.
     pub fetch: Option<Fetch>,
-    /// The keys of an INSERT's rows, where the text says them: with ON CONFLICT their rows are staged at once. What they leave out is found when the new rows are known.
+    /// The keys of an INSERT's rows, where the text says them: with ON CONFLICT their rows are
+    /// staged at once. What they leave out is found when the new rows are known.
     pub inserted: Option<Access>,
+}
+
+impl General {
+    /// The store tables that it reads or writes, each once, in one order for everybody.
+    #[must_use]
+    pub fn homes(&self) -> Vec<&Arc<Home>> {
+        let (targets, fetches) = match self {
+            Self::Read { fetches, .. } => (&[][..], fetches),
+            Self::Write { targets, fetches, .. } => (&targets[..], fetches),
+            Self::Refuse(_) => return Vec::new(),
+        };
+        let mut homes: Vec<&Arc<Home>> = targets
+            .iter()
+            .map(|target| &target.home)
+            .chain(fetches.iter().map(|fetch| &fetch.home))
+            .collect();
+        homes.sort_by_key(|home| home.table.table.oid);
+        homes.dedup_by_key(|home| home.table.table.oid);
+        homes
+    }
 }
 
 impl Plan {
     /// The same plan with other values for its tables.
     #[must_use]
     pub fn with_homes(&self, other: &dyn Fn(&Arc<Home>) -> Arc<Home>) -> Self {
-        let fetch = |fetch: &Fetch| Fetch {
-            home: other(&fetch.home),
-            ..fetch.clone()
-        };
+        let fetch = |fetch: &Fetch| Fetch { home: other(&fetch.home), ..fetch.clone() };
         let general = match &self.general {
-            General::Read { fetches } => General::Read {
+            General::Read { fetches, in_tables } => General::Read {
                 fetches: fetches.iter().map(fetch).collect(),
+                in_tables: *in_tables,
             },
-            General::Write {
-                targets,
-                fetches,
-                on_conflict,
-            } => General::Write {
+            General::Write { targets, fetches, on_conflict, in_tables } => General::Write {
                 targets: targets
                     .iter()
                     .map(|target| Target {
@@ -77,6 +102,7 @@ impl Plan {
                     .collect(),
                 fetches: fetches.iter().map(fetch).collect(),
                 on_conflict: *on_conflict,
+                in_tables: *in_tables,
             },
             General::Refuse(error) => General::Refuse(error.clone()),
         };
@@ -84,6 +110,19 @@ impl Plan {
             native: self.native.as_ref().map(|(native, home)| (native.clone(), other(home))),
             general,
         }
+    }
+
+    /// The same plan with the rows in PostgreSQL's own tables, where they are `whole`.
+    #[must_use]
+    pub fn in_tables(&self, whole: &dyn Fn(&Arc<Home>) -> Arc<Home>) -> Self {
+        let mut plan = self.with_homes(whole);
+        plan.native = None;
+        if let General::Read { in_tables, .. } | General::Write { in_tables, .. } =
+            &mut plan.general
+        {
+            *in_tables = true;
+        }
+        plan
     }
 }
 
@@ -106,16 +145,32 @@ impl Planner<'_> {
             .relations
             .iter()
             .enumerate()
-            .filter_map(|(position, relation)| Some((position, self.homes.resolve(&relation.name, self.visible)?.clone())))
+            .filter_map(|(position, relation)| {
+                Some((position, self.homes.resolve(&relation.name, self.visible)?.clone()))
+            })
             .collect();
         if homed.is_empty() {
             return None;
         }
+        let needs = match needs_tables(parsed, &homed) {
+            Ok(needs) => needs,
+            Err(error) => {
+                return Some(Plan { native: None, general: General::Refuse(error) });
+            }
+        };
+        let homes = homed.iter().map(|(position, home)| (*position, &**home));
+        if let Err(error) = capability::check(parsed, homes) {
+            return Some(Plan { native: None, general: General::Refuse(error) });
+        }
         let native = match (&parsed.shape, &homed[..]) {
-            (Some(shape), [(position, home)]) if parsed.relations.len() == 1 => {
+            (Some(shape), [(position, home)])
+                if parsed.relations.len() == 1 && needs != Needs::Columns =>
+            {
                 let locks = parsed.locks(*position);
                 let native = Native::of(shape, &parsed.relations[*position], home);
                 native.and_then(|native| match native {
+                    // Which rows it locks is PostgreSQL's to choose.
+                    Native::Select(select) if locks && select.read == ReadOperation::Some => None,
                     Native::Select(select) if locks => {
                         // Whether a row is still as it was is known of a whole one only.
                         Some((Native::Select(NativeSelect { locks, ..select }), home.clone()))
@@ -129,15 +184,19 @@ impl Planner<'_> {
             }
             _ => None,
         };
-        Some(Plan {
-            native,
-            general: general(parsed, &homed, self.types),
-        })
+        Some(Plan { native, general: general(parsed, &homed, self.types, needs != Needs::Nothing) })
     }
 }
 
-fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -> General {
-    if let Some((_, home)) = homed.iter().find(|(position, _)| parsed.relations[*position].role == Role::Object) {
+fn general(
+    parsed: &Parsed,
+    homed: &[(usize, Arc<Home>)],
+    types: &ColumnTypes,
+    in_tables: bool,
+) -> General {
+    if let Some((_, home)) =
+        homed.iter().find(|(position, _)| parsed.relations[*position].role == Role::Object)
+    {
         return General::Refuse(unsupported(home, "this kind of statement"));
     }
     let fetches = fetch::plan(&parsed.relations, homed, types);
@@ -145,14 +204,23 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
         .into_iter()
         .partition(|fetch| parsed.relations[fetch.relation].role == Role::Target);
     let relational_target = parsed.relations.iter().enumerate().find(|(position, relation)| {
-        relation.role == Role::Target && !relation.is_through_view && !homed.iter().any(|(each, _)| each == position)
+        relation.role == Role::Target
+            && !relation.is_through_view
+            && !homed.iter().any(|(each, _)| each == position)
     });
-    if let (Some(home), None) = (twice(&targets), relational_target) {
-        return General::Refuse(unsupported(home, "a statement that writes to it in more than one place"));
+    if let (Some(home), None) = (twice(&targets, parsed), relational_target) {
+        return General::Refuse(unsupported(
+            home,
+            "a statement that writes to it in more than one place",
+        ));
     }
     match (&targets[..], relational_target) {
         ([], _) => General::Read {
-            fetches: fetches.into_iter().map(|fetch| narrowed(fetch, parsed)).collect(),
+            fetches: match in_tables {
+                true => fetches,
+                false => fetches.into_iter().map(|fetch| narrowed(fetch, parsed)).collect(),
+            },
+            in_tables,
         },
         ([store, ..], Some((_, relation))) => General::Refuse(
             PgError::error(
@@ -173,18 +241,42 @@ fn general(parsed: &Parsed, homed: &[(usize, Arc<Home>)], types: &ColumnTypes) -
                 fetch: (!parsed.relations[fetch.relation].inserted).then_some(fetch),
             };
             General::Write {
-                targets: targets.into_iter().map(target).collect(),
+                targets: merged(targets.into_iter().map(target)),
                 fetches,
                 on_conflict: parsed.on_conflict,
+                in_tables,
             }
         }
     }
 }
 
-/// A table that is more than one of these.
-fn twice(targets: &[Fetch]) -> Option<&Home> {
-    let is_again = |(position, fetch): &(usize, &Fetch)| targets[..*position].iter().any(|each| each.home.name() == fetch.home.name());
-    targets.iter().enumerate().find(is_again).map(|(_, fetch)| &*fetch.home)
+/// A table whose rows are changed in more than one of these places: which rows to stage is known of
+/// one only.
+fn twice<'f>(targets: &'f [Fetch], parsed: &Parsed) -> Option<&'f Home> {
+    let mut changed: Vec<&Fetch> = Vec::new();
+    for fetch in targets.iter().filter(|fetch| !parsed.relations[fetch.relation].inserted) {
+        if changed.iter().any(|each| each.home.name() == fetch.home.name()) {
+            return Some(&fetch.home);
+        }
+        changed.push(fetch);
+    }
+    None
+}
+
+/// One target for each table: what is inserted is found among the rows that come out, whatever else
+/// has changed some.
+fn merged(targets: impl Iterator<Item = Target>) -> Vec<Target> {
+    let mut merged: Vec<Target> = Vec::new();
+    for target in targets {
+        match merged.iter_mut().find(|each| each.home.name() == target.home.name()) {
+            Some(known) => {
+                known.inserted = known.inserted.take().or(target.inserted);
+                known.fetch = known.fetch.take().or(target.fetch);
+            }
+            None => merged.push(target),
+        }
+    }
+    merged
 }
 
 /// The keys of rows that collide where they are taken, when all of them are constants.
@@ -199,32 +291,30 @@ fn inserted_keys(parsed: &Parsed, fetch: &Fetch) -> Option<Access> {
         None => Some(*column),
     };
     let places = table.primary_key.iter().map(place).collect::<Option<Vec<_>>>()?;
-    let key = |row: &Vec<Option<Constant>>| places.iter().map(|&place| row.get(place)?.clone()).collect();
+    let key =
+        |row: &Vec<Option<Constant>>| places.iter().map(|&place| row.get(place)?.clone()).collect();
     Some(Access::Keys(inserted.rows.iter().map(key).collect::<Option<_>>()?))
 }
 
-/// The fetch with the columns that the statement can mean. The others stand as NULL in rows that PostgreSQL sees, which a domain might refuse.
+/// The fetch with the columns that the statement can mean. The others stand as NULL in rows that
+/// PostgreSQL sees, which a domain might refuse.
 fn narrowed(fetch: Fetch, parsed: &Parsed) -> Fetch {
     let table = &fetch.home.table.table;
-    let Some(mentions) = parsed
-        .mentions
-        .as_ref()
-        .filter(|_| !table.has_checks && !parsed.locks(fetch.relation))
+    let Some(mentions) =
+        parsed.mentions.as_ref().filter(|_| !table.has_checks && !parsed.locks(fetch.relation))
     else {
         return fetch;
     };
     // `t.f` is f(t), a function of the whole row, where `t` has no such column.
     let qualifier = parsed.relations[fetch.relation].qualifier();
-    let is_function = |(of, name): &(String, String)| *of == qualifier && table.column(name).is_none();
+    let is_function =
+        |(of, name): &(String, String)| *of == qualifier && table.column(name).is_none();
     if parsed.members.iter().any(is_function) {
         return fetch;
     }
     let is_meant = |position: &usize| mentions.contains(&table.columns[*position].name);
     let columns: Vec<usize> = (0..table.columns.len()).filter(is_meant).collect();
-    Fetch {
-        home: fetch.home.wanting(&columns),
-        ..fetch
-    }
+    Fetch { home: fetch.home.wanting(&columns), ..fetch }
 }
 
 /// 0A000 about a table.
@@ -238,7 +328,7 @@ pub fn unsupported(home: &Home, what: &str) -> PgError {
             home.store.kind()
         ),
     )
-    .with_hint("SELECT, INSERT, UPDATE, DELETE, COPY, TRUNCATE, CREATE, ALTER and DROP TABLE work on it; EXPLAIN shows how.")
+    .with_hint(capability::abilities(home))
     .with_field(b's', home.name().schema.clone())
     .with_field(b't', home.name().name.clone())
 }

@@ -1,18 +1,35 @@
-//! Rows as a relation inside a statement: `unnest('{…}'::table[])` in place of the table's name, so that every other byte of the text stays
-//! the client's.
+//! Rows as a relation inside a statement: `unnest($1::table[])` in place of the table's name, so
+//! that every other byte of the text stays the client's. The rows are the parameter's value: texts
+//! are planned anew, logged, and seen by others.
 
 use std::ops::Range;
 
 use flywheel_types::{Row, TableName, quote_identifier, text};
-use flywheel_wire::quote::literal;
 
-/// Rows as the text of an array of the table's row type, which PostgreSQL's own input functions read column by column. Unlike JSON it tells
-/// a jsonb `null` from SQL's NULL and keeps a json document as it was written.
-fn rows_as_array(rows: &[Row]) -> String {
-    let mut out = Vec::with_capacity(rows.len() * 64 + 2);
-    let (mut printed, mut record) = (Vec::new(), Vec::new());
-    out.push(b'{');
-    for (position, row) in rows.iter().enumerate() {
+/// Rows as the text of an array of the table's row type, which PostgreSQL's own input functions
+/// read column by column. Unlike JSON it tells a jsonb `null` from SQL's NULL and keeps a json
+/// document as it was written.
+#[must_use]
+pub fn rows_as_array<'r>(rows: impl IntoIterator<Item = &'r Row>) -> String {
+    let mut array = RowArray::default();
+    for row in rows {
+        array.push(row);
+    }
+    array.finish()
+}
+
+/// The same, row by row.
+#[derive(Debug, Default)]
+pub struct RowArray {
+    out: Vec<u8>,
+    printed: Vec<u8>,
+    record: Vec<u8>,
+}
+
+impl RowArray {
+    /// Adds a row.
+    pub fn push(&mut self, row: &Row) {
+        let Self { out, printed, record } = self;
         record.clear();
         record.push(b'(');
         for (column, value) in row.iter().enumerate() {
@@ -21,22 +38,29 @@ fn rows_as_array(rows: &[Row]) -> String {
             }
             if !value.is_null() {
                 printed.clear();
-                text::encode(value, &mut printed);
-                quote(&printed, &mut record);
+                text::encode(value, printed);
+                quote(printed, record);
             }
         }
         record.push(b')');
-        if position > 0 {
-            out.push(b',');
-        }
-        quote(&record, &mut out);
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        quote(record, out);
     }
-    out.push(b'}');
-    // Every piece is UTF-8: texts are strings, and what is added is ASCII.
-    String::from_utf8(out).unwrap_or_default()
+
+    /// The array's text.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        if self.out.is_empty() {
+            self.out.push(b'{');
+        }
+        self.out.push(b'}');
+        // Every piece is UTF-8: texts are strings, and what is added is ASCII.
+        String::from_utf8(self.out).unwrap_or_default()
+    }
 }
 
-/// In double quotes, as an element of an array or a field of a record (rowtypes-io-syntax, arrays-io).
+/// In double quotes, as an element of an array or a field of a record (rowtypes-io-syntax,
+/// arrays-io).
 fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
     for &byte in text {
@@ -48,21 +72,21 @@ fn quote(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// The relation that stands for `rows` of the table: a function call, with the table's name as alias unless the statement gives one.
+/// The relation that stands for rows of the table: a function call, with the table's name as alias
+/// unless the statement gives one. `rows` is an expression whose value is their array.
 #[must_use]
-pub fn record_set(table: &TableName, rows: &[Row], needs_alias: bool) -> String {
-    let alias = if needs_alias {
-        format!(" AS {}", quote_identifier(&table.name))
-    } else {
-        String::new()
-    };
-    format!("pg_catalog.unnest({}::{}[]){alias}", literal(&rows_as_array(rows)), table.to_sql())
+pub fn row_source(table: &TableName, rows: &str, needs_alias: bool) -> String {
+    let alias =
+        if needs_alias { format!(" AS {}", quote_identifier(&table.name)) } else { String::new() };
+    format!("pg_catalog.unnest({rows}::{}[]){alias}", table.to_sql())
 }
 
 /// `text` with the byte ranges (in ascending order, not overlapping) replaced.
 #[must_use]
 pub fn substitute(text: &str, replacements: &[(Range<usize>, String)]) -> String {
-    let mut out = String::with_capacity(text.len() + replacements.iter().map(|(_, with)| with.len()).sum::<usize>());
+    let mut out = String::with_capacity(
+        text.len() + replacements.iter().map(|(_, with)| with.len()).sum::<usize>(),
+    );
     let mut at = 0;
     for (range, with) in replacements {
         out.push_str(&text[at..range.start]);

@@ -1,4 +1,8 @@
 //! Table definitions, from PostgreSQL's catalogue.
+//!
+//! What a name means is asked of PostgreSQL, once for each text and search path: a temporary table
+//! or one earlier on the path hides a store table. The same query brings a digest of the store
+//! tables' definitions; another digest means another definition, made here or elsewhere.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,6 +10,7 @@ use flywheel_types::{Column, ColumnDefault, Table, TableName, TypeInfo};
 use flywheel_wire::quote::literal;
 use flywheel_wire::{PgError, sqlstate};
 
+use crate::rights::RIGHTS;
 use crate::{Connection, Rows, ServerError};
 
 /// A table's definition together with what a home outside PostgreSQL can't hold.
@@ -15,7 +20,8 @@ pub struct Definition {
     pub table: Option<Table>,
     /// Constraints and the like that only PostgreSQL could enforce.
     pub obstacles: Vec<Obstacle>,
-    /// Views that read the table, directly or through other views, and would find PostgreSQL's empty one. Not those that are materialized.
+    /// Views that read the table, directly or through other views, and would find PostgreSQL's
+    /// empty one. Not those that are materialized.
     pub dependents: Vec<TableName>,
     /// Those of them that are nothing but their query: no security barrier.
     pub plain_views: Vec<TableName>,
@@ -32,7 +38,8 @@ pub struct Obstacle {
     pub drop: Option<String>,
 }
 
-/// One row a column: table name, oid, and the column's facts. `contype = 'p'` gives the key's order by `conkey`.
+/// One row a column: table name, oid, and the column's facts. `contype = 'p'` gives the key's order
+/// by `conkey`.
 const COLUMNS: &str = "
 SELECT n.nspname, c.relname, c.oid, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
        (a.atthasdef OR a.attidentity <> '') AS has_default, a.attgenerated <> '' AS generated,
@@ -51,21 +58,42 @@ LEFT JOIN pg_constraint p ON p.conrelid = c.oid AND p.contype = 'p'
 WHERE c.relkind = 'r' AND (n.nspname, c.relname) IN ({names})
 ORDER BY c.oid, a.attnum";
 
-/// Of the table `c`: all that a row is checked against, and where its values go. Not what is filled in where a value is missing.
+/// Of the table `c`: all that a row is checked against, and where its values go. Not what is filled
+/// in where a value is missing.
 const CHECKED: &str = "pg_catalog.md5(pg_catalog.concat_ws(',', c.relkind, c.relrowsecurity,
   (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(':', f.attnum, f.attname, f.atttypid, f.atttypmod, f.attnotnull, f.attgenerated, f.attcollation), ',' ORDER BY f.attnum)
    FROM pg_catalog.pg_attribute f WHERE f.attrelid = c.oid AND f.attnum > 0 AND NOT f.attisdropped),
   (SELECT pg_catalog.string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint k WHERE c.oid IN (k.conrelid, k.confrelid)
-   OR k.contypid IN (SELECT f.atttypid FROM pg_catalog.pg_attribute f WHERE f.attrelid = c.oid AND f.attnum > 0)),
+   OR k.contypid IN (SELECT f.atttypid FROM pg_catalog.pg_attribute f WHERE f.attrelid = c.oid AND f.attnum > 0 AND NOT f.attisdropped)),
   (SELECT pg_catalog.string_agg(i.indexrelid::text, ',' ORDER BY i.indexrelid) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND i.indisunique),
   (SELECT pg_catalog.string_agg(g.oid::text, ',' ORDER BY g.oid) FROM pg_catalog.pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal),
-  (SELECT pg_catalog.string_agg(r.oid::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid)))";
+  (SELECT pg_catalog.string_agg(r.oid::text, ',' ORDER BY r.oid) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid), {types}))";
+
+/// Of the table `c`: its columns' types that aren't PostgreSQL's own, and all that they consist of.
+const TYPES: &str = "(WITH RECURSIVE y(type) AS (
+   SELECT f.atttypid FROM pg_catalog.pg_attribute f
+   WHERE f.attrelid = c.oid AND f.attnum > 0 AND NOT f.attisdropped AND f.atttypid >= 16384
+   UNION SELECT x.type FROM y JOIN pg_catalog.pg_type t ON t.oid = y.type CROSS JOIN LATERAL (
+     SELECT t.typbasetype UNION ALL SELECT t.typelem
+     UNION ALL SELECT f.atttypid FROM pg_catalog.pg_attribute f
+       WHERE t.typrelid <> 0 AND f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped
+     UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = t.oid
+     UNION ALL SELECT d.refobjid FROM pg_catalog.pg_depend d WHERE t.typtype = 'm' AND d.objid = t.oid
+       AND d.classid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass
+   ) AS x(type) WHERE x.type >= 16384
+  ) SELECT pg_catalog.string_agg(pg_catalog.concat_ws(':', t.oid, t.typname, t.typnamespace, t.typnotnull,
+   (SELECT pg_catalog.string_agg(e.enumlabel, ',' ORDER BY e.enumsortorder) FROM pg_catalog.pg_enum e WHERE e.enumtypid = t.oid),
+   (SELECT pg_catalog.string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid),
+   (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(':', f.attnum, f.attname, f.atttypid, f.atttypmod), ',' ORDER BY f.attnum)
+    FROM pg_catalog.pg_attribute f WHERE t.typrelid <> 0 AND f.attrelid = t.typrelid AND f.attnum > 0 AND NOT f.attisdropped)
+  ), ',' ORDER BY t.oid) FROM y JOIN pg_catalog.pg_type t ON t.oid = y.type)";
 
 /// The query that gives the [`Table::digest`] of each of these tables, by its oid, as they are now.
 pub fn digests(oids: impl IntoIterator<Item = u32>) -> String {
     let oids: Vec<String> = oids.into_iter().map(|oid| oid.to_string()).collect();
     format!(
-        "SELECT c.oid, {CHECKED} FROM pg_catalog.pg_class c WHERE c.oid IN ({})",
+        "SELECT c.oid, {} FROM pg_catalog.pg_class c WHERE c.oid IN ({})",
+        CHECKED.replace("{types}", TYPES),
         oids.join(", ")
     )
 }
@@ -140,11 +168,7 @@ pub async fn form(connection: &mut Connection, oid: u32) -> Result<Form, ServerE
             .insert(text(1, row, 0).parse().unwrap_or_default(), text(1, row, 1).to_owned());
     }
     for row in 0..rows(2) {
-        let kept = if text(2, row, 1) == "t" {
-            &mut form.rules
-        } else {
-            &mut form.unchecked
-        };
+        let kept = if text(2, row, 1) == "t" { &mut form.rules } else { &mut form.unchecked };
         kept.push(text(2, row, 0).to_owned());
     }
     Ok(form)
@@ -161,8 +185,14 @@ pub struct Names {
     pub current_schema: Option<String>,
     /// For each of the names asked for that is a relation: the schema in which it is found.
     pub schemas: BTreeMap<String, String>,
-    /// A digest of the definitions of all tables with these names: another one means that a definition has changed.
+    /// A digest of the definitions of all tables with these names: another one means that a
+    /// definition has changed.
     pub digest: String,
+    /// The role whose rights count.
+    pub role: String,
+    /// A digest of what rights depend on beside the tables: another one means that a role may have
+    /// others. Empty where it wasn't asked for.
+    pub rights: String,
 }
 
 const DIGEST: &str = "
@@ -170,7 +200,7 @@ SELECT pg_catalog.md5(pg_catalog.string_agg(definition, ';' ORDER BY definition)
   SELECT pg_catalog.concat_ws(',', n.nspname, c.relname, c.oid, c.relkind, c.relhasrules, c.relhastriggers, c.relrowsecurity, c.relhassubclass, c.relowner, c.relacl,
     (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(':', a.attname, a.atttypid, a.atttypmod, a.attnotnull, a.atthasdef, a.attidentity, a.attcollation, a.attacl), ',' ORDER BY a.attnum)
      FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
-    (SELECT pg_catalog.string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint k WHERE c.oid IN (k.conrelid, k.confrelid))) AS definition
+    (SELECT pg_catalog.string_agg(k.oid::text, ',' ORDER BY k.oid) FROM pg_catalog.pg_constraint k WHERE c.oid IN (k.conrelid, k.confrelid)), {types}) AS definition
   FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = ANY ({names}) AND c.relpersistence <> 't'
 ) AS definitions";
 
@@ -178,31 +208,41 @@ SELECT pg_catalog.md5(pg_catalog.string_agg(definition, ';' ORDER BY definition)
 ///
 /// # Errors
 /// The connection broke.
-pub async fn names(connection: &mut Connection, names: &[String]) -> Result<Names, ServerError> {
+pub async fn names(
+    connection: &mut Connection,
+    names: &[String],
+    with_rights: bool,
+) -> Result<Names, ServerError> {
+    let rights = if with_rights { RIGHTS } else { "''" };
     let list: Vec<_> = names.iter().map(|name| literal(name)).collect();
     let list = format!("ARRAY[{}]::pg_catalog.text[]", list.join(", "));
-    let digest = DIGEST.replace("{names}", &list);
+    let digest = DIGEST.replace("{types}", TYPES).replace("{names}", &list);
     let sql = format!(
-        "SELECT pg_catalog.current_schema(); \
+        "SELECT pg_catalog.current_schema(), current_user, {rights}; \
          SELECT name, s.nspname FROM pg_catalog.unnest({list}) AS name \
          JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(pg_catalog.quote_ident(name)) \
          JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace; {digest}"
     );
     let results = connection.query(&sql).await?;
-    let text = |at: usize| results.get(at).map_or("", |rows| rows.text(0, 0)).to_owned();
+    let column =
+        |at: usize, column| results.get(at).map_or("", |rows| rows.text(0, column)).to_owned();
+    let text = |at: usize| column(at, 0);
     let pair = |rows: &Rows, row| (rows.text(row, 0).to_owned(), rows.text(row, 1).to_owned());
-    let schemas = results
-        .get(1)
-        .map_or_else(BTreeMap::new, |rows| (0..rows.rows.len()).map(|row| pair(rows, row)).collect());
+    let schemas = results.get(1).map_or_else(BTreeMap::new, |rows| {
+        (0..rows.rows.len()).map(|row| pair(rows, row)).collect()
+    });
     Ok(Names {
         current_schema: Some(text(0)).filter(|schema| !schema.is_empty()),
         schemas,
         digest: text(2),
+        role: column(0, 1),
+        rights: column(0, 2),
     })
 }
 
-/// The columns' types of the named relations (as SQL, found as this connection finds them), by the number that comes with each name. Domains are
-/// their base types. Columns whose collation takes different texts for equal are left out.
+/// The columns' types of the named relations (as SQL, found as this connection finds them), by the
+/// number that comes with each name. Domains are their base types. Columns whose collation takes
+/// different texts for equal are left out.
 ///
 /// # Errors
 /// The connection broke.
@@ -213,10 +253,8 @@ pub async fn column_types(
     if names.is_empty() {
         return Ok(HashMap::new());
     }
-    let list: Vec<_> = names
-        .iter()
-        .map(|(number, name)| format!("({number}, {})", literal(name)))
-        .collect();
+    let list: Vec<_> =
+        names.iter().map(|(number, name)| format!("({number}, {})", literal(name))).collect();
     let sql = format!(
         "SELECT v.number, a.attname, coalesce(nullif(t.typbasetype, 0), t.oid), greatest(a.atttypmod, t.typtypmod), pg_catalog.format_type(t.oid, a.atttypmod) \
          FROM (VALUES {}) AS v(number, name) JOIN pg_catalog.pg_attribute a ON a.attrelid = pg_catalog.to_regclass(v.name) \
@@ -230,10 +268,7 @@ pub async fn column_types(
         let place = usize::try_from(number(row, 0)).unwrap_or_default();
         let oid = u32::try_from(number(row, 2)).unwrap_or_default();
         let modifier = i32::try_from(number(row, 3)).unwrap_or(-1);
-        (
-            (place, rows.text(row, 1).to_owned()),
-            TypeInfo::new(oid, modifier, rows.text(row, 4)),
-        )
+        ((place, rows.text(row, 1).to_owned()), TypeInfo::new(oid, modifier, rows.text(row, 4)))
     };
     Ok((0..rows.rows.len()).map(entry).collect())
 }
@@ -242,7 +277,24 @@ pub async fn column_types(
 ///
 /// # Errors
 /// The connection broke, or the role may not read the catalogue.
-pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<HashMap<TableName, Definition>, ServerError> {
+pub async fn load(
+    connection: &mut Connection,
+    names: &[TableName],
+) -> Result<HashMap<TableName, Definition>, ServerError> {
+    load_beside(connection, names, &[]).await
+}
+
+/// The same, without a look at the rows of the tables with these oids. To look at them waits for
+/// whoever has locked the table, and keeps others waiting until the end of the connection's
+/// transaction.
+///
+/// # Errors
+/// The connection broke, or the role may not read the catalogue.
+pub async fn load_beside(
+    connection: &mut Connection,
+    names: &[TableName],
+    known: &[u32],
+) -> Result<HashMap<TableName, Definition>, ServerError> {
     if names.is_empty() {
         return Ok(HashMap::new());
     }
@@ -252,12 +304,20 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
         .collect();
     let names = names.join(", ");
     let columns = connection
-        .query(&COLUMNS.replace("{digest}", CHECKED).replace("{names}", &names))
+        .query(
+            &COLUMNS
+                .replace("{digest}", &CHECKED.replace("{types}", TYPES))
+                .replace("{names}", &names),
+        )
         .await?
         .pop()
         .unwrap_or_default();
-    // Told before it is tried: an error would fail the transaction block that the connection may be in.
-    if let Some(row) = (0..columns.rows.len()).find(|&row| columns.text(row, 15) == "f") {
+    // Told before it is tried: an error would fail the transaction block that the connection may be
+    // in.
+    let is_known =
+        |row: &usize| columns.text(*row, 2).parse().is_ok_and(|oid: u32| known.contains(&oid));
+    let is_closed = |row: &usize| columns.text(*row, 15) == "f" && !is_known(row);
+    if let Some(row) = (0..columns.rows.len()).find(is_closed) {
         let name = TableName::new(columns.text(row, 0), columns.text(row, 1));
         let message = format!("permission denied for table {}", name.name);
         return Err(PgError::error(sqlstate::INSUFFICIENT_PRIVILEGE, message).into());
@@ -283,11 +343,15 @@ pub async fn load(connection: &mut Connection, names: &[TableName]) -> Result<Ha
             }
             _ => definition.obstacles.push(Obstacle {
                 what,
-                drop: Some(facts.text(row, 4).replace("{table}", &name.to_sql())).filter(|drop| !drop.is_empty()),
+                drop: Some(facts.text(row, 4).replace("{table}", &name.to_sql()))
+                    .filter(|drop| !drop.is_empty()),
             }),
         }
     }
     for (name, definition) in &mut definitions {
+        if definition.table.as_ref().is_some_and(|table| known.contains(&table.oid)) {
+            continue;
+        }
         let rows = connection.query(&format!("SELECT FROM ONLY {} LIMIT 1", name.to_sql())).await?;
         definition.has_rows = rows.first().is_some_and(|rows| !rows.rows.is_empty());
     }
@@ -319,13 +383,13 @@ fn tables(columns: &Rows) -> HashMap<TableName, Definition> {
         table.has_checks |= text(12) == "t";
         table.columns.push(Column {
             name: text(3).to_owned(),
-            ty: TypeInfo::new(text(4).parse().unwrap_or_default(), text(5).parse().unwrap_or(-1), text(6)),
+            ty: TypeInfo::new(
+                text(4).parse().unwrap_or_default(),
+                text(5).parse().unwrap_or(-1),
+                text(6),
+            ),
             not_null: text(7) == "t",
-            default: if text(8) == "t" {
-                ColumnDefault::Computed
-            } else {
-                ColumnDefault::None
-            },
+            default: if text(8) == "t" { ColumnDefault::Computed } else { ColumnDefault::None },
             generated: text(9) == "t",
             byte_ordered: text(10) == "t",
             deterministic: text(11) == "t",

@@ -2,8 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 use std::future::poll_fn;
-use std::io::{self, Read};
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -11,11 +12,12 @@ use bytes::{Buf, BytesMut};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::frame::{Cutter, Piece};
 use flywheel_wire::{Frame, PgError, reply};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
+use crate::defaults::Generation;
 use crate::prepared::Version;
+use crate::sequences::Sequences;
+use crate::stream::Stream;
 use crate::topology::Sitting;
 use crate::{CancelKey, ServerError, Settings};
 
@@ -38,15 +40,26 @@ pub struct Connection {
     awaited: usize,
     /// Values of the settings that the server reports.
     pub(crate) parameters: HashMap<String, String>,
+    /// The same as they were at login, and a digest of them.
+    pub(crate) login_parameters: HashMap<String, String>,
+    pub(crate) defaults: u64,
+    /// Of its pool's connections, those that have begun with the same settings.
+    pub(crate) generation: Option<Generation>,
     pub(crate) cancel_key: Option<CancelKey>,
     /// The statements that are prepared here, by their names.
     pub(crate) prepared: HashMap<String, Version>,
     /// Statements to be closed before they are prepared again.
     pub(crate) outdated: HashSet<String>,
     /// The session settings that were replayed here last.
-    pub(crate) applied: Settings,
+    pub(crate) applied: Arc<Settings>,
+    /// What it has begun with, when it was made for one client.
+    pub(crate) startup: Option<Settings>,
+    /// Whose last values of sequences it holds.
+    pub(crate) sequences: Sequences,
     /// A Query of Flywheel's own has dropped the unnamed statement.
     pub(crate) unnamed_lost: bool,
+    /// Notifications that came while statements of Flywheel's own ran.
+    pub(crate) heard: Vec<Frame>,
     broken: bool,
     /// The place in a cluster that it was made for.
     pub(crate) sitting: Option<Sitting>,
@@ -67,11 +80,17 @@ impl Connection {
             status: TransactionStatus::Idle,
             awaited: 0,
             parameters: HashMap::new(),
+            login_parameters: HashMap::new(),
+            defaults: 0,
+            generation: None,
             cancel_key: None,
             prepared: HashMap::new(),
             outdated: HashSet::new(),
-            applied: Settings::default(),
+            applied: Arc::default(),
+            sequences: Sequences::default(),
+            startup: None,
             unnamed_lost: false,
+            heard: Vec::new(),
             broken: false,
             sitting: None,
             ends: None,
@@ -84,16 +103,23 @@ impl Connection {
         &mut self.outgoing
     }
 
-    /// Notes that a message in the buffer (Query, Sync, FunctionCall) will be answered by a ReadyForQuery.
+    /// Notes that a message in the buffer (Query, Sync, FunctionCall) will be answered by a
+    /// ReadyForQuery.
     pub fn expect_ready(&mut self) {
         self.awaited += 1;
     }
 
-    /// Notes that a ReadyForQuery will not come after all (its Sync was read as part of a COPY); whether one was owed.
+    /// Notes that a ReadyForQuery will not come after all (its Sync was read as part of a COPY);
+    /// whether one was owed.
     pub fn forget_expected_ready(&mut self) -> bool {
         let owed = self.awaited > 0;
         self.awaited = self.awaited.saturating_sub(1);
         owed
+    }
+
+    /// The notifications that came while statements of Flywheel's own ran; told once.
+    pub fn take_heard(&mut self) -> Vec<Frame> {
+        std::mem::take(&mut self.heard)
     }
 
     /// Whether the stream stands between two messages.
@@ -131,10 +157,12 @@ impl Connection {
         std::mem::take(&mut self.unnamed_lost)
     }
 
-    /// Whether another server has taken the place of this connection's, such as the primary's.
+    /// Whether another server has taken the place of this connection's, such as the primary's, or
+    /// sessions begin with other settings now.
     #[must_use]
-    pub(crate) fn is_outdated(&self) -> bool {
+    pub fn is_outdated(&self) -> bool {
         self.sitting.as_ref().is_some_and(Sitting::is_over)
+            || self.generation.as_ref().is_some_and(Generation::is_over)
     }
 
     /// Whether it has lived for as long as it may.
@@ -151,10 +179,7 @@ impl Connection {
 
     /// Notes that the server has ended the session, saying why.
     pub fn end(&mut self, error: PgError) -> ServerError {
-        let error = ServerError::Ended {
-            server: self.server.clone(),
-            error,
-        };
+        let error = ServerError::Ended { server: self.server.clone(), error };
         self.broke(&error);
         error
     }
@@ -187,29 +212,26 @@ impl Connection {
     /// Whether the connection may serve another session: nothing owed, no block open, not broken.
     #[must_use]
     pub fn is_clean(&self) -> bool {
-        !self.broken && self.awaited == 0 && self.outgoing.is_empty() && self.cutter.at_boundary() && self.status == TransactionStatus::Idle
+        !self.broken
+            && self.awaited == 0
+            && self.outgoing.is_empty()
+            && self.cutter.at_boundary()
+            && self.status == TransactionStatus::Idle
     }
 
-    /// Whether the peer has not gone while the connection was idle. Asks the operating system itself: the runtime may not have heard of it yet.
+    /// Whether the peer has not gone while the connection was idle. Asks the operating system
+    /// itself: the runtime may not have heard of it yet.
     pub(crate) fn is_alive(&mut self) -> bool {
-        let mut space = [0; 1024];
-        loop {
-            match (&*self.stream.socket()).read(&mut space) {
-                Ok(0) => return false,
-                // Something came unasked: a changed setting, or the farewell of a server that shuts down, whose end of stream follows.
-                Ok(length) => self.incoming.extend_from_slice(&space[..length]),
-                Err(error) => return error.kind() == io::ErrorKind::WouldBlock,
-            }
-        }
+        self.stream.is_open(&mut self.incoming)
     }
 
-    /// Sends what is buffered. What the server answers meanwhile is taken in: it stops reading when nobody reads its answers, and two sides
-    /// that only write would wait for each other.
+    /// Sends what is buffered. What the server answers meanwhile is taken in: it stops reading when
+    /// nobody reads its answers, and two sides that only write would wait for each other.
     ///
     /// # Errors
     /// The connection broke.
     pub async fn send(&mut self) -> Result<(), ServerError> {
-        while !self.outgoing.is_empty() {
+        while !self.outgoing.is_empty() || self.stream.has_to_flush() {
             let progress = poll_fn(|cx| self.poll_exchange(cx)).await;
             progress.map_err(|source| self.io_error(source))?;
         }
@@ -218,14 +240,21 @@ impl Connection {
 
     /// Writes some of what is buffered; where that would block, reads.
     fn poll_exchange(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match Pin::new(&mut self.stream).poll_write(cx, &self.outgoing) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-            Poll::Ready(Ok(written)) => {
-                self.outgoing.advance(written);
-                return Poll::Ready(Ok(()));
+        let stream = Pin::new(&mut self.stream);
+        if self.outgoing.is_empty() {
+            if let Poll::Ready(flushed) = stream.poll_flush(cx) {
+                return Poll::Ready(flushed);
             }
-            Poll::Ready(Err(source)) => return Poll::Ready(Err(source)),
-            Poll::Pending => {}
+        } else {
+            match stream.poll_write(cx, &self.outgoing) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => {
+                    self.outgoing.advance(written);
+                    return Poll::Ready(Ok(()));
+                }
+                Poll::Ready(Err(source)) => return Poll::Ready(Err(source)),
+                Poll::Pending => {}
+            }
         }
         let mut space = [0; 8 * 1024];
         let mut buffer = ReadBuf::new(&mut space);
@@ -237,7 +266,8 @@ impl Connection {
         Poll::Ready(Ok(()))
     }
 
-    /// The next piece of the server's answer. Keeps track of the session's state, settings and notices by itself.
+    /// The next piece of the server's answer. Keeps track of the session's state, settings and
+    /// notices by itself.
     ///
     /// # Errors
     /// The connection broke, or the server broke the protocol.
@@ -258,7 +288,12 @@ impl Connection {
                 }
             }
             match self.stream.read_buf(&mut self.incoming).await {
-                Ok(0) => return Err(self.io_error(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"))),
+                Ok(0) => {
+                    return Err(self.io_error(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the server closed the connection",
+                    )));
+                }
                 Ok(_) => {}
                 Err(source) => return Err(self.io_error(source)),
             }
@@ -283,20 +318,32 @@ impl Connection {
                 }
             }
             match self.stream.read_buf(&mut self.incoming).await {
-                Ok(0) => return Err(self.io_error(io::Error::new(io::ErrorKind::UnexpectedEof, "the server closed the connection"))),
+                Ok(0) => {
+                    return Err(self.io_error(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the server closed the connection",
+                    )));
+                }
                 Ok(_) => {}
                 Err(source) => return Err(self.io_error(source)),
             }
         }
     }
 
-    /// Passes bytes between the server and another stream until both have ended. `pending` has come from there already.
+    /// Passes bytes between the server and another stream until both have ended. `pending` has come
+    /// from there already.
     ///
     /// # Errors
     /// One of the two broke.
-    pub async fn pass_through(mut self, other: &mut (impl AsyncRead + AsyncWrite + Unpin), pending: BytesMut) -> io::Result<()> {
+    pub async fn pass_through(
+        mut self,
+        other: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        pending: BytesMut,
+    ) -> io::Result<()> {
         self.stream.write_all(&pending).await?;
+        self.stream.flush().await?;
         other.write_all(&self.incoming).await?;
+        other.flush().await?;
         tokio::io::copy_bidirectional(other, &mut self.stream).await.map(drop)
     }
 
@@ -304,7 +351,8 @@ impl Connection {
         match frame.tag() {
             reply::tag::READY_FOR_QUERY => {
                 self.awaited = self.awaited.saturating_sub(1);
-                self.status = TransactionStatus::from_byte(frame.body().first().copied().unwrap_or_default());
+                self.status =
+                    TransactionStatus::from_byte(frame.body().first().copied().unwrap_or_default());
             }
             reply::tag::PARAMETER_STATUS => {
                 if let Some((name, value)) = reply::parameter_status(frame.body()) {
@@ -316,60 +364,8 @@ impl Connection {
     }
 
     pub(crate) fn io_error(&mut self, source: io::Error) -> ServerError {
-        let error = ServerError::Io {
-            server: self.server.clone(),
-            source,
-        };
+        let error = ServerError::Io { server: self.server.clone(), source };
         self.broke(&error);
         error
-    }
-}
-
-/// A socket of either kind.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Stream {
-    /// The socket as the operating system knows it.
-    fn socket(&self) -> SockRef<'_> {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream),
-            Self::Unix(stream) => SockRef::from(stream),
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
-        }
     }
 }

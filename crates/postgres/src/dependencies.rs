@@ -1,8 +1,9 @@
-//! What depends on what in a database: what a query reads through views and functions, and what a write reaches through triggers, rules, foreign
-//! keys and partitions.
+//! What depends on what in a database: what a query reads through views and functions, and what a
+//! write reaches through triggers, rules, foreign keys and partitions.
 
 use std::collections::HashMap;
 
+use crate::rights::RIGHTS;
 use crate::{Connection, Rows, ServerError};
 
 /// A relation.
@@ -31,7 +32,8 @@ pub struct FunctionFacts {
     pub volatility: char,
     /// Its language.
     pub language: String,
-    /// Its body; empty when it isn't in SQL or a procedural language.
+    /// Its body; the name of PostgreSQL's own function where it stands for one; empty for a
+    /// function in C.
     pub body: String,
     /// The extension that it belongs to.
     pub extension: String,
@@ -39,6 +41,26 @@ pub struct FunctionFacts {
     pub is_column: bool,
     /// Functions that an aggregate consists of.
     pub parts: Vec<u32>,
+}
+
+/// A function that checks values of a type: its own, or those of a domain in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeCheck {
+    /// Who uses the type.
+    pub of: TypeUser,
+    /// The function that checks.
+    pub function: u32,
+}
+
+/// What uses a type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TypeUser {
+    /// Whoever names it.
+    Name(String),
+    /// A relation with a column of it, or which it is the row type of.
+    Relation(u32),
+    /// A function with a parameter or result of it.
+    Function(u32),
 }
 
 /// A column of a primary key.
@@ -99,6 +121,12 @@ pub struct Dependencies {
     pub volatile: Vec<String>,
     /// Functions behind operators and casts that aren't PostgreSQL's own.
     pub hidden: Vec<u32>,
+    /// Functions of operator classes that aren't PostgreSQL's own.
+    pub supporting: Vec<u32>,
+    /// Functions of event triggers.
+    pub on_definitions: Vec<u32>,
+    /// What a type's values are checked by, in a domain for instance.
+    pub checks: Vec<TypeCheck>,
     /// A digest: another one means that something of this has changed.
     pub digest: String,
 }
@@ -110,7 +138,7 @@ WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND c.relpersistence <> 't' AND n.n
 
 const FUNCTIONS: &str = "
 SELECT p.oid, p.proname, p.provolatile, l.lanname,
-       CASE WHEN l.lanname IN ('c', 'internal') OR p.prokind NOT IN ('f', 'p') THEN '' ELSE coalesce(nullif(p.prosrc, ''), pg_catalog.pg_get_functiondef(p.oid)) END,
+       CASE WHEN l.lanname = 'c' OR p.prokind NOT IN ('f', 'p') THEN '' ELSE coalesce(nullif(p.prosrc, ''), pg_catalog.regexp_replace(pg_catalog.pg_get_functiondef(p.oid), '^CREATE OR REPLACE ', '')) END,
        coalesce((SELECT e.extname FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid
                  WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e' LIMIT 1), ''),
        p.pronargs = 1 AND EXISTS (SELECT FROM pg_catalog.pg_type t WHERE t.oid = p.proargtypes[0] AND t.typtype = 'c'),
@@ -133,6 +161,8 @@ UNION SELECT a.adrelid, 'calls', d.refobjid FROM pg_catalog.pg_attrdef a JOIN pg
  AND d.objid = a.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 UNION SELECT k.conrelid, 'calls', d.refobjid FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
  AND d.objid = k.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass WHERE k.conrelid <> 0
+UNION SELECT coalesce(i.indrelid, d.objid), 'calls', d.refobjid FROM pg_catalog.pg_depend d LEFT JOIN pg_catalog.pg_index i ON i.indexrelid = d.objid
+ WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
 UNION SELECT o.polrelid, CASE WHEN d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass THEN 'policy' ELSE 'policy by' END, d.refobjid
  FROM pg_catalog.pg_policy o JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass AND d.objid = o.oid
  AND d.refclassid IN ('pg_catalog.pg_class'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass) WHERE d.refobjid <> o.polrelid";
@@ -148,7 +178,32 @@ const HIDDEN: &str = "
 SELECT oprcode::pg_catalog.oid FROM pg_catalog.pg_operator WHERE oid >= 16384 AND oprcode::pg_catalog.oid >= 16384
 UNION SELECT castfunc FROM pg_catalog.pg_cast WHERE castfunc >= 16384";
 
-const VOLATILE: &str = "SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE oid < 16384 AND provolatile = 'v'";
+const SUPPORTING: &str = "
+SELECT DISTINCT amproc::pg_catalog.oid FROM pg_catalog.pg_amproc WHERE amproc::pg_catalog.oid >= 16384";
+
+const ON_DEFINITIONS: &str = "
+SELECT evtfoid FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D'";
+
+/// From the domains whose checks call functions to all that is made of them.
+const CHECKS: &str = "
+WITH RECURSIVE checked(function, type) AS (
+  SELECT d.refobjid, k.contypid FROM pg_catalog.pg_constraint k
+  JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass
+   AND d.objid = k.oid AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+  WHERE k.contypid <> 0
+  UNION
+  SELECT c.function, coalesce(r.reltype, d.objid) FROM checked c
+  JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = c.type
+   AND d.classid IN ('pg_catalog.pg_type'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass)
+  LEFT JOIN pg_catalog.pg_class r ON d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND r.oid = d.objid
+)
+SELECT t.typname, t.typrelid, 0, c.function FROM checked c JOIN pg_catalog.pg_type t ON t.oid = c.type
+UNION SELECT '', 0, d.objid, c.function FROM checked c
+JOIN pg_catalog.pg_depend d ON d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = c.type
+ AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass";
+
+const VOLATILE: &str =
+    "SELECT DISTINCT proname FROM pg_catalog.pg_proc WHERE oid < 16384 AND provolatile = 'v'";
 
 /// Rights are in it too: what somebody may not read any more must not come from memory.
 const DIGEST: &str = "
@@ -160,14 +215,14 @@ SELECT pg_catalog.concat_ws(',',
    WHERE attrelid >= 16384 AND attrelid IN (SELECT oid FROM lasting)),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_attrdef WHERE adrelid IN (SELECT oid FROM lasting)),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_trigger WHERE tgrelid IN (SELECT oid FROM lasting)),
- (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_constraint WHERE conrelid IN (SELECT oid FROM lasting)),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_constraint WHERE conrelid IN (SELECT oid FROM lasting) OR contypid <> 0),
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_event_trigger),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_rewrite WHERE ev_class IN (SELECT oid FROM lasting)),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_inherits),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_policy),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_proc WHERE oid >= 16384),
  (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_operator WHERE oid >= 16384),
- (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_cast WHERE oid >= 16384),
- (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_auth_members))";
+ (SELECT pg_catalog.concat_ws(':', pg_catalog.count(*), pg_catalog.sum(xmin::pg_catalog.text::pg_catalog.int8)) FROM pg_catalog.pg_cast WHERE oid >= 16384), {rights})";
 
 fn number(rows: &Rows, row: usize, column: usize) -> u32 {
     rows.text(row, column).parse().unwrap_or_default()
@@ -185,9 +240,31 @@ impl Dependencies {
     pub async fn load(connection: &mut Connection) -> Result<Self, ServerError> {
         // First the digest: what changes while the rest is read makes it another one.
         let digest = digest(connection).await?;
-        let sql = [RELATIONS, FUNCTIONS, LINKS, KEYS, HIDDEN, VOLATILE].join(";");
+        let sql = [
+            RELATIONS,
+            FUNCTIONS,
+            LINKS,
+            KEYS,
+            HIDDEN,
+            VOLATILE,
+            SUPPORTING,
+            ON_DEFINITIONS,
+            CHECKS,
+        ];
+        let sql = sql.join(";");
         let results = connection.query(&sql).await?;
-        let [relations, functions, links, keys, hidden, volatile] = &results[..] else {
+        let [
+            relations,
+            functions,
+            links,
+            keys,
+            hidden,
+            volatile,
+            supporting,
+            on_definitions,
+            checks,
+        ] = &results[..]
+        else {
             return Ok(Self::default());
         };
         let mut all = Self { digest, ..Self::default() };
@@ -209,7 +286,11 @@ impl Dependencies {
                 body: functions.text(row, 4).to_owned(),
                 extension: functions.text(row, 5).to_owned(),
                 is_column: functions.text(row, 6) == "t",
-                parts: functions.text(row, 7).split(',').filter_map(|oid| oid.parse().ok()).collect(),
+                parts: functions
+                    .text(row, 7)
+                    .split(',')
+                    .filter_map(|oid| oid.parse().ok())
+                    .collect(),
             };
             all.functions.insert(number(functions, row, 0), facts);
         }
@@ -221,10 +302,9 @@ impl Dependencies {
                 "rule" => Link::Rule(to),
                 "rule by" => Link::RuleBy(to),
                 "parent" => Link::Parent(to),
-                kind @ ("cascades" | "referenced") => Link::Referenced {
-                    by: to,
-                    cascades: kind == "cascades",
-                },
+                kind @ ("cascades" | "referenced") => {
+                    Link::Referenced { by: to, cascades: kind == "cascades" }
+                }
                 "trigger" => Link::Trigger(to),
                 "calls" => Link::Calls(to),
                 "policy" => Link::Policy(to),
@@ -241,8 +321,27 @@ impl Dependencies {
             };
             all.keys.entry(number(keys, row, 0)).or_default().push(column);
         }
-        all.hidden = (0..hidden.rows.len()).map(|row| number(hidden, row, 0)).collect();
-        all.volatile = (0..volatile.rows.len()).map(|row| volatile.text(row, 0).to_owned()).collect();
+        let numbers = |rows: &Rows| (0..rows.rows.len()).map(|row| number(rows, row, 0)).collect();
+        all.hidden = numbers(hidden);
+        all.supporting = numbers(supporting);
+        all.on_definitions = numbers(on_definitions);
+        for row in 0..checks.rows.len() {
+            let (relation, caller) = (number(checks, row, 1), number(checks, row, 2));
+            let users = [
+                (!checks.text(row, 0).is_empty())
+                    .then(|| TypeUser::Name(checks.text(row, 0).to_owned())),
+                (relation != 0).then_some(TypeUser::Relation(relation)),
+                (caller != 0).then_some(TypeUser::Function(caller)),
+            ];
+            all.checks.extend(
+                users
+                    .into_iter()
+                    .flatten()
+                    .map(|of| TypeCheck { of, function: number(checks, row, 3) }),
+            );
+        }
+        all.volatile =
+            (0..volatile.rows.len()).map(|row| volatile.text(row, 0).to_owned()).collect();
         Ok(all)
     }
 }
@@ -252,6 +351,6 @@ impl Dependencies {
 /// # Errors
 /// The connection broke.
 pub async fn digest(connection: &mut Connection) -> Result<String, ServerError> {
-    let results = connection.query(DIGEST).await?;
+    let results = connection.query(&DIGEST.replace("{rights}", RIGHTS)).await?;
     Ok(results.first().map_or("", |rows| rows.text(0, 0)).to_owned())
 }

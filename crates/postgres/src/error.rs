@@ -33,7 +33,9 @@ pub enum ServerError {
         what: String,
     },
     /// No connection became free in time.
-    #[error("no server connection became free within {waited:?} in the pool of role \"{user}\" in database \"{database}\"")]
+    #[error(
+        "no server connection became free within {waited:?} in the pool of role \"{user}\" in database \"{database}\""
+    )]
     PoolTimeout {
         /// How long was waited.
         waited: std::time::Duration,
@@ -45,6 +47,8 @@ pub enum ServerError {
         database: String,
         /// The setting that bounds it.
         sized_by: String,
+        /// Why the server doesn't let the pool have more connections, where it has refused one.
+        refused: Option<String>,
     },
     /// No server is the primary now.
     #[error("{what}")]
@@ -65,20 +69,34 @@ pub enum ServerError {
     Postgres(#[from] PgError),
 }
 
+/// Whether no connection was made: no byte has come to a server.
+fn is_unreached(source: &io::Error) -> bool {
+    use io::ErrorKind;
+    matches!(
+        source.kind(),
+        ErrorKind::ConnectionRefused
+            | ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::NotFound
+            | ErrorKind::PermissionDenied
+    )
+}
+
 impl ServerError {
     pub(crate) fn frame(server: &str, error: FrameError) -> Self {
-        Self::Protocol {
-            server: server.to_owned(),
-            what: error.to_string(),
-        }
+        Self::Protocol { server: server.to_owned(), what: error.to_string() }
     }
 
-    /// Whether another server, or the same one a little later, may do: it can't be reached, or starts or stops.
+    /// Whether another server, or the same one a little later, may do: it can't be reached, or
+    /// starts or stops.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Io { .. } | Self::NoPrimary { .. } => true,
             // Also as it was told to others.
-            Self::Postgres(error) => error.code().starts_with("57P") || error.code() == sqlstate::CONNECTION_FAILURE.0,
+            Self::Postgres(error) => {
+                error.code().starts_with("57P") || error.code() == sqlstate::CONNECTION_FAILURE.0
+            }
             _ => false,
         }
     }
@@ -88,6 +106,8 @@ impl ServerError {
     pub fn to_pg(&self) -> PgError {
         match self {
             Self::Postgres(error) => error.clone(),
+            Self::Io { source, .. } if is_unreached(source) => PgError::error(sqlstate::CONNECTION_FAILURE, self.to_string())
+                .with_hint("Check that the server runs and that the store's `url` in the configuration is right. Nothing was sent to it."),
             Self::Io { .. } => PgError::error(sqlstate::CONNECTION_FAILURE, self.to_string())
                 .with_hint("Check that the server runs and that the store's `url` in the configuration is right; the statement may or may not have been carried out."),
             Self::NoPrimary { .. } => PgError::error(sqlstate::CANNOT_CONNECT_NOW, self.to_string())
@@ -100,6 +120,10 @@ impl ServerError {
             Self::Login { .. } => {
                 PgError::error(sqlstate::CANNOT_CONNECT, self.to_string()).with_hint("Check user and password in the store's `url`, or the user's `server_user` and `server_password`, and the server's pg_hba.conf.")
             }
+            Self::PoolTimeout {
+                refused: Some(refused), ..
+            } => PgError::error(sqlstate::TOO_MANY_CONNECTIONS, format!("{self}; the server refuses further ones: {refused}"))
+                .with_hint("Raise max_connections in PostgreSQL, or have other programs, and Flywheel's pools together, take fewer of its connections."),
             Self::PoolTimeout { size, sized_by, .. } => PgError::error(sqlstate::TOO_MANY_CONNECTIONS, self.to_string()).with_hint(format!(
                 "All {size} server connections are busy or held by open transactions; raise {sized_by} or the PostgreSQL store's `acquire_timeout`, or end idle transactions."
             )),

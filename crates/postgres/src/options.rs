@@ -4,19 +4,43 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::Encryption;
+
 /// A server's address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     /// A name or address and a port.
     Tcp(String, u16),
+    /// An address that a name stands for.
+    Resolved {
+        /// The name, which a server's certificate is for.
+        name: String,
+        /// The address.
+        address: String,
+        /// The port.
+        port: u16,
+    },
     /// A Unix-domain socket.
     Unix(PathBuf),
+}
+
+impl Host {
+    /// What it was called when it was asked for; empty for a socket.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Tcp(name, _) | Self::Resolved { name, .. } => name,
+            Self::Unix(_) => "",
+        }
+    }
 }
 
 impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Tcp(host, port) | Self::Resolved { address: host, port, .. } => {
+                write!(f, "{host}:{port}")
+            }
             Self::Unix(path) => write!(f, "{}", path.display()),
         }
     }
@@ -33,6 +57,8 @@ pub struct ServerOptions {
     pub password: Option<String>,
     /// The database.
     pub database: String,
+    /// Whether the connection is encrypted.
+    pub encryption: Encryption,
     /// How long to wait for the connection and the login.
     pub connect_timeout: Duration,
 }
@@ -49,10 +75,7 @@ pub struct Login {
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let role = self.role.as_ref().map(|(role, _)| role);
-        f.debug_struct("Login")
-            .field("database", &self.database)
-            .field("role", &role)
-            .finish()
+        f.debug_struct("Login").field("database", &self.database).field("role", &role).finish()
     }
 }
 

@@ -8,7 +8,7 @@ use postgres_protocol::message::frontend;
 use crate::{Connection, ServerError};
 
 /// The name of Flywheel's own statement and portal: the unnamed ones are the client's.
-const OWN: &str = "flywheel_own";
+pub(crate) const OWN: &str = "flywheel_own";
 
 /// How many messages [`Connection::put_portal`] sends before Execute.
 pub const PORTAL_STEPS: usize = 4;
@@ -49,6 +49,8 @@ pub struct Described {
 /// A statement with its parameters, as a client bound them.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Portal<'a> {
+    /// The name under which the connection keeps the statement; empty: it is parsed anew.
+    pub name: &'a str,
     /// The text, one statement.
     pub sql: &'a str,
     /// Types of the parameters; 0 where PostgreSQL shall infer.
@@ -65,10 +67,16 @@ impl Connection {
     /// Runs a text by the simple protocol and returns the rows (as text) of each of its statements.
     ///
     /// # Errors
-    /// The first error of a statement, after the answer has been read to its end; or the connection broke.
+    /// The first error of a statement, after the answer has been read to its end; or the connection
+    /// broke.
     pub async fn query(&mut self, sql: &str) -> Result<Vec<Rows>, ServerError> {
         self.put_query(sql)?;
         self.send().await?;
+        self.read_results().await
+    }
+
+    /// The rows of each statement, until nothing is owed any more.
+    pub(crate) async fn read_results(&mut self) -> Result<Vec<Rows>, ServerError> {
         let mut results = Vec::new();
         let mut current = Rows::default();
         self.until_ready(|frame| match frame.tag() {
@@ -103,12 +111,15 @@ impl Connection {
         self.put(|out| frontend::close(b'S', OWN, out))?;
         self.put(|out| frontend::parse(OWN, sql, types.iter().copied(), out))?;
         self.put(|out| frontend::describe(b'S', OWN, out))?;
+        self.put(|out| frontend::close(b'S', OWN, out))?;
         frontend::sync(self.out());
         self.expect_ready();
         self.send().await?;
         let mut described = Described::default();
         self.until_ready(|frame| match frame.tag() {
-            reply::tag::PARAMETER_DESCRIPTION => described.parameters = reply::parameter_description(&frame).unwrap_or_default(),
+            reply::tag::PARAMETER_DESCRIPTION => {
+                described.parameters = reply::parameter_description(&frame).unwrap_or_default()
+            }
             reply::tag::ROW_DESCRIPTION => described.fields = reply::row_description(&frame),
             _ => {}
         })
@@ -129,49 +140,149 @@ impl Connection {
                 }
             })
             .await?;
-        Ok(Rows {
-            rows,
-            tag,
-            ..Rows::default()
-        })
+        Ok(Rows { rows, tag, ..Rows::default() })
     }
 
-    /// Runs a statement by the extended protocol, giving each DataRow and NoticeResponse to `each`; the command tag.
+    /// Runs a statement by the extended protocol, giving its RowDescription, each DataRow and
+    /// NoticeResponse to `each`; the command tag.
     ///
     /// # Errors
     /// PostgreSQL's error, after the answer has been read to its end; or the connection broke.
-    pub async fn run_with(&mut self, portal: &Portal<'_>, mut each: impl FnMut(Frame)) -> Result<String, ServerError> {
-        self.put_portal(portal)?;
+    pub async fn run_with(
+        &mut self,
+        portal: &Portal<'_>,
+        mut each: impl FnMut(Frame),
+    ) -> Result<String, ServerError> {
+        let parses = self.put_bound(portal)?;
+        self.put(|out| frontend::describe(b'P', OWN, out))?;
+        self.put(|out| frontend::execute(OWN, 0, out))?;
+        self.put_closed()?;
         frontend::sync(self.out());
         self.expect_ready();
         self.send().await?;
-        let mut tag = String::new();
-        self.until_ready(|frame| match frame.tag() {
-            reply::tag::DATA_ROW | reply::tag::NOTICE_RESPONSE => each(frame),
-            reply::tag::COMMAND_COMPLETE => reply::command_tag(&frame).unwrap_or_default().clone_into(&mut tag),
+        let (mut tag, mut parsed) = (String::new(), false);
+        let ran = self.until_ready(|frame| match frame.tag() {
+            reply::tag::DATA_ROW | reply::tag::NOTICE_RESPONSE | reply::tag::ROW_DESCRIPTION => {
+                each(frame)
+            }
+            reply::tag::COMMAND_COMPLETE => {
+                reply::command_tag(&frame).unwrap_or_default().clone_into(&mut tag)
+            }
+            reply::tag::PARSE_COMPLETE => parsed = true,
             _ => {}
-        })
-        .await?;
-        Ok(tag)
+        });
+        let ran = ran.await;
+        if parses && !parsed {
+            self.forget_prepared(portal.name);
+        }
+        ran.map(|()| tag)
     }
 
-    /// Appends the messages that run a portal: [`PORTAL_STEPS`] that are answered with one message each, then Execute.
+    /// Runs several statements, one behind the other, in one round trip; the rows of each.
+    ///
+    /// # Errors
+    /// That of the first that fails, behind which none is run; or the connection broke.
+    pub async fn run_all(&mut self, portals: &[Portal<'_>]) -> Result<Vec<Rows>, ServerError> {
+        let mut parses = Vec::new();
+        for portal in portals {
+            if self.put_portal(portal)? || portal.name.is_empty() {
+                parses.push(portal.name);
+            }
+        }
+        self.put_closed()?;
+        frontend::sync(self.out());
+        self.expect_ready();
+        self.send().await?;
+        let (mut results, mut current, mut parsed) = (Vec::new(), Rows::default(), 0);
+        let ran = self.until_ready(|frame| match frame.tag() {
+            reply::tag::DATA_ROW => current.rows.extend(reply::data_row(&frame)),
+            reply::tag::NOTICE_RESPONSE => current.notices.push(frame),
+            reply::tag::PARSE_COMPLETE => parsed += 1,
+            reply::tag::COMMAND_COMPLETE => {
+                reply::command_tag(&frame).unwrap_or_default().clone_into(&mut current.tag);
+                results.push(std::mem::take(&mut current));
+            }
+            _ => {}
+        });
+        let ran = ran.await;
+        for name in parses.into_iter().skip(parsed) {
+            self.forget_prepared(name);
+        }
+        ran.map(|()| results)
+    }
+
+    /// Runs several statements without the Sync that would end the transaction which they and what
+    /// follows are, where no block is open. Their rows are dropped.
+    ///
+    /// # Errors
+    /// That of the first that fails, which has ended the transaction; or the connection broke.
+    pub async fn run_unsynced(&mut self, portals: &[Portal<'_>]) -> Result<(), ServerError> {
+        for portal in portals {
+            self.put_portal(portal)?;
+        }
+        frontend::flush(self.out());
+        // Until all of the answer is read the connection is nobody else's.
+        self.expect_ready();
+        self.send().await?;
+        let mut open = portals.len();
+        while open > 0 {
+            let frame = self.next_message().await?;
+            match frame.tag() {
+                reply::tag::COMMAND_COMPLETE => open -= 1,
+                reply::tag::ERROR_RESPONSE => {
+                    frontend::sync(self.out());
+                    self.send().await?;
+                    self.until_ready(drop).await?;
+                    return Err(PgError::read(frame.body()).into());
+                }
+                _ => {}
+            }
+        }
+        self.forget_expected_ready();
+        Ok(())
+    }
+
+    /// Appends the messages that run a portal: of one without a name [`PORTAL_STEPS`] that are
+    /// answered with one message each, then Execute. Whether a Parse of its name is among them.
     ///
     /// # Errors
     /// A text has a zero byte in it.
-    pub fn put_portal(&mut self, portal: &Portal<'_>) -> Result<(), ServerError> {
-        self.put(|out| frontend::close(b'P', OWN, out))?;
-        self.put(|out| frontend::close(b'S', OWN, out))?;
-        self.put(|out| frontend::parse(OWN, portal.sql, portal.types.iter().copied(), out))?;
-        self.put_bind(portal)?;
-        self.put(|out| frontend::execute(OWN, 0, out))
+    pub fn put_portal(&mut self, portal: &Portal<'_>) -> Result<bool, ServerError> {
+        let parses = self.put_bound(portal)?;
+        self.put(|out| frontend::execute(OWN, 0, out))?;
+        Ok(parses)
     }
 
-    fn put_bind(&mut self, portal: &Portal<'_>) -> Result<(), ServerError> {
+    /// Appends what closes Flywheel's own portal and statement, so that nobody sees them: two
+    /// messages, answered with one each.
+    ///
+    /// # Errors
+    /// Never in practice: the names are constants.
+    pub fn put_closed(&mut self) -> Result<(), ServerError> {
+        self.put(|out| frontend::close(b'P', OWN, out))?;
+        self.put(|out| frontend::close(b'S', OWN, out))
+    }
+
+    fn put_bound(&mut self, portal: &Portal<'_>) -> Result<bool, ServerError> {
+        self.put(|out| frontend::close(b'P', OWN, out))?;
+        let name = if portal.name.is_empty() { OWN } else { portal.name };
+        let is_kept = !portal.name.is_empty();
+        if !is_kept || self.take_outdated(name) {
+            self.put(|out| frontend::close(b'S', name, out))?;
+        }
+        let parses = !is_kept || !self.prepare_once(name);
+        if parses {
+            self.put(|out| frontend::parse(name, portal.sql, portal.types.iter().copied(), out))?;
+        }
+        self.put_bind(name, portal)?;
+        Ok(is_kept && parses)
+    }
+
+    fn put_bind(&mut self, name: &str, portal: &Portal<'_>) -> Result<(), ServerError> {
         let server = self.server.clone();
         frontend::bind(
             OWN,
-            OWN,
+            name,
             portal.formats.iter().copied(),
             portal.values,
             |value, out| match value {
@@ -202,12 +313,18 @@ impl Connection {
         while self.is_busy() {
             let frame = self.next_message().await?;
             match frame.tag() {
-                reply::tag::ERROR_RESPONSE if failed.is_none() => failed = Some(PgError::read(frame.body())),
+                reply::tag::ERROR_RESPONSE if failed.is_none() => {
+                    failed = Some(PgError::read(frame.body()))
+                }
                 // A statement of ours never copies: an answer would wait for data for ever.
                 reply::tag::COPY_IN_RESPONSE => {
-                    self.put(|out| frontend::copy_fail("COPY FROM STDIN isn't expected here", out))?;
+                    self.put(|out| {
+                        frontend::copy_fail("COPY FROM STDIN isn't expected here", out)
+                    })?;
                     self.send().await?;
                 }
+                // It is none of this answer.
+                reply::tag::NOTIFICATION_RESPONSE => self.heard.push(frame),
                 _ => each(frame),
             }
         }

@@ -1,8 +1,10 @@
 //! The servers behind a gateway, as one role sees them in one database.
 
-use std::time::Instant;
+use std::time::Duration;
 
-use crate::{Cluster, InUse, Login, Multiplexer, Pool, PoolFigures, PoolOptions, ServerError};
+use crate::{
+    Cluster, InUse, Login, Multiplexer, Pool, PoolFigures, PoolOptions, Seen, ServerError,
+};
 
 /// One server.
 #[derive(Debug, Clone)]
@@ -20,7 +22,8 @@ pub struct Servers {
     pub primary: Server,
     /// Its replicas, by their numbers in the cluster.
     pub replicas: Vec<Server>,
-    /// Who is the primary, and which replicas are usable. `None` where there is one server only, and nothing to choose.
+    /// Who is the primary, and which replicas are usable. `None` where there is one server only,
+    /// and nothing to choose.
     pub cluster: Option<Cluster>,
 }
 
@@ -28,10 +31,7 @@ impl Server {
     /// A server.
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        Self {
-            multiplexer: Multiplexer::new(pool.clone()),
-            pool,
-        }
+        Self { multiplexer: Multiplexer::new(pool.clone()), pool }
     }
 
     /// What its connections are doing.
@@ -53,14 +53,11 @@ impl Servers {
     /// One server alone.
     #[must_use]
     pub fn single(primary: Server) -> Self {
-        Self {
-            primary,
-            replicas: Vec::new(),
-            cluster: None,
-        }
+        Self { primary, replicas: Vec::new(), cluster: None }
     }
 
-    /// The same servers, over connections of their own, for another database or role. Who is the primary and which replicas are usable is one knowledge.
+    /// The same servers, over connections of their own, for another database or role. Who is the
+    /// primary and which replicas are usable is one knowledge.
     #[must_use]
     pub fn under(&self, login: &Login, options: &PoolOptions) -> Self {
         let server = |server: &Server| Server::new(server.pool.under(login, options.clone()));
@@ -73,8 +70,25 @@ impl Servers {
 
     /// The replica to read from: see [`Cluster::choose`]. `None`: the primary is to answer.
     #[must_use]
-    pub fn replica(&self, after: Option<Instant>, tried: &[usize]) -> Option<InUse> {
-        self.cluster.as_ref()?.choose(after, tried)
+    pub fn replica(&self, seen: &Seen, tried: &[usize]) -> Option<InUse> {
+        self.cluster.as_ref()?.choose(seen, tried)
+    }
+
+    /// The replica to read from, where it may be waited for: see [`Cluster::choose_soon`].
+    pub async fn replica_soon(
+        &self,
+        seen: &Seen,
+        tried: &[usize],
+        patience: Duration,
+    ) -> Option<InUse> {
+        self.cluster.as_ref()?.choose_soon(seen, tried, patience).await
+    }
+
+    /// A session waits to be answered by a replica again: see [`Cluster::hasten`].
+    pub fn hasten(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.hasten();
+        }
     }
 
     /// A replica that was chosen.

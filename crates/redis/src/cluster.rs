@@ -5,7 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use flywheel_store::StoreError;
-use redis::{Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value, from_redis_value};
+use redis::{
+    Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind,
+    Value, from_redis_value,
+};
 use tokio::sync::Mutex;
 
 use crate::connection::{Failure, Link, Server, single};
@@ -50,12 +53,7 @@ pub(crate) enum Repeat {
 
 impl Cluster {
     pub(crate) fn new(seeds: Vec<ConnectionInfo>, timeout: Duration) -> Self {
-        Self {
-            seeds,
-            timeout,
-            map: RwLock::default(),
-            asking: Mutex::default(),
-        }
+        Self { seeds, timeout, map: RwLock::default(), asking: Mutex::default() }
     }
 
     /// The nodes that have slots.
@@ -71,16 +69,21 @@ impl Cluster {
     }
 
     /// The link to the node of each slot, where it is known.
-    pub(crate) async fn nodes_of(&self, slots: &[u16]) -> Result<Vec<Option<Arc<Link>>>, StoreError> {
+    pub(crate) async fn nodes_of(
+        &self,
+        slots: &[u16],
+    ) -> Result<Vec<Option<Arc<Link>>>, StoreError> {
         let map = self.known().await?;
-        Ok(slots
-            .iter()
-            .map(|slot| map.slots.get(usize::from(*slot)).cloned().flatten())
-            .collect())
+        Ok(slots.iter().map(|slot| map.slots.get(usize::from(*slot)).cloned().flatten()).collect())
     }
 
     /// One command on keys of one slot.
-    pub(crate) async fn send(&self, slot: u16, command: &Cmd, repeat: Repeat) -> Result<Value, Failure> {
+    pub(crate) async fn send(
+        &self,
+        slot: u16,
+        command: &Cmd,
+        repeat: Repeat,
+    ) -> Result<Value, Failure> {
         let until = Instant::now() + self.timeout;
         let mut pause = PAUSE;
         let mut asked: Option<Arc<Link>> = None;
@@ -88,7 +91,9 @@ impl Cluster {
         for _ in 0..REDIRECTIONS {
             let map = self.known().await.map_err(Failure::Unsent)?;
             let is_asked = asked.is_some();
-            let Some(link) = asked.take().or_else(|| map.slots.get(usize::from(slot)).cloned().flatten()) else {
+            let Some(link) =
+                asked.take().or_else(|| map.slots.get(usize::from(slot)).cloned().flatten())
+            else {
                 self.renew(map.version).await.map_err(Failure::Unsent)?;
                 last = Some(Failure::Unsent(StoreError::Unavailable {
                     reason: format!("no node of the cluster has slot {slot}"),
@@ -116,7 +121,8 @@ impl Cluster {
                 },
                 // The node can't be reached: another may have taken its place.
                 Err(failure) => {
-                    let may_repeat = repeat == Repeat::Read || matches!(failure, Failure::Unsent(_));
+                    let may_repeat =
+                        repeat == Repeat::Read || matches!(failure, Failure::Unsent(_));
                     let renewed = self.renew(map.version).await;
                     let is_replaced = renewed.is_ok() && self.has_moved(slot, &link);
                     if !may_repeat || !(is_replaced || self.wait(&mut pause, until).await) {
@@ -127,16 +133,22 @@ impl Cluster {
                 }
             };
             match error.kind() {
-                ErrorKind::Server(ServerErrorKind::Ask) => asked = self.redirected(&error, &link, false),
+                ErrorKind::Server(ServerErrorKind::Ask) => {
+                    asked = self.redirected(&error, &link, false)
+                }
                 ErrorKind::Server(ServerErrorKind::Moved) => {
                     asked = None;
                     if self.redirected(&error, &link, true).is_none() {
                         self.renew(map.version).await.map_err(Failure::Unsent)?;
                     }
                 }
-                // Not carried out: the cluster has lost a node, a slot is on its way, or the node is a replica now.
+                // Not carried out: the cluster has lost a node, a slot is on its way, or the node
+                // is a replica now.
                 ErrorKind::Server(
-                    ServerErrorKind::ClusterDown | ServerErrorKind::TryAgain | ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown,
+                    ServerErrorKind::ClusterDown
+                    | ServerErrorKind::TryAgain
+                    | ServerErrorKind::ReadOnly
+                    | ServerErrorKind::MasterDown,
                 ) => {
                     // Whoever answers may not know better yet.
                     let _ = self.renew(map.version).await;
@@ -202,19 +214,14 @@ impl Cluster {
         if moved && let Some(slot) = slots.get_mut(usize::from(slot)) {
             *slot = Some(node.clone());
         }
-        *place = Arc::new(Map {
-            nodes,
-            slots,
-            version: place.version + 1,
-        });
+        *place = Arc::new(Map { nodes, slots, version: place.version + 1 });
         Some(node)
     }
 
     /// How to reach a node by its address.
     pub(crate) fn at(&self, name: &str) -> Result<ConnectionInfo, StoreError> {
-        let refuse = || StoreError::Refused {
-            reason: format!("the cluster names a node at \"{name}\""),
-        };
+        let refuse =
+            || StoreError::Refused { reason: format!("the cluster names a node at \"{name}\"") };
         let (host, port) = name.rsplit_once(':').ok_or_else(refuse)?;
         let seed = self.seeds.first().ok_or_else(refuse)?;
         Ok(at(seed, host, port.parse().map_err(|_| refuse())?))
@@ -226,7 +233,11 @@ impl Cluster {
     }
 
     /// The link of an address.
-    fn node(&self, nodes: &mut HashMap<String, Arc<Link>>, name: &str) -> Result<Arc<Link>, StoreError> {
+    fn node(
+        &self,
+        nodes: &mut HashMap<String, Arc<Link>>,
+        name: &str,
+    ) -> Result<Arc<Link>, StoreError> {
         if let Some(node) = nodes.get(name) {
             return Ok(node.clone());
         }
@@ -245,7 +256,8 @@ impl Cluster {
         }
         let command = single(redis::cmd("CLUSTER").arg("SLOTS"));
         let mut nodes = map.nodes.clone();
-        let mut asked: Vec<(String, Arc<Link>)> = nodes.iter().map(|(name, link)| (name.clone(), link.clone())).collect();
+        let mut asked: Vec<(String, Arc<Link>)> =
+            nodes.iter().map(|(name, link)| (name.clone(), link.clone())).collect();
         for seed in &self.seeds {
             let name = seed.addr().to_string();
             if !nodes.contains_key(&name) {
@@ -271,12 +283,11 @@ impl Cluster {
             match answer.and_then(|answer| self.read_slots(&mut nodes, answer, own)) {
                 Ok(slots) => {
                     // Nodes that have no slot any more are let go.
-                    nodes.retain(|_, node| slots.iter().flatten().any(|each| Arc::ptr_eq(each, node)));
-                    *self.map.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Map {
-                        nodes,
-                        slots,
-                        version: map.version + 1,
+                    nodes.retain(|_, node| {
+                        slots.iter().flatten().any(|each| Arc::ptr_eq(each, node))
                     });
+                    *self.map.write().unwrap_or_else(PoisonError::into_inner) =
+                        Arc::new(Map { nodes, slots, version: map.version + 1 });
                     return Ok(());
                 }
                 Err(error) => failure = Some(error),
@@ -288,7 +299,12 @@ impl Cluster {
     }
 
     /// CLUSTER SLOTS' answer: ranges of slots, each with its primary and the replicas behind it.
-    fn read_slots(&self, nodes: &mut HashMap<String, Arc<Link>>, answer: Value, own: &str) -> Result<Vec<Option<Arc<Link>>>, StoreError> {
+    fn read_slots(
+        &self,
+        nodes: &mut HashMap<String, Arc<Link>>,
+        answer: Value,
+        own: &str,
+    ) -> Result<Vec<Option<Arc<Link>>>, StoreError> {
         let read = || -> RedisResult<Vec<(u16, u16, String)>> {
             let mut ranges = Vec::new();
             for range in from_redis_value::<Vec<Vec<Value>>>(answer)? {

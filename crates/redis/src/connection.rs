@@ -1,7 +1,7 @@
 //! One multiplexed connection, made when it is first needed and again when it was lost.
 //!
-//! Not the library's `ConnectionManager`: that keeps a connection on which requests time out, and answers the first
-//! request after an outage with the outage's error.
+//! Not the library's `ConnectionManager`: that keeps a connection on which requests time out, and
+//! answers the first request after an outage with the outage's error.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,17 @@ use std::time::{Duration, Instant};
 
 use flywheel_store::StoreError;
 use redis::aio::{AsyncPushSender, MultiplexedConnection};
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, RedisResult,
+    ServerErrorKind, Value,
+};
 use tokio::sync::Mutex;
 
 use crate::error::store_error;
 use crate::sentinel::Sentinels;
 
-/// After this long without an answer a write asks first whether the connection still stands: a write that was sent
-/// can't be sent again, so it had better not find out itself.
+/// After this long without an answer a write asks first whether the connection still stands: a
+/// write that was sent can't be sent again, so it had better not find out itself.
 const IDLE: Duration = Duration::from_millis(500);
 
 /// Requests that may wait in the connection's queue.
@@ -54,7 +57,9 @@ impl Failure {
     pub(crate) fn of_write(self) -> StoreError {
         match self {
             Self::Unsent(error) => error,
-            Self::Answered(error) if error.is_io_error() => StoreError::Unknown { reason: error.to_string() },
+            Self::Answered(error) if error.is_io_error() => {
+                StoreError::Unknown { reason: error.to_string() }
+            }
             Self::Answered(error) => store_error(error),
         }
     }
@@ -108,7 +113,10 @@ impl Link {
     }
 
     /// Commands that may be sent twice.
-    pub(crate) async fn read(&self, commands: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failure> {
+    pub(crate) async fn read(
+        &self,
+        commands: &Pipeline,
+    ) -> Result<Vec<RedisResult<Value>>, Failure> {
         let once = match self.send(commands).await {
             Err(failure) if failure.is_lost() => failure,
             result => return result,
@@ -118,7 +126,10 @@ impl Link {
     }
 
     /// Commands that are sent once.
-    pub(crate) async fn write(&self, commands: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failure> {
+    pub(crate) async fn write(
+        &self,
+        commands: &Pipeline,
+    ) -> Result<Vec<RedisResult<Value>>, Failure> {
         if self.idle() > IDLE {
             let mut ping = Pipeline::new();
             ping.cmd("PING");
@@ -130,7 +141,8 @@ impl Link {
     async fn send(&self, commands: &Pipeline) -> Result<Vec<RedisResult<Value>>, Failure> {
         let live = self.live().await.map_err(Failure::Unsent)?;
         let mut connection = live.connection.clone();
-        let result: RedisResult<Vec<RedisResult<Value>>> = commands.query_async(&mut connection).await;
+        let result: RedisResult<Vec<RedisResult<Value>>> =
+            commands.query_async(&mut connection).await;
         self.watch(&live, &result);
         result.map_err(Failure::Answered)
     }
@@ -143,10 +155,17 @@ impl Link {
     /// Notes what a request's result says of the connection.
     fn watch(&self, live: &Live, result: &RedisResult<Vec<RedisResult<Value>>>) {
         let is_over = match result {
-            // A connection on which nothing comes back may lead to a machine that is gone; TCP alone would wait for minutes.
-            Err(error) => error.is_timeout() || error.is_connection_dropped() || error.is_unrecoverable_error(),
+            // A connection on which nothing comes back may lead to a machine that is gone; TCP
+            // alone would wait for minutes.
+            Err(error) => {
+                error.is_timeout()
+                    || error.is_connection_dropped()
+                    || error.is_unrecoverable_error()
+            }
             // It was the primary; who is now is asked of the sentinels.
-            Ok(answers) => matches!(self.server, Server::Primary(_)) && answers.iter().any(is_replicas),
+            Ok(answers) => {
+                matches!(self.server, Server::Primary(_)) && answers.iter().any(is_replicas)
+            }
         };
         if is_over {
             let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
@@ -177,7 +196,9 @@ impl Link {
         }
         let connected = match &self.server {
             Server::Fixed(client) => connect(client, self.timeout).await.map_err(store_error),
-            Server::Primary(sentinels) => sentinels.find(self.timeout).await.map(|(_, connection)| connection),
+            Server::Primary(sentinels) => {
+                sentinels.find(self.timeout).await.map(|(_, connection)| connection)
+            }
         };
         match connected {
             Ok(connection) => {
@@ -188,10 +209,7 @@ impl Link {
                 Ok(live)
             }
             Err(error) => {
-                *last_failure = Some(ConnectFailure {
-                    at: Instant::now(),
-                    error: error.clone(),
-                });
+                *last_failure = Some(ConnectFailure { at: Instant::now(), error: error.clone() });
                 Err(error)
             }
         }
@@ -203,7 +221,10 @@ fn is_replicas(answer: &RedisResult<Value>) -> bool {
     matches!(answer, Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly))
 }
 
-pub(crate) async fn connect(client: &Client, timeout: Duration) -> Result<MultiplexedConnection, RedisError> {
+pub(crate) async fn connect(
+    client: &Client,
+    timeout: Duration,
+) -> Result<MultiplexedConnection, RedisError> {
     connect_with(client, timeout, config(timeout)).await
 }
 
@@ -223,7 +244,11 @@ fn config(timeout: Duration) -> AsyncConnectionConfig {
         .set_pipeline_buffer_size(QUEUE)
 }
 
-async fn connect_with(client: &Client, timeout: Duration, config: AsyncConnectionConfig) -> Result<MultiplexedConnection, RedisError> {
+async fn connect_with(
+    client: &Client,
+    timeout: Duration,
+    config: AsyncConnectionConfig,
+) -> Result<MultiplexedConnection, RedisError> {
     let connect = client.get_multiplexed_async_connection_with_config(&config);
     // Around the library's own limits: those are of each step, this is of all.
     match tokio::time::timeout(timeout, connect).await {

@@ -1,5 +1,6 @@
-//! Changes of JSON rows. What becomes of the string is computed here, since Lua's numbers are doubles and its JSON isn't
-//! exact; the script writes it if the string is still the one that it was computed from.
+//! Changes of JSON rows. What becomes of the string is computed here, since Lua's numbers are
+//! doubles and its JSON isn't exact; the script writes it if the string is still the one that it
+//! was computed from.
 
 use flywheel_store::{Change, Effect, Expect, StoreError, StoreTable};
 use flywheel_types::Row;
@@ -24,21 +25,26 @@ pub(crate) struct Document {
     /// What the string becomes; `None`: it goes.
     pub(crate) after: Option<String>,
     pub(crate) expiry: Expiry,
-    /// The row as the change leaves it; for a deletion from any string it is not known before the answer.
+    /// The row as the change leaves it; for a deletion from any string it is not known before the
+    /// answer.
     pub(crate) row: Option<Row>,
 }
 
-/// Whether a change can be tried without reading its row: most keys that are inserted are free, and a deletion gives back what was there.
+/// Whether a change can be tried without reading its row: most keys that are inserted are free, and
+/// a deletion gives back what was there.
 pub(crate) fn needs_no_read(change: &Change) -> bool {
-    matches!(
-        (&change.expect, &change.effect),
-        (Expect::Absent, _) | (Expect::Any, Effect::Delete)
-    )
+    matches!((&change.expect, &change.effect), (Expect::Absent, _) | (Expect::Any, Effect::Delete))
 }
 
 impl RedisStore {
     /// What `change` makes of a string; `None` when its condition doesn't hold.
-    pub(crate) fn document(&self, table: &StoreTable, change: &Change, before: Before, now: i64) -> Result<Option<Document>, StoreError> {
+    pub(crate) fn document(
+        &self,
+        table: &StoreTable,
+        change: &Change,
+        before: Before,
+        now: i64,
+    ) -> Result<Option<Document>, StoreError> {
         let name = self.keys.row(table, &change.key);
         let string = match &before {
             Before::Is(string) => string.as_deref(),
@@ -46,7 +52,11 @@ impl RedisStore {
         };
         let current = match row::decode_object(&self.keys, table, &name, string, now) {
             // What can't be read can still be replaced.
-            Err(StoreError::Malformed { .. }) if matches!((&change.expect, &change.effect), (Expect::Any, Effect::Put(_))) => None,
+            Err(StoreError::Malformed { .. })
+                if matches!((&change.expect, &change.effect), (Expect::Any, Effect::Put(_))) =>
+            {
+                None
+            }
             read => read?,
         };
         let holds = match (&change.expect, &current) {
@@ -74,12 +84,7 @@ impl RedisStore {
             (Effect::Delete, _) => None,
         };
         let Some(row) = after else {
-            return Ok(Some(Document {
-                before,
-                after: None,
-                expiry: Expiry::Keep,
-                row: current,
-            }));
+            return Ok(Some(Document { before, after: None, expiry: Expiry::Keep, row: current }));
         };
         let expiry = Expiry::of(table, &Effect::Put(row.clone()), now);
         // What has expired has no fields that stay.

@@ -23,18 +23,23 @@ impl Expiry {
         };
         let written = match effect {
             Effect::Put(row) => row.get(expires_at),
-            Effect::Set(values) => values.iter().find_map(|(position, assignment)| match assignment {
-                Assignment::Value(value) if *position == expires_at => Some(value),
-                _ => None,
-            }),
+            Effect::Set(values) => {
+                values.iter().find_map(|(position, assignment)| match assignment {
+                    Assignment::Value(value) if *position == expires_at => Some(value),
+                    _ => None,
+                })
+            }
             Effect::Delete => None,
         };
         match written {
             None => Self::Keep,
             Some(Value::Timestamptz(i64::MAX)) => Self::Never,
             Some(Value::Timestamptz(until)) if *until <= now => Self::Over,
-            // Rounded up, since a row must not go before its time; in the rest of the millisecond readers leave it out.
-            Some(Value::Timestamptz(until)) => Self::At(until.saturating_add(POSTGRES_EPOCH_MICROS).saturating_add(999) / 1000),
+            // Rounded up, since a row must not go before its time; in the rest of the millisecond
+            // readers leave it out.
+            Some(Value::Timestamptz(until)) => {
+                Self::At(until.saturating_add(POSTGRES_EPOCH_MICROS).saturating_add(999) / 1000)
+            }
             Some(_) => Self::Never,
         }
     }

@@ -1,15 +1,19 @@
-//! Secondary indexes: for each value of an index's first column a sorted set, whose members stand in the order of the others.
+//! Secondary indexes: for each value of an index's first column a sorted set, whose members stand
+//! in the order of the others.
 //!
 //! ```text
 //! {public.orders}#by_user:17         zset      score 0, members in the order of placed_at
 //! {public.orders}#                   hash      by_user → user_id,placed_at
 //! ```
 //!
-//! Every write keeps the sets in the script that changes the row, computed from the row as it was read; where that has changed since, the write is
-//! computed anew. The hash names the indexes that are whole. A writer that doesn't keep one of them, since its configuration doesn't have it, takes
-//! the name out; a reader that doesn't find it there is refused until the index has been built again. So an index never misses a row.
+//! Every write keeps the sets in the script that changes the row, computed from the row as it was
+//! read; where that has changed since, the write is computed anew. The hash names the indexes that
+//! are whole. A writer that doesn't keep one of them, since its configuration doesn't have it,
+//! takes the name out; a reader that doesn't find it there is refused until the index has been
+//! built again. So an index never misses a row.
 //!
-//! A row that has expired, or that somebody else has changed, leaves its member behind: readers compare each row with its member.
+//! A row that has expired, or that somebody else has changed, leaves its member behind: readers
+//! compare each row with its member.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError};
@@ -22,8 +26,10 @@ use crate::read::CHUNK;
 use crate::script::Program;
 use crate::store::RedisStore;
 
-static RANGE: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/index_range.lua")));
-static FORGET: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/forget.lua")));
+static RANGE: LazyLock<Program> =
+    LazyLock::new(|| Program::new(include_str!("scripts/index_range.lua")));
+static FORGET: LazyLock<Program> =
+    LazyLock::new(|| Program::new(include_str!("scripts/forget.lua")));
 static MARK: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/mark.lua")));
 
 /// Stands before an index's columns in the hash while it is built.
@@ -52,11 +58,9 @@ impl RedisStore {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let named = kept.get(&table.physical_name).into_iter().flatten();
         let found = named.filter_map(|(name, columns)| {
-            let columns = columns.iter().map(|column| table.table.column(column)).collect::<Option<_>>()?;
-            Some(KeptIndex {
-                name: name.clone(),
-                columns,
-            })
+            let columns =
+                columns.iter().map(|column| table.table.column(column)).collect::<Option<_>>()?;
+            Some(KeptIndex { name: name.clone(), columns })
         });
         found.collect()
     }
@@ -64,16 +68,23 @@ impl RedisStore {
     /// An index in the words of the hash that names those that are whole.
     pub(crate) fn definition(table: &StoreTable, columns: &[usize]) -> String {
         let columns = columns.iter().map(|&position| &table.table.columns[position]);
-        let named: Vec<String> = columns.map(|column| format!("{} {}", column.name, column.ty.name)).collect();
+        let named: Vec<String> =
+            columns.map(|column| format!("{} {}", column.name, column.ty.name)).collect();
         named.join(", ")
     }
 
     /// The members that a row has.
-    pub(crate) fn entries(&self, table: &StoreTable, indexes: &[KeptIndex], row: &[Value]) -> Vec<Entry> {
+    pub(crate) fn entries(
+        &self,
+        table: &StoreTable,
+        indexes: &[KeptIndex],
+        row: &[Value],
+    ) -> Vec<Entry> {
         let name = self.keys.row(table, &table.table.key_of(row));
         let end = self.keys.row_end(table, &name);
         let entry = |index: &KeptIndex| {
-            let values: Vec<Value> = index.columns.iter().map(|&position| row[position].clone()).collect();
+            let values: Vec<Value> =
+                index.columns.iter().map(|&position| row[position].clone()).collect();
             let (first, sort) = values.split_first()?;
             (!values.iter().any(Value::is_null)).then(|| Entry {
                 set: self.keys.index(table, &index.name, first),
@@ -94,15 +105,12 @@ impl RedisStore {
             return Ok(Vec::new());
         };
         let set = self.keys.index(table, &index.name, &range.partition);
-        let mut low = if first.is_empty() {
-            b"-".to_vec()
-        } else {
-            [b"[", &first[..]].concat()
-        };
+        let mut low = if first.is_empty() { b"-".to_vec() } else { [b"[", &first[..]].concat() };
         let mut high = end.map_or_else(|| b"+".to_vec(), |end| [b"(", &end[..]].concat());
         let command = if range.descending { "ZREVRANGEBYLEX" } else { "ZRANGEBYLEX" };
         let mut rows = Vec::new();
-        // Members whose rows are gone or others now don't count, so that it may take more than one turn.
+        // Members whose rows are gone or others now don't count, so that it may take more than one
+        // turn.
         while rows.len() < limit {
             let ask = (limit - rows.len()).min(CHUNK);
             let (from, to) = if range.descending { (&high, &low) } else { (&low, &high) };
@@ -154,14 +162,19 @@ impl RedisStore {
                 reason: format!("the sorted set {set} has a member that Flywheel didn't write"),
             })?;
         let (mut keys, mut gone) = (vec![set.to_owned()], Vec::new());
-        for ((row, name), member) in self.stored(table, &names).await?.into_iter().zip(names).zip(members) {
+        for ((row, name), member) in
+            self.stored(table, &names).await?.into_iter().zip(names).zip(members)
+        {
             let Some(row) = row? else {
                 keys.push(name);
                 gone.push(member);
                 continue;
             };
-            let sort: Vec<Value> = index.columns[1..].iter().map(|&position| row[position].clone()).collect();
-            if range.contains(&index.columns, &row) && member == index_member(&sort, self.keys.row_end(table, &name)) {
+            let sort: Vec<Value> =
+                index.columns[1..].iter().map(|&position| row[position].clone()).collect();
+            if range.contains(&index.columns, &row)
+                && member == index_member(&sort, self.keys.row_end(table, &name))
+            {
                 rows.push(row);
             }
         }
@@ -177,7 +190,8 @@ impl RedisStore {
     /// Keeps the table's indexes from now on, and builds those that aren't whole.
     pub(crate) async fn keep_indexes(&self, table: &StoreTable) -> Result<(), StoreError> {
         let named = table.indexes.iter().map(|index| {
-            let columns = index.columns.iter().map(|&position| table.table.columns[position].name.clone());
+            let columns =
+                index.columns.iter().map(|&position| table.table.columns[position].name.clone());
             (index.name.clone(), columns.collect())
         });
         let named: Vec<(String, Vec<String>)> = named.collect();
@@ -198,14 +212,17 @@ impl RedisStore {
         built.map_err(|error| StoreError::Refused { reason: error.to_string() })?
     }
 
-    /// Whether all indexes are whole; those that aren't are marked as being built, or, with `end`, those that still are so as whole.
+    /// Whether all indexes are whole; those that aren't are marked as being built, or, with `end`,
+    /// those that still are so as whole.
     async fn begin(&self, table: &StoreTable, end: bool) -> Result<bool, StoreError> {
-        let mut arguments: Vec<Vec<u8>> = vec![if end { "end".into() } else { "begin".into() }, BUILDING.into()];
+        let mut arguments: Vec<Vec<u8>> =
+            vec![if end { "end".into() } else { "begin".into() }, BUILDING.into()];
         for index in &table.indexes {
             arguments.push(index.name.clone().into_bytes());
             arguments.push(Self::definition(table, &index.columns).into_bytes());
         }
-        let whole: i64 = self.servers.read(&MARK.run(vec![self.keys.indexes(table)], arguments)).await?;
+        let whole: i64 =
+            self.servers.read(&MARK.run(vec![self.keys.indexes(table)], arguments)).await?;
         Ok(whole == 1)
     }
 
@@ -244,7 +261,10 @@ impl RedisStore {
             _ => return table.check_indexes(),
         };
         Err(StoreError::Unsupported {
-            what: format!("index \"{}\" of table \"{}\" can't be: {why}", index.name, table.table.name),
+            what: format!(
+                "index \"{}\" of table \"{}\" can't be: {why}",
+                index.name, table.table.name
+            ),
         })
     }
 }

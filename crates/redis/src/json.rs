@@ -1,4 +1,5 @@
-//! Rows as JSON objects, a field for each column: what another application reads naturally, and exactly.
+//! Rows as JSON objects, a field for each column: what another application reads naturally, and
+//! exactly.
 //!
 //! | type | JSON |
 //! | --- | --- |
@@ -9,8 +10,9 @@
 //! | `json`, `jsonb` | the document itself; a string, `null`, or `json` with blanks around it as text: `"\"word\""` |
 //! | any other | a string as PostgreSQL prints it |
 //!
-//! NULL is a field that isn't there. Read is more than is written: numbers for `bigint` and `numeric`, `null` for NULL,
-//! documents with other blanks. Fields that the table doesn't have stay as they are.
+//! NULL is a field that isn't there. Read is more than is written: numbers for `bigint` and
+//! `numeric`, `null` for NULL, documents with other blanks. Fields that the table doesn't have stay
+//! as they are.
 
 use std::collections::BTreeMap;
 
@@ -30,13 +32,19 @@ pub(crate) fn decode(table: &StoreTable, name: &str, object: &[u8]) -> Result<Ro
     columns
         .map(|column| match fields.get(&column.name) {
             None => Ok(Value::Null),
-            Some(raw) => value(&column.ty, raw.get()).ok_or_else(|| malformed(name, &column.name, &column.ty.name)),
+            Some(raw) => value(&column.ty, raw.get())
+                .ok_or_else(|| malformed(name, &column.name, &column.ty.name)),
         })
         .collect()
 }
 
 /// The object of a row, with the fields of `replaced` that aren't the table's.
-pub(crate) fn encode(table: &StoreTable, name: &str, row: &[Value], replaced: Option<&[u8]>) -> Result<String, StoreError> {
+pub(crate) fn encode(
+    table: &StoreTable,
+    name: &str,
+    row: &[Value],
+    replaced: Option<&[u8]>,
+) -> Result<String, StoreError> {
     let columns = &table.table.columns;
     let mut out = String::from("{");
     let mut field = |name: &str, json: &str| {
@@ -76,7 +84,11 @@ fn json(column: &Column, value: &Value) -> String {
         Value::Float8(number) if number.is_finite() => printed,
         Value::Timestamptz(_) => string(&iso_8601(&printed)),
         Value::Json(document) => match serde_json::from_str::<&RawValue>(document) {
-            Ok(raw) if raw.get() == document && !document.starts_with('"') && document != "null" => printed,
+            Ok(raw)
+                if raw.get() == document && !document.starts_with('"') && document != "null" =>
+            {
+                printed
+            }
             _ => string(document),
         },
         _ => string(&printed),
@@ -102,16 +114,14 @@ fn value(ty: &TypeInfo, raw: &str) -> Option<Value> {
         b'n' => Some(Value::Null),
         b'"' => {
             let written: String = serde_json::from_str(raw).ok()?;
-            if is_document {
-                document(ty, &written)
-            } else {
-                text::decode_canonical(ty, &written)
-            }
+            if is_document { document(ty, &written) } else { text::decode_canonical(ty, &written) }
         }
         _ if is_document => document(ty, raw),
         b't' | b'f' if ty.scalar == Scalar::Bool => text::decode(ty, raw),
         b'-' | b'0'..=b'9' => match ty.scalar {
-            Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Float4 | Scalar::Float8 => text::decode(ty, raw),
+            Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Float4 | Scalar::Float8 => {
+                text::decode(ty, raw)
+            }
             Scalar::Numeric(_) => text::decode(ty, &jsonb::plain_number(raw)?),
             _ => None,
         },
@@ -188,11 +198,8 @@ mod tests {
             assert_eq!(decode(&table, "k", object.as_bytes()), Ok(row), "{object}");
         }
         let mut odd = vec![Value::Null; 9];
-        (odd[0], odd[3], odd[4]) = (
-            int(1),
-            Value::Timestamptz(-70_000_000_000_000_000),
-            Value::Float8(f64::NEG_INFINITY),
-        );
+        (odd[0], odd[3], odd[4]) =
+            (int(1), Value::Timestamptz(-70_000_000_000_000_000), Value::Float8(f64::NEG_INFINITY));
         let object = encode(&table, "k", &odd, None).expect("a row");
         assert_eq!(object, r#"{"id":"1","at":"0220-10-14 19:33:20+00 BC","f":"-Infinity"}"#);
         assert_eq!(decode(&table, "k", object.as_bytes()), Ok(odd));
@@ -201,7 +208,8 @@ mod tests {
     #[test]
     fn what_others_write() {
         let table = wide();
-        let object = br#" { "id": 9223372036854775807, "price": 1.5, "theirs": {"x":1.0}, "n": null,
+        let object =
+            br#" { "id": 9223372036854775807, "price": 1.5, "theirs": {"x":1.0}, "n": null,
             "at": "2026-11-26T09:30:00+01:00", "b": {"bb":1e2,"a":"\u00e9"}, "j": {"a":1} } "#;
         let row = decode(&table, "k", object).expect("a row");
         let printed: Vec<String> = row

@@ -1,9 +1,11 @@
-//! JSON as PostgreSQL prints `jsonb` (jsonb_util.c, jsonb.c): members by the length of their names, then their bytes, the
-//! last of a name counts; numbers as `numeric` prints them; one blank after `:` and `,`.
+//! JSON as PostgreSQL prints `jsonb` (jsonb_util.c, jsonb.c): members by the length of their names,
+//! then their bytes, the last of a name counts; numbers as `numeric` prints them; one blank after
+//! `:` and `,`.
 
 use serde_json::Value as Json;
 
-/// The document as PostgreSQL would print it; as it is when it is nested too deeply to be read. `None`: no jsonb.
+/// The document as PostgreSQL would print it; as it is when it is nested too deeply to be read.
+/// `None`: no jsonb.
 pub(crate) fn canonical(document: &str) -> Option<String> {
     // What can't be built here is valid all the same: the caller has looked.
     let Ok(json) = serde_json::from_str::<Json>(document) else {
@@ -49,17 +51,21 @@ fn print(json: &Json, out: &mut String) -> Option<()> {
 /// The most digits before the point, and after it, that `numeric` holds (datatype-numeric).
 const DIGITS: (usize, usize) = (131_072, 16_383);
 
-/// A JSON number without exponent and without the sign of a zero, all its digits kept: `1.50e1` is `15.0`. `None`: no `numeric` holds it.
+/// A JSON number without exponent and without the sign of a zero, all its digits kept: `1.50e1` is
+/// `15.0`. `None`: no `numeric` holds it.
 pub(crate) fn plain_number(number: &str) -> Option<String> {
     let (negative, rest) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let (mantissa, exponent) = rest.split_once(['e', 'E']).unwrap_or((rest, "0"));
-    let exponent: i64 = exponent.parse().ok().filter(|exponent: &i64| exponent.unsigned_abs() < 200_000)?;
+    let exponent: i64 =
+        exponent.parse().ok().filter(|exponent: &i64| exponent.unsigned_abs() < 200_000)?;
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
     let point = i64::try_from(whole.len()).ok()? + exponent;
     let scale = usize::try_from((i64::try_from(fraction.len()).ok()? - exponent).max(0)).ok()?;
     let (whole, fraction) = match usize::try_from(point) {
-        Ok(point) if point >= digits.len() => (digits.clone() + &"0".repeat(point - digits.len()), String::new()),
+        Ok(point) if point >= digits.len() => {
+            (digits.clone() + &"0".repeat(point - digits.len()), String::new())
+        }
         Ok(point) => (digits[..point].to_owned(), digits[point..].to_owned()),
         Err(_) => (String::new(), "0".repeat(usize::try_from(-point).ok()?) + &digits),
     };

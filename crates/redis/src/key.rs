@@ -23,7 +23,8 @@ pub(crate) enum Name<'n> {
     Row,
     /// `{table}#…`
     Index,
-    /// `{table:partition}#lock` or `{table:partition}#lock:sort`; of a set without partitions `{table}#lock:member`
+    /// `{table:partition}#lock` or `{table:partition}#lock:sort`; of a set without partitions
+    /// `{table}#lock:member`
     Lock,
 }
 
@@ -51,7 +52,8 @@ impl Keyspace {
         name
     }
 
-    /// The hash of a row: `{table:partition}`, or `{table:partition}:sort` where the key has further columns.
+    /// The hash of a row: `{table:partition}`, or `{table:partition}:sort` where the key has
+    /// further columns.
     pub(crate) fn row(&self, table: &StoreTable, key: &Key) -> String {
         let mut name = self.partition(table, key.partition());
         for value in key.sort() {
@@ -99,7 +101,8 @@ impl Keyspace {
         name
     }
 
-    /// A pattern for SCAN that all names of the table's keys match, and perhaps others: see [`Keyspace::parse`].
+    /// A pattern for SCAN that all names of the table's keys match, and perhaps others: see
+    /// [`Keyspace::parse`].
     pub(crate) fn pattern(&self, table: &StoreTable) -> String {
         let mut pattern = String::new();
         for character in self.head(table).chars() {
@@ -122,7 +125,8 @@ impl Keyspace {
         format!("{{{}#heartbeat:{number:016x}}}", self.prefix)
     }
 
-    /// What `name` is among the table's keys; `None`: it belongs to another table, or to somebody else.
+    /// What `name` is among the table's keys; `None`: it belongs to another table, or to somebody
+    /// else.
     pub(crate) fn parse<'n>(&self, table: &StoreTable, name: &'n str) -> Option<Name<'n>> {
         let rest = name.strip_prefix(&self.head(table))?;
         if let Some(rest) = rest.strip_prefix('}') {
@@ -145,8 +149,8 @@ impl Keyspace {
     }
 }
 
-/// The member that stands for a row in its partition's sorted set: bytes in the order of the sort key, then the end
-/// of the row's name, then that end's length, so that the name is found again.
+/// The member that stands for a row in its partition's sorted set: bytes in the order of the sort
+/// key, then the end of the row's name, then that end's length, so that the name is found again.
 pub(crate) fn companion_member(sort: &[Value]) -> Vec<u8> {
     let mut name = String::new();
     for value in sort {
@@ -224,22 +228,16 @@ mod tests {
     fn what_is_not_the_tables_is_left_alone() {
         let table = table("app", &[("a", text_type())], &["a"]);
         let keys = Keyspace::new("");
-        for name in [
-            "{app:sessions:1}",
-            "{app.x}",
-            "{app.x:1}",
-            "{app:1",
-            "{app:1}x",
-            "{app}x",
-            "app",
-            "",
-        ] {
+        for name in
+            ["{app:sessions:1}", "{app.x}", "{app.x:1}", "{app:1", "{app:1}x", "{app}x", "app", ""]
+        {
             assert_eq!(keys.parse(&table, name), None, "{name}");
         }
         for damaged in ["%", "%4", "%zz", "a%é", "%ff"] {
             assert_eq!(unescape(damaged), None, "{damaged}");
         }
-        for damaged in [&b""[..], b"\0\0\0", b"\0\0\0\x01", b"\xff\xff\xff\xff", b"\xff\0\0\0\x01"] {
+        for damaged in [&b""[..], b"\0\0\0", b"\0\0\0\x01", b"\xff\xff\xff\xff", b"\xff\0\0\0\x01"]
+        {
             assert_eq!(row_name_end(damaged), None, "{damaged:?}");
         }
     }

@@ -6,7 +6,8 @@
 //! {public.sessions:abc}              hash      token → abc, user_id → 17, …
 //! ```
 //!
-//! Keyed by several columns, with a sorted set beside the rows of a partition that keeps the order of their sort keys:
+//! Keyed by several columns, with a sorted set beside the rows of a partition that keeps the order
+//! of their sort keys:
 //!
 //! ```text
 //! {public.visits:ann}:2024-01-01:7   hash      who → ann, day → 2024-01-01, n → 7, …
@@ -26,7 +27,8 @@
 //! {public.profiles:ann}              string    {"id":"ann","born":"2001-02-03","visits":17,"settings":{"dark": true}}
 //! ```
 //!
-//! While a transaction that has written the row is about to commit, a key beside it holds the transaction's name:
+//! While a transaction that has written the row is about to commit, a key beside it holds the
+//! transaction's name:
 //!
 //! ```text
 //! {public.sessions:abc}#lock         string    741-9f0c…
@@ -40,17 +42,21 @@
 //! {#heartbeat:01f2a4c65be89d73}      string    1
 //! ```
 //!
-//! Values in hashes and sets are the text that PostgreSQL prints; NULL is an absent field. In JSON (`json` has the table of types) numbers that a
-//! double may not hold are strings. The braces keep what belongs to one partition
-//! in one slot of a cluster. In a key, `%`, `:`, `{`, `}` and control characters of a value are percent-encoded.
+//! Values in hashes and sets are the text that PostgreSQL prints; NULL is an absent field. In JSON
+//! (`json` has the table of types) numbers that a double may not hold are strings. The braces keep
+//! what belongs to one partition in one slot of a cluster. In a key, `%`, `:`, `{`, `}` and control
+//! characters of a value are percent-encoded.
 //!
 //! - `key`: the names above. `row`: hashes as rows. `expiry`: the expiry column as the key's own.
 //! - `read`, `range`, `sorted_set`, `scan`: the reads of the store contract.
 //! - `index`: secondary indexes. `members`: what a change does to them.
-//! - `write` and `scripts`: conditional changes, each request one script, so that Redis runs it as one. `document`: changes of JSON rows,
-//!   which are computed here and written if the string is still the one that was read. `json`, `jsonb`: rows as JSON.
-//! - `servers`: which server a request goes to. `connection`: one multiplexed connection, made anew when it is lost. `sentinel`: the primary that
-//!   sentinels know. `cluster`, `slot`: a cluster's nodes and slots. `options`: what a store is made with. `error`: what an answer means.
+//! - `write` and `scripts`: conditional changes, each request one script, so that Redis runs it as
+//!   one. `document`: changes of JSON rows, which are computed here and written if the string is
+//!   still the one that was read. `json`, `jsonb`: rows as JSON.
+//! - `servers`: which server a request goes to. `connection`: one multiplexed connection, made anew
+//!   when it is lost. `sentinel`: the primary that sentinels know. `cluster`, `slot`: a cluster's
+//!   nodes and slots. `options`: what a store is made with. `error`: what an answer means.
+//! - `kind`: its section of the configuration.
 //! - `exchange`: what several gateways have in common.
 //! - `tracking`: what anybody changes, as client tracking tells.
 
@@ -64,6 +70,7 @@ mod index;
 mod json;
 mod jsonb;
 mod key;
+mod kind;
 mod members;
 mod options;
 mod range;
@@ -79,6 +86,7 @@ mod store;
 mod tracking;
 mod write;
 
-pub use exchange::{ExchangeOptions, RedisExchange};
+pub use exchange::RedisExchange;
+pub use kind::RedisKind;
 pub use options::{Certificates, RedisOptions, Topology};
 pub use store::RedisStore;

@@ -24,7 +24,10 @@ pub(crate) struct Members {
 
 impl RedisStore {
     /// The hashes of those changes whose tables have indexes.
-    pub(crate) async fn indexed_rows(&self, changes: &[(&StoreTable, &Change)]) -> Result<Vec<Fields>, StoreError> {
+    pub(crate) async fn indexed_rows(
+        &self,
+        changes: &[(&StoreTable, &Change)],
+    ) -> Result<Vec<Fields>, StoreError> {
         let mut all = Vec::new();
         for (table, change) in changes {
             if table.layout == Layout::Hash && !self.kept(table).is_empty() {
@@ -35,7 +38,8 @@ impl RedisStore {
         Ok(all)
     }
 
-    /// The members of a change of a hash; `None` when the change is refused. Takes the next of `rows` where the table has indexes.
+    /// The members of a change of a hash; `None` when the change is refused. Takes the next of
+    /// `rows` where the table has indexes.
     pub(crate) fn members_of_hash(
         &self,
         table: &StoreTable,
@@ -74,7 +78,8 @@ impl RedisStore {
             Effect::Set(values) => {
                 let mut row = live?.clone();
                 for (position, assignment) in values {
-                    row[*position] = assignment.apply(columns[*position].ty.scalar, &row[*position])?;
+                    row[*position] =
+                        assignment.apply(columns[*position].ty.scalar, &row[*position])?;
                 }
                 Some(row)
             }
@@ -84,8 +89,14 @@ impl RedisStore {
         Some(self.difference(table, (kept, guard), before.as_ref(), after.as_ref()))
     }
 
-    /// The members of a change of a JSON row, which is written only if the string is as it was read.
-    pub(crate) fn members_of_document(&self, table: &StoreTable, change: &Change, document: &Document) -> Members {
+    /// The members of a change of a JSON row, which is written only if the string is as it was
+    /// read.
+    pub(crate) fn members_of_document(
+        &self,
+        table: &StoreTable,
+        change: &Change,
+        document: &Document,
+    ) -> Members {
         let kept = self.kept(table);
         if kept.is_empty() {
             return Members::default();
@@ -107,15 +118,11 @@ impl RedisStore {
         before: Option<&Row>,
         after: Option<&Row>,
     ) -> Members {
-        let entries = |row: Option<&Row>| row.map(|row| self.entries(table, &kept, row)).unwrap_or_default();
+        let entries =
+            |row: Option<&Row>| row.map(|row| self.entries(table, &kept, row)).unwrap_or_default();
         let added = entries(after);
         let mut removed = entries(before);
         removed.retain(|entry| !added.contains(entry));
-        Members {
-            removed,
-            added,
-            guard,
-            kept,
-        }
+        Members { removed, added, guard, kept }
     }
 }

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use flywheel_store::StoreError;
 use redis::io::tcp::TcpSettings;
-use redis::{Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates};
+use redis::{
+    Client, ClientTlsConfig, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, TlsCertificates,
+};
 use rustls::crypto::CryptoProvider;
 
 use crate::error::store_error;
@@ -31,21 +33,22 @@ pub enum Topology {
     Cluster(Vec<String>),
     /// The primary that sentinels know.
     Sentinel {
-        /// The primary's name to the sentinels, in the place of the host, with its login, database and TLS.
+        /// The primary's name to the sentinels, in the place of the host, with its login, database
+        /// and TLS.
         primary: String,
         /// The sentinels, each with its own login and TLS.
         sentinels: Vec<String>,
     },
 }
 
-/// Without the urls, which hold passwords.
+/// Without the urls, which hold passwords: how many there are.
 impl std::fmt::Debug for Topology {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::One(_) => "One",
-            Self::Cluster(_) => "Cluster",
-            Self::Sentinel { .. } => "Sentinel",
-        })
+        match self {
+            Self::One(_) => f.write_str("One"),
+            Self::Cluster(urls) => write!(f, "Cluster({})", urls.len()),
+            Self::Sentinel { sentinels, .. } => write!(f, "Sentinel({})", sentinels.len()),
+        }
     }
 }
 
@@ -72,8 +75,8 @@ pub(crate) fn server(url: &str, certificates: &Certificates) -> Result<Connectio
     let info = url.into_connection_info().map_err(store_error)?;
     let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
     if is_tls && CryptoProvider::get_default().is_none() {
-        // Else rustls panics at the first connection, unless one of its providers happens to be the only one linked.
-        // An error: another thread was first.
+        // Else rustls panics at the first connection, unless one of its providers happens to be the
+        // only one linked. An error: another thread was first.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
     let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));

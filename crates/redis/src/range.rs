@@ -10,13 +10,22 @@ use crate::read::CHUNK;
 use crate::script::Program;
 use crate::store::RedisStore;
 
-static FORGET: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/forget.lua")));
+static FORGET: LazyLock<Program> =
+    LazyLock::new(|| Program::new(include_str!("scripts/forget.lua")));
 
 impl RedisStore {
-    pub(crate) async fn rows_between(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn rows_between(
+        &self,
+        table: &StoreTable,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         if table.table.primary_key.len() < 2 {
             return Err(StoreError::Unsupported {
-                what: format!("table \"{}\" has a key of one column, which has no ranges", table.table.name),
+                what: format!(
+                    "table \"{}\" has a key of one column, which has no ranges",
+                    table.table.name
+                ),
             });
         }
         let Some((first, end)) = range.sort_bytes() else {
@@ -24,29 +33,34 @@ impl RedisStore {
         };
         if let Layout::SortedSet { score } = table.layout {
             return self
-                .members_between(table, &range.partition, score, (first, end), range.descending, limit)
+                .members_between(
+                    table,
+                    &range.partition,
+                    score,
+                    (first, end),
+                    range.descending,
+                    limit,
+                )
                 .await;
         }
 
         let companion = self.keys.partition(table, &range.partition);
-        let mut low = if first.is_empty() {
-            b"-".to_vec()
-        } else {
-            [b"[", &first[..]].concat()
-        };
+        let mut low = if first.is_empty() { b"-".to_vec() } else { [b"[", &first[..]].concat() };
         let mut high = end.map_or_else(|| b"+".to_vec(), |end| [b"(", &end[..]].concat());
         let mut rows = Vec::new();
         // Members whose rows are gone don't count, so that it may take more than one turn.
         while rows.len() < limit {
             let ask = (limit - rows.len()).min(CHUNK);
-            let mut command = redis::cmd(if range.descending { "ZREVRANGEBYLEX" } else { "ZRANGEBYLEX" });
+            let mut command =
+                redis::cmd(if range.descending { "ZREVRANGEBYLEX" } else { "ZRANGEBYLEX" });
             command.arg(&companion);
             if range.descending {
                 command.arg(&high).arg(&low);
             } else {
                 command.arg(&low).arg(&high);
             }
-            let members: Vec<Vec<u8>> = self.servers.query(&companion, command.arg("LIMIT").arg(0).arg(ask)).await?;
+            let members: Vec<Vec<u8>> =
+                self.servers.query(&companion, command.arg("LIMIT").arg(0).arg(ask)).await?;
             let Some(last) = members.last() else { break };
             let past_last = [b"(", &last[..]].concat();
             if range.descending {
@@ -74,7 +88,9 @@ impl RedisStore {
             .map(|member| row_name_end(member).map(|end| format!("{companion}{end}")))
             .collect::<Option<Vec<String>>>()
             .ok_or_else(|| StoreError::Refused {
-                reason: format!("the sorted set {companion} has a member that Flywheel didn't write"),
+                reason: format!(
+                    "the sorted set {companion} has a member that Flywheel didn't write"
+                ),
             })?;
         let (mut keys, mut gone) = (vec![companion.to_owned()], Vec::new());
         let found = self.stored(table, &names).await?;

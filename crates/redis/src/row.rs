@@ -21,7 +21,13 @@ pub(crate) fn read_command(table: &StoreTable, name: &str) -> Cmd {
 }
 
 /// The row of a hash called `name`; `None` when it isn't there or has expired at `now`.
-pub(crate) fn decode(keys: &Keyspace, table: &StoreTable, name: &str, fields: &Fields, now: i64) -> Result<Option<Row>, StoreError> {
+pub(crate) fn decode(
+    keys: &Keyspace,
+    table: &StoreTable,
+    name: &str,
+    fields: &Fields,
+    now: i64,
+) -> Result<Option<Row>, StoreError> {
     if fields.iter().all(Option::is_none) {
         return Ok(None);
     }
@@ -45,7 +51,12 @@ pub(crate) fn decode_object(
 }
 
 /// A row under another key's name would be returned for a key that isn't its own.
-fn check_key(keys: &Keyspace, table: &StoreTable, name: &str, row: &[Value]) -> Result<(), StoreError> {
+fn check_key(
+    keys: &Keyspace,
+    table: &StoreTable,
+    name: &str,
+    row: &[Value],
+) -> Result<(), StoreError> {
     let definition = &table.table;
     let missing = definition.primary_key.iter().find(|&&position| row[position].is_null());
     let position = match missing {

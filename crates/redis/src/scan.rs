@@ -14,21 +14,30 @@ use crate::store::RedisStore;
 /// Keys that Redis looks at in one turn: a few hundred microseconds in which it serves nobody else.
 const TURN: usize = 1000;
 
-/// Turns of a check: a sample must not read a server of millions of others' keys.
-const SAMPLE_TURNS: usize = 100;
+/// The most turns for some rows: they must not take a SCAN over a server of millions of others'
+/// keys.
+const SOME_TURNS: usize = 100;
 
 impl RedisStore {
     /// All of a table's rows by their names.
-    pub(crate) async fn cursor<'s>(&'s self, table: &'s StoreTable) -> Result<Cursor<'s>, StoreError> {
+    pub(crate) async fn cursor<'s>(
+        &'s self,
+        table: &'s StoreTable,
+    ) -> Result<Cursor<'s>, StoreError> {
         Cursor::new(self, table).await
     }
 
-    pub(crate) async fn all_rows(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
+    pub(crate) async fn all_rows(
+        &self,
+        table: &StoreTable,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         let mut cursor = Cursor::new(self, table).await?;
         let mut rows = Vec::new();
         while let Some(names) = cursor.turn().await? {
             // One more than there may be tells that there are more.
-            let found = self.rows_under(table, &names, (limit - rows.len()).saturating_add(1)).await?;
+            let found =
+                self.rows_under(table, &names, (limit - rows.len()).saturating_add(1)).await?;
             for row in found {
                 rows.push(row?);
             }
@@ -40,21 +49,53 @@ impl RedisStore {
     }
 
     /// Some rows, those that can't be read as their errors.
-    pub(crate) async fn sample(&self, table: &StoreTable) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
+    pub(crate) async fn sample(
+        &self,
+        table: &StoreTable,
+    ) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
+        Ok(self.first(table, text_row::SAMPLE_ROWS).await?.0)
+    }
+
+    /// The first `limit` rows; `None` where they aren't found among the first keys of the server.
+    pub(crate) async fn some_rows(
+        &self,
+        table: &StoreTable,
+        limit: usize,
+    ) -> Result<Option<Vec<Row>>, StoreError> {
+        let (rows, is_whole) = self.first(table, limit).await?;
+        if !is_whole {
+            return Ok(None);
+        }
+        rows.into_iter().collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The first `limit` rows that [`SOME_TURNS`] find, those that can't be read as their errors,
+    /// and whether there are `limit` or no more.
+    async fn first(
+        &self,
+        table: &StoreTable,
+        limit: usize,
+    ) -> Result<(Vec<Result<Row, StoreError>>, bool), StoreError> {
         let mut cursor = Cursor::new(self, table).await?;
         let mut rows = Vec::new();
-        for _ in 0..SAMPLE_TURNS {
-            let Some(mut names) = cursor.turn().await? else {
-                break;
+        for _ in 0..SOME_TURNS {
+            let wanted = limit - rows.len();
+            if wanted == 0 {
+                return Ok((rows, true));
+            }
+            let Some(names) = cursor.turn().await? else {
+                return Ok((rows, true));
             };
-            let wanted = text_row::SAMPLE_ROWS - rows.len();
-            names.truncate(wanted);
-            rows.extend(self.rows_under(table, &names, wanted).await?);
-            if rows.len() >= text_row::SAMPLE_ROWS {
-                break;
+            for names in names.chunks(wanted) {
+                let wanted = limit - rows.len();
+                if wanted == 0 {
+                    break;
+                }
+                rows.extend(self.rows_under(table, names, wanted).await?.into_iter().take(wanted));
             }
         }
-        Ok(rows)
+        let is_whole = rows.len() >= limit;
+        Ok((rows, is_whole))
     }
 
     pub(crate) async fn unlink_all(&self, table: &StoreTable) -> Result<(), StoreError> {
@@ -71,7 +112,12 @@ impl RedisStore {
     }
 
     /// The rows of hashes or strings, or up to `limit` of sorted sets, of these names.
-    async fn rows_under(&self, table: &StoreTable, names: &[String], limit: usize) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
+    async fn rows_under(
+        &self,
+        table: &StoreTable,
+        names: &[String],
+        limit: usize,
+    ) -> Result<Vec<Result<Row, StoreError>>, StoreError> {
         let Layout::SortedSet { score } = table.layout else {
             let rows = self.stored(table, names).await?;
             return Ok(rows.into_iter().filter_map(Result::transpose).collect());

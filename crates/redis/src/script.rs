@@ -11,19 +11,12 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn new(text: &'static str) -> Self {
-        Self {
-            text,
-            digest: redis::Script::new(text).get_hash().to_owned(),
-        }
+        Self { text, digest: redis::Script::new(text).get_hash().to_owned() }
     }
 
     /// A run of it.
     pub(crate) fn run(&self, keys: Vec<String>, arguments: Vec<Vec<u8>>) -> Run<'_> {
-        Run {
-            program: self,
-            keys,
-            arguments,
-        }
+        Run { program: self, keys, arguments }
     }
 }
 

@@ -1,10 +1,14 @@
-//! The servers of a store: one, the primary that sentinels know, or a cluster. Requests name their keys, by which they find their server.
+//! The servers of a store: one, the primary that sentinels know, or a cluster. Requests name their
+//! keys, by which they find their server.
 
 use std::sync::Arc;
 
 use flywheel_store::StoreError;
 use futures_util::future::join_all;
-use redis::{Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ServerErrorKind, Value, from_redis_value};
+use redis::{
+    Client, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisResult, ServerErrorKind, Value,
+    from_redis_value,
+};
 
 use crate::cluster::{Cluster, Repeat};
 use crate::connection::{Failure, Link, Server, single};
@@ -28,7 +32,10 @@ impl Servers {
                 let client = Client::open(info(url)?).map_err(store_error)?;
                 Self::One(Arc::new(Link::new(Server::Fixed(client), options.timeout)))
             }
-            Topology::Cluster(urls) => Self::Cluster(Cluster::new(urls.iter().map(info).collect::<Result<_, _>>()?, options.timeout)),
+            Topology::Cluster(urls) => Self::Cluster(Cluster::new(
+                urls.iter().map(info).collect::<Result<_, _>>()?,
+                options.timeout,
+            )),
             Topology::Sentinel { primary, sentinels } => {
                 let sentinels = sentinels.iter().map(info).collect::<Result<_, _>>()?;
                 let sentinels = Sentinels::new(info(primary)?, sentinels)?;
@@ -61,18 +68,30 @@ impl Servers {
     }
 
     /// A command on `key` that may be sent twice.
-    pub(crate) async fn query<T: FromRedisValue>(&self, key: &str, command: &Cmd) -> Result<T, StoreError> {
+    pub(crate) async fn query<T: FromRedisValue>(
+        &self,
+        key: &str,
+        command: &Cmd,
+    ) -> Result<T, StoreError> {
         let value = self.send(key, command, Repeat::Read).await.map_err(Failure::of_read)?;
         typed(value)
     }
 
-    /// Commands, each on its key, that may be sent twice; their answers in the same order. Those for one server are sent together.
-    pub(crate) async fn query_each<T: FromRedisValue>(&self, commands: Vec<(&str, Cmd)>) -> Result<Vec<T>, StoreError> {
+    /// Commands, each on its key, that may be sent twice; their answers in the same order. Those
+    /// for one server are sent together.
+    pub(crate) async fn query_each<T: FromRedisValue>(
+        &self,
+        commands: Vec<(&str, Cmd)>,
+    ) -> Result<Vec<T>, StoreError> {
         let cluster = match self {
             Self::One(link) => {
-                let answers = link.read(&pipeline(commands.iter().map(|(_, command)| command))).await;
+                let answers =
+                    link.read(&pipeline(commands.iter().map(|(_, command)| command))).await;
                 let answers = answers.map_err(Failure::of_read)?;
-                return answers.into_iter().map(|answer| typed(answer.map_err(store_error)?)).collect();
+                return answers
+                    .into_iter()
+                    .map(|answer| typed(answer.map_err(store_error)?))
+                    .collect();
             }
             Self::Cluster(cluster) => cluster,
         };
@@ -121,7 +140,9 @@ impl Servers {
         let key = run.keys.first().map_or("", String::as_str);
         self.check_one_slot(&run.keys).map_err(Failure::Unsent)?;
         match self.send(key, &run.by_digest(), repeat).await {
-            Err(Failure::Answered(error)) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            Err(Failure::Answered(error))
+                if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) =>
+            {
                 self.send(key, &run.whole(), repeat).await
             }
             result => result,
@@ -156,7 +177,9 @@ impl Servers {
 
     async fn send(&self, key: &str, command: &Cmd, repeat: Repeat) -> Result<Value, Failure> {
         let link = match self {
-            Self::Cluster(cluster) => return cluster.send(slot::of(key.as_bytes()), command, repeat).await,
+            Self::Cluster(cluster) => {
+                return cluster.send(slot::of(key.as_bytes()), command, repeat).await;
+            }
             Self::One(link) => link,
         };
         let commands = single(command);
@@ -169,7 +192,10 @@ impl Servers {
 }
 
 /// A command on one of [`Servers::all`] that may be sent twice.
-pub(crate) async fn query_at<T: FromRedisValue>(link: &Link, command: &Cmd) -> Result<T, StoreError> {
+pub(crate) async fn query_at<T: FromRedisValue>(
+    link: &Link,
+    command: &Cmd,
+) -> Result<T, StoreError> {
     let mut answers = link.read(&single(command)).await.map_err(Failure::of_read)?;
     typed(answers.pop().unwrap_or(Ok(Value::Nil)).map_err(store_error)?)
 }

@@ -1,4 +1,5 @@
-//! The slots of a cluster, in which its keys lie (Redis Cluster specification, "Key distribution model").
+//! The slots of a cluster, in which its keys lie (Redis Cluster specification, "Key distribution
+//! model").
 
 /// How many there are.
 pub(crate) const SLOTS: u16 = 16_384;

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use flywheel_store::{Layout, ScoreEnd, ScoreRange, Store, StoreError, StoreTable, score, text_row};
+use flywheel_store::{Layout, ScoreEnd, ScoreRange, StoreError, StoreTable, score, text_row};
 use flywheel_types::{Key, Row, Scalar, Value, ordered, text};
 use redis::Cmd;
 
@@ -13,19 +13,29 @@ use crate::store::RedisStore;
 
 static RANK: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/rank.lua")));
 
-/// The longest set that is read whole to give its members in their own order, of which Redis knows nothing.
+/// The longest set that is read whole to give its members in their own order, of which Redis knows
+/// nothing.
 const READ_WHOLE: usize = 100_000;
 
 /// Members with their scores, as Redis prints them.
 type Members = Vec<(Vec<u8>, Vec<u8>)>;
 
 impl RedisStore {
-    pub(crate) async fn members(&self, table: &StoreTable, keys: &[Key], score: usize) -> Result<Vec<Option<Row>>, StoreError> {
+    pub(crate) async fn members(
+        &self,
+        table: &StoreTable,
+        keys: &[Key],
+        score: usize,
+    ) -> Result<Vec<Option<Row>>, StoreError> {
         let mut rows = Vec::with_capacity(keys.len());
         for keys in keys.chunks(CHUNK) {
-            let addresses: Vec<(String, String)> = keys.iter().map(|key| address(&self.keys, table, key)).collect();
-            let command = |(set, member): &(String, String)| redis::cmd("ZSCORE").arg(set).arg(member).to_owned();
-            let commands = addresses.iter().map(|address| (address.0.as_str(), command(address))).collect();
+            let addresses: Vec<(String, String)> =
+                keys.iter().map(|key| address(&self.keys, table, key)).collect();
+            let command = |(set, member): &(String, String)| {
+                redis::cmd("ZSCORE").arg(set).arg(member).to_owned()
+            };
+            let commands =
+                addresses.iter().map(|address| (address.0.as_str(), command(address))).collect();
             let scores: Vec<Option<Vec<u8>>> = self.servers.query_each(commands).await?;
             for (key, text) in keys.iter().zip(scores) {
                 rows.push(text.map(|text| row(table, key, score, &text)).transpose()?);
@@ -42,22 +52,29 @@ impl RedisStore {
         limit: usize,
     ) -> Result<Vec<Row>, StoreError> {
         let Layout::SortedSet { score } = table.layout else {
-            return Err(self.no_sorted_set(table));
+            return Err(table.not_a_sorted_set());
         };
         if limit == 0 {
             return Ok(Vec::new());
         }
         let set = self.set(table, range);
-        let members: Members = self.servers.query(&set, &by_score(&set, range, offset, limit)).await?;
+        let members: Members =
+            self.servers.query(&set, &by_score(&set, range, offset, limit)).await?;
         members
             .into_iter()
-            .map(|(member, text)| row_of_member(table, range.partition.as_ref(), score, &member, &text))
+            .map(|(member, text)| {
+                row_of_member(table, range.partition.as_ref(), score, &member, &text)
+            })
             .collect()
     }
 
-    pub(crate) async fn count_members(&self, table: &StoreTable, range: &ScoreRange) -> Result<u64, StoreError> {
+    pub(crate) async fn count_members(
+        &self,
+        table: &StoreTable,
+        range: &ScoreRange,
+    ) -> Result<u64, StoreError> {
         if !matches!(table.layout, Layout::SortedSet { .. }) {
-            return Err(self.no_sorted_set(table));
+            return Err(table.not_a_sorted_set());
         }
         let set = self.set(table, range);
         let command = if range.is_whole() {
@@ -69,9 +86,14 @@ impl RedisStore {
         self.servers.query(&set, &command).await
     }
 
-    pub(crate) async fn member_with_rank(&self, table: &StoreTable, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
+    pub(crate) async fn member_with_rank(
+        &self,
+        table: &StoreTable,
+        key: &Key,
+        descending: bool,
+    ) -> Result<Option<(Row, u64)>, StoreError> {
         let Layout::SortedSet { score } = table.layout else {
-            return Err(self.no_sorted_set(table));
+            return Err(table.not_a_sorted_set());
         };
         let (set, member) = address(&self.keys, table, key);
         let order = if descending { "descending" } else { "ascending" };
@@ -121,7 +143,8 @@ impl RedisStore {
         Ok(rows.into_iter().map(|(_, row)| row).take(limit).collect())
     }
 
-    /// Up to `limit` members of a set of the partition whose text is given, each with its own error.
+    /// Up to `limit` members of a set of the partition whose text is given, each with its own
+    /// error.
     pub(crate) async fn members_of(
         &self,
         table: &StoreTable,
@@ -142,7 +165,9 @@ impl RedisStore {
             },
         };
         let members: Members = self.servers.query(set, &all(set, limit)).await?;
-        let row = |(member, text): &(Vec<u8>, Vec<u8>)| row_of_member(table, partition.as_ref(), score, member, text);
+        let row = |(member, text): &(Vec<u8>, Vec<u8>)| {
+            row_of_member(table, partition.as_ref(), score, member, text)
+        };
         Ok(members.iter().map(row).collect())
     }
 }
@@ -194,7 +219,9 @@ fn limit_of(end: ScoreEnd) -> String {
 pub(crate) fn address(keys: &Keyspace, table: &StoreTable, key: &Key) -> (String, String) {
     match key.sort() {
         [] => (keys.table(table), text_row::encode(key.partition()).unwrap_or_default()),
-        [member, ..] => (keys.partition(table, key.partition()), text_row::encode(member).unwrap_or_default()),
+        [member, ..] => {
+            (keys.partition(table, key.partition()), text_row::encode(member).unwrap_or_default())
+        }
     }
 }
 
@@ -204,7 +231,12 @@ pub(crate) fn score_argument(value: &Value) -> Result<String, StoreError> {
 }
 
 /// The row of a key with a score as Redis prints it.
-pub(crate) fn row(table: &StoreTable, key: &Key, score: usize, text: &[u8]) -> Result<Row, StoreError> {
+pub(crate) fn row(
+    table: &StoreTable,
+    key: &Key,
+    score: usize,
+    text: &[u8],
+) -> Result<Row, StoreError> {
     let column = &table.table.columns[score];
     let value = std::str::from_utf8(text)
         .ok()
@@ -219,18 +251,27 @@ pub(crate) fn row(table: &StoreTable, key: &Key, score: usize, text: &[u8]) -> R
     Ok(row)
 }
 
-fn row_of_member(table: &StoreTable, partition: Option<&Value>, score: usize, member: &[u8], text: &[u8]) -> Result<Row, StoreError> {
+fn row_of_member(
+    table: &StoreTable,
+    partition: Option<&Value>,
+    score: usize,
+    member: &[u8],
+    text: &[u8],
+) -> Result<Row, StoreError> {
     let definition = &table.table;
     let column = definition.sort_columns().next().unwrap_or_else(|| definition.partition_column());
     let value = std::str::from_utf8(member)
         .ok()
         .and_then(|member| text::decode_canonical(&column.ty, member))
-        .ok_or_else(|| malformed(&String::from_utf8_lossy(member), &column.name, &column.ty.name))?;
+        .ok_or_else(|| {
+            malformed(&String::from_utf8_lossy(member), &column.name, &column.ty.name)
+        })?;
     let key = Key::new(partition.cloned().into_iter().chain([value]).collect());
     row(table, &key, score, text)
 }
 
-/// A double as a value of the score's type, if it is one: somebody else's ZINCRBY may have made a fraction.
+/// A double as a value of the score's type, if it is one: somebody else's ZINCRBY may have made a
+/// fraction.
 fn score_value(scalar: Scalar, number: f64) -> Option<Value> {
     let integer = |least: i64, greatest: i64| {
         #[expect(clippy::cast_possible_truncation, reason = "compared with the number again")]

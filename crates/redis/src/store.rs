@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flywheel_store::{
-    Applied, Change, ChangeListener, Index, KeyRange, Layout, Operation, Prepared, ScoreRange, Store, StoreError, StoreTable, Telling,
-    TransactionId, accepts_layout, text_row,
+    Applied, Change, ChangeListener, Defines, Feed, Index, Indexes, KeyRange, Layout, Operation,
+    Prepared, ScoreRange, Scores, Store, StoreError, StoreTable, Telling, TransactionId, TwoPhase,
+    Writes, accepts_layout, text_row,
 };
 use flywheel_types::{Key, Row};
 
@@ -29,8 +30,8 @@ pub struct RedisStore {
 impl RedisStore {
     /// A store that connects when it is first asked something.
     ///
-    /// `rediss://` trusts what the operating system trusts unless the options say otherwise, and takes ring as rustls' provider unless the
-    /// process has one.
+    /// `rediss://` trusts what the operating system trusts unless the options say otherwise, and
+    /// takes ring as rustls' provider unless the process has one.
     ///
     /// # Errors
     /// When a URL isn't one, or a certificate can't be read.
@@ -47,7 +48,11 @@ impl RedisStore {
     ///
     /// # Errors
     /// When the URL isn't one.
-    pub fn connect_lazy(url: &str, key_prefix: &str, timeout: Duration) -> Result<Self, StoreError> {
+    pub fn connect_lazy(
+        url: &str,
+        key_prefix: &str,
+        timeout: Duration,
+    ) -> Result<Self, StoreError> {
         Self::new(&RedisOptions {
             topology: Topology::One(url.to_owned()),
             certificates: Certificates::default(),
@@ -86,12 +91,16 @@ impl Store for RedisStore {
                     "ZRANGEBYLEX {}, in a script, then each row",
                     self.keys.indexes(table) + &table.indexes[index].name + ":…"
                 ),
-                Operation::ByScore { descending, whole } => format!("{} {partition} WITHSCORES", by_score_command(descending, whole)),
+                Operation::ByScore { descending, whole } => {
+                    format!("{} {partition} WITHSCORES", by_score_command(descending, whole))
+                }
                 Operation::CountByScore { whole: true } => format!("ZCARD {partition}"),
                 Operation::CountByScore { whole: false } => format!("ZCOUNT {partition}"),
                 Operation::Rank => format!("ZSCORE and ZCOUNT {partition}, in a script"),
-                Operation::Scan if several => format!("SCAN MATCH {partition}, ZRANGE of each"),
-                Operation::Scan => format!("ZRANGE {partition} WITHSCORES"),
+                Operation::Scan | Operation::Some if several => {
+                    format!("SCAN MATCH {partition}, ZRANGE of each")
+                }
+                Operation::Scan | Operation::Some => format!("ZRANGE {partition} WITHSCORES"),
                 Operation::Put | Operation::Update => format!("ZADD {partition}, in a script"),
                 Operation::Delete => format!("ZREM {partition}, in a script"),
                 Operation::WriteAll => "one script".to_owned(),
@@ -109,7 +118,7 @@ impl Store for RedisStore {
                 Operation::ByScore { .. } | Operation::CountByScore { .. } | Operation::Rank => {
                     format!("none: {partition} isn't a sorted set")
                 }
-                Operation::Scan => format!("SCAN MATCH {row}, GET of each"),
+                Operation::Scan | Operation::Some => format!("SCAN MATCH {row}, GET of each"),
                 Operation::Put => format!("SET {row}, in a script"),
                 Operation::Update => format!("GET and SET {row}, in a script"),
                 Operation::Delete => format!("DEL {row}, in a script"),
@@ -124,8 +133,10 @@ impl Store for RedisStore {
                 "ZRANGEBYLEX {}, in a script, then each row",
                 self.keys.indexes(table) + &table.indexes[index].name + ":…"
             ),
-            Operation::ByScore { .. } | Operation::CountByScore { .. } | Operation::Rank => format!("none: {partition} isn't a sorted set"),
-            Operation::Scan => format!("SCAN MATCH {row}, HMGET of each"),
+            Operation::ByScore { .. } | Operation::CountByScore { .. } | Operation::Rank => {
+                format!("none: {partition} isn't a sorted set")
+            }
+            Operation::Scan | Operation::Some => format!("SCAN MATCH {row}, HMGET of each"),
             Operation::Put | Operation::Update => format!("HSET {row}, in a script"),
             Operation::Delete => format!("DEL {row}, in a script"),
             Operation::WriteAll => "one script".to_owned(),
@@ -139,14 +150,6 @@ impl Store for RedisStore {
         Ok(())
     }
 
-    async fn create_table(&self, _table: &StoreTable) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn drop_table(&self, table: &StoreTable) -> Result<(), StoreError> {
-        self.unlink_all(table).await
-    }
-
     async fn check_table(&self, table: &StoreTable) -> Result<Vec<String>, StoreError> {
         Ok(text_row::mismatches(table, &self.sample(table).await?))
     }
@@ -155,29 +158,13 @@ impl Store for RedisStore {
         self.rows(table, keys).await
     }
 
-    async fn range(&self, table: &StoreTable, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
+    async fn range(
+        &self,
+        table: &StoreTable,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
         self.rows_between(table, range, limit).await
-    }
-
-    async fn index_range(&self, table: &StoreTable, index: &Index, range: &KeyRange, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.rows_by_index(table, index, range, limit).await
-    }
-
-    async fn find_indexes(&self, table: &StoreTable, _listed: bool) -> Result<Vec<Index>, StoreError> {
-        self.keep_indexes(table).await?;
-        Ok(table.indexes.clone())
-    }
-
-    async fn by_score(&self, table: &StoreTable, range: &ScoreRange, offset: usize, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.members_by_score(table, range, offset, limit).await
-    }
-
-    async fn count_by_score(&self, table: &StoreTable, range: &ScoreRange) -> Result<u64, StoreError> {
-        self.count_members(table, range).await
-    }
-
-    async fn rank(&self, table: &StoreTable, key: &Key, descending: bool) -> Result<Option<(Row, u64)>, StoreError> {
-        self.member_with_rank(table, key, descending).await
     }
 
     async fn scan(&self, table: &StoreTable, limit: usize) -> Result<Vec<Row>, StoreError> {
@@ -185,6 +172,89 @@ impl Store for RedisStore {
         self.all_rows(table, limit).await
     }
 
+    async fn some(&self, table: &StoreTable, limit: usize) -> Result<Option<Vec<Row>>, StoreError> {
+        self.some_rows(table, limit).await
+    }
+
+    fn indexes(&self) -> Option<&dyn Indexes> {
+        Some(self)
+    }
+
+    fn scores(&self) -> Option<&dyn Scores> {
+        Some(self)
+    }
+
+    fn writes(&self) -> Option<&dyn Writes> {
+        Some(self)
+    }
+
+    fn two_phase(&self) -> Option<&dyn TwoPhase> {
+        Some(self)
+    }
+
+    fn defines(&self) -> Option<&dyn Defines> {
+        Some(self)
+    }
+
+    fn feed(&self) -> Option<&dyn Feed> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Indexes for RedisStore {
+    async fn index_range(
+        &self,
+        table: &StoreTable,
+        index: &Index,
+        range: &KeyRange,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.rows_by_index(table, index, range, limit).await
+    }
+
+    async fn find_indexes(
+        &self,
+        table: &StoreTable,
+        _listed: bool,
+    ) -> Result<Vec<Index>, StoreError> {
+        self.keep_indexes(table).await?;
+        Ok(table.indexes.clone())
+    }
+}
+
+#[async_trait]
+impl Scores for RedisStore {
+    async fn by_score(
+        &self,
+        table: &StoreTable,
+        range: &ScoreRange,
+        offset: usize,
+        limit: usize,
+    ) -> Result<Vec<Row>, StoreError> {
+        self.members_by_score(table, range, offset, limit).await
+    }
+
+    async fn count_by_score(
+        &self,
+        table: &StoreTable,
+        range: &ScoreRange,
+    ) -> Result<u64, StoreError> {
+        self.count_members(table, range).await
+    }
+
+    async fn rank(
+        &self,
+        table: &StoreTable,
+        key: &Key,
+        descending: bool,
+    ) -> Result<Option<(Row, u64)>, StoreError> {
+        self.member_with_rank(table, key, descending).await
+    }
+}
+
+#[async_trait]
+impl Writes for RedisStore {
     async fn write(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
         self.apply(table, change).await
     }
@@ -200,24 +270,66 @@ impl Store for RedisStore {
     async fn write_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
         self.apply_all(changes).await
     }
+}
 
-    async fn prepare(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<Prepared, StoreError> {
+#[async_trait]
+impl TwoPhase for RedisStore {
+    async fn prepare(
+        &self,
+        transaction: TransactionId,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<Prepared, StoreError> {
         self.lock_all(transaction, changes).await
     }
 
-    async fn commit_prepared(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError> {
+    async fn commit_prepared(
+        &self,
+        transaction: TransactionId,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<(), StoreError> {
         self.apply_locked(transaction, changes).await
     }
 
-    async fn rollback_prepared(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
+    async fn rollback_prepared(
+        &self,
+        transaction: TransactionId,
+        keys: &[(&StoreTable, Key)],
+    ) -> Result<(), StoreError> {
         self.unlock(transaction, keys).await
     }
 
+    async fn write_own(
+        &self,
+        transaction: TransactionId,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<bool, StoreError> {
+        self.apply_own(transaction, changes).await
+    }
+}
+
+#[async_trait]
+impl Defines for RedisStore {
+    async fn create_table(&self, _table: &StoreTable) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn drop_table(&self, table: &StoreTable) -> Result<(), StoreError> {
+        self.unlink_all(table).await
+    }
+}
+
+#[async_trait]
+impl Feed for RedisStore {
     fn telling(&self) -> Telling {
         Telling::Together
     }
 
-    async fn follow(&self, tables: &[&StoreTable], often: Duration, listener: &dyn ChangeListener) -> Result<Infallible, StoreError> {
+    async fn follow(
+        &self,
+        tables: &[&StoreTable],
+        often: Duration,
+        listener: &dyn ChangeListener,
+    ) -> Result<Infallible, StoreError> {
         self.follow_tables(tables, often, listener).await
     }
 

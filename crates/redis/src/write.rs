@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use flywheel_store::{
-    Applied, Assignment, Change, Effect, Expect, Layout, Prepared, StoreError, StoreTable, TransactionId, now_micros, score_addends,
-    text_row,
+    Applied, Assignment, Change, Effect, Expect, Layout, Prepared, StoreError, StoreTable,
+    TransactionId, now_micros, score_addends, text_row,
 };
 use flywheel_types::{Key, Row, Value};
 use redis::{FromRedisValue, from_redis_value};
@@ -21,9 +21,11 @@ use crate::sorted_set;
 use crate::store::RedisStore;
 
 static WRITE: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/write.lua")));
-static UNLOCK: LazyLock<Program> = LazyLock::new(|| Program::new(include_str!("scripts/unlock.lua")));
+static UNLOCK: LazyLock<Program> =
+    LazyLock::new(|| Program::new(include_str!("scripts/unlock.lua")));
 
-/// How often a change of a JSON row is computed anew because somebody else has changed the string meanwhile.
+/// How often a change of a JSON row is computed anew because somebody else has changed the string
+/// meanwhile.
 const ATTEMPTS: u32 = 100;
 
 /// From this attempt on there is a pause before each, so that others get done.
@@ -33,13 +35,20 @@ const PATIENT: u32 = 5;
 #[derive(Debug, Clone, Copy)]
 enum Mode {
     Write,
+    /// Writes rows that the transaction's block may have locked.
+    WriteOwn(TransactionId),
     Prepare(TransactionId),
     Commit(TransactionId),
 }
 
 impl RedisStore {
-    pub(crate) async fn apply(&self, table: &StoreTable, change: &Change) -> Result<Applied, StoreError> {
-        let Some(written) = self.carry_out(Mode::Write, &[(table, change)], Answer::Row).await? else {
+    pub(crate) async fn apply(
+        &self,
+        table: &StoreTable,
+        change: &Change,
+    ) -> Result<Applied, StoreError> {
+        let Some(written) = self.carry_out(Mode::Write, &[(table, change)], Answer::Row).await?
+        else {
             return Ok(Applied::Refused);
         };
         let row = match (&change.effect, table.layout) {
@@ -62,28 +71,48 @@ impl RedisStore {
         Ok(Applied::Done(row))
     }
 
-    pub(crate) async fn apply_all(&self, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
+    pub(crate) async fn apply_all(
+        &self,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<bool, StoreError> {
         self.run(Mode::Write, changes).await
     }
 
-    pub(crate) async fn lock_all(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<Prepared, StoreError> {
+    pub(crate) async fn apply_own(
+        &self,
+        transaction: TransactionId,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<bool, StoreError> {
+        self.run(Mode::WriteOwn(transaction), changes).await
+    }
+
+    pub(crate) async fn lock_all(
+        &self,
+        transaction: TransactionId,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<Prepared, StoreError> {
         let hold = self.run(Mode::Prepare(transaction), changes).await?;
         Ok(if hold { Prepared::Locked } else { Prepared::Refused })
     }
 
-    pub(crate) async fn apply_locked(&self, transaction: TransactionId, changes: &[(&StoreTable, Change)]) -> Result<(), StoreError> {
+    pub(crate) async fn apply_locked(
+        &self,
+        transaction: TransactionId,
+        changes: &[(&StoreTable, Change)],
+    ) -> Result<(), StoreError> {
         let unconditional = |(table, change): &(_, Change)| {
-            let change = Change {
-                expect: Expect::Any,
-                ..change.clone()
-            };
+            let change = Change { expect: Expect::Any, ..change.clone() };
             (*table, change)
         };
         let changes: Vec<_> = changes.iter().map(unconditional).collect();
         self.run(Mode::Commit(transaction), &changes).await.map(drop)
     }
 
-    pub(crate) async fn unlock(&self, transaction: TransactionId, keys: &[(&StoreTable, Key)]) -> Result<(), StoreError> {
+    pub(crate) async fn unlock(
+        &self,
+        transaction: TransactionId,
+        keys: &[(&StoreTable, Key)],
+    ) -> Result<(), StoreError> {
         if keys.is_empty() {
             return Ok(());
         }
@@ -94,12 +123,18 @@ impl RedisStore {
 
     /// Whether all conditions held.
     async fn run(&self, mode: Mode, changes: &[(&StoreTable, Change)]) -> Result<bool, StoreError> {
-        let changes: Vec<(&StoreTable, &Change)> = changes.iter().map(|(table, change)| (*table, change)).collect();
+        let changes: Vec<(&StoreTable, &Change)> =
+            changes.iter().map(|(table, change)| (*table, change)).collect();
         Ok(changes.is_empty() || self.carry_out(mode, &changes, Answer::Nothing).await?.is_some())
     }
 
     /// All of the changes; `None` when a condition doesn't hold.
-    async fn carry_out(&self, mode: Mode, changes: &[(&StoreTable, &Change)], answer: Answer) -> Result<Option<Written>, StoreError> {
+    async fn carry_out(
+        &self,
+        mode: Mode,
+        changes: &[(&StoreTable, &Change)],
+        answer: Answer,
+    ) -> Result<Option<Written>, StoreError> {
         for attempt in 0..ATTEMPTS {
             if attempt >= PATIENT {
                 tokio::time::sleep(Duration::from_millis(attempt.into())).await;
@@ -113,7 +148,8 @@ impl RedisStore {
                 request.keys.push(self.keys.lock(table, &change.key));
                 document = match table.layout {
                     Layout::Hash => {
-                        let Some(members) = self.members_of_hash(table, change, &mut rows, now) else {
+                        let Some(members) = self.members_of_hash(table, change, &mut rows, now)
+                        else {
                             return Ok(None);
                         };
                         request.push_hash(self, table, change, (answer, members));
@@ -143,16 +179,26 @@ impl RedisStore {
             }
         }
         Err(StoreError::Throttled {
-            reason: format!("others have changed the row {ATTEMPTS} times while it was to be changed"),
+            reason: format!(
+                "others have changed the row {ATTEMPTS} times while it was to be changed"
+            ),
         })
     }
 
-    /// The strings of those changes that are of JSON rows. The first time without reading those that are probably as the change wants them.
-    async fn before(&self, changes: &[(&StoreTable, &Change)], first: bool) -> Result<Vec<Before>, StoreError> {
+    /// The strings of those changes that are of JSON rows. The first time without reading those
+    /// that are probably as the change wants them.
+    async fn before(
+        &self,
+        changes: &[(&StoreTable, &Change)],
+        first: bool,
+    ) -> Result<Vec<Before>, StoreError> {
         let documents = changes.iter().filter(|(table, _)| table.layout == Layout::Json);
-        let is_read = |table: &StoreTable, change: &Change| !(first && needs_no_read(change) && self.kept(table).is_empty());
+        let is_read = |table: &StoreTable, change: &Change| {
+            !(first && needs_no_read(change) && self.kept(table).is_empty())
+        };
         let read = documents.clone().filter(|(table, change)| is_read(table, change));
-        let names: Vec<String> = read.map(|(table, change)| self.keys.row(table, &change.key)).collect();
+        let names: Vec<String> =
+            read.map(|(table, change)| self.keys.row(table, &change.key)).collect();
         let mut strings = self.strings(&names).await?.into_iter();
         let before = |(table, change): &(&StoreTable, &Change)| match change.expect {
             _ if is_read(table, change) => Before::Is(strings.next().flatten()),
@@ -175,7 +221,13 @@ impl RedisStore {
         }
     }
 
-    fn row_of(&self, table: &StoreTable, change: &Change, answer: redis::Value, now: i64) -> Result<Option<Row>, StoreError> {
+    fn row_of(
+        &self,
+        table: &StoreTable,
+        change: &Change,
+        answer: redis::Value,
+        now: i64,
+    ) -> Result<Option<Row>, StoreError> {
         let Some(fields) = read::<Option<Fields>>(answer)? else {
             return Ok(None);
         };
@@ -210,9 +262,7 @@ enum Sent {
 /// Another's lock is in the way of the change at this place.
 fn locked(position: usize, holder: &str) -> StoreError {
     holder.parse().map_or_else(
-        |_| StoreError::Refused {
-            reason: format!("a lock that Flywheel didn't make: {holder}"),
-        },
+        |_| StoreError::Refused { reason: format!("a lock that Flywheel didn't make: {holder}") },
         |transaction| StoreError::Locked { position, transaction },
     )
 }
@@ -266,17 +316,20 @@ impl Request {
     fn new(mode: Mode, now: i64) -> Self {
         let (mode, transaction) = match mode {
             Mode::Write => ("write", String::new()),
+            Mode::WriteOwn(transaction) => ("write", transaction.to_string()),
             Mode::Prepare(transaction) => ("prepare", transaction.to_string()),
             Mode::Commit(transaction) => ("commit", transaction.to_string()),
         };
-        Self {
-            keys: Vec::new(),
-            arguments: vec![mode.into(), transaction.into_bytes()],
-            now,
-        }
+        Self { keys: Vec::new(), arguments: vec![mode.into(), transaction.into_bytes()], now }
     }
 
-    fn push_hash(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, (answer, members): (Answer, Members)) {
+    fn push_hash(
+        &mut self,
+        store: &RedisStore,
+        table: &StoreTable,
+        change: &Change,
+        (answer, members): (Answer, Members),
+    ) {
         let columns = &table.table.columns;
         self.keys.push(store.keys.row(table, &change.key));
         self.conditions("hash", change);
@@ -290,9 +343,11 @@ impl Request {
             Expect::Unchanged(row) => row.as_slice(),
             _ => &[],
         };
-        let expected = expected.iter().enumerate().filter(|(position, _)| !table.table.is_key(*position));
+        let expected =
+            expected.iter().enumerate().filter(|(position, _)| !table.table.is_key(*position));
         self.list(expected.flat_map(|(position, value)| {
-            let text = text_row::encode(value).map_or_else(|| "~".to_owned(), |text| format!("={text}"));
+            let text =
+                text_row::encode(value).map_or_else(|| "~".to_owned(), |text| format!("={text}"));
             [columns[position].name.clone(), text]
         }));
 
@@ -304,11 +359,9 @@ impl Request {
             Effect::Delete => Vec::new(),
         };
         let name = |position: usize| columns[position].name.clone();
-        self.list(
-            written
-                .iter()
-                .flat_map(|&(position, value)| text_row::encode(value).map(|text| [name(position), text]).into_iter().flatten()),
-        );
+        self.list(written.iter().flat_map(|&(position, value)| {
+            text_row::encode(value).map(|text| [name(position), text]).into_iter().flatten()
+        }));
         self.list(
             written
                 .iter()
@@ -330,7 +383,13 @@ impl Request {
         self.list(returned.iter().map(|column| column.name.clone()));
     }
 
-    fn push_document(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, (document, members): (&Document, Members)) {
+    fn push_document(
+        &mut self,
+        store: &RedisStore,
+        table: &StoreTable,
+        change: &Change,
+        (document, members): (&Document, Members),
+    ) {
         self.keys.push(store.keys.row(table, &change.key));
         self.argument("json");
         self.argument(if document.before == Before::Any { "any" } else { "same" });
@@ -353,7 +412,11 @@ impl Request {
         self.argument("indexes");
         self.keys.push(store.keys.indexes(table));
         let kept = members.kept.iter();
-        self.list(kept.flat_map(|index| [index.name.clone(), RedisStore::definition(table, &index.columns)]));
+        self.list(
+            kept.flat_map(|index| {
+                [index.name.clone(), RedisStore::definition(table, &index.columns)]
+            }),
+        );
         self.argument(members.guard.len().to_string());
         self.arguments.extend(members.guard);
         for entries in [members.removed, members.added] {
@@ -375,7 +438,13 @@ impl Request {
         }
     }
 
-    fn push_set(&mut self, store: &RedisStore, table: &StoreTable, change: &Change, score: usize) -> Result<(), StoreError> {
+    fn push_set(
+        &mut self,
+        store: &RedisStore,
+        table: &StoreTable,
+        change: &Change,
+        score: usize,
+    ) -> Result<(), StoreError> {
         let (key, member) = sorted_set::address(&store.keys, table, &change.key);
         self.keys.push(key);
         self.conditions("set", change);
@@ -386,7 +455,9 @@ impl Request {
         };
         let written = match &change.effect {
             Effect::Put(row) => Some(&row[score]),
-            Effect::Set(values) => assigned(values).find(|(position, _)| *position == score).map(|(_, value)| value),
+            Effect::Set(values) => {
+                assigned(values).find(|(position, _)| *position == score).map(|(_, value)| value)
+            }
             Effect::Delete => None,
         };
         for value in [expected, written] {

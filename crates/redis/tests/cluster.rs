@@ -10,7 +10,10 @@ use std::time::Duration;
 use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
 use flywheel_store::conformance::fixture::*;
 use flywheel_store::conformance::{Notes, Suite};
-use flywheel_store::{Applied, Change, Changed, Effect, Exchange, Expect, Layout, Store, StoreError, StoreTable, VersionName};
+use flywheel_store::{
+    Applied, Change, Changed, Effect, Exchange, Expect, Feed, Layout, Store, StoreError,
+    StoreTable, VersionName, Writes,
+};
 use gateways::{Gateway, exchange};
 use server::{Folder, Server, until};
 
@@ -54,7 +57,9 @@ impl Cluster {
             until("the cluster is made", async || {
                 let info = cluster.ask(server, &["CLUSTER", "INFO"]).await;
                 let nodes = cluster.ask(server, &["CLUSTER", "NODES"]).await;
-                info.contains("cluster_state:ok") && nodes.matches("slave ").count() == 3 && nodes.matches("handshake").count() == 0
+                info.contains("cluster_state:ok")
+                    && nodes.matches("slave ").count() == 3
+                    && nodes.matches("handshake").count() == 0
             })
             .await;
         }
@@ -92,8 +97,10 @@ impl Cluster {
     async fn owner(&self, key: &str) -> (usize, String) {
         for (place, server) in self.servers.iter().enumerate() {
             let mut connection = server::plain(&server.url()).await;
-            let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(&mut connection).await.expect("role");
-            let exists: redis::RedisResult<i64> = redis::cmd("EXISTS").arg(key).query_async(&mut connection).await;
+            let role: Vec<redis::Value> =
+                redis::cmd("ROLE").query_async(&mut connection).await.expect("role");
+            let exists: redis::RedisResult<i64> =
+                redis::cmd("EXISTS").arg(key).query_async(&mut connection).await;
             if role[0] == redis::Value::BulkString(b"master".to_vec()) && exists.is_ok() {
                 return (place, self.ask(server, &["CLUSTER", "MYID"]).await);
             }
@@ -107,18 +114,12 @@ fn words() -> StoreTable {
 }
 
 fn put(word: &str, n: i64, expect: Expect) -> Change {
-    Change {
-        key: key(&[text(word)]),
-        expect,
-        effect: Effect::Put(vec![text(word), int(n)]),
-    }
+    Change { key: key(&[text(word)]), expect, effect: Effect::Put(vec![text(word), int(n)]) }
 }
 
 async fn n(store: &RedisStore, word: &str) -> Option<i64> {
     let rows = store.get(&words(), &[key(&[text(word)])]).await.expect("get");
-    rows[0]
-        .as_ref()
-        .map(|row| if let flywheel_types::Value::Int(n) = row[1] { n } else { 0 })
+    rows[0].as_ref().map(|row| if let flywheel_types::Value::Int(n) = row[1] { n } else { 0 })
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -141,7 +142,11 @@ async fn keeps_the_contract() {
     );
     assert_eq!(n(&store, "a").await, None);
     // The rows of one partition are.
-    let visits = self::table("public.visits", &[("who", text_type()), ("day", int8_type())], &["who", "day"]);
+    let visits = self::table(
+        "public.visits",
+        &[("who", text_type()), ("day", int8_type())],
+        &["who", "day"],
+    );
     let change = |day: i64| Change {
         key: key(&[text("ann"), int(day)]),
         expect: Expect::Absent,
@@ -153,14 +158,14 @@ async fn keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread")]
 async fn gateways_meet_in_it() {
     let Some(cluster) = Cluster::start().await else { return };
-    let start = async || Gateway::on(exchange(cluster.options(Duration::from_secs(2)).topology, "meeting", 600)).await;
+    let start = async || {
+        Gateway::on(exchange(cluster.options(Duration::from_secs(2)).topology, "meeting", 600))
+            .await
+    };
     let (one, other) = (start().await, start().await);
     one.knows().await;
     other.notebook.until("missed").await;
-    let row = [VersionName {
-        group: "t".into(),
-        field: "1".into(),
-    }];
+    let row = [VersionName { group: "t".into(), field: "1".into() }];
     // Answers are all over the cluster.
     for key in ["a", "b", "c", "d"] {
         one.exchange.keep(key, key.as_bytes(), Duration::from_secs(60)).await.expect("kept");
@@ -205,7 +210,8 @@ async fn a_slot_that_moves_is_followed() {
         .expect("keyslot");
     let slot = slot.to_string();
     let (source, target) = (&cluster.servers[from], &cluster.servers[to]);
-    let (notes, told) = (Arc::new(Notes::default()), [key(&[text("here")])].map(|key| (0, Changed::Row(key))));
+    let (notes, told) =
+        (Arc::new(Notes::default()), [key(&[text("here")])].map(|key| (0, Changed::Row(key))));
     let following = tokio::spawn({
         let (notes, store) = (notes.clone(), store.clone());
         async move { store.follow(&[&words()], Duration::from_millis(20), &*notes).await }
@@ -223,7 +229,8 @@ async fn a_slot_that_moves_is_followed() {
     let keys = [key(&[text("here")]), key(&[text("there")])];
     let rows = store.get(&table, &keys).await.expect("get of several");
     assert_eq!(rows[0], Some(vec![text("here"), int(1)]));
-    // A write names several keys, which a slot on its way answers only when it has arrived: it waits.
+    // A write names several keys, which a slot on its way answers only when it has arrived: it
+    // waits.
     let change = put("here", 2, Expect::Unchanged(vec![text("here"), int(1)]));
     let write = store.write(&table, &change);
     let arrive = async {
@@ -247,7 +254,8 @@ async fn changes_on_all_nodes_are_told() {
     let Some(mut cluster) = Cluster::start().await else { return };
     let store = cluster.store();
     let table = words();
-    let follow = async |notes: &Notes| store.follow(&[&table], Duration::from_millis(20), notes).await;
+    let follow =
+        async |notes: &Notes| store.follow(&[&table], Duration::from_millis(20), notes).await;
     store.check_follow(&[&table]).await.expect("it can be followed");
     let notes = Notes::default();
     tokio::select! {

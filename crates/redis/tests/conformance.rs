@@ -1,4 +1,5 @@
-//! Redis keeps the contract of stores. Runs against the server at `FLYWHEEL_TEST_REDIS` (`redis://127.0.0.1:6379`).
+//! Redis keeps the contract of stores. Runs against the server at `FLYWHEEL_TEST_REDIS`
+//! (`redis://127.0.0.1:6379`).
 
 mod server;
 

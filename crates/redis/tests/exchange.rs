@@ -19,16 +19,14 @@ async fn run(url: &str, command: &[&str]) {
     all.exec_async(&mut connection).await.expect(command[0]);
 }
 
-/// A name on the server that all tests share: the gateways of a run before this one are waited for a while.
+/// A name on the server that all tests share: the gateways of a run before this one are waited for
+/// a while.
 fn of_this_run(name: &str) -> String {
     format!("{name}-{}", std::process::id())
 }
 
 fn version(group: &str, field: &str) -> VersionName {
-    VersionName {
-        group: group.into(),
-        field: field.into(),
-    }
+    VersionName { group: group.into(), field: field.into() }
 }
 
 #[tokio::test]
@@ -55,7 +53,8 @@ async fn posts_reach_the_others_in_order() {
     );
 }
 
-/// Whatever may have been missed is told: a lost subscription, a number that doesn't follow, a counter that begins anew.
+/// Whatever may have been missed is told: a lost subscription, a number that doesn't follow, a
+/// counter that begins anew.
 #[tokio::test]
 async fn what_is_missed_is_known() {
     let Some(mut server) = Server::start().await else { return };
@@ -158,13 +157,15 @@ async fn answers_are_kept_with_their_versions() {
     .await;
     assert_eq!(one.look("k", rows).await.versions, looked.versions);
     one.post_with("own", rows);
-    until("its row has moved", async || one.look("k", rows).await.versions != looked.versions).await;
+    until("its row has moved", async || one.look("k", rows).await.versions != looked.versions)
+        .await;
 
     // Those of tables that are gone don't stay for ever.
     for group in ["t", "epoch"] {
         let mut connection = plain(&url).await;
         let name = format!("{{x:answers}}:versions:{group}");
-        let seconds: i64 = redis::cmd("TTL").arg(name).query_async(&mut connection).await.expect("TTL");
+        let seconds: i64 =
+            redis::cmd("TTL").arg(name).query_async(&mut connection).await.expect("TTL");
         assert!(seconds > 0, "{group}");
     }
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use flywheel_redis::RedisStore;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Change, Effect, Expect, Layout, Store, StoreError, StoreTable};
+use flywheel_store::{
+    Applied, Change, Effect, Expect, Layout, Store, StoreError, StoreTable, Writes,
+};
 use flywheel_types::Value;
 use server::Server;
 
@@ -22,7 +24,10 @@ fn change(n: i64) -> Change {
     }
 }
 
-async fn is_unavailable<T: std::fmt::Debug>(request: impl Future<Output = Result<T, StoreError>>, within: Duration) {
+async fn is_unavailable<T: std::fmt::Debug>(
+    request: impl Future<Output = Result<T, StoreError>>,
+    within: Duration,
+) {
     let begun = Instant::now();
     let answer = request.await;
     assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
@@ -50,7 +55,8 @@ async fn a_server_may_start_later_and_again() {
     server.run().await;
     answers(&store).await;
 
-    // Killed and back while nobody asked: nobody notices, neither a reader nor, after a pause, a writer.
+    // Killed and back while nobody asked: nobody notices, neither a reader nor, after a pause, a
+    // writer.
     server.kill();
     server.run().await;
     assert_eq!(
@@ -66,11 +72,7 @@ async fn a_server_may_start_later_and_again() {
 
     // A new server knows no scripts, and one may be told to forget them.
     let mut redis = server::plain(&server.url()).await;
-    redis::cmd("SCRIPT")
-        .arg("FLUSH")
-        .exec_async(&mut redis)
-        .await
-        .expect("script flush");
+    redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut redis).await.expect("script flush");
     answers(&store).await;
 
     server.kill();
@@ -114,11 +116,14 @@ async fn many_share_one_connection() {
     let store = server::store(&server.url(), "");
     let words = words();
     let keys: Vec<_> = (0..200).map(|n| [key(&[text(&n.to_string())])]).collect();
-    for answer in futures_util::future::join_all(keys.iter().map(|keys| store.get(&words, keys))).await {
+    for answer in
+        futures_util::future::join_all(keys.iter().map(|keys| store.get(&words, keys))).await
+    {
         assert_eq!(answer, Ok(vec![None]));
     }
     let mut redis = server::plain(&server.url()).await;
-    let list: String = redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.expect("client list");
+    let list: String =
+        redis::cmd("CLIENT").arg("LIST").query_async(&mut redis).await.expect("client list");
     assert_eq!(list.lines().count(), 2, "the store's and this one: {list}");
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
 use flywheel_store::conformance::Notes;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Change, Changed, Effect, Expect, Store, StoreError};
+use flywheel_store::{Applied, Change, Changed, Effect, Expect, Feed, Store, StoreError, Writes};
 use server::{Folder, Server, until};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -16,7 +16,8 @@ async fn the_primary_of_the_moment() {
         return;
     };
     let port = primary.port.to_string();
-    let replica = Server::start_with(&["--replicaof", "127.0.0.1", &port]).await.expect("a replica");
+    let replica =
+        Server::start_with(&["--replicaof", "127.0.0.1", &port]).await.expect("a replica");
     let mut at_replica = server::plain(&replica.url()).await;
     until("the replica follows", async || {
         let info: String = redis::cmd("INFO")
@@ -40,7 +41,10 @@ async fn the_primary_of_the_moment() {
             topology: Topology::Sentinel {
                 primary: format!("redis://{name}"),
                 // One isn't there.
-                sentinels: vec![format!("redis://127.0.0.1:{}", server::free_port()), sentinel.url()],
+                sentinels: vec![
+                    format!("redis://127.0.0.1:{}", server::free_port()),
+                    sentinel.url(),
+                ],
             },
             certificates: Certificates::default(),
             key_prefix: String::new(),
@@ -65,12 +69,14 @@ async fn the_primary_of_the_moment() {
     store.write(&table, &put(0, Expect::Absent)).await.expect("write");
     until("the sentinel knows the replica", async || {
         let mut connection = server::plain(&sentinel.url()).await;
-        let found: String = redis::cmd("INFO").arg("sentinel").query_async(&mut connection).await.expect("info");
+        let found: String =
+            redis::cmd("INFO").arg("sentinel").query_async(&mut connection).await.expect("info");
         found.contains("slaves=1")
     })
     .await;
     until("the replica has the row", async || {
-        let size: i64 = redis::cmd("DBSIZE").query_async(&mut at_replica.clone()).await.expect("dbsize");
+        let size: i64 =
+            redis::cmd("DBSIZE").query_async(&mut at_replica.clone()).await.expect("dbsize");
         size > 0
     })
     .await;
@@ -120,7 +126,8 @@ async fn the_primary_of_the_moment() {
     }
     assert_eq!(store.get(&table, &id).await.expect("get"), [Some(vec![text("w"), int(109)])]);
 
-    // Its changes are told by who is the primary now, and after another change of places by the other.
+    // Its changes are told by who is the primary now, and after another change of places by the
+    // other.
     let notes = Notes::default();
     let follow = async || store.follow(&[&table], Duration::from_millis(20), &notes).await;
     let (ended, ()) = tokio::join!(follow(), async {
@@ -153,6 +160,7 @@ async fn the_primary_of_the_moment() {
     })
     .await;
     let mut at_primary = server::plain(&primary.url()).await;
-    let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(&mut at_primary).await.expect("role");
+    let role: Vec<redis::Value> =
+        redis::cmd("ROLE").query_async(&mut at_primary).await.expect("role");
     assert_eq!(role[0], redis::Value::BulkString(b"master".to_vec()));
 }

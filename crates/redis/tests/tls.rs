@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flywheel_redis::{Certificates, RedisOptions, RedisStore, Topology};
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Change, Effect, Expect, Store, StoreError, StoreTable};
+use flywheel_store::{Applied, Change, Effect, Expect, Store, StoreError, StoreTable, Writes};
 use server::{Folder, Server, free_port};
 
 fn words(name: &str) -> StoreTable {
@@ -37,18 +37,15 @@ fn make_certificates(folder: &Folder) {
     let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"];
     let (ca_key, ca) = (path("ca.key"), path("ca.crt"));
     openssl(
-        &[
-            &["req", "-x509"],
-            &key[..],
-            &["-subj", "/CN=Test CA", "-keyout", &ca_key, "-out", &ca],
-        ]
-        .concat(),
+        &[&["req", "-x509"], &key[..], &["-subj", "/CN=Test CA", "-keyout", &ca_key, "-out", &ca]]
+            .concat(),
     );
     for name in ["server", "client"] {
         let (own_key, certificate) = (path(&format!("{name}.key")), path(&format!("{name}.crt")));
         let names = "subjectAltName=DNS:localhost,IP:127.0.0.1";
         let own = ["-subj", "/CN=localhost", "-addext", names, "-CA", &ca, "-CAkey", &ca_key];
-        let files = ["-addext", "basicConstraints=CA:FALSE", "-keyout", &own_key, "-out", &certificate];
+        let files =
+            ["-addext", "basicConstraints=CA:FALSE", "-keyout", &own_key, "-out", &certificate];
         openssl(&[&["req", "-x509"], &key[..], &own[..], &files[..]].concat());
     }
 }
@@ -79,10 +76,7 @@ async fn certificates_of_ones_own() {
     let store = |authorities: &Option<Vec<u8>>, client: &Option<(Vec<u8>, Vec<u8>)>| {
         RedisStore::new(&RedisOptions {
             topology: Topology::One(format!("rediss://localhost:{port}")),
-            certificates: Certificates {
-                authorities: authorities.clone(),
-                client: client.clone(),
-            },
+            certificates: Certificates { authorities: authorities.clone(), client: client.clone() },
             key_prefix: String::new(),
             timeout: Duration::from_secs(2),
         })

@@ -7,7 +7,9 @@ use std::time::Duration;
 use flywheel_redis::RedisStore;
 use flywheel_store::conformance::Notes;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Change, Changed, Effect, Expect, Layout, Store, StoreError, StoreTable};
+use flywheel_store::{
+    Change, Changed, Effect, Expect, Feed, Layout, StoreError, StoreTable, Writes,
+};
 use server::{Server, store};
 
 const OFTEN: Duration = Duration::from_millis(20);
@@ -21,7 +23,8 @@ async fn run(connection: &mut redis::aio::MultiplexedConnection, words: &str) {
 }
 
 fn tables() -> [StoreTable; 4] {
-    let mut profiles = table("public.profiles", &[("id", int8_type()), ("name", text_type())], &["id"]);
+    let mut profiles =
+        table("public.profiles", &[("id", int8_type()), ("name", text_type())], &["id"]);
     profiles.layout = Layout::Json;
     let board = table(
         "public.board",
@@ -178,11 +181,8 @@ async fn what_is_refused_is_told() {
     )
     .await;
     run(&mut plain, "ACL SETUSER reader on >secret ~{* +@read +@connection").await;
-    run(
-        &mut plain,
-        "ACL SETUSER full on >secret ~{p:* +@read +@write +@scripting +@connection",
-    )
-    .await;
+    run(&mut plain, "ACL SETUSER full on >secret ~{p:* +@read +@write +@scripting +@connection")
+        .await;
     let tables = tables();
     let all: Vec<_> = tables.iter().collect();
     let url = |user: &str| format!("redis://{user}:secret@127.0.0.1:{}", server.port);
@@ -193,8 +193,5 @@ async fn what_is_refused_is_told() {
             "{error}"
         );
     }
-    store(&url("full"), "p:")
-        .check_follow(&all)
-        .await
-        .expect("what is documented is enough");
+    store(&url("full"), "p:").check_follow(&all).await.expect("what is documented is enough");
 }

@@ -1,12 +1,14 @@
-//! One stream after the other: a stream that breaks is followed by another, and what may have been missed between them is told.
+//! One stream after the other: a stream that breaks is followed by another, and what may have been
+//! missed between them is told.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use flywheel_postgres::{Host, Pool, ServerOptions};
+use flywheel_postgres::{Bridge, Host, Pool, ServerError, ServerOptions};
 use flywheel_types::TableName;
 use flywheel_wire::quote::literal;
+use flywheel_wire::sqlstate;
 use pgwire_replication::{ReplicationClient, ReplicationConfig, ReplicationEvent};
 
 use crate::heartbeat::{Heartbeat, PREFIX, Proof};
@@ -20,15 +22,17 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 
 /// Who wants to know of changes.
 pub trait Listener: Send + Sync {
-    /// What is told next was done by this transaction. It has committed, and other sessions may not see it yet.
+    /// What is told next was done by this transaction. It has committed, and other sessions may not
+    /// see it yet.
     fn began(&self, _transaction: u32) {}
 
-    /// All that was visible at that moment has been told. What is made from a read that began since has it in it, and what was told before and isn't
-    /// visible yet hasn't: who keeps copies forgets once more what they were told of, before [`Follower::lag`] speaks of that moment.
+    /// All that was visible at that moment has been told. What is made from a read that began since
+    /// has it in it, and what was told before and isn't visible yet hasn't: who keeps copies
+    /// forgets once more what they were told of, before [`Follower::lag`] speaks of that moment.
     fn visible(&self, _visible: &Visibility) {}
 
-    /// A row of a table has changed, by a transaction that has committed: what is told of it before (only where its identity has changed, or it went)
-    /// and after.
+    /// A row of a table has changed, by a transaction that has committed: what is told of it before
+    /// (only where its identity has changed, or it went) and after.
     fn row_changed(&self, relation: &Relation, old: Option<&Tuple>, new: Option<&Tuple>);
 
     /// A table was emptied.
@@ -47,7 +51,8 @@ pub struct Options {
     pub publication: String,
     /// How often a message is sent through the log.
     pub heartbeat: Duration,
-    /// How much of its log PostgreSQL may keep for a stream that is slow, in bytes; one that needs more is ended.
+    /// How much of its log PostgreSQL may keep for a stream that is slow, in bytes; one that needs
+    /// more is ended.
     pub max_retained: u64,
 }
 
@@ -76,7 +81,8 @@ impl Follower {
         })
     }
 
-    /// How old the news may be: of all that was committed longer ago the listener has been told. `None`: nothing is known, there is no stream.
+    /// How old the news may be: of all that was committed longer ago the listener has been told.
+    /// `None`: nothing is known, there is no stream.
     #[must_use]
     pub fn lag(&self) -> Option<Duration> {
         self.heartbeat.lag()
@@ -103,9 +109,21 @@ impl Follower {
     /// # Errors
     /// None could, whatever they are.
     pub async fn check(&self) -> Result<Vec<Unfit>, ReplicationError> {
-        let server = self.pool.place()?;
-        let mut client = ReplicationClient::connect_gated(config(&server, &self.options, "flywheel")).await?;
+        let (_bridge, server) = self.place()?;
+        let mut client =
+            ReplicationClient::connect_gated(config(&server, &self.options, "flywheel")).await?;
         publication::check(&mut client, &self.options.tables).await
+    }
+
+    /// Where the stream comes from. It is encrypted as the pool's connections are.
+    fn place(&self) -> Result<(Option<Bridge>, ServerOptions), ReplicationError> {
+        let mut server = self.pool.place()?;
+        let bridge = Bridge::open(&server)
+            .map_err(|source| ServerError::Io { server: server.host.to_string(), source })?;
+        if let Some(bridge) = &bridge {
+            server.host = bridge.host();
+        }
+        Ok((bridge, server))
     }
 
     /// Follows for ever.
@@ -128,16 +146,21 @@ impl Follower {
         }
     }
 
-    async fn follow(&self, listener: &dyn Listener) -> Result<std::convert::Infallible, ReplicationError> {
-        let server = self.pool.place()?;
+    async fn follow(
+        &self,
+        listener: &dyn Listener,
+    ) -> Result<std::convert::Infallible, ReplicationError> {
+        let (_bridge, server) = self.place()?;
         let slot = format!("flywheel_{:016x}", rand::random::<u64>());
-        let mut client = ReplicationClient::connect_gated(config(&server, &self.options, &slot)).await?;
+        let mut client =
+            ReplicationClient::connect_gated(config(&server, &self.options, &slot)).await?;
         let prepared = async {
             publication::prepare(&mut client, &self.options, &slot).await?;
             client.start().await?;
             Ok::<_, ReplicationError>(client.wait_started().await?)
         };
-        // To make a slot waits for the transactions that are open, which may take its time; to connect must not.
+        // To make a slot waits for the transactions that are open, which may take its time; to
+        // connect must not.
         prepared.await?;
         tracing::info!(slot, "changes of PostgreSQL's tables are followed");
         self.becomes(None);
@@ -158,7 +181,9 @@ impl Follower {
         loop {
             match client.recv().await?.ok_or(ReplicationError::Ended)? {
                 ReplicationEvent::XLogData { data, .. } => match pgoutput::read(data)? {
-                    Message::Relation(definition) => relations.describe(definition, &self.pool).await?,
+                    Message::Relation(definition) => {
+                        relations.describe(definition, &self.pool).await?
+                    }
                     Message::Row { relation, old, new } => {
                         listener.row_changed(relations.get(relation)?, old.as_ref(), new.as_ref());
                     }
@@ -193,8 +218,14 @@ impl Follower {
         self.heartbeat.prove(&proof);
     }
 
-    /// Sends messages through the log, looks how much of it is kept, and whether all tables are told still.
-    async fn beat(&self, slot: &str, start: &Start, listener: &dyn Listener) -> Result<std::convert::Infallible, ReplicationError> {
+    /// Sends messages through the log, looks how much of it is kept, and whether all tables are
+    /// told still.
+    async fn beat(
+        &self,
+        slot: &str,
+        start: &Start,
+        listener: &dyn Listener,
+    ) -> Result<std::convert::Infallible, ReplicationError> {
         let is_told = publication::is_told(&self.options);
         loop {
             let name = self.heartbeat.next();
@@ -205,8 +236,18 @@ impl Follower {
                 literal(&name),
                 literal(slot)
             );
-            let mut lease = self.pool.acquire_plain().await?;
-            let answer = lease.query(&sql).await?;
+            let mut lease = self.pool.acquire_for_look().await?;
+            let answer = match lease.query(&sql).await {
+                // Somebody has locked a table, or a part of the catalogue. Nothing was proved.
+                Err(ServerError::Postgres(error))
+                    if error.code() == sqlstate::LOCK_NOT_AVAILABLE.0 =>
+                {
+                    drop(lease);
+                    tokio::time::sleep(self.options.heartbeat).await;
+                    continue;
+                }
+                answer => answer?,
+            };
             drop(lease);
             let text = |column| answer.first().map_or("", |answer| answer.text(0, column));
             // Without the slot, it is another server that answers now.
@@ -222,7 +263,8 @@ impl Follower {
                     hint: "it is looked what they are now".to_owned(),
                 });
             }
-            let visible = Visibility::read(text(2)).ok_or(ReplicationError::Message("a snapshot that can't be read"))?;
+            let visible = Visibility::read(text(2))
+                .ok_or(ReplicationError::Message("a snapshot that can't be read"))?;
             self.prove(self.heartbeat.answered(&name, visible), start, listener);
             tokio::time::sleep(self.options.heartbeat).await;
         }
@@ -233,7 +275,7 @@ impl Follower {
 fn config(server: &ServerOptions, options: &Options, slot: &str) -> ReplicationConfig {
     let password = server.password.as_deref().unwrap_or_default();
     let (host, port) = match &server.host {
-        Host::Tcp(host, port) => (host.clone(), *port),
+        Host::Tcp(host, port) | Host::Resolved { address: host, port, .. } => (host.clone(), *port),
         // The folder and the number in `/folder/.s.PGSQL.5432`.
         Host::Unix(path) => {
             let folder = path.parent().unwrap_or(path).display().to_string();
@@ -241,8 +283,15 @@ fn config(server: &ServerOptions, options: &Options, slot: &str) -> ReplicationC
             (folder, port.unwrap_or(5432))
         }
     };
-    ReplicationConfig::new(host, &server.user, password, &server.database, slot, options.publication.as_str())
-        .with_port(port)
-        .with_application_name("flywheel")
-        .with_status_interval(Duration::from_secs(1))
+    ReplicationConfig::new(
+        host,
+        &server.user,
+        password,
+        &server.database,
+        slot,
+        options.publication.as_str(),
+    )
+    .with_port(port)
+    .with_application_name("flywheel")
+    .with_status_interval(Duration::from_secs(1))
 }

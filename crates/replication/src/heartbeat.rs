@@ -28,7 +28,8 @@ struct Beat {
     sent: Instant,
     /// It has come back through the log.
     came: bool,
-    /// What was visible when it was sent, once the server has said so, and that all is well with the tables.
+    /// What was visible when it was sent, once the server has said so, and that all is well with
+    /// the tables.
     visible: Option<Visibility>,
 }
 
@@ -47,11 +48,7 @@ impl Heartbeat {
     /// A message to be sent now, as hexadecimal digits.
     pub(crate) fn next(&self) -> String {
         let name = format!("{:032x}", rand::random::<u128>());
-        let beat = Beat {
-            sent: Instant::now(),
-            came: false,
-            visible: None,
-        };
+        let beat = Beat { sent: Instant::now(), came: false, visible: None };
         self.state().sent.insert(name.clone(), beat);
         name
     }
@@ -71,10 +68,7 @@ impl Heartbeat {
         let mut state = self.state();
         let beat = state.sent.get_mut(name)?;
         what(beat);
-        let proof = Proof {
-            sent: beat.sent,
-            visible: beat.visible.take_if(|_| beat.came)?,
-        };
+        let proof = Proof { sent: beat.sent, visible: beat.visible.take_if(|_| beat.came)? };
         // They come in the order of their commits; those before it have come or never will.
         state.sent.retain(|_, beat| beat.sent > proof.sent);
         Some(proof)

@@ -1,8 +1,10 @@
-//! What happens to PostgreSQL's tables, whoever does it: logical replication (pgoutput), for those who keep copies of rows.
+//! What happens to PostgreSQL's tables, whoever does it: logical replication (pgoutput), for those
+//! who keep copies of rows.
 //!
-//! A [`Follower`] logs in to the primary as a subscriber, makes a temporary slot, and tells a [`Listener`] of each row that has changed. It
-//! knows how old the news may be ([`Follower::lag`]): from time to time it sends a message of its own through the log, and everything that was committed
-//! before that is known once the message comes back.
+//! A [`Follower`] logs in to the primary as a subscriber, makes a temporary slot, and tells a
+//! [`Listener`] of each row that has changed. It knows how old the news may be ([`Follower::lag`]):
+//! from time to time it sends a message of its own through the log, and everything that was
+//! committed before that is known once the message comes back.
 //!
 //! - [`pgoutput`]: the messages of the output plugin.
 //! - `publication`: what is made in PostgreSQL, and what it must be like.

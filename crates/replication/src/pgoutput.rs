@@ -8,9 +8,11 @@ use crate::ReplicationError;
 /// A message, as far as it tells of tables and rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// What a table is; comes before the first change of it, and again when its definition has changed.
+    /// What a table is; comes before the first change of it, and again when its definition has
+    /// changed.
     Relation(Definition),
-    /// A row has changed: what is told of it before (only where its identity changed, or it went) and after.
+    /// A row has changed: what is told of it before (only where its identity changed, or it went)
+    /// and after.
     Row {
         /// The table's OID.
         relation: u32,
@@ -36,7 +38,8 @@ pub struct Definition {
     pub name: String,
     /// Its columns' names, in the order of the tuples.
     pub columns: Vec<String>,
-    /// Its replica identity is the primary key, or whole rows: a row whose primary key changes is told as it was before.
+    /// Its replica identity is the primary key, or whole rows: a row whose primary key changes is
+    /// told as it was before.
     pub tells_key: bool,
 }
 
@@ -64,11 +67,7 @@ pub fn read(mut data: Bytes) -> Result<Message, ReplicationError> {
         b'I' => {
             let relation = int32(&mut data)?;
             let (_, new) = (byte(&mut data)?, tuple(&mut data)?);
-            Ok(Message::Row {
-                relation,
-                old: None,
-                new: Some(new),
-            })
+            Ok(Message::Row { relation, old: None, new: Some(new) })
         }
         b'U' => {
             let relation = int32(&mut data)?;
@@ -87,11 +86,7 @@ pub fn read(mut data: Bytes) -> Result<Message, ReplicationError> {
         b'D' => {
             let relation = int32(&mut data)?;
             let (_, old) = (byte(&mut data)?, tuple(&mut data)?);
-            Ok(Message::Row {
-                relation,
-                old: Some(old),
-                new: None,
-            })
+            Ok(Message::Row { relation, old: Some(old), new: None })
         }
         b'T' => {
             let count = int32(&mut data)?;
@@ -179,7 +174,9 @@ mod tests {
         };
         assert_eq!(whole, expected);
         let relation = b"R\0\0\0\x07public\0t\0d\0\x01\x01id\0\0\0\0\x17\xff\xff\xff\xff";
-        assert!(matches!(read(Bytes::from_static(relation)), Ok(Message::Relation(definition)) if definition.columns == ["id"]));
+        assert!(
+            matches!(read(Bytes::from_static(relation)), Ok(Message::Relation(definition)) if definition.columns == ["id"])
+        );
         let truncate = b"T\0\0\0\x02\0\0\0\0\x07\0\0\0\x08";
         assert_eq!(
             read(Bytes::from_static(truncate)).expect("a message"),
@@ -187,7 +184,10 @@ mod tests {
         );
         for message in [&update[..], relation, truncate] {
             for end in 0..message.len() {
-                assert!(read(Bytes::copy_from_slice(&message[..end])).is_err(), "{message:?} up to {end}");
+                assert!(
+                    read(Bytes::copy_from_slice(&message[..end])).is_err(),
+                    "{message:?} up to {end}"
+                );
             }
         }
     }

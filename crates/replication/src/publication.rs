@@ -1,4 +1,5 @@
-//! What a stream needs in PostgreSQL: `wal_level = logical`, a publication of the tables, and a slot, which ends with its connection.
+//! What a stream needs in PostgreSQL: `wal_level = logical`, a publication of the tables, and a
+//! slot, which ends with its connection.
 
 use flywheel_types::{TableName, quote_identifier};
 use flywheel_wire::quote::literal;
@@ -7,12 +8,18 @@ use pgwire_replication::{PgWireError, QueryRow, ReplicationClient};
 use crate::{Options, ReplicationError};
 
 /// Sees to it that the publication has the tables, and makes the slot.
-pub(crate) async fn prepare(client: &mut ReplicationClient, options: &Options, slot: &str) -> Result<(), ReplicationError> {
-    if let Some(Unfit { what, hint, .. }) = check(client, &options.tables).await?.into_iter().next() {
+pub(crate) async fn prepare(
+    client: &mut ReplicationClient,
+    options: &Options,
+    slot: &str,
+) -> Result<(), ReplicationError> {
+    if let Some(Unfit { what, hint, .. }) = check(client, &options.tables).await?.into_iter().next()
+    {
         return Err(ReplicationError::Unfit { what, hint });
     }
     publish(client, options).await?;
-    let create = format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
+    let create =
+        format!("CREATE_REPLICATION_SLOT {slot} TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT");
     client.simple_query(&create).await.map(drop).map_err(|error| match error {
         PgWireError::Server(what) => ReplicationError::Unfit {
             what,
@@ -36,8 +43,12 @@ pub struct Unfit {
     pub hint: String,
 }
 
-/// The tables must be such that their changes can be told: one without a replica identity couldn't be updated any more once it is published.
-pub(crate) async fn check(client: &mut ReplicationClient, tables: &[TableName]) -> Result<Vec<Unfit>, ReplicationError> {
+/// The tables must be such that their changes can be told: one without a replica identity couldn't
+/// be updated any more once it is published.
+pub(crate) async fn check(
+    client: &mut ReplicationClient,
+    tables: &[TableName],
+) -> Result<Vec<Unfit>, ReplicationError> {
     let found = rows(client, "SHOW wal_level").await?;
     if text(&found, 0, 0) != "logical" {
         return Err(ReplicationError::Unfit {
@@ -58,16 +69,22 @@ pub(crate) async fn check(client: &mut ReplicationClient, tables: &[TableName]) 
         let found = rows(client, &sql).await?;
         for row in 0..found.len() {
             let name = text(&found, row, 0);
-            let (what, hint) = match (text(&found, row, 1), text(&found, row, 2), text(&found, row, 3)) {
-                ("", ..) => (format!("table {table} doesn't exist"), "create it, or take it out of the rule"),
-                ("r" | "p", "p", "t") => continue,
-                ("r" | "p", "p", _) => (
-                    format!("table {name} has no replica identity"),
-                    "give it a primary key, or ALTER TABLE … REPLICA IDENTITY FULL",
-                ),
-                ("r" | "p", ..) => (format!("table {name} isn't logged"), "ALTER TABLE … SET LOGGED"),
-                _ => (format!("{name} isn't a table"), "name the tables that it reads"),
-            };
+            let (what, hint) =
+                match (text(&found, row, 1), text(&found, row, 2), text(&found, row, 3)) {
+                    ("", ..) => (
+                        format!("table {table} doesn't exist"),
+                        "create it, or take it out of the rule",
+                    ),
+                    ("r" | "p", "p", "t") => continue,
+                    ("r" | "p", "p", _) => (
+                        format!("table {name} has no replica identity"),
+                        "give it a primary key, or ALTER TABLE … REPLICA IDENTITY FULL",
+                    ),
+                    ("r" | "p", ..) => {
+                        (format!("table {name} isn't logged"), "ALTER TABLE … SET LOGGED")
+                    }
+                    _ => (format!("{name} isn't a table"), "name the tables that it reads"),
+                };
             unfit.push(Unfit {
                 table: table.clone(),
                 exists: !name.is_empty(),
@@ -79,7 +96,8 @@ pub(crate) async fn check(client: &mut ReplicationClient, tables: &[TableName]) 
     Ok(unfit)
 }
 
-/// A query that says whether all of this holds still: the tables are the published ones, and their changes can be told.
+/// A query that says whether all of this holds still: the tables are the published ones, and their
+/// changes can be told.
 pub(crate) fn is_told(options: &Options) -> String {
     let names: Vec<_> = options.tables.iter().map(|table| literal(&table.to_sql())).collect();
     format!(
@@ -101,12 +119,19 @@ pub(crate) fn is_told(options: &Options) -> String {
 const IDENTITY: &str = "(c.relreplident IN ('f', 'i') OR c.relreplident = 'd' AND EXISTS (
     SELECT FROM pg_catalog.pg_index WHERE indrelid = c.oid AND indisprimary))";
 
-/// Whether an entry of `pg_publication_rel r` has all rows and columns of its table. Before PostgreSQL 15 there were no others.
-const WHOLE: &str = "pg_catalog.to_jsonb(r) ->> 'prqual' IS NULL AND pg_catalog.to_jsonb(r) ->> 'prattrs' IS NULL";
+/// Whether an entry of `pg_publication_rel r` has all rows and columns of its table. Before
+/// PostgreSQL 15 there were no others.
+const WHOLE: &str =
+    "pg_catalog.to_jsonb(r) ->> 'prqual' IS NULL AND pg_catalog.to_jsonb(r) ->> 'prattrs' IS NULL";
 
-/// Makes the publication, or adds to it what it lacks. Other gateways may use it, too: nothing is taken out.
-async fn publish(client: &mut ReplicationClient, options: &Options) -> Result<(), ReplicationError> {
-    let (publication, named) = (quote_identifier(&options.publication), literal(&options.publication));
+/// Makes the publication, or adds to it what it lacks. Other gateways may use it, too: nothing is
+/// taken out.
+async fn publish(
+    client: &mut ReplicationClient,
+    options: &Options,
+) -> Result<(), ReplicationError> {
+    let (publication, named) =
+        (quote_identifier(&options.publication), literal(&options.publication));
     let sql = format!(
         "SELECT puballtables, pubinsert AND pubupdate AND pubdelete AND pubtruncate AND NOT pubviaroot FROM pg_catalog.pg_publication WHERE pubname = {named}"
     );
@@ -154,7 +179,10 @@ fn list(tables: &[TableName]) -> String {
     names.join(", ")
 }
 
-async fn rows(client: &mut ReplicationClient, sql: &str) -> Result<Vec<QueryRow>, ReplicationError> {
+async fn rows(
+    client: &mut ReplicationClient,
+    sql: &str,
+) -> Result<Vec<QueryRow>, ReplicationError> {
     Ok(client.simple_query(sql).await?)
 }
 

@@ -12,7 +12,8 @@ use crate::pgoutput::Definition;
 /// A table in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Relation {
-    /// The table, and those that its rows are read through as well: the partitioned table that it is a part of, or the table that it inherits from.
+    /// The table, and those that its rows are read through as well: the partitioned table that it
+    /// is a part of, or the table that it inherits from.
     pub tables: Vec<TableName>,
     /// Its columns' names, in the order of the tuples.
     pub columns: Vec<String>,
@@ -33,8 +34,13 @@ impl Relations {
             .ok_or(ReplicationError::Message("a change of a table that wasn't described"))
     }
 
-    /// Notes a description. What the table is a part of, the stream doesn't say: PostgreSQL is asked.
-    pub(crate) async fn describe(&mut self, definition: Definition, pool: &Pool) -> Result<(), ReplicationError> {
+    /// Notes a description. What the table is a part of, the stream doesn't say: PostgreSQL is
+    /// asked.
+    pub(crate) async fn describe(
+        &mut self,
+        definition: Definition,
+        pool: &Pool,
+    ) -> Result<(), ReplicationError> {
         let sql = format!(
             "WITH RECURSIVE up(oid) AS (
                 SELECT inhparent FROM pg_catalog.pg_inherits WHERE inhrelid = {oid}
@@ -45,13 +51,13 @@ impl Relations {
         let parents = pool.acquire_plain().await?.query(&sql).await?;
         let mut tables = vec![TableName::new(definition.schema, definition.name)];
         for result in &parents {
-            tables.extend((0..result.rows.len()).map(|row| TableName::new(result.text(row, 0), result.text(row, 1))));
+            tables.extend(
+                (0..result.rows.len())
+                    .map(|row| TableName::new(result.text(row, 0), result.text(row, 1))),
+            );
         }
-        let relation = Relation {
-            tables,
-            columns: definition.columns,
-            tells_key: definition.tells_key,
-        };
+        let relation =
+            Relation { tables, columns: definition.columns, tells_key: definition.tells_key };
         self.known.insert(definition.oid, Arc::new(relation));
         Ok(())
     }

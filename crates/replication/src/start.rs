@@ -1,4 +1,5 @@
-//! A stream's beginning: it tells of what is committed from then on, and a transaction that was committed before may not be visible yet.
+//! A stream's beginning: it tells of what is committed from then on, and a transaction that was
+//! committed before may not be visible yet.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -46,6 +47,9 @@ mod tests {
         assert_eq!(look("14:30:14,25"), Started::Not);
         assert_eq!(look("25:31:25"), Started::Now);
         assert_eq!(look("25:31:25"), Started::Before);
-        assert_eq!(Start::default().look(&Visibility::read("5:5:").expect("a snapshot")), Started::Now);
+        assert_eq!(
+            Start::default().look(&Visibility::read("5:5:").expect("a snapshot")),
+            Started::Now
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! EXPLAIN's options, from its words: sqlparser doesn't know all of them.
+//! EXPLAIN's options, from its words: they decide before the statement behind them is read.
 
 use crate::lex::{Token, TokenKind};
 
@@ -21,20 +21,18 @@ impl Explained {
     /// The options of an EXPLAIN; `None` for every other statement, and where nothing follows.
     #[must_use]
     pub fn of(text: &str, tokens: &[Token]) -> Option<Self> {
-        let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+        let is = |at: usize, word: &str| {
+            tokens.get(at).is_some_and(|token| token.is_keyword(text, word))
+        };
         if !is(0, "explain") {
             return None;
         }
-        let mut explained = Self {
-            analyze: false,
-            format: "text".into(),
-            timing: true,
-            summary: None,
-            start: 0,
-        };
+        let mut explained =
+            Self { analyze: false, format: "text".into(), timing: true, summary: None, start: 0 };
         let mut at = 1;
         if tokens.get(at)?.kind == TokenKind::Open {
-            let close = at + tokens[at..].iter().position(|token| token.kind == TokenKind::Close)?;
+            let close =
+                at + tokens[at..].iter().position(|token| token.kind == TokenKind::Close)?;
             let options = &tokens[at + 1..close];
             for option in options.split(|token| text[token.range.clone()] == *",") {
                 explained.note(text, option);
@@ -54,9 +52,9 @@ impl Explained {
 
     fn note(&mut self, text: &str, option: &[Token]) {
         let word = |at: usize| {
-            option
-                .get(at)
-                .map(|token| text[token.range.clone()].trim_matches(['\'', '"']).to_ascii_lowercase())
+            option.get(at).map(|token| {
+                text[token.range.clone()].trim_matches(['\'', '"']).to_ascii_lowercase()
+            })
         };
         let is_on = || !matches!(word(1).as_deref(), Some("false" | "off" | "0"));
         match word(0).as_deref() {
@@ -71,9 +69,7 @@ impl Explained {
 
 fn begins_query(text: &str, token: &Token) -> bool {
     token.kind == TokenKind::Open
-        || ["select", "with", "values", "table"]
-            .iter()
-            .any(|verb| token.is_keyword(text, verb))
+        || ["select", "with", "values", "table"].iter().any(|verb| token.is_keyword(text, verb))
 }
 
 #[cfg(test)]
@@ -83,8 +79,12 @@ mod tests {
 
     #[test]
     fn options() {
-        let of = |text: &str| Explained::of(text, &lex(text)).map(|found| (found.analyze, found.format, text[found.start..].to_owned()));
-        let found = |analyze, format: &str, rest: &str| Some((analyze, format.to_owned(), rest.to_owned()));
+        let of = |text: &str| {
+            Explained::of(text, &lex(text))
+                .map(|found| (found.analyze, found.format, text[found.start..].to_owned()))
+        };
+        let found =
+            |analyze, format: &str, rest: &str| Some((analyze, format.to_owned(), rest.to_owned()));
         assert_eq!(of("EXPLAIN SELECT 1"), found(false, "text", "SELECT 1"));
         assert_eq!(of("explain analyze verbose SELECT 1"), found(true, "text", "SELECT 1"));
         assert_eq!(

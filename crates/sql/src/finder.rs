@@ -1,78 +1,64 @@
-//! Finds the relations of a statement: every place where it names one, but for names of its own common table expressions.
+//! Finds the relations of a statement: every place where it names one, but for names of its own
+//! common table expressions.
+//!
+//! Relations are found by the nodes that hold names, wherever those stand. What a FROM says of them
+//! is found query by query.
 
 use std::collections::HashMap;
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 
-use sqlparser::ast::{ObjectName, ObjectNamePart, Query, Select, SetExpr, Statement, TableObject, Visit, Visitor};
-use sqlparser::tokenizer::Location;
+use crate::condition::Conjunct;
+use crate::fact::is_computed;
+use crate::name::{Place, RelationName};
+use crate::relation::{Relation, Role};
+use crate::scope::Scopes;
+use crate::syntax::{Kind, Node, Standing, Tree, standing, word};
 
-use crate::condition::{Conjunct, conjuncts, fold};
-use crate::only::Only;
-use crate::position::Lines;
-use crate::relation::{Place, Relation, RelationName, Role};
+/// How deep queries may stand in each other for their relations to know of each other.
+const MOST_LEVELS: usize = 32;
 
-/// All relations of a statement in the order they stand; `None` when a name's place can't be found in the text.
-pub(crate) fn relations(statement: &Statement, lines: &Lines<'_>, text: &str, only: &[Only]) -> Option<Vec<Relation>> {
+/// All relations of a statement in the order they stand; `None` when a name in it can't be told to
+/// be a relation's or not.
+pub(crate) fn relations(tree: &Tree) -> Option<Vec<Relation>> {
+    if !tree.all().all(is_understood) {
+        return None;
+    }
     let mut finder = Finder {
-        lines,
-        text,
-        only,
-        scopes: Vec::new(),
+        scopes: Scopes::of(tree)?,
         contexts: HashMap::new(),
-        targets: Vec::new(),
         froms: Vec::new(),
         levels: Vec::new(),
         implied: HashMap::new(),
-        found: Vec::new(),
-        lost: false,
+        is_lost: false,
     };
-    let _ = statement.visit(&mut finder);
-    if finder.lost {
+    // A query stands before those in it, which its conditions bound.
+    for node in tree.all() {
+        finder.levels.push(finder.level_around(node));
+        finder.enter(node);
+    }
+    if finder.is_lost {
         return None;
     }
-    // Siblings are known only when all have been seen.
-    let froms: Vec<Option<usize>> = finder.found.iter().map(|(_, from)| *from).collect();
-    let mut relations: Vec<Relation> = finder.found.into_iter().map(|(relation, _)| relation).collect();
-    for position in 0..relations.len() {
-        let Some(from) = froms[position] else { continue };
-        let enclosing = enclosing(&finder.froms, from);
-        let is_only = |name: &str| {
-            enclosing
-                .iter()
-                .flat_map(|from| &finder.froms[*from].names)
-                .filter(|each| *each == name)
-                .count()
-                == 1
-        };
-        let is_outer =
-            |other: &usize| froms[*other].is_some_and(|from| enclosing[1..].contains(&from)) && is_only(relations[*other].qualifier());
-        if !enclosing.is_empty() {
-            relations[position].outer = (0..froms.len()).filter(is_outer).collect();
-        }
+    let mut found = Vec::new();
+    for holder in tree.all().filter(|node| standing(node.kind()) == Some(Standing::Relation)) {
+        found.extend(finder.relation(holder)?);
     }
-    for (position, from) in froms.iter().enumerate() {
-        relations[position].siblings = if from.is_some() {
-            froms
-                .iter()
-                .enumerate()
-                .filter(|(_, other)| *other == from)
-                .map(|(other, _)| other)
-                .collect()
-        } else {
-            vec![position]
-        };
-    }
+    let mut relations = finder.related(found);
+    finder.note_schemas(tree, &mut relations);
     Some(relations)
 }
 
-/// A FROM and those around it, from within; empty where one of them has something in it that has no known name.
-fn enclosing(froms: &[From], innermost: usize) -> Vec<usize> {
-    let all: Vec<usize> = std::iter::successors(Some(innermost), |from| froms[*from].parent).collect();
-    if all.iter().all(|from| froms[*from].is_known) {
-        all
-    } else {
-        Vec::new()
+/// Whether a word is known to be part of the grammar, or a name of a known kind.
+fn is_understood(node: Node<'_>) -> bool {
+    if !node.is_token() || !(node.is(Kind::IDENT) || node.kind().is_keyword()) {
+        return true;
     }
+    let parts = [Kind::PATH, Kind::PATH_REF, Kind::PATH_SEGMENT, Kind::PATH_SEGMENT_REF];
+    let holder = node.ancestors().find(|around| !parts.contains(&around.kind()));
+    let is_known = holder.is_some_and(|holder| standing(holder.kind()).is_some());
+    // A keyword in any other node is the node's own.
+    let is_path = node.parent().is_some_and(|parent| parts.contains(&parent.kind()));
+    is_known || !(node.is(Kind::IDENT) || is_path)
 }
 
 /// A FROM clause, or what stands for one in UPDATE and DELETE.
@@ -83,237 +69,227 @@ pub(crate) struct From {
     pub(crate) names: Vec<String>,
     /// There is nothing else in it.
     pub(crate) is_known: bool,
+    /// It stands for the table of an INSERT.
+    pub(crate) is_insert: bool,
 }
 
 /// What the FROM clause that holds a relation says of it.
 #[derive(Default)]
 pub(crate) struct Context {
-    pub(crate) from: usize,
+    pub(crate) from: Option<usize>,
     pub(crate) alias: Option<String>,
     pub(crate) renames_columns: bool,
     pub(crate) conjuncts: Vec<Conjunct>,
     pub(crate) alone: bool,
     pub(crate) inserted: bool,
+    /// Only a table can be sampled, not rows in its place.
+    pub(crate) is_sampled: bool,
 }
 
-/// Names of common table expressions that hide tables of the same name within a query.
-struct CteScope {
-    /// Which of its CTEs a direct child query is, by the child's address.
-    children: HashMap<usize, usize>,
-    names: Vec<String>,
-    recursive: bool,
-    /// Set while visiting inside one CTE: how many of `names` are visible there.
-    visible: usize,
-    /// How many levels were open before the query.
-    levels: usize,
-    /// Its body is one SELECT, whose FROM its ORDER BY sees too.
-    is_select: bool,
-}
-
-pub(crate) struct Finder<'a> {
-    lines: &'a Lines<'a>,
-    text: &'a str,
-    only: &'a [Only],
-    scopes: Vec<CteScope>,
-    contexts: HashMap<Location, Context>,
-    targets: Vec<Location>,
+pub(crate) struct Finder<'t> {
+    pub(crate) scopes: Scopes<'t>,
+    pub(crate) contexts: HashMap<Place, Context>,
     pub(crate) froms: Vec<From>,
-    /// The FROMs that are open, the innermost last.
-    pub(crate) levels: Vec<usize>,
+    /// The FROM that is seen inside each node and token, by their places.
+    pub(crate) levels: Vec<Option<usize>>,
     /// Conditions that a query around it implies for the rows of a relation.
     pub(crate) implied: HashMap<Place, Vec<Conjunct>>,
-    found: Vec<(Relation, Option<usize>)>,
-    pub(crate) lost: bool,
-}
-
-impl Visitor for Finder<'_> {
-    type Break = ();
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
-        let address = std::ptr::from_ref(query) as usize;
-        if let Some(parent) = self.scopes.last_mut() {
-            parent.visible = match parent.children.get(&address) {
-                Some(_) if parent.recursive => parent.names.len(),
-                Some(&position) => position,
-                None => parent.names.len(),
-            };
-        }
-        let ctes = query.with.as_ref().map_or(&[][..], |with| &with.cte_tables);
-        let names: Vec<_> = ctes.iter().map(|cte| fold(&cte.alias.name)).collect();
-        self.scopes.push(CteScope {
-            children: ctes
-                .iter()
-                .enumerate()
-                .map(|(position, cte)| (std::ptr::from_ref(&*cte.query) as usize, position))
-                .collect(),
-            visible: names.len(),
-            levels: self.levels.len(),
-            is_select: matches!(&*query.body, SetExpr::Select(_)),
-            names,
-            recursive: query.with.as_ref().is_some_and(|with| with.recursive),
-        });
-        // TABLE t is a SELECT without a Select node; it has no conditions.
-        if let SetExpr::Table(_) = &*query.body {
-            self.lost = true;
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
-        if let Some(scope) = self.scopes.pop() {
-            self.levels.truncate(scope.levels);
-        }
-        if let Some(parent) = self.scopes.last_mut() {
-            parent.visible = parent.names.len();
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
-        let mut filter = Vec::new();
-        if let Some(selection) = &select.selection {
-            conjuncts(selection, &mut filter);
-        }
-        self.enter_from(select.from.iter().collect(), &filter);
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_select(&mut self, _: &Select) -> ControlFlow<()> {
-        if !self.scopes.last().is_some_and(|scope| scope.is_select) {
-            self.levels.pop();
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
-        if matches!(statement, Statement::Update(_) | Statement::Delete(_) | Statement::Merge(_)) {
-            self.levels.pop();
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<()> {
-        match statement {
-            Statement::Insert(insert) => {
-                if let TableObject::TableName(name) = &insert.table {
-                    self.target(name);
-                    let alias = insert.table_alias.as_ref().map(|alias| fold(&alias.alias));
-                    let from = self.open_from(None);
-                    self.levels.pop();
-                    self.context(
-                        name,
-                        Context {
-                            from,
-                            alias,
-                            renames_columns: false,
-                            conjuncts: Vec::new(),
-                            alone: true,
-                            inserted: true,
-                        },
-                    );
-                }
-            }
-            Statement::Update(update) => self.update(update),
-            Statement::Delete(delete) => self.delete(delete),
-            Statement::Merge(merge) => self.merge(merge),
-            _ => {}
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
-        let Some(start) = start_of(name) else {
-            self.lost = true;
-            return ControlFlow::Continue(());
-        };
-        let context = self.contexts.remove(&start);
-        let is_target = self.targets.contains(&start);
-        let Some((relation_name, range)) = self.locate(name) else {
-            self.lost = true;
-            return ControlFlow::Continue(());
-        };
-        if !is_target && relation_name.schema.is_none() && self.is_cte(&relation_name.name) {
-            return ControlFlow::Continue(());
-        }
-        let role = match (&context, is_target) {
-            (_, true) => Role::Target,
-            (Some(_), false) => Role::Read,
-            (None, false) => Role::Object,
-        };
-        let from = context.as_ref().map(|context| context.from);
-        let Context {
-            alias,
-            renames_columns,
-            conjuncts,
-            alone,
-            inserted,
-            ..
-        } = context.unwrap_or_default();
-        let relation = Relation {
-            name: relation_name,
-            range,
-            place: Place(start),
-            role,
-            alias,
-            renames_columns,
-            conjuncts,
-            siblings: Vec::new(),
-            outer: Vec::new(),
-            alone,
-            inserted,
-            is_through_view: false,
-        };
-        self.found.push((relation, from));
-        ControlFlow::Continue(())
-    }
+    pub(crate) is_lost: bool,
 }
 
 impl Finder<'_> {
-    fn is_cte(&self, name: &str) -> bool {
-        self.scopes
-            .iter()
-            .any(|scope| scope.names[..scope.visible].iter().any(|each| each == name))
-    }
-
-    /// The name and its place in the text, checked against the text.
-    fn locate(&self, name: &ObjectName) -> Option<(RelationName, Range<usize>)> {
-        let idents: Vec<_> = name.0.iter().map(ObjectNamePart::as_ident).collect::<Option<_>>()?;
-        let (schema, last) = match &idents[..] {
-            [name] => (None, name),
-            // catalog.schema.table: PostgreSQL allows only the current database as the catalog.
-            [.., schema, name] => (Some(fold(schema)), name),
-            [] => return None,
+    /// The relation that a node names; `Some(None)` for a common table expression, and for a
+    /// function as `current_date`.
+    #[allow(clippy::option_option, reason = "no relation isn't the same as an unknown one")]
+    fn relation(&mut self, holder: Node<'_>) -> Option<Option<(Relation, Option<usize>)>> {
+        let name = RelationName::of(holder)?;
+        let (role, range) = position(holder);
+        if role == Role::Read && is_computed(holder) {
+            return Some(None);
+        }
+        if role == Role::Read && name.schema.is_none() && self.scopes.is_cte(holder, &name.name) {
+            return Some(None);
+        }
+        let place = Place::of(holder);
+        let context = self.contexts.remove(&place).unwrap_or_default();
+        let relation = Relation {
+            name,
+            range,
+            place,
+            role: if context.is_sampled { Role::Object } else { role },
+            alias: context.alias,
+            renames_columns: context.renames_columns,
+            conjuncts: context.conjuncts,
+            siblings: Vec::new(),
+            outer: Vec::new(),
+            alone: context.alone,
+            inserted: context.inserted,
+            schemas: Vec::new(),
+            is_query: role == Role::Read
+                && holder.ancestors().nth(1).is_some_and(|around| around.is(Kind::TABLE)),
+            is_through_view: false,
         };
-        let first = self.lines.range(idents[0].span)?;
-        let end = self.lines.range(last.span)?;
-        let written = self.text.get(end.clone())?;
-        let plain = written.trim_matches('"').replace("\"\"", "\"");
-        if plain != last.value && written != last.value {
-            return None;
-        }
-        let only = self.only.iter().find(|only| only.name.start == first.start);
-        let range = only.map_or(first.start..end.end, |only| only.range.clone());
-        Some((RelationName { schema, name: fold(last) }, range))
+        Some(Some((relation, context.from)))
     }
 
-    pub(crate) fn target(&mut self, name: &ObjectName) {
-        match start_of(name) {
-            Some(start) => self.targets.push(start),
-            None => self.lost = true,
-        }
-    }
-
-    pub(crate) fn context(&mut self, name: &ObjectName, context: Context) {
-        match start_of(name) {
-            Some(start) => {
-                self.contexts.insert(start, context);
+    /// Siblings and outer relations are known only when all have been seen.
+    fn related(&self, found: Vec<(Relation, Option<usize>)>) -> Vec<Relation> {
+        let froms: Vec<Option<usize>> = found.iter().map(|(_, from)| *from).collect();
+        let mut relations: Vec<Relation> =
+            found.into_iter().map(|(relation, _)| relation).collect();
+        let mut members: HashMap<usize, Vec<usize>> = HashMap::new();
+        for (position, from) in froms.iter().enumerate() {
+            if let Some(from) = from {
+                members.entry(*from).or_default().push(position);
             }
-            None => self.lost = true,
+        }
+        for position in 0..relations.len() {
+            let Some(from) = froms[position] else {
+                relations[position].siblings = vec![position];
+                continue;
+            };
+            relations[position].siblings = members.get(&from).cloned().unwrap_or_default();
+            let enclosing = self.enclosing(from);
+            if enclosing.len() < 2 {
+                continue;
+            }
+            let is_only = |name: &str| {
+                let mut names = enclosing
+                    .iter()
+                    .flat_map(|from| &self.froms[*from].names)
+                    .filter(|each| *each == name);
+                names.next().is_some() && names.next().is_none()
+            };
+            let around = enclosing[1..].iter().filter_map(|from| members.get(from)).flatten();
+            let mut outer: Vec<usize> =
+                around.copied().filter(|other| is_only(relations[*other].qualifier())).collect();
+            outer.sort_unstable();
+            relations[position].outer = outer;
+        }
+        relations
+    }
+
+    /// Notes where `schema.table.column` stands, for the table that it can only mean.
+    fn note_schemas(&self, tree: &Tree, relations: &mut [Relation]) {
+        for member in tree.all().filter_map(Member::of) {
+            let is_meant = |relation: &Relation| {
+                let schema = relation.name.schema.as_ref();
+                relation.role == Role::Read
+                    && relation.alias.is_none()
+                    && relation.name.name == member.table
+                    && schema.is_none_or(|schema| *schema == member.schema)
+            };
+            let mut meant = relations.iter_mut().filter(|relation| is_meant(relation));
+            let (Some(relation), None) = (meant.next(), meant.next()) else {
+                continue;
+            };
+            // Without the schema it may mean another of that name.
+            let named = self
+                .froms
+                .iter()
+                .flat_map(|from| &from.names)
+                .filter(|name| **name == member.table);
+            if self.froms.iter().all(|from| from.is_known || from.is_insert) && named.count() == 1 {
+                relation.schemas.push(member.range);
+            }
+        }
+    }
+
+    /// A FROM and those around it, from within; empty where one of them has something in it that
+    /// has no known name, and where they are too many.
+    fn enclosing(&self, innermost: usize) -> Vec<usize> {
+        let all = std::iter::successors(Some(innermost), |from| self.froms[*from].parent);
+        let all: Vec<usize> = all.take(MOST_LEVELS + 1).collect();
+        if all.len() <= MOST_LEVELS && all.iter().all(|from| self.froms[*from].is_known) {
+            all
+        } else {
+            Vec::new()
         }
     }
 }
 
-pub(crate) fn start_of(name: &ObjectName) -> Option<Location> {
-    let start = name.0.first()?.as_ident()?.span.start;
-    (start.line > 0).then_some(start)
+/// `schema.table.column` or `schema.table.*`
+struct Member {
+    schema: String,
+    table: String,
+    /// The schema and what else is in front of the table's name.
+    range: Range<usize>,
+}
+
+impl Member {
+    fn of(node: Node<'_>) -> Option<Self> {
+        let around = node.parent()?;
+        let is_called = around.is(Kind::CALL_EXPR) && around.nodes().next() == Some(node);
+        if !node.is(Kind::FIELD_EXPR) || around.is(Kind::FIELD_EXPR) || is_called {
+            return None;
+        }
+        let mut names = Vec::new();
+        let mut expr = node;
+        if node.has(Kind::STAR) {
+            expr = node.nodes().next()?;
+            names.push(expr);
+        }
+        while expr.is(Kind::FIELD_EXPR) {
+            let mut nodes = expr.nodes();
+            let (base, name) = (nodes.next()?, nodes.next()?);
+            names.push(name);
+            expr = base;
+        }
+        names.push(expr);
+        let [_, table, schema, ..] = &names[..] else { return None };
+        if !names.iter().skip(1).all(|name| name.is(Kind::NAME_REF)) {
+            return None;
+        }
+        Some(Self {
+            schema: word(*schema)?,
+            table: word(*table)?,
+            range: node.range().start..table.range().start,
+        })
+    }
+}
+
+/// What is done with the relation that a node names, and where all stands that names it.
+fn position(holder: Node<'_>) -> (Role, Range<usize>) {
+    let Some(parent) = holder.parent() else {
+        return (Role::Object, holder.range());
+    };
+    match parent.kind() {
+        Kind::INSERT => (Role::Target, holder.range()),
+        Kind::RELATION_NAME | Kind::TABLE_RELATION_NAME => {
+            let role = match parent.parent().map(Node::kind) {
+                Some(Kind::UPDATE | Kind::DELETE | Kind::MERGE) => Role::Target,
+                Some(Kind::TABLE) => Role::Read,
+                _ => Role::Object,
+            };
+            let range = match parent.parent() {
+                // A query of its own.
+                Some(table) if table.is(Kind::TABLE) => {
+                    let start = table
+                        .child(Kind::TABLE_KW)
+                        .map_or_else(|| parent.range().start, |word| word.range().start);
+                    start..parent.range().end
+                }
+                _ => parent.range(),
+            };
+            (role, range)
+        }
+        Kind::RELATION_FROM_ITEM => {
+            let around = parent.parent().filter(|around| around.is(Kind::PAREN_EXPR));
+            let only = around.and_then(Node::parent).and_then(|item| item.child(Kind::ONLY_KW));
+            let range = match (around, only) {
+                (Some(around), Some(only)) => only.range().start..around.range().end,
+                _ => {
+                    let start = parent
+                        .child(Kind::ONLY_KW)
+                        .map_or_else(|| holder.range().start, |word| word.range().start);
+                    let end = parent
+                        .child(Kind::STAR)
+                        .map_or_else(|| holder.range().end, |star| star.range().end);
+                    start..end
+                }
+            };
+            (Role::Read, range)
+        }
+        _ => (Role::Object, holder.range()),
+    }
 }

@@ -1,39 +1,11 @@
 //! The rows of an INSERT, as far as they are constants.
 
-use sqlparser::ast::{Expr, Insert, Query, SetExpr, Statement};
-
 use crate::Constant;
-use crate::condition::fold;
+use crate::syntax::{Kind, Node, Tree, word};
 
 /// Whether one of a statement's INSERTs has an ON CONFLICT clause.
-pub(crate) fn on_conflict(statement: &Statement) -> bool {
-    inserts(statement).iter().any(|insert| insert.on.is_some())
-}
-
-/// The INSERTs at a statement's head, behind its WITH, and in it.
-fn inserts(statement: &Statement) -> Vec<&Insert> {
-    let mut inserts = Vec::new();
-    find(statement, &mut inserts);
-    inserts
-}
-
-fn find<'s>(statement: &'s Statement, inserts: &mut Vec<&'s Insert>) {
-    match statement {
-        Statement::Insert(insert) => {
-            inserts.push(insert);
-            insert.source.iter().for_each(|source| find_in(source, inserts));
-        }
-        Statement::Query(query) => find_in(query, inserts),
-        _ => {}
-    }
-}
-
-fn find_in<'s>(query: &'s Query, inserts: &mut Vec<&'s Insert>) {
-    if let SetExpr::Insert(inner) | SetExpr::Update(inner) | SetExpr::Delete(inner) = &*query.body {
-        find(inner, inserts);
-    }
-    let tables = query.with.iter().flat_map(|with| &with.cte_tables);
-    tables.for_each(|table| find_in(&table.query, inserts));
+pub(crate) fn on_conflict(tree: &Tree) -> bool {
+    tree.all().any(|node| node.is(Kind::ON_CONFLICT_CLAUSE))
 }
 
 /// The rows of INSERT … VALUES.
@@ -47,17 +19,41 @@ pub struct Inserted {
 
 impl Inserted {
     /// The rows of the statement's only INSERT.
-    pub(crate) fn of(statement: &Statement) -> Option<Self> {
-        let [insert] = inserts(statement)[..] else { return None };
-        let SetExpr::Values(values) = &*insert.source.as_deref()?.body else {
+    pub(crate) fn of(tree: &Tree) -> Option<Self> {
+        let mut inserts = tree.all().filter(|node| node.is(Kind::INSERT));
+        let (insert, None) = (inserts.next()?, inserts.next()) else {
             return None;
         };
-        let columns = insert.columns.iter().map(|name| name.0.last()?.as_ident().map(fold));
-        let columns = columns.collect::<Option<Vec<_>>>()?;
-        let constant = |expr: &Expr| Constant::of(expr);
+        let rows = rows(insert)?;
         Some(Self {
-            columns: (!columns.is_empty()).then_some(columns),
-            rows: values.rows.iter().map(|row| row.content.iter().map(constant).collect()).collect(),
+            columns: columns(insert)?,
+            rows: rows.map(|row| row.nodes().map(Constant::of).collect()).collect(),
         })
     }
+}
+
+/// The columns that an INSERT names; `Some(None)` when it names none, `None` when it assigns to
+/// parts of them.
+pub(crate) fn columns(insert: Node<'_>) -> Option<Option<Vec<String>>> {
+    let Some(list) = insert.child(Kind::COLUMN_TARGET_LIST) else {
+        return Some(None);
+    };
+    list.nodes().map(column).collect::<Option<Vec<_>>>().map(Some)
+}
+
+/// The column that is assigned to; `None` for an element or a field of it.
+pub(crate) fn column(target: Node<'_>) -> Option<String> {
+    let mut nodes = target.nodes();
+    let name = nodes.next().filter(|name| name.is(Kind::COLUMN_NAME_REF))?;
+    if nodes.next().is_some() { None } else { word(name) }
+}
+
+/// The rows of VALUES, when that is what is inserted and has no clauses of its own.
+pub(crate) fn rows(insert: Node<'_>) -> Option<impl Iterator<Item = Node<'_>>> {
+    let values = insert.child(Kind::VALUES)?;
+    let known = [Kind::VALUES_KW, Kind::ROW_LIST, Kind::SEMICOLON];
+    if !values.children().all(|child| known.contains(&child.kind())) {
+        return None;
+    }
+    Some(values.child(Kind::ROW_LIST)?.nodes().filter(|row| row.is(Kind::ROW)))
 }

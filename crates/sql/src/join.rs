@@ -1,53 +1,40 @@
 //! Which join conditions hold of the rows of a relation.
 
-use sqlparser::ast::{Join, JoinConstraint, JoinOperator, TableAlias, TableFactor, TableWithJoins};
+use crate::condition::{Conjunct, conjuncts, same};
+use crate::fact::ColumnRef;
+use crate::name::RelationName;
+use crate::syntax::{Factor, Item, On, Side};
 
-use crate::condition::{ColumnRef, Conjunct, conjuncts, fold, same};
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Inner,
-    Left,
-    Right,
-    Full,
-}
-
-fn side(join: &Join) -> (Side, Option<&JoinConstraint>) {
-    match &join.join_operator {
-        JoinOperator::Join(on) | JoinOperator::Inner(on) | JoinOperator::CrossJoin(on) => (Side::Inner, Some(on)),
-        JoinOperator::Left(on) | JoinOperator::LeftOuter(on) => (Side::Left, Some(on)),
-        JoinOperator::Right(on) | JoinOperator::RightOuter(on) => (Side::Right, Some(on)),
-        _ => (Side::Full, None),
-    }
-}
-
-/// The join conditions that hold of every row of the relation at `position` (0: the first, n: the n-th joined) that can reach the result.
+/// The join conditions that hold of every row of the relation at `position` (0: the first, n: the
+/// n-th joined) that can reach the result.
 ///
-/// An outer join keeps rows of its preserved side for which its condition fails, so that side learns nothing from it; the other side's
-/// rows matter only where it holds.
-pub(crate) fn join_conditions(item: &TableWithJoins, position: usize) -> Vec<Conjunct> {
-    let own = position.checked_sub(1).map(|at| side(&item.joins[at]).0);
+/// An outer join keeps rows of its preserved side for which its condition fails, so that side
+/// learns nothing from it; the other side's rows matter only where it holds.
+pub(crate) fn join_conditions(item: &Item<'_>, position: usize) -> Vec<Conjunct> {
+    let own = position.checked_sub(1).map(|at| item.joins[at].side);
     let mut conditions = Vec::new();
     for (at, join) in item.joins.iter().enumerate() {
-        let (kind, constraint) = side(join);
         let holds = match (at + 1).cmp(&position) {
-            std::cmp::Ordering::Equal => matches!(kind, Side::Inner | Side::Left),
-            std::cmp::Ordering::Greater => matches!(kind, Side::Inner | Side::Right),
+            std::cmp::Ordering::Equal => matches!(join.side, Side::Inner | Side::Left),
+            std::cmp::Ordering::Greater => matches!(join.side, Side::Inner | Side::Right),
             // An earlier join bounds the rows that this one is matched with.
-            std::cmp::Ordering::Less => kind == Side::Inner && matches!(own, Some(Side::Inner | Side::Left)),
+            std::cmp::Ordering::Less => {
+                join.side == Side::Inner && matches!(own, Some(Side::Inner | Side::Left))
+            }
         };
-        match constraint {
-            Some(JoinConstraint::On(on)) if holds => conjuncts(on, &mut conditions),
-            // USING with more than two relations may merge columns of an earlier join: only the plain case is read.
-            Some(JoinConstraint::Using(columns)) if holds && item.joins.len() == 1 => {
-                if let (Some(left), Some(right)) = (qualifier(&item.relation), qualifier(&join.relation)) {
-                    conditions.extend(columns.iter().filter_map(|column| {
-                        let name = fold(column.0.first()?.as_ident()?);
+        match &join.on {
+            On::Condition(condition) if holds => conjuncts(*condition, &mut conditions),
+            // USING with more than two relations may merge columns of an earlier join: only the
+            // plain case is read.
+            On::Using(columns) if holds && item.joins.len() == 1 => {
+                if let (Some(left), Some(right)) = (qualifier(&item.first), qualifier(&join.factor))
+                {
+                    conditions.extend(columns.iter().map(|name| {
                         let side = |qualifier: &String| ColumnRef {
                             qualifier: Some(qualifier.clone()),
                             name: name.clone(),
                         };
-                        Some(same(side(&left), side(&right)))
+                        same(side(&left), side(&right))
                     }));
                 }
             }
@@ -57,14 +44,11 @@ pub(crate) fn join_conditions(item: &TableWithJoins, position: usize) -> Vec<Con
     conditions
 }
 
-pub(crate) fn qualifier(factor: &TableFactor) -> Option<String> {
-    match factor {
-        TableFactor::Table { alias: Some(alias), .. } => Some(alias_name(alias)),
-        TableFactor::Table { name, .. } => name.0.last()?.as_ident().map(fold),
-        _ => None,
+/// The name by which columns refer to a table.
+pub(crate) fn qualifier(factor: &Factor<'_>) -> Option<String> {
+    let Factor::Table { name, alias, .. } = factor else { return None };
+    match alias.as_ref().and_then(|alias| alias.name.clone()) {
+        Some(alias) => Some(alias),
+        None => RelationName::of(*name).map(|name| name.name),
     }
-}
-
-pub(crate) fn alias_name(alias: &TableAlias) -> String {
-    fold(&alias.name)
 }

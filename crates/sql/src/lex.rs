@@ -1,6 +1,9 @@
-//! PostgreSQL's lexical structure (sql-syntax-lexical), as far as it decides where words, texts and statements end.
+//! PostgreSQL's lexical structure (sql-syntax-lexical), as far as it decides where words, texts and
+//! statements end.
 //!
-//! Assumes `standard_conforming_strings = on`, the default since PostgreSQL 9.1.
+//! Assumes `standard_conforming_strings = on`, the default since PostgreSQL 9.1. What a client
+//! writes with it off is first put so that it means the same with either setting
+//! ([`crate::conforming`]).
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -38,19 +41,13 @@ pub struct Token {
 }
 
 impl Token {
-    /// An identifier as PostgreSQL reads it: folded to lower case unless quoted. Other tokens as they stand.
+    /// An identifier as PostgreSQL reads it: folded to lower case unless quoted. Other tokens as
+    /// they stand.
     #[must_use]
     pub fn identifier<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let raw = &text[self.range.clone()];
         match self.kind {
-            TokenKind::QuotedWord => {
-                let escaped = raw.starts_with(['U', 'u']);
-                let inner = raw.trim_start_matches(['U', 'u', '&']);
-                let inner = inner.strip_prefix('"').unwrap_or(inner);
-                let plain = inner.strip_suffix('"').unwrap_or(inner).replace("\"\"", "\"");
-                Cow::Owned(if escaped { unescape(&plain) } else { plain })
-            }
-            TokenKind::Word if raw.bytes().any(|byte| byte.is_ascii_uppercase()) => Cow::Owned(raw.to_ascii_lowercase()),
+            TokenKind::Word | TokenKind::QuotedWord => fold(raw),
             _ => Cow::Borrowed(raw),
         }
     }
@@ -62,26 +59,57 @@ impl Token {
     }
 }
 
-/// `U&"…"`: `\XXXX` and `\+XXXXXX` are characters by their code points, `\\` is a backslash. (UESCAPE, which chooses another character, isn't
-/// looked for.)
-fn unescape(text: &str) -> String {
+/// PostgreSQL cuts longer names off.
+const MAX_NAME: usize = 63;
+
+/// A word or quoted word as PostgreSQL reads it.
+pub(crate) fn fold(raw: &str) -> Cow<'_, str> {
+    let name = if let Some(inner) = raw.strip_prefix('"') {
+        let inner = inner.strip_suffix('"').unwrap_or(inner);
+        if inner.contains('"') {
+            Cow::Owned(inner.replace("\"\"", "\""))
+        } else {
+            Cow::Borrowed(inner)
+        }
+    } else if let Some(inner) =
+        raw.strip_prefix(['U', 'u']).and_then(|rest| rest.strip_prefix("&\""))
+    {
+        let end = inner.rfind('"').unwrap_or(inner.len());
+        // The quote may be the one around the escape character only if that is behind UESCAPE.
+        let escape =
+            raw.strip_suffix('\'').and_then(|rest| rest.chars().next_back()).unwrap_or('\\');
+        Cow::Owned(unescape(&inner[..end].replace("\"\"", "\""), escape))
+    } else if raw.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(raw.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(raw)
+    };
+    if name.len() <= MAX_NAME {
+        return name;
+    }
+    let cut = (0..=MAX_NAME).rev().find(|at| name.is_char_boundary(*at)).unwrap_or(0);
+    Cow::Owned(name[..cut].to_owned())
+}
+
+/// `U&"…"`: `\XXXX` and `\+XXXXXX` are characters by their code points, `\\` is a backslash;
+/// UESCAPE may choose another character for it.
+fn unescape(text: &str, escape: char) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find('\\') {
+    while let Some(at) = rest.find(escape) {
         out.push_str(&rest[..at]);
-        let after = &rest[at + 1..];
-        let digits = match after.as_bytes().first() {
-            Some(b'\\') => {
-                out.push('\\');
-                rest = &after[1..];
-                continue;
-            }
-            Some(b'+') => after.get(1..7),
-            _ => after.get(..4),
-        };
-        let read = digits.and_then(|digits| Some((digits.len(), char::from_u32(u32::from_str_radix(digits, 16).ok()?)?)));
+        let after = &rest[at + escape.len_utf8()..];
+        if let Some(behind) = after.strip_prefix(escape) {
+            out.push(escape);
+            rest = behind;
+            continue;
+        }
+        let digits = if after.starts_with('+') { after.get(1..7) } else { after.get(..4) };
+        let read = digits.and_then(|digits| {
+            Some((digits.len(), char::from_u32(u32::from_str_radix(digits, 16).ok()?)?))
+        });
         let Some((length, character)) = read else {
-            out.push('\\');
+            out.push(escape);
             rest = after;
             continue;
         };
@@ -92,14 +120,17 @@ fn unescape(text: &str) -> String {
     out
 }
 
-/// All tokens of `text`, without white space and comments. A string or comment that isn't closed reaches to the end.
+/// All tokens of `text`, without white space and comments. A string or comment that isn't closed
+/// reaches to the end.
 #[must_use]
 pub fn lex(text: &str) -> Vec<Token> {
-    let mut lexer = Lexer {
-        text,
-        bytes: text.as_bytes(),
-        at: 0,
-    };
+    lex_with(text, false)
+}
+
+/// The same, where a backslash in an ordinary string escapes what follows
+/// (`standard_conforming_strings = off`).
+pub(crate) fn lex_with(text: &str, has_escapes: bool) -> Vec<Token> {
+    let mut lexer = Lexer { text, bytes: text.as_bytes(), at: 0, has_escapes };
     let mut tokens = Vec::with_capacity(text.len() / 6);
     while let Some(token) = lexer.next_token() {
         tokens.push(token);
@@ -111,6 +142,8 @@ struct Lexer<'t> {
     text: &'t str,
     bytes: &'t [u8],
     at: usize,
+    /// Ordinary strings are as `E'…'`.
+    has_escapes: bool,
 }
 
 impl Lexer<'_> {
@@ -122,7 +155,7 @@ impl Lexer<'_> {
             b';' => self.single(TokenKind::Semicolon),
             b'(' | b'[' => self.single(TokenKind::Open),
             b')' | b']' => self.single(TokenKind::Close),
-            b'\'' => self.quoted(b'\'', false, TokenKind::String),
+            b'\'' => self.quoted(b'\'', self.has_escapes, TokenKind::String),
             b'"' => self.quoted(b'"', false, TokenKind::QuotedWord),
             b'$' => self.dollar(),
             b'0'..=b'9' => self.number(),
@@ -130,10 +163,7 @@ impl Lexer<'_> {
             _ if is_word_start(first) => self.word(first),
             _ => self.symbol(),
         };
-        Some(Token {
-            kind,
-            range: start..self.at,
-        })
+        Some(Token { kind, range: start..self.at })
     }
 
     fn peek(&self, ahead: usize) -> Option<u8> {
@@ -156,11 +186,17 @@ impl Lexer<'_> {
         loop {
             match (self.peek(0), self.peek(1)) {
                 (Some(byte), _) if byte.is_ascii_whitespace() || byte == 0x0b => self.at += 1,
-                (Some(b'-'), Some(b'-')) => self.at = memchr_from(self.bytes, self.at, b'\n'),
+                (Some(b'-'), Some(b'-')) => self.skip_line(),
                 (Some(b'/'), Some(b'*')) => self.skip_comment(),
                 _ => return,
             }
         }
+    }
+
+    /// A carriage return ends a line, too.
+    fn skip_line(&mut self) {
+        let rest = &self.bytes[self.at..];
+        self.at += rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')).unwrap_or(rest.len());
     }
 
     fn skip_comment(&mut self) {
@@ -179,7 +215,8 @@ impl Lexer<'_> {
         }
     }
 
-    /// Up to the closing quote; a doubled quote is one of the text, and so is one behind a backslash in `E'…'`.
+    /// Up to the closing quote; a doubled quote is one of the text, and so is one behind a
+    /// backslash in `E'…'`. A string may go on in another line.
     fn quoted(&mut self, quote: u8, backslash: bool, kind: TokenKind) -> TokenKind {
         self.at += 1;
         while let Some(byte) = self.peek(0) {
@@ -187,13 +224,37 @@ impl Lexer<'_> {
             if byte == b'\\' && backslash {
                 self.at = (self.at + 1).min(self.bytes.len());
             } else if byte == quote {
-                if self.peek(0) != Some(quote) {
+                if self.peek(0) == Some(quote) {
+                    self.at += 1;
+                } else if let (b'\'', Some(next)) = (quote, self.continued()) {
+                    self.at = next;
+                } else {
                     break;
                 }
-                self.at += 1;
             }
         }
+        // Backslashes may have led into the middle of a character.
+        while !self.text.is_char_boundary(self.at) {
+            self.at += 1;
+        }
         kind
+    }
+
+    /// Where a string goes on behind the quote that goes on in another line, with nothing between
+    /// but blanks and `--` comments.
+    fn continued(&self) -> Option<usize> {
+        let (mut at, mut is_new_line) = (self.at, false);
+        loop {
+            match (self.bytes.get(at)?, self.bytes.get(at + 1)) {
+                (b'\n' | b'\r', _) => (at, is_new_line) = (at + 1, true),
+                (b' ' | b'\t' | 0x0b | 0x0c, _) => at += 1,
+                (b'-', Some(b'-')) => {
+                    at += self.bytes[at..].iter().position(|byte| matches!(byte, b'\n' | b'\r'))?
+                }
+                (b'\'', _) if is_new_line => return Some(at + 1),
+                _ => return None,
+            }
+        }
     }
 
     /// `$1`, or a dollar-quoted string, or a lone `$`.
@@ -237,16 +298,41 @@ impl Lexer<'_> {
             }
             (b'b' | b'B' | b'x' | b'X' | b'n' | b'N', Some(b'\''), _) => {
                 self.at += 1;
+                // A national string is an ordinary one.
+                let backslash = self.has_escapes && matches!(first, b'n' | b'N');
+                return self.quoted(b'\'', backslash, TokenKind::String);
+            }
+            (b'u' | b'U', Some(b'&'), Some(b'\'')) => {
+                self.at += 2;
                 return self.quoted(b'\'', false, TokenKind::String);
             }
-            (b'u' | b'U', Some(b'&'), Some(quote @ (b'\'' | b'"'))) => {
+            (b'u' | b'U', Some(b'&'), Some(b'"')) => {
                 self.at += 2;
-                return self.quoted(quote, false, if quote == b'"' { TokenKind::QuotedWord } else { TokenKind::String });
+                self.quoted(b'"', false, TokenKind::QuotedWord);
+                self.uescape();
+                return TokenKind::QuotedWord;
             }
             _ => {}
         }
         self.skip_while(is_word_part);
         TokenKind::Word
+    }
+
+    /// `UESCAPE 'c'` belongs to the name in front.
+    fn uescape(&mut self) {
+        let name = self.at;
+        self.skip_blank();
+        let rest = &self.bytes[self.at..];
+        let is_word = rest.get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"uescape"));
+        self.at += 7;
+        if is_word && !self.peek(0).is_some_and(is_word_part) {
+            self.skip_blank();
+            if self.peek(0) == Some(b'\'') {
+                self.quoted(b'\'', false, TokenKind::String);
+                return;
+            }
+        }
+        self.at = name;
     }
 
     fn skip_while(&mut self, accept: impl Fn(u8) -> bool) {
@@ -262,13 +348,6 @@ fn is_word_start(byte: u8) -> bool {
 
 fn is_word_part(byte: u8) -> bool {
     is_word_start(byte) || byte.is_ascii_digit() || byte == b'$'
-}
-
-fn memchr_from(bytes: &[u8], from: usize, wanted: u8) -> usize {
-    bytes[from..]
-        .iter()
-        .position(|&byte| byte == wanted)
-        .map_or(bytes.len(), |offset| from + offset)
 }
 
 fn find_from(bytes: &[u8], from: usize, wanted: &[u8]) -> Option<usize> {
@@ -292,7 +371,10 @@ mod tests {
             texts("SELECT 'a;''b' -- ;x\n, E'\\';' /* ; /* ; */ */ ;"),
             ["SELECT", "'a;''b'", ",", "E'\\';'", ";"]
         );
-        assert_eq!(texts("DO $x$ begin; $$ $x$; $1 $"), ["DO", "$x$ begin; $$ $x$", ";", "$1", "$"]);
+        assert_eq!(
+            texts("DO $x$ begin; $$ $x$; $1 $"),
+            ["DO", "$x$ begin; $$ $x$", ";", "$1", "$"]
+        );
         assert_eq!(
             texts("\"a\"\"b\".U&\"x\" 1.5e-3 .5 é=ü"),
             ["\"a\"\"b\"", ".", "U&\"x\"", "1.5e-3", ".5", "é", "=", "ü"]
@@ -318,7 +400,8 @@ mod tests {
     #[test]
     fn identifiers_fold() {
         let text = "Foo \"Foo\"\"x\"";
-        let words: Vec<_> = lex(text).iter().map(|token| token.identifier(text).into_owned()).collect();
+        let words: Vec<_> =
+            lex(text).iter().map(|token| token.identifier(text).into_owned()).collect();
         assert_eq!(words, ["foo", "Foo\"x"]);
     }
 }

@@ -21,7 +21,9 @@ impl Materialized {
     /// `None` for every other statement.
     #[must_use]
     pub fn of(text: &str, tokens: &[Token]) -> Option<Self> {
-        let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+        let is = |at: usize, word: &str| {
+            tokens.get(at).is_some_and(|token| token.is_keyword(text, word))
+        };
         if !(is(0, "create") || is(0, "refresh")) || !is(1, "materialized") || !is(2, "view") {
             return None;
         }

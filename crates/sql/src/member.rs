@@ -1,113 +1,112 @@
-//! Conditions by which a row is found in a subquery: `column IN (SELECT …)`, `column = ANY (SELECT …)`, `EXISTS (SELECT … WHERE … = column)`.
+//! Conditions by which a row is found in a subquery: `column IN (SELECT …)`, `column = ANY (SELECT
+//! …)`, `EXISTS (SELECT … WHERE … = column)`.
 
-use sqlparser::ast::{BinaryOperator, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, TableFactor, TableWithJoins};
-
-use crate::condition::{ColumnRef, Conjunct, Fact, conjuncts, fold};
-use crate::relation::Place;
+use crate::condition::{Conjunct, conjuncts};
+use crate::fact::{ColumnRef, Fact};
+use crate::name::{Place, RelationName};
+use crate::syntax::{
+    Factor, Item, Kind, Node, Operator, Select, binary, call, is_query, only_inside, word,
+};
 
 /// What such a condition says, when it holds.
-pub(crate) fn facts(expr: &Expr) -> Vec<Fact> {
-    match expr {
-        Expr::InSubquery {
-            expr,
-            subquery,
-            negated: false,
-        } => in_query(expr, subquery).into_iter().collect(),
-        Expr::AnyOp {
-            left,
-            compare_op: BinaryOperator::Eq,
-            right,
-            ..
-        } => {
-            let mut right = &**right;
-            while let Expr::Nested(inner) = right {
-                right = inner;
-            }
-            match right {
-                Expr::Subquery(query) => in_query(left, query).into_iter().collect(),
-                _ => Vec::new(),
-            }
-        }
-        Expr::Exists { subquery, negated: false } => exists(subquery).unwrap_or_default(),
-        _ => Vec::new(),
+pub(crate) fn facts(expr: Node<'_>) -> Vec<Fact> {
+    if let Some(exists) = call(expr, Kind::EXISTS_FN) {
+        return only_inside(exists).and_then(self::exists).unwrap_or_default();
     }
+    let found = match binary(expr) {
+        Some((left, Operator::In, right)) if right.is(Kind::PAREN_EXPR) => in_query(left, right),
+        Some((left, Operator::Equal, right)) => call(right, Kind::ANY_FN)
+            .or_else(|| call(right, Kind::SOME_FN))
+            .and_then(|any| in_query(left, any)),
+        _ => None,
+    };
+    found.into_iter().collect()
 }
 
-fn in_query(left: &Expr, query: &Query) -> Option<Fact> {
+/// `around` is what holds the query.
+fn in_query(left: Node<'_>, around: Node<'_>) -> Option<Fact> {
     let column = ColumnRef::of(left)?;
-    let SetExpr::Select(select) = &*query.body else {
-        return None;
-    };
-    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] = &select.projection[..] else {
-        return None;
-    };
-    let inner = ColumnRef::of(item)?;
-    let relation = owner(select, &inner)?;
+    let select = Select::of(only_inside(around).filter(|inner| is_query(*inner))?)?;
+    let [item] = &select.targets()[..] else { return None };
+    let inner = ColumnRef::of(item.expr?)?;
+    let from = select.from()?;
+    let relation = owner(&from, &inner)?;
     // Where every row counts for itself, the others may as well be absent.
-    let row_by_row = names(&select.from).filter(|_| is_row_by_row(query, select));
-    Some(Fact::Member {
-        column,
-        inner,
-        relation,
-        row_by_row,
-    })
+    let row_by_row = names(&from).filter(|_| is_row_by_row(select));
+    Some(Fact::Member { column, inner, relation, row_by_row })
 }
 
-fn is_row_by_row(query: &Query, select: &Select) -> bool {
-    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(keys, modifiers) if keys.is_empty() && modifiers.is_empty());
-    ungrouped
-        && query.limit_clause.is_none()
-        && query.fetch.is_none()
-        && !matches!(select.distinct, Some(sqlparser::ast::Distinct::On(_)))
-        && select.having.is_none()
+fn is_row_by_row(select: Select<'_>) -> bool {
+    let others = [
+        Kind::GROUP_BY_CLAUSE,
+        Kind::HAVING_CLAUSE,
+        Kind::LIMIT_CLAUSE,
+        Kind::OFFSET_CLAUSE,
+        Kind::FETCH_CLAUSE,
+    ];
+    !others.iter().any(|clause| select.has(*clause))
+        && !select.distinct().is_some_and(|distinct| distinct.has(Kind::DISTINCT_ON))
 }
 
 /// Whether an item of SELECT calls a function.
-fn computes(item: &SelectItem) -> bool {
-    let found = sqlparser::ast::visit_expressions(item, |each| match each {
-        Expr::Function(_) => std::ops::ControlFlow::Break(()),
-        _ => std::ops::ControlFlow::Continue(()),
-    });
-    found.is_break()
+fn computes(select: Select<'_>) -> bool {
+    let targets = select.targets();
+    let mut exprs = targets.iter().filter_map(|target| target.expr);
+    exprs.any(|expr| expr.all().any(|node| node.is(Kind::CALL_EXPR)))
 }
 
-/// What conditions on the columns of a subquery in FROM say of the rows in it: for each, the table whose rows they are.
-pub(crate) fn within(subquery: &Query, alias: &str, alone: bool, conditions: &[Conjunct]) -> Vec<(Place, Conjunct)> {
-    let SetExpr::Select(select) = &*subquery.body else {
+/// What conditions on the columns of a subquery in FROM say of the rows in it: for each, the table
+/// whose rows they are.
+pub(crate) fn within(
+    subquery: Node<'_>,
+    alias: &str,
+    alone: bool,
+    conditions: &[Conjunct],
+) -> Vec<(Place, Conjunct)> {
+    let Some(select) = Select::of(subquery) else {
         return Vec::new();
     };
     // An aggregate or a window function looks at other rows.
-    if !is_row_by_row(subquery, select) || select.projection.iter().any(computes) {
+    if !is_row_by_row(select) || computes(select) {
         return Vec::new();
     }
-    let Some(names) = names(&select.from) else {
+    let Some(from) = select.from() else {
         return Vec::new();
     };
+    let Some(names) = names(&from) else {
+        return Vec::new();
+    };
+    let targets = select.targets();
     let inner = |column: &ColumnRef| {
         if !column.qualifier.as_deref().map_or(alone, |qualifier| qualifier == alias) {
             return None;
         }
-        let inner = select.projection.iter().find_map(|item| match item {
-            SelectItem::UnnamedExpr(expr) => ColumnRef::of(expr).filter(|each| each.name == column.name).map(Some),
-            SelectItem::ExprWithAlias { expr, alias } => (fold(alias) == column.name).then(|| ColumnRef::of(expr)),
+        let inner = targets.iter().find_map(|item| match (item.expr, item.name) {
+            (Some(expr), None) => {
+                ColumnRef::of(expr).filter(|each| each.name == column.name).map(Some)
+            }
+            (Some(expr), Some(name)) => {
+                (word(name).as_ref() == Some(&column.name)).then(|| ColumnRef::of(expr))
+            }
             _ => None,
         })??;
-        Some((owner(select, &inner)?, inner))
+        Some((owner(&from, &inner)?, inner))
     };
-    let implied = |fact| Conjunct {
-        fact,
-        sql: String::new(),
-        columns: Vec::new(),
-        plain: false,
-    };
+    let implied = |fact| Conjunct { fact, sql: String::new(), columns: Vec::new(), plain: false };
     let mut found = Vec::new();
     for condition in conditions {
         match &condition.fact {
             Fact::Compare(column, comparison, value) => {
-                found.extend(inner(column).map(|(place, column)| (place, implied(Fact::Compare(column, *comparison, value.clone())))));
+                found.extend(inner(column).map(|(place, column)| {
+                    (place, implied(Fact::Compare(column, *comparison, value.clone())))
+                }));
             }
             Fact::In(columns, rows) if columns.len() == 1 => {
-                found.extend(inner(&columns[0]).map(|(place, column)| (place, implied(Fact::In(vec![column], rows.clone())))));
+                found.extend(
+                    inner(&columns[0]).map(|(place, column)| {
+                        (place, implied(Fact::In(vec![column], rows.clone())))
+                    }),
+                );
             }
             Fact::Same(left, right) => {
                 for (one, other) in [(left, right), (right, left)] {
@@ -117,7 +116,9 @@ pub(crate) fn within(subquery: &Query, alias: &str, alone: bool, conditions: &[C
                         .as_ref()
                         .is_some_and(|qualifier| qualifier != alias && !names.contains(qualifier))
                     {
-                        found.extend(inner(one).map(|(place, column)| (place, implied(Fact::Same(column, other.clone())))));
+                        found.extend(inner(one).map(|(place, column)| {
+                            (place, implied(Fact::Same(column, other.clone())))
+                        }));
                     }
                 }
             }
@@ -127,18 +128,19 @@ pub(crate) fn within(subquery: &Query, alias: &str, alone: bool, conditions: &[C
     found
 }
 
-fn exists(query: &Query) -> Option<Vec<Fact>> {
-    let SetExpr::Select(select) = &*query.body else {
-        return None;
-    };
+fn exists(query: Node<'_>) -> Option<Vec<Fact>> {
+    let select = Select::of(query)?;
     // An aggregate gives a row even where there is none.
-    if select.having.is_some() || select.projection.iter().any(computes) || !matches!(&select.group_by, GroupByExpr::Expressions(..)) {
+    if select.has(Kind::HAVING_CLAUSE) || computes(select) {
         return None;
     }
-    let names = names(&select.from)?;
+    let from = select.from()?;
+    let names = names(&from)?;
     let mut conditions = Vec::new();
-    conjuncts(select.selection.as_ref()?, &mut conditions);
-    let is_outer = |column: &ColumnRef| column.qualifier.as_ref().is_some_and(|qualifier| !names.contains(qualifier));
+    conjuncts(select.condition()?, &mut conditions);
+    let is_outer = |column: &ColumnRef| {
+        column.qualifier.as_ref().is_some_and(|qualifier| !names.contains(qualifier))
+    };
     let mut facts = Vec::new();
     for condition in conditions {
         let Fact::Same(left, right) = condition.fact else { continue };
@@ -147,7 +149,7 @@ fn exists(query: &Query) -> Option<Vec<Fact>> {
             (false, true) => (right, left),
             _ => continue,
         };
-        if let Some(relation) = owner(select, &inner) {
+        if let Some(relation) = owner(&from, &inner) {
             facts.push(Fact::Member {
                 column,
                 inner,
@@ -161,8 +163,8 @@ fn exists(query: &Query) -> Option<Vec<Fact>> {
 }
 
 /// The table of the subquery's FROM whose column it is, when that is certain.
-fn owner(select: &Select, column: &ColumnRef) -> Option<Place> {
-    let mut factors = factors(&select.from).into_iter();
+fn owner(from: &[Item<'_>], column: &ColumnRef) -> Option<Place> {
+    let mut factors = factors(from).into_iter();
     let factor = match &column.qualifier {
         Some(qualifier) => factors.find(|factor| name(factor).as_ref() == Some(qualifier))?,
         None => {
@@ -174,20 +176,18 @@ fn owner(select: &Select, column: &ColumnRef) -> Option<Place> {
         }
     };
     match factor {
-        TableFactor::Table { name, args: None, .. } => Place::of(name),
+        Factor::Table { name, .. } => Some(Place::of(*name)),
         _ => None,
     }
 }
 
-fn factors(from: &[TableWithJoins]) -> Vec<&TableFactor> {
+fn factors<'f, 't>(from: &'f [Item<'t>]) -> Vec<&'f Factor<'t>> {
     let mut found = Vec::new();
     for item in from {
-        for factor in std::iter::once(&item.relation).chain(item.joins.iter().map(|join| &join.relation)) {
+        for factor in std::iter::once(&item.first).chain(item.joins.iter().map(|join| &join.factor))
+        {
             match factor {
-                TableFactor::NestedJoin {
-                    table_with_joins,
-                    alias: None,
-                } => found.extend(factors(std::slice::from_ref(table_with_joins))),
+                Factor::Nested(item) => found.extend(factors(std::slice::from_ref(item))),
                 factor => found.push(factor),
             }
         }
@@ -196,17 +196,19 @@ fn factors(from: &[TableWithJoins]) -> Vec<&TableFactor> {
 }
 
 /// The names by which columns refer to what stands in a FROM; `None` when one of them isn't known.
-pub(crate) fn names(from: &[TableWithJoins]) -> Option<Vec<String>> {
+pub(crate) fn names(from: &[Item<'_>]) -> Option<Vec<String>> {
     factors(from).into_iter().map(name).collect()
 }
 
-fn name(factor: &TableFactor) -> Option<String> {
-    match factor {
-        TableFactor::Table { alias: Some(alias), .. }
-        | TableFactor::Derived { alias: Some(alias), .. }
-        | TableFactor::Function { alias: Some(alias), .. }
-        | TableFactor::UNNEST { alias: Some(alias), .. } => Some(fold(&alias.name)),
-        TableFactor::Table { name, .. } => name.0.last()?.as_ident().map(fold),
+fn name(factor: &Factor<'_>) -> Option<String> {
+    let (Factor::Table { alias, .. } | Factor::Derived { alias, .. } | Factor::Other { alias }) =
+        factor
+    else {
+        return None;
+    };
+    match (alias.as_ref().and_then(|alias| alias.name.clone()), factor) {
+        (Some(alias), _) => Some(alias),
+        (None, Factor::Table { name, .. }) => RelationName::of(*name).map(|name| name.name),
         _ => None,
     }
 }

@@ -1,18 +1,23 @@
 //! Which columns a statement can mean: those whose names stand in it, unless it takes rows whole.
+//!
+//! Rows of a read may have NULL in columns that the statement can't mean: what it names is known
+//! from its words alone, and where a `*`, a whole row or NATURAL could mean more, everything is
+//! read. Rows to be written are always whole.
 
 use std::collections::BTreeSet;
 
 use crate::Relation;
-use crate::lex::{Token, TokenKind, lex};
+use crate::lex::{Token, TokenKind};
 
 /// Every name in the text; `None` where the statement may mean columns that it doesn't name.
-pub(crate) fn mentions(text: &str, relations: &[Relation]) -> Option<BTreeSet<String>> {
-    let tokens = lex(text);
+pub(crate) fn mentions(
+    text: &str,
+    tokens: &[Token],
+    relations: &[Relation],
+) -> Option<BTreeSet<String>> {
     let is_word = |token: &Token| matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord);
     let symbol = |position: Option<usize>| {
-        position
-            .and_then(|position| tokens.get(position))
-            .map(|token| &text[token.range.clone()])
+        position.and_then(|position| tokens.get(position)).map(|token| &text[token.range.clone()])
     };
     if relations.iter().any(|relation| relation.renames_columns) {
         return None;
@@ -20,7 +25,7 @@ pub(crate) fn mentions(text: &str, relations: &[Relation]) -> Option<BTreeSet<St
     let mut names = BTreeSet::new();
     for (position, token) in tokens.iter().enumerate() {
         let previous = position.checked_sub(1);
-        if symbol(Some(position)) == Some("*") && is_all(&tokens, position, text) {
+        if symbol(Some(position)) == Some("*") && is_all(tokens, position, text) {
             return None;
         }
         if token.is_keyword(text, "natural") || token.is_keyword(text, "table") {
@@ -30,10 +35,14 @@ pub(crate) fn mentions(text: &str, relations: &[Relation]) -> Option<BTreeSet<St
             continue;
         }
         let name = token.identifier(text);
-        // A table's name, or its alias, stands for the whole row but where it is given and in front of a column.
+        // A table's name, or its alias, stands for the whole row but where it is given and in front
+        // of a column.
         let is_whole_row = symbol(Some(position + 1)) != Some(".") && symbol(previous) != Some(".");
         let is_qualifier = relations.iter().any(|relation| relation.qualifier() == name);
-        if is_whole_row && is_qualifier && !relations.iter().any(|relation| gives(&tokens, position, relation, text)) {
+        if is_whole_row
+            && is_qualifier
+            && !relations.iter().any(|relation| gives(tokens, position, relation, text))
+        {
             return None;
         }
         names.insert(name.into_owned());
@@ -41,12 +50,14 @@ pub(crate) fn mentions(text: &str, relations: &[Relation]) -> Option<BTreeSet<St
     Some(names)
 }
 
-/// Every `qualifier.name` in the text: a column, or else a function of the row that the qualifier stands for, as in `name(qualifier)`.
-pub(crate) fn members(text: &str) -> BTreeSet<(String, String)> {
-    let tokens = lex(text);
+/// Every `qualifier.name` in the text: a column, or else a function of the row that the qualifier
+/// stands for, as in `name(qualifier)`.
+pub(crate) fn members(text: &str, tokens: &[Token]) -> BTreeSet<(String, String)> {
     let is_word = |token: &Token| matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord);
     let member = |three: &[Token]| match three {
-        [qualifier, dot, name] if is_word(qualifier) && text[dot.range.clone()] == *"." && is_word(name) => {
+        [qualifier, dot, name]
+            if is_word(qualifier) && text[dot.range.clone()] == *"." && is_word(name) =>
+        {
             Some((qualifier.identifier(text).into_owned(), name.identifier(text).into_owned()))
         }
         _ => None,
@@ -59,9 +70,13 @@ fn gives(tokens: &[Token], position: usize, relation: &Relation, text: &str) -> 
     if relation.range.contains(&tokens[position].range.start) {
         return true;
     }
-    let ends = |position: Option<usize>| position.is_some_and(|position| tokens[position].range.end == relation.range.end);
+    let ends = |position: Option<usize>| {
+        position.is_some_and(|position| tokens[position].range.end == relation.range.end)
+    };
     let previous = position.checked_sub(1);
-    ends(previous) || (previous.is_some_and(|previous| tokens[previous].is_keyword(text, "as")) && ends(position.checked_sub(2)))
+    ends(previous)
+        || (previous.is_some_and(|previous| tokens[previous].is_keyword(text, "as"))
+            && ends(position.checked_sub(2)))
 }
 
 /// Whether a `*` stands for columns, rather than for a product or in `count(*)`.
@@ -77,7 +92,9 @@ fn is_all(tokens: &[Token], position: usize, text: &str) -> bool {
         TokenKind::Word => !["select", "distinct", "all", "returning"]
             .iter()
             .any(|keyword| previous.is_keyword(text, keyword)),
-        TokenKind::QuotedWord | TokenKind::Number | TokenKind::String | TokenKind::Parameter => true,
+        TokenKind::QuotedWord | TokenKind::Number | TokenKind::String | TokenKind::Parameter => {
+            true
+        }
         _ => false,
     };
     !is_counted && !is_factor

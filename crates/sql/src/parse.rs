@@ -1,30 +1,29 @@
-//! Reads one statement with sqlparser.
+//! Reads one statement.
 
 use std::collections::BTreeSet;
 
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
 use thiserror::Error;
 
 use crate::finder::relations;
 use crate::inserted::{self, Inserted};
-use crate::lex::{TokenKind, lex};
-use crate::locking::{Locking, without_locking};
+use crate::lex::lex;
+use crate::locking::Locking;
 use crate::mention::{members, mentions};
-use crate::only::{Only, without_only};
-use crate::position::Lines;
+use crate::physical::Physical;
 use crate::relation::{Relation, Role};
 use crate::shape::Shape;
-use crate::unknown::without_unknown;
+use crate::syntax::{Kind, MOST_TOKENS, Node, Tree, read};
 
 /// A statement that names a store table, read.
 #[derive(Debug, Clone)]
 pub struct Parsed {
-    /// Every place where it names a relation, in their order. Names of its own common table expressions aren't relations.
+    /// Every place where it names a relation, in their order. Names of its own common table
+    /// expressions aren't relations.
     pub relations: Vec<Relation>,
     /// What it asks, where a key-value store may answer that.
     pub shape: Option<Shape>,
-    /// Every name in it, columns' among them; `None` where it may mean columns that it doesn't name (`*`, whole rows).
+    /// Every name in it, columns' among them; `None` where it may mean columns that it doesn't name
+    /// (`*`, whole rows).
     pub mentions: Option<BTreeSet<String>>,
     /// Every `qualifier.name` in it.
     pub members: BTreeSet<(String, String)>,
@@ -34,6 +33,8 @@ pub struct Parsed {
     pub inserted: Option<Inserted>,
     /// FOR UPDATE and the like.
     pub locking: Vec<Locking>,
+    /// What it asks of its tables that rows in their place can't answer.
+    pub physical: Physical,
 }
 
 impl Parsed {
@@ -41,7 +42,8 @@ impl Parsed {
     #[must_use]
     pub fn locks(&self, relation: usize) -> bool {
         let relation = &self.relations[relation];
-        relation.role == Role::Read && self.locking.iter().any(|clause| clause.concerns(relation, &self.relations))
+        relation.role == Role::Read
+            && self.locking.iter().any(|clause| clause.concerns(relation, &self.relations))
     }
 }
 
@@ -64,66 +66,34 @@ pub enum ParseError {
 /// # Errors
 /// The statement isn't understood. It must not be run when it may touch a store table.
 pub fn parse(text: &str) -> Result<Parsed, ParseError> {
-    if is_too_long(text) {
-        return Err(ParseError::TooLong);
-    }
-    let read = |text: &str| Parser::parse_sql(&PostgreSqlDialect {}, text).map_err(|error| ParseError::Grammar(error.to_string()));
-    let only = Only::all(text);
-    let plain = (!only.is_empty()).then(|| without_only(text, &only));
-    let known = plain.as_deref().unwrap_or(text);
-    let locking = Locking::all(text);
-    let unlocked = (!locking.is_empty()).then(|| without_locking(known, &locking));
-    let known = unlocked.as_deref().unwrap_or(known);
-    let (mut statements, is_whole) = match (read(known), without_unknown(known)) {
-        (Ok(statements), _) => (statements, true),
-        (Err(_), Some(rest)) => (read(&rest)?, false),
-        (Err(error), None) => return Err(error),
-    };
-    let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
-        return Err(ParseError::Grammar("expected one statement".into()));
-    };
-    let lines = Lines::new(text);
-    let relations = relations(&statement, &lines, text, &only).ok_or(ParseError::Relations)?;
-    let shape = if is_whole { Shape::of(&statement, &relations) } else { None };
+    of_tree(&read(text)?)
+}
+
+/// What the tree of one statement says.
+pub(crate) fn of_tree(tree: &Tree) -> Result<Parsed, ParseError> {
+    let statement = statement(tree)?;
+    let relations = relations(tree).ok_or(ParseError::Relations)?;
+    let (text, tokens) = (tree.text(), lex(tree.text()));
     Ok(Parsed {
-        mentions: mentions(text, &relations),
-        members: members(text),
+        mentions: mentions(text, &tokens, &relations),
+        members: members(text, &tokens),
+        shape: Shape::of(statement, &relations),
+        on_conflict: inserted::on_conflict(tree),
+        inserted: Inserted::of(tree),
+        locking: Locking::all(tree),
         relations,
-        shape,
-        on_conflict: inserted::on_conflict(&statement),
-        inserted: Inserted::of(&statement),
-        locking,
+        physical: Physical::of(tree.text()),
     })
 }
 
-/// How many tokens may stand between two commas. `a OR b OR c …` is a tree as deep as it is long, which is walked, and given up, by recursion; one that is deeper
-/// than the stack would end the process.
-const MOST_TOKENS: usize = 20_000;
-
-pub(crate) fn is_too_long(text: &str) -> bool {
-    // Most texts have fewer characters.
-    if text.len() <= MOST_TOKENS {
-        return false;
+/// The only statement of a text.
+pub(crate) fn statement(tree: &Tree) -> Result<Node<'_>, ParseError> {
+    let statements =
+        tree.root().into_iter().flat_map(Node::nodes).filter(|node| !node.is(Kind::EMPTY_STMT));
+    match statements.collect::<Vec<_>>()[..] {
+        [only] => Ok(only),
+        _ => Err(ParseError::Grammar("expected one statement".into())),
     }
-    let mut levels = vec![0_usize];
-    for token in lex(text) {
-        match token.kind {
-            TokenKind::Open => levels.push(0),
-            TokenKind::Close if levels.len() > 1 => {
-                levels.pop();
-            }
-            _ => {}
-        }
-        let Some(count) = levels.last_mut() else { continue };
-        if text[token.range.clone()] == *"," {
-            *count = 0;
-        }
-        *count += 1;
-        if *count > MOST_TOKENS {
-            return true;
-        }
-    }
-    false
 }
 
 #[cfg(test)]
@@ -141,24 +111,25 @@ mod tests {
     }
 
     fn column(qualifier: Option<&str>, name: &str) -> ColumnRef {
-        ColumnRef {
-            qualifier: qualifier.map(str::to_owned),
-            name: name.into(),
-        }
+        ColumnRef { qualifier: qualifier.map(str::to_owned), name: name.into() }
     }
 
     #[test]
     fn finds_every_relation_and_its_place() {
         let text = "WITH recent AS (SELECT * FROM \"Größe\", public.Sessions s)\n  SELECT * FROM recent JOIN users u ON true WHERE EXISTS (SELECT FROM history)";
         let parsed = parse(text).unwrap();
-        let places: Vec<_> = parsed.relations.iter().map(|relation| &text[relation.range.clone()]).collect();
+        let places: Vec<_> =
+            parsed.relations.iter().map(|relation| &text[relation.range.clone()]).collect();
         assert_eq!(places, ["\"Größe\"", "public.Sessions", "users", "history"]);
         assert_eq!(parsed.relations[1].name.to_string(), "public.sessions");
     }
 
     #[test]
     fn a_cte_hides_a_table_only_where_it_is_visible() {
-        assert_eq!(names("WITH s AS (SELECT * FROM s) SELECT * FROM s"), [("s".into(), Role::Read)]);
+        assert_eq!(
+            names("WITH s AS (SELECT * FROM s) SELECT * FROM s"),
+            [("s".into(), Role::Read)]
+        );
         assert_eq!(names("WITH RECURSIVE s AS (SELECT * FROM s) SELECT * FROM s"), []);
         assert_eq!(
             names("SELECT * FROM (WITH s AS (SELECT 1) SELECT * FROM s) x, s"),
@@ -198,8 +169,52 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_table_can_be_is_refused() {
-        assert!(parse("SELECT * FROM t TABLESAMPLE SYSTEM (1)").is_err());
+    fn the_table_of_an_insert_is_the_one_that_is_inserted_into() {
+        let parsed = parse("WITH w AS (UPDATE t SET a = 1 WHERE b = 2 RETURNING *) INSERT INTO t AS x SELECT * FROM w").unwrap();
+        let found: Vec<_> = parsed
+            .relations
+            .iter()
+            .map(|relation| (relation.inserted, relation.alias.as_deref()))
+            .collect();
+        assert_eq!(found, [(false, None), (true, Some("x"))]);
+    }
+
+    #[test]
+    fn a_cast_in_front_of_between_belongs_to_it() {
+        let facts = |text: &str| -> Vec<Fact> {
+            let relations = parse(text).unwrap().relations;
+            relations[0].conjuncts.iter().map(|conjunct| conjunct.fact.clone()).collect()
+        };
+        let a = Fact::Compare(column(None, "a"), Comparison::Equal, Constant::Number("1".into()));
+        for (text, expected) in [
+            ("b::int BETWEEN 1 AND 2 AND a = 1", vec![Fact::Other, a.clone()]),
+            ("a = 1 AND b::int NOT BETWEEN 1 AND 2", vec![a.clone(), Fact::Other]),
+            ("b::int::text BETWEEN 1 AND 2 OR a = 1", vec![Fact::Other]),
+            (
+                "(b::int BETWEEN 1 AND 2 AND c::int BETWEEN 3 AND 4) AND a = 1",
+                vec![Fact::Other, Fact::Other, a.clone()],
+            ),
+            ("f(b::int BETWEEN 1 AND 2, c) AND a = 1", vec![Fact::Other, a]),
+        ] {
+            assert_eq!(facts(&format!("SELECT 1 FROM t WHERE {text}")), expected, "{text}");
+        }
+        let rows = parse("INSERT INTO t VALUES (1::int BETWEEN 0 AND 2, 5)")
+            .unwrap()
+            .inserted
+            .unwrap()
+            .rows;
+        assert_eq!(rows, [vec![None, Some(Constant::Number("5".into()))]]);
+        assert!(parse("UPDATE t SET a = 5::int BETWEEN 1 AND 2").unwrap().shape.is_none());
+    }
+
+    #[test]
+    fn only_a_table_can_be_sampled() {
+        // Rows in its place can't, so it isn't one that is read.
+        let sampled = parse("SELECT * FROM t TABLESAMPLE SYSTEM (1), u").unwrap().relations;
+        assert_eq!(
+            sampled.iter().map(|relation| relation.role).collect::<Vec<_>>(),
+            [Role::Object, Role::Read]
+        );
     }
 
     #[test]
@@ -215,6 +230,29 @@ mod tests {
                 Some(ParseError::TooLong)
             );
         }
+        for (open, close) in [
+            ("(", ")"),
+            ("NOT (", ")"),
+            ("CASE WHEN ", " THEN 1 END"),
+            ("ARRAY[", "]"),
+            ("- ", ""),
+            ("@ ", ""),
+            ("(SELECT ", ")"),
+        ] {
+            let text = |count: usize| {
+                format!("SELECT {}a{} FROM t", open.repeat(count), close.repeat(count))
+            };
+            assert!(parse(&text(1_000)).is_ok(), "{open}");
+            assert_eq!(parse(&text(100_000)).err(), Some(ParseError::TooLong), "{open}");
+        }
+        for chain in [" CROSS JOIN t", " NATURAL JOIN t", " JOIN t ON true", ", t"] {
+            let text = |count: usize| format!("SELECT 1 FROM t{}", chain.repeat(count));
+            assert!(parse(&text(200)).is_ok(), "{chain}");
+            assert!(parse(&text(3_000)).is_err(), "{chain}");
+        }
+        assert!(
+            parse(&format!("SELECT 1 FROM t{}", " UNION SELECT 1 FROM t".repeat(3_000))).is_ok()
+        );
         let rows = "(1, 'a', NULL), ".repeat(20_000);
         assert!(parse(&format!("INSERT INTO t VALUES {rows}(1, 'b', 2)")).is_ok());
     }
@@ -238,12 +276,21 @@ mod tests {
             let inner = relations.iter().find(|relation| relation.name.name == name).unwrap();
             inner.outer.iter().map(|&at| relations[at].name.name.clone()).collect()
         };
-        assert_eq!(seen("SELECT * FROM u WHERE EXISTS (SELECT 1 FROM h WHERE h.a = u.a)", "h"), ["u"]);
-        assert_eq!(seen("SELECT (SELECT a FROM h ORDER BY (SELECT 1 FROM i)) FROM u", "i"), ["h", "u"]);
+        assert_eq!(
+            seen("SELECT * FROM u WHERE EXISTS (SELECT 1 FROM h WHERE h.a = u.a)", "h"),
+            ["u"]
+        );
+        assert_eq!(
+            seen("SELECT (SELECT a FROM h ORDER BY (SELECT 1 FROM i)) FROM u", "i"),
+            ["h", "u"]
+        );
         assert_eq!(seen("UPDATE u SET a = (SELECT 1 FROM h) FROM v", "h"), ["u", "v"]);
         // Two of a name, or something whose name isn't known.
         assert_eq!(seen("SELECT (SELECT (SELECT 1 FROM h) FROM x u) FROM u", "h"), [""; 0]);
-        assert_eq!(seen("SELECT (SELECT (SELECT 1 FROM h) FROM (SELECT 1) u) FROM u", "h"), [""; 0]);
+        assert_eq!(
+            seen("SELECT (SELECT (SELECT 1 FROM h) FROM (SELECT 1) u) FROM u", "h"),
+            [""; 0]
+        );
         assert_eq!(seen("SELECT (SELECT 1 FROM h) FROM u, (v CROSS JOIN w) AS x", "h"), [""; 0]);
         // Beside it, not around it.
         assert_eq!(seen("WITH c AS (SELECT 1 FROM h) SELECT * FROM u, c", "h"), [""; 0]);
@@ -255,7 +302,9 @@ mod tests {
     fn members_of_a_subquery() {
         let members = |text: &str| -> Vec<(String, String)> {
             let relations = parse(text).unwrap().relations;
-            let name = |column: &ColumnRef| [column.qualifier.as_deref().unwrap_or_default(), &column.name].join(".");
+            let name = |column: &ColumnRef| {
+                [column.qualifier.as_deref().unwrap_or_default(), &column.name].join(".")
+            };
             let facts = relations
                 .iter()
                 .flat_map(|relation| &relation.conjuncts)
@@ -267,7 +316,9 @@ mod tests {
                 })
                 .collect()
         };
-        let is = |text: &str, column: &str, inner: &str| assert_eq!(members(text), [(column.to_owned(), inner.to_owned())], "{text}");
+        let is = |text: &str, column: &str, inner: &str| {
+            assert_eq!(members(text), [(column.to_owned(), inner.to_owned())], "{text}")
+        };
         is("SELECT 1 FROM h WHERE a IN (SELECT b FROM u)", ".a", ".b");
         is("SELECT 1 FROM h WHERE h.a = ANY (SELECT u.b FROM u, v LIMIT 1)", "h.a", "u.b");
         is("SELECT 1 FROM h WHERE EXISTS (SELECT 1 FROM u WHERE b = h.a)", "h.a", ".b");
@@ -296,14 +347,19 @@ mod tests {
         };
         let on = Fact::Same(column(Some("h"), "u"), column(Some("u"), "id"));
         assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 0), []);
-        assert_eq!(facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1), std::slice::from_ref(&on));
+        assert_eq!(
+            facts("SELECT * FROM h LEFT JOIN u ON h.u = u.id", 1),
+            std::slice::from_ref(&on)
+        );
         assert_eq!(facts("SELECT * FROM u RIGHT JOIN h ON h.u = u.id", 1), []);
         assert_eq!(facts("SELECT * FROM u FULL JOIN h ON h.u = u.id", 1), []);
-        let merge = |clause: &str| format!("MERGE INTO h USING u ON h.u = u.id WHEN {clause} THEN DELETE");
+        let merge =
+            |clause: &str| format!("MERGE INTO h USING u ON h.u = u.id WHEN {clause} THEN DELETE");
         assert_eq!(facts(&merge("MATCHED"), 0), std::slice::from_ref(&on));
         assert_eq!(facts(&merge("MATCHED"), 1), []);
         assert_eq!(facts(&merge("NOT MATCHED BY SOURCE"), 0), []);
-        let where_ = Fact::Compare(column(Some("u"), "id"), Comparison::Equal, Constant::Number("7".into()));
+        let where_ =
+            Fact::Compare(column(Some("u"), "id"), Comparison::Equal, Constant::Number("7".into()));
         assert_eq!(facts("SELECT * FROM u JOIN h ON h.u = u.id WHERE u.id = 7", 1), [where_, on]);
     }
 }

@@ -1,12 +1,7 @@
 //! SELECTs over one table that count its rows or rank them by a column.
 
-use sqlparser::ast::{
-    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Query, SelectItem, SelectItemQualifiedWildcardKind,
-    SetExpr, TableFactor, WindowType,
-};
-
-use crate::condition::fold;
-use crate::shape::{facts, is_plain, limit, order, order_key, plain_wildcard};
+use crate::shape::{facts, is_all, is_table, limit, order, order_keys};
+use crate::syntax::{Factor, Kind, Node, Operator, Select, bare, binary, word};
 use crate::{ColumnRef, Constant, Fact, OrderKey};
 
 /// SELECT count(*) + constant FROM table WHERE conjuncts.
@@ -40,8 +35,9 @@ pub enum RankedItem {
     Ranking(Ranking),
 }
 
-/// SELECT columns, rank() OVER (PARTITION BY column ORDER BY column) FROM table WHERE conjuncts ORDER BY the rank LIMIT constant, or those of
-/// its rows that further conditions leave: `SELECT … FROM (SELECT …, rank() OVER …) WHERE …`.
+/// SELECT columns, rank() OVER (PARTITION BY column ORDER BY column) FROM table WHERE conjuncts
+/// ORDER BY the rank LIMIT constant, or those of its rows that further conditions leave: `SELECT …
+/// FROM (SELECT …, rank() OVER …) WHERE …`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ranked {
     /// What is returned.
@@ -60,66 +56,50 @@ pub struct Ranked {
     pub offset: Option<Constant>,
 }
 
-pub(crate) fn count(query: &Query) -> Option<Count> {
-    let SetExpr::Select(select) = &*query.body else {
-        return None;
-    };
-    let [SelectItem::UnnamedExpr(item) | SelectItem::ExprWithAlias { expr: item, .. }] = &select.projection[..] else {
-        return None;
-    };
-    let plus = match item {
-        Expr::BinaryOp {
-            left,
-            op: BinaryOperator::Plus,
-            right,
-        } => match (is_count(left), is_count(right)) {
+pub(crate) fn count(query: Select<'_>) -> Option<Count> {
+    let [target] = &query.targets()[..] else { return None };
+    let item = target.expr?;
+    let plus = match binary(item) {
+        Some((left, Operator::Plus, right)) => match (is_count(left), is_count(right)) {
             (true, false) => number(right)?,
             (false, true) => number(left)?,
             _ => return None,
         },
-        item if is_count(item) => 0,
+        None if is_count(item) => 0,
         _ => return None,
     };
-    let plain = is_plain(query, select) && is_table(query) && query.order_by.is_none() && query.limit_clause.is_none();
-    plain.then_some(Count {
-        plus,
-        filter: facts(select.selection.as_ref())?,
-    })
+    let plain = query.is_plain() && is_table(query) && !is_ordered(query);
+    plain.then_some(Count { plus, filter: facts(query.condition())? })
+}
+
+/// Whether it has ORDER BY, LIMIT or OFFSET.
+fn is_ordered(query: Select<'_>) -> bool {
+    let clauses = [Kind::ORDER_BY_CLAUSE, Kind::LIMIT_CLAUSE, Kind::OFFSET_CLAUSE];
+    clauses.into_iter().any(|clause| query.has(clause))
 }
 
 /// An `integer`, so that the sum is a `bigint`.
-fn number(expr: &Expr) -> Option<i64> {
+fn number(expr: Node<'_>) -> Option<i64> {
     match Constant::of(expr)? {
         Constant::Number(digits) => digits.parse::<i32>().ok().map(Into::into),
         _ => None,
     }
 }
 
-fn is_count(expr: &Expr) -> bool {
-    let Expr::Function(function) = expr else { return false };
-    let FunctionArguments::List(list) = &function.args else {
+fn is_count(expr: Node<'_>) -> bool {
+    let Some(arguments) = plain_call(expr, "count", &[]) else {
         return false;
     };
-    let star = matches!(&list.args[..], [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)]);
-    star && list.duplicate_treatment.is_none() && list.clauses.is_empty() && function.over.is_none() && is_call(function, "count")
+    arguments.children().map(Node::kind).eq([Kind::L_PAREN, Kind::STAR, Kind::R_PAREN])
 }
 
-/// Whether it is a plain call of this function.
-fn is_call(function: &Function, name: &str) -> bool {
-    let [part] = &function.name.0[..] else { return false };
-    part.as_ident().is_some_and(|ident| fold(ident) == name)
-        && !function.uses_odbc_syntax
-        && matches!(function.parameters, FunctionArguments::None)
-        && function.filter.is_none()
-        && function.null_treatment.is_none()
-        && function.within_group.is_empty()
-}
-
-fn is_table(query: &Query) -> bool {
-    let SetExpr::Select(select) = &*query.body else {
-        return false;
-    };
-    matches!(&select.from[..], [from] if from.joins.is_empty() && matches!(from.relation, TableFactor::Table { args: None, sample: None, .. }))
+/// The arguments of a call of this function without clauses but those that may stand behind it.
+fn plain_call<'t>(expr: Node<'t>, name: &str, clauses: &[Kind]) -> Option<Node<'t>> {
+    let mut parts = expr.is(Kind::CALL_EXPR).then(|| expr.nodes())?;
+    let function = parts.next().filter(|function| function.is(Kind::NAME_REF))?;
+    let arguments = parts.next().filter(|arguments| arguments.is(Kind::ARG_LIST))?;
+    let is_plain = word(function)? == name && parts.all(|clause| clauses.contains(&clause.kind()));
+    is_plain.then_some(arguments)
 }
 
 /// One column of the ranked rows, under its name.
@@ -128,32 +108,24 @@ struct Output {
     item: RankedItem,
 }
 
-pub(crate) fn ranked(query: &Query) -> Option<Ranked> {
-    let SetExpr::Select(select) = &*query.body else {
-        return None;
-    };
+pub(crate) fn ranked(query: Select<'_>) -> Option<Ranked> {
     if is_table(query) {
         return rows(query).map(|(ranked, _)| ranked);
     }
-    let [from] = &select.from[..] else { return None };
-    let TableFactor::Derived {
-        lateral: false,
-        subquery,
-        alias,
-        sample: None,
-    } = &from.relation
-    else {
+    let from = query.from()?;
+    let [from] = &from[..] else { return None };
+    let Factor::Derived { query: subquery, alias, is_lateral: false } = &from.first else {
         return None;
     };
-    if !from.joins.is_empty() || !is_plain(query, select) || query.order_by.is_some() || query.limit_clause.is_some() {
+    if !from.joins.is_empty() || !query.is_plain() || is_ordered(query) {
         return None;
     }
     // Names of its own for the columns aren't followed.
-    if alias.as_ref().is_some_and(|alias| !alias.columns.is_empty()) {
+    if alias.as_ref().is_some_and(|alias| alias.renames) {
         return None;
     }
-    let alias = alias.as_ref().map(|alias| fold(&alias.name));
-    let (inner, outputs) = rows(subquery)?;
+    let alias = alias.as_ref().and_then(|alias| alias.name.clone());
+    let (inner, outputs) = rows(Select::of(bare(*subquery))?)?;
     if inner.limit.is_some() || inner.offset.is_some() {
         return None;
     }
@@ -162,10 +134,7 @@ pub(crate) fn ranked(query: &Query) -> Option<Ranked> {
             return None;
         }
         let mut named = outputs.iter().filter(|output| output.name.as_ref() == Some(&column.name));
-        let passed = || ColumnRef {
-            qualifier: None,
-            name: column.name.clone(),
-        };
+        let passed = || ColumnRef { qualifier: None, name: column.name.clone() };
         match (
             named.next(),
             named.next(),
@@ -173,62 +142,57 @@ pub(crate) fn ranked(query: &Query) -> Option<Ranked> {
         ) {
             (Some(output), None, false) => Some(output.item.clone()),
             // Beside a star the name may stand twice: only what the star can't have is certain.
-            (Some(output), None, true) if matches!(output.item, RankedItem::Ranking(_)) => Some(output.item.clone()),
+            (Some(output), None, true) if matches!(output.item, RankedItem::Ranking(_)) => {
+                Some(output.item.clone())
+            }
             (None, _, true) => Some(RankedItem::Column(passed())),
             _ => None,
         }
     };
     let mut projection = Vec::new();
-    for item in &select.projection {
-        match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => projection.push(output(&ColumnRef::of(expr)?)?),
-            SelectItem::Wildcard(options) if plain_wildcard(options) => projection.extend(outputs.iter().map(|output| output.item.clone())),
-            _ => return None,
+    for target in query.targets() {
+        match target.expr {
+            Some(expr) => projection.push(output(&ColumnRef::of(expr)?)?),
+            None => projection.extend(outputs.iter().map(|output| output.item.clone())),
         }
     }
     let column = |column: &ColumnRef| match output(column)? {
         RankedItem::Column(column) => Some(column),
         _ => None,
     };
-    let of = facts(select.selection.as_ref())?
+    let of = facts(query.condition())?
         .into_iter()
         .map(|fact| match fact {
-            Fact::Compare(name, comparison, value) => Some(Fact::Compare(column(&name)?, comparison, value)),
-            Fact::In(names, values) => Some(Fact::In(names.iter().map(column).collect::<Option<_>>()?, values)),
+            Fact::Compare(name, comparison, value) => {
+                Some(Fact::Compare(column(&name)?, comparison, value))
+            }
+            Fact::In(names, values) => {
+                Some(Fact::In(names.iter().map(column).collect::<Option<_>>()?, values))
+            }
             _ => None,
         })
         .collect::<Option<Vec<_>>>()?;
-    Some(Ranked {
-        projection,
-        of: Some(of),
-        ..inner
-    })
+    Some(Ranked { projection, of: Some(of), ..inner })
 }
 
 /// Ranked rows of a table, and the names of the result's columns.
-fn rows(query: &Query) -> Option<(Ranked, Vec<Output>)> {
-    let SetExpr::Select(select) = &*query.body else {
-        return None;
-    };
-    if !is_table(query) || !is_plain(query, select) {
+fn rows(query: Select<'_>) -> Option<(Ranked, Vec<Output>)> {
+    if !is_table(query) || !query.is_plain() {
         return None;
     }
     let mut window: Option<(Option<ColumnRef>, OrderKey)> = None;
     let mut outputs = Vec::new();
-    for item in &select.projection {
-        let (expr, alias) = match item {
-            SelectItem::UnnamedExpr(expr) => (expr, None),
-            SelectItem::ExprWithAlias { expr, alias } => (expr, Some(fold(alias))),
-            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), options)
-                if plain_wildcard(options) =>
-            {
-                outputs.push(Output {
-                    name: None,
-                    item: RankedItem::All,
-                });
+    for target in query.targets() {
+        let expr = match target.expr {
+            Some(expr) if !is_all(expr) => expr,
+            _ => {
+                outputs.push(Output { name: None, item: RankedItem::All });
                 continue;
             }
-            _ => return None,
+        };
+        let alias = match target.name {
+            Some(name) => Some(word(name)?),
+            None => None,
         };
         if let Some(column) = ColumnRef::of(expr) {
             outputs.push(Output {
@@ -250,12 +214,14 @@ fn rows(query: &Query) -> Option<(Ranked, Vec<Output>)> {
     let (partition, by) = window?;
     let is_ordered = |key: &OrderKey| {
         // A bare name means a result column of that name before it means a column of the table.
-        let result = outputs
-            .iter()
-            .find(|output| key.column.qualifier.is_none() && output.name.as_ref() == Some(&key.column.name));
+        let result = outputs.iter().find(|output| {
+            key.column.qualifier.is_none() && output.name.as_ref() == Some(&key.column.name)
+        });
         match result.map(|output| &output.item) {
             Some(RankedItem::Ranking(_)) => !key.descending,
-            Some(RankedItem::Column(column)) => column.name == by.column.name && key.descending == by.descending,
+            Some(RankedItem::Column(column)) => {
+                column.name == by.column.name && key.descending == by.descending
+            }
             _ => key.column.name == by.column.name && key.descending == by.descending,
         }
     };
@@ -268,7 +234,7 @@ fn rows(query: &Query) -> Option<(Ranked, Vec<Output>)> {
     let (limit, offset) = limit(query)?;
     let ranked = Ranked {
         projection: outputs.iter().map(|output| output.item.clone()).collect(),
-        filter: facts(select.selection.as_ref())?,
+        filter: facts(query.condition())?,
         partition,
         by,
         of: None,
@@ -278,30 +244,35 @@ fn rows(query: &Query) -> Option<(Ranked, Vec<Output>)> {
     Some((ranked, outputs))
 }
 
-fn ranking(expr: &Expr) -> Option<(Ranking, &'static str, Option<ColumnRef>, OrderKey)> {
-    let Expr::Function(function) = expr else { return None };
-    let FunctionArguments::List(list) = &function.args else {
-        return None;
-    };
-    let Some(WindowType::WindowSpec(window)) = &function.over else {
-        return None;
-    };
+fn ranking(expr: Node<'_>) -> Option<(Ranking, &'static str, Option<ColumnRef>, OrderKey)> {
     let functions = [
         ("rank", Ranking::Rank),
         ("dense_rank", Ranking::DenseRank),
         ("row_number", Ranking::RowNumber),
     ];
-    let (name, ranking) = functions.into_iter().find(|(name, _)| is_call(function, name))?;
-    let plain = list.args.is_empty()
-        && list.duplicate_treatment.is_none()
-        && list.clauses.is_empty()
-        && window.window_name.is_none()
-        && window.window_frame.is_none();
-    let partition = match &window.partition_by[..] {
-        [] => None,
-        [column] => Some(ColumnRef::of(column)?),
-        _ => return None,
+    let called = |name| plain_call(expr, name, &[Kind::OVER_CLAUSE]);
+    let (name, ranking, arguments) =
+        functions.into_iter().find_map(|(name, ranking)| Some((name, ranking, called(name)?)))?;
+    let window = expr.child(Kind::OVER_CLAUSE)?.child(Kind::OVER_WINDOW_SPEC)?;
+    // A named window to begin with, or a frame, isn't followed.
+    let window = window.child(Kind::WINDOW_SPEC).unwrap_or(window);
+    let known = [Kind::PARTITION_BY_CLAUSE, Kind::ORDER_BY_CLAUSE];
+    let plain = arguments.nodes().next().is_none()
+        && !arguments.has(Kind::STAR)
+        && window.nodes().all(|clause| known.contains(&clause.kind()));
+    let partition = match window.child(Kind::PARTITION_BY_CLAUSE) {
+        None => None,
+        Some(clause) => Some(partition(clause)?),
     };
-    let [by] = &window.order_by[..] else { return None };
-    plain.then_some((ranking, name, partition, order_key(by)?))
+    let [by] = &order_keys(window.child(Kind::ORDER_BY_CLAUSE)?)?[..] else {
+        return None;
+    };
+    plain.then(|| (ranking, name, partition, by.clone()))
+}
+
+/// PARTITION BY one column.
+fn partition(clause: Node<'_>) -> Option<ColumnRef> {
+    let mut columns = clause.nodes();
+    let column = columns.next()?;
+    if columns.next().is_some() { None } else { ColumnRef::of(column) }
 }

@@ -1,51 +1,13 @@
 //! The relations that a statement names, and as what.
+//!
+//! A column of a query around a subquery is known by a name that can mean nothing else: where a
+//! name stands twice on the way out, or something there has no known name, nothing is concluded
+//! from it.
 
-use std::fmt;
 use std::ops::Range;
 
-use sqlparser::ast::ObjectName;
-use sqlparser::tokenizer::Location;
-
 use crate::condition::Conjunct;
-use crate::finder::start_of;
-
-/// A table's name as written, folded; without a schema it is looked up on the search path.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct RelationName {
-    /// The schema, when written.
-    pub schema: Option<String>,
-    /// The table.
-    pub name: String,
-}
-
-impl RelationName {
-    /// The name as SQL, quoted.
-    #[must_use]
-    pub fn to_sql(&self) -> String {
-        let quoted = |name: &str| format!("\"{}\"", name.replace('"', "\"\""));
-        let schema = self.schema.as_deref().map_or_else(String::new, |schema| quoted(schema) + ".");
-        schema + &quoted(&self.name)
-    }
-}
-
-impl fmt::Display for RelationName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(schema) = &self.schema {
-            write!(f, "{schema}.")?;
-        }
-        f.write_str(&self.name)
-    }
-}
-
-/// Where a statement names a relation: the same for no two of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place(pub(crate) Location);
-
-impl Place {
-    pub(crate) fn of(name: &ObjectName) -> Option<Self> {
-        start_of(name).map(Self)
-    }
-}
+use crate::name::{Place, RelationName};
 
 /// What a statement does with a relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +25,8 @@ pub enum Role {
 pub struct Relation {
     /// The name as written.
     pub name: RelationName,
-    /// Where the name stands in the text, with ONLY where it is named so.
+    /// Where the name stands in the text, with `ONLY`, its parentheses or `*` where it is named so,
+    /// and with the TABLE of `TABLE name`.
     pub range: Range<usize>,
     /// The same, as conditions refer to it.
     pub place: Place,
@@ -75,19 +38,35 @@ pub struct Relation {
     pub renames_columns: bool,
     /// Conditions that hold of every one of its rows that can matter to the result.
     pub conjuncts: Vec<Conjunct>,
-    /// The relations that stand in the same FROM, itself included, as positions in [`crate::Parsed::relations`].
+    /// The relations that stand in the same FROM, itself included, as positions in
+    /// [`crate::Parsed::relations`].
     pub siblings: Vec<usize>,
-    /// The relations of enclosing queries that their names, in its conditions, can only mean; as positions again.
+    /// The relations of enclosing queries that their names, in its conditions, can only mean; as
+    /// positions again.
     pub outer: Vec<usize>,
     /// Nothing else stands in its FROM, so that a bare column name is its own.
     pub alone: bool,
     /// It is the table of an INSERT: none of its rows are read.
     pub inserted: bool,
+    /// It is named by `TABLE name`, a query.
+    pub is_query: bool,
+    /// Where its schema and a dot stand in front of its name and a column: what is put in its place
+    /// has no schema.
+    pub schemas: Vec<Range<usize>>,
     /// It stands in the query of a view that the statement writes to.
     pub is_through_view: bool,
 }
 
 impl Relation {
+    /// What is to be put in the places of the statement's text for `rows` to stand for it: by their
+    /// places, in no order.
+    #[must_use]
+    pub fn replaced(&self, rows: String) -> Vec<(Range<usize>, String)> {
+        let rows = if self.is_query { format!("SELECT * FROM {rows}") } else { rows };
+        let schemas = self.schemas.iter().map(|range| (range.clone(), String::new()));
+        std::iter::once((self.range.clone(), rows)).chain(schemas).collect()
+    }
+
     /// The name by which columns refer to it.
     #[must_use]
     pub fn qualifier(&self) -> &str {

@@ -1,12 +1,12 @@
 //! Statements that a key-value store may answer: one table, plain columns, constants.
 
-use sqlparser::ast::{
-    Assignment, AssignmentTarget, BinaryOperator, ConflictTarget, Expr, GroupByExpr, LimitClause, OnConflictAction, OnInsert, OrderByKind,
-    OrderBySort, Query, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Statement, TableFactor, WildcardAdditionalOptions,
-};
-
-use crate::condition::{Conjunct, fold};
+use crate::condition::Conjunct;
+use crate::inserted;
 use crate::ranked::{self, Count, Ranked};
+use crate::syntax::{
+    Factor, Kind, Node, Operator, Select as Query, Target, binary, condition, targets, unparen,
+    word,
+};
 use crate::{ColumnRef, Constant, Fact, Relation};
 
 /// A column of the result or of RETURNING.
@@ -117,7 +117,8 @@ pub struct Delete {
     pub returning: Vec<Projection>,
 }
 
-/// A statement over one table (the only entry of [`crate::Parsed::relations`]) that a key-value store may answer.
+/// A statement over one table (the only entry of [`crate::Parsed::relations`]) that a key-value
+/// store may answer.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(missing_docs, reason = "each variant holds the struct of its name")]
 pub enum Shape {
@@ -130,249 +131,249 @@ pub enum Shape {
 }
 
 impl Shape {
-    pub(crate) fn of(statement: &Statement, relations: &[Relation]) -> Option<Self> {
+    pub(crate) fn of(statement: Node<'_>, relations: &[Relation]) -> Option<Self> {
         let [relation] = relations else { return None };
-        if relation.renames_columns {
+        if relation.renames_columns || relation.is_query || statement.has(Kind::WITH_CLAUSE) {
             return None;
         }
-        match statement {
-            Statement::Query(query) => select(query)
-                .map(Self::Select)
-                .or_else(|| ranked::count(query).map(Self::Count))
-                .or_else(|| ranked::ranked(query).map(Self::Ranked)),
-            Statement::Insert(insert) => {
-                let plain = insert.or.is_none() && !insert.overwrite && insert.partitioned.is_none() && insert.assignments.is_empty();
-                let rows = insert_rows(insert.source.as_deref()?)?;
-                let columns = insert
-                    .columns
-                    .iter()
-                    .map(|name| name.0.last()?.as_ident().map(fold))
-                    .collect::<Option<Vec<_>>>()?;
-                let shape = Insert {
-                    columns: (!columns.is_empty()).then_some(columns),
-                    rows,
-                    on_conflict: conflict(insert.on.as_ref())?,
-                    returning: projections(insert.returning.as_deref())?,
-                };
-                plain.then_some(Self::Insert(shape))
+        match statement.kind() {
+            Kind::SELECT => {
+                let query = Query::of(statement)?;
+                select(query)
+                    .map(Self::Select)
+                    .or_else(|| ranked::count(query).map(Self::Count))
+                    .or_else(|| ranked::ranked(query).map(Self::Ranked))
             }
-            Statement::Update(update) if update.from.is_none() && update.table.joins.is_empty() => {
-                let set = update
-                    .assignments
-                    .iter()
-                    .map(|each| assignment(each, false))
-                    .collect::<Option<_>>()?;
+            Kind::INSERT => insert(statement).map(Self::Insert),
+            Kind::UPDATE if !statement.has(Kind::FROM_CLAUSE) && is_searched(statement) => {
                 Some(Self::Update(Update {
-                    set,
-                    filter: facts(update.selection.as_ref())?,
-                    returning: projections(update.returning.as_deref())?,
+                    set: assignments(statement.child(Kind::SET_CLAUSE)?, false)?,
+                    filter: facts(condition(statement))?,
+                    returning: returning(statement)?,
                 }))
             }
-            Statement::Delete(delete) if delete.using.is_none() => Some(Self::Delete(Delete {
-                filter: facts(delete.selection.as_ref())?,
-                returning: projections(delete.returning.as_deref())?,
-            })),
+            Kind::DELETE if !statement.has(Kind::USING_CLAUSE) && is_searched(statement) => {
+                Some(Self::Delete(Delete {
+                    filter: facts(condition(statement))?,
+                    returning: returning(statement)?,
+                }))
+            }
             _ => None,
         }
     }
 }
 
-fn select(query: &Query) -> Option<Select> {
-    let SetExpr::Select(select) = &*query.body else {
-        return None;
-    };
-    let [from] = &select.from[..] else {
-        return None;
-    };
-    let TableFactor::Table {
-        args: None, sample: None, ..
-    } = &from.relation
-    else {
-        return None;
-    };
+/// Not WHERE CURRENT OF, and not for a portion of time.
+fn is_searched(statement: Node<'_>) -> bool {
+    !statement.has(Kind::WHERE_CURRENT_OF) && !statement.has(Kind::FOR_PORTION_OF)
+}
+
+fn select(query: Query<'_>) -> Option<Select> {
     let order = order(query)?;
     let (limit, offset) = limit(query)?;
-    let projection = projections(Some(&select.projection))?;
-    // A bare name in ORDER BY means a result column of that name before it means a column of the table.
+    let targets = query.targets();
+    let projection = projections(&targets)?;
+    // A bare name in ORDER BY means a result column of that name before it means a column of the
+    // table.
     let renamed = |name: &str| {
-        select
-            .projection
-            .iter()
-            .any(|item| matches!(item, SelectItem::ExprWithAlias { alias, .. } if fold(alias) == name))
+        let mut names = targets.iter().filter_map(|target| target.name);
+        names.any(|each| word(each).as_deref() == Some(name))
     };
     if order.iter().any(|key| key.column.qualifier.is_none() && renamed(&key.column.name)) {
         return None;
     }
-    (from.joins.is_empty() && is_plain(query, select)).then_some(Select {
+    (query.is_plain() && is_table(query)).then_some(Select {
         projection,
-        filter: facts(select.selection.as_ref())?,
+        filter: facts(query.condition())?,
         order,
         limit,
         offset,
     })
 }
 
-/// Whether a query has nothing but a result list, FROM, WHERE, ORDER BY and LIMIT.
-pub(crate) fn is_plain(query: &Query, select: &sqlparser::ast::Select) -> bool {
-    let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(keys, modifiers) if keys.is_empty() && modifiers.is_empty());
-    query.with.is_none()
-        && query.fetch.is_none()
-        && query.locks.is_empty()
-        && query.for_clause.is_none()
-        && select.distinct.is_none()
-        && select.into.is_none()
-        && select.having.is_none()
-        && select.named_window.is_empty()
-        && ungrouped
+/// Whether its FROM is a table and nothing else.
+pub(crate) fn is_table(query: Query<'_>) -> bool {
+    let from = query.from().unwrap_or_default();
+    matches!(&from[..], [from] if from.joins.is_empty() && matches!(from.first, Factor::Table { is_sampled: false, .. }))
 }
 
 /// ORDER BY, when it names columns.
-pub(crate) fn order(query: &Query) -> Option<Vec<OrderKey>> {
-    match &query.order_by {
+pub(crate) fn order(query: Query<'_>) -> Option<Vec<OrderKey>> {
+    match query.0.child(Kind::ORDER_BY_CLAUSE) {
         None => Some(Vec::new()),
-        Some(order) => match &order.kind {
-            OrderByKind::Expressions(keys) => keys.iter().map(order_key).collect(),
-            OrderByKind::All(_) => None,
-        },
+        Some(clause) => order_keys(clause),
     }
+}
+
+pub(crate) fn order_keys(clause: Node<'_>) -> Option<Vec<OrderKey>> {
+    clause.child(Kind::SORT_BY_LIST)?.nodes().map(order_key).collect()
 }
 
 /// LIMIT and OFFSET, when they are constants.
-pub(crate) fn limit(query: &Query) -> Option<(Option<Constant>, Option<Constant>)> {
-    let constant = |expr: Option<&Expr>| match expr {
+pub(crate) fn limit(query: Query<'_>) -> Option<(Option<Constant>, Option<Constant>)> {
+    let constant = |clause: Kind| match query.0.child(clause) {
         None => Some(None),
-        Some(expr) => Constant::of(expr).map(Some),
+        Some(clause) => match clause.nodes().next()? {
+            all if all.is(Kind::ALL) => Some(None),
+            expr => Constant::of(expr).map(Some),
+        },
     };
-    match &query.limit_clause {
-        None => Some((None, None)),
-        Some(LimitClause::LimitOffset { limit, offset, limit_by }) if limit_by.is_empty() => {
-            Some((constant(limit.as_ref())?, constant(offset.as_ref().map(|offset| &offset.value))?))
-        }
-        Some(_) => None,
+    if query.has(Kind::FETCH_CLAUSE) {
+        return None;
     }
+    Some((constant(Kind::LIMIT_CLAUSE)?, constant(Kind::OFFSET_CLAUSE)?))
 }
 
-pub(crate) fn order_key(key: &sqlparser::ast::OrderByExpr) -> Option<OrderKey> {
-    let descending = match key.options.sort {
-        None | Some(OrderBySort::Asc) => false,
-        Some(OrderBySort::Desc) => true,
-        Some(OrderBySort::Using(_)) => return None,
+fn order_key(key: Node<'_>) -> Option<OrderKey> {
+    if key.has(Kind::SORT_USING) {
+        return None;
+    }
+    let nulls_first = match (key.has(Kind::NULLS_FIRST), key.has(Kind::NULLS_LAST)) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
     };
     Some(OrderKey {
-        column: ColumnRef::of(&key.expr)?,
-        descending,
-        nulls_first: key.options.nulls_first,
+        column: ColumnRef::of(key.nodes().next()?)?,
+        descending: key.has(Kind::SORT_DESC),
+        nulls_first,
     })
 }
 
 /// A result list of columns and stars. Aliases don't matter: PostgreSQL names the result's columns.
-fn projections(items: Option<&[SelectItem]>) -> Option<Vec<Projection>> {
-    items
-        .unwrap_or_default()
-        .iter()
-        .map(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => ColumnRef::of(expr).map(Projection::Column),
-            SelectItem::Wildcard(options) | SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(_), options) => {
-                plain_wildcard(options).then_some(Projection::All)
-            }
-            _ => None,
-        })
-        .collect()
+fn projections(targets: &[Target<'_>]) -> Option<Vec<Projection>> {
+    let projection = |target: &Target<'_>| match target.expr {
+        None => Some(Projection::All),
+        Some(expr) if is_all(expr) => Some(Projection::All),
+        Some(expr) => ColumnRef::of(expr).map(Projection::Column),
+    };
+    targets.iter().map(projection).collect()
 }
 
-pub(crate) fn plain_wildcard(options: &WildcardAdditionalOptions) -> bool {
-    options.opt_ilike.is_none()
-        && options.opt_exclude.is_none()
-        && options.opt_except.is_none()
-        && options.opt_replace.is_none()
-        && options.opt_rename.is_none()
+/// `table.*`
+pub(crate) fn is_all(expr: Node<'_>) -> bool {
+    expr.is(Kind::FIELD_EXPR)
+        && expr.has(Kind::STAR)
+        && expr
+            .nodes()
+            .next()
+            .is_some_and(|base| ColumnRef::of(base).is_some() && !base.is(Kind::PAREN_EXPR))
+}
+
+fn returning(statement: Node<'_>) -> Option<Vec<Projection>> {
+    let Some(clause) = statement.child(Kind::RETURNING_CLAUSE) else {
+        return Some(Vec::new());
+    };
+    if clause.has(Kind::RETURNING_OPTION_LIST) {
+        return None;
+    }
+    projections(&targets(clause))
 }
 
 /// The facts of a condition when it holds nothing else.
-pub(crate) fn facts(selection: Option<&Expr>) -> Option<Vec<Fact>> {
+pub(crate) fn facts(condition: Option<Node<'_>>) -> Option<Vec<Fact>> {
     let mut all: Vec<Conjunct> = Vec::new();
-    if let Some(selection) = selection {
-        crate::condition::conjuncts(selection, &mut all);
+    if let Some(condition) = condition {
+        crate::condition::conjuncts(condition, &mut all);
     }
     all.into_iter()
         .map(|conjunct| (conjunct.fact != Fact::Other).then_some(conjunct.fact))
         .collect()
 }
 
-fn insert_rows(source: &Query) -> Option<Vec<Vec<InsertValue>>> {
-    let plain = source.with.is_none() && source.order_by.is_none() && source.limit_clause.is_none() && source.fetch.is_none();
-    let SetExpr::Values(values) = &*source.body else {
+fn insert(statement: Node<'_>) -> Option<Insert> {
+    let row = |row: Node<'_>| row.nodes().map(insert_value).collect::<Option<Vec<_>>>();
+    if statement.has(Kind::OVERRIDING_SYSTEM_VALUE) || statement.has(Kind::OVERRIDING_USER_VALUE) {
         return None;
-    };
-    let rows = values
-        .rows
-        .iter()
-        .map(|row| row.content.iter().map(insert_value).collect::<Option<Vec<_>>>())
-        .collect::<Option<_>>()?;
-    plain.then_some(rows)
-}
-
-fn insert_value(expr: &Expr) -> Option<InsertValue> {
-    match expr {
-        Expr::Identifier(word) if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("default") => Some(InsertValue::Default),
-        _ => Constant::of(expr).map(InsertValue::Constant),
     }
+    Some(Insert {
+        columns: inserted::columns(statement)?,
+        rows: inserted::rows(statement)?.map(row).collect::<Option<_>>()?,
+        on_conflict: conflict(statement.child(Kind::ON_CONFLICT_CLAUSE))?,
+        returning: returning(statement)?,
+    })
 }
 
-fn conflict(on: Option<&OnInsert>) -> Option<ConflictAction> {
-    let on = match on {
-        None => return Some(ConflictAction::Error),
-        Some(OnInsert::OnConflict(on)) => on,
-        Some(_) => return None,
-    };
-    let target = match &on.conflict_target {
+fn insert_value(expr: Node<'_>) -> Option<InsertValue> {
+    if is_default(expr) {
+        return Some(InsertValue::Default);
+    }
+    Constant::of(expr).map(InsertValue::Constant)
+}
+
+fn is_default(expr: Node<'_>) -> bool {
+    expr.is(Kind::LITERAL) && expr.has(Kind::DEFAULT_KW)
+}
+
+fn conflict(clause: Option<Node<'_>>) -> Option<ConflictAction> {
+    let Some(clause) = clause else { return Some(ConflictAction::Error) };
+    if clause.has(Kind::CONFLICT_ON_CONSTRAINT) {
+        return None;
+    }
+    let target = match clause.child(Kind::CONFLICT_ON_INDEX) {
         None => None,
-        Some(ConflictTarget::Columns(columns)) => Some(columns.iter().map(fold).collect::<Vec<_>>()),
-        Some(ConflictTarget::OnConstraint(_)) => return None,
-    };
-    match (&on.action, target) {
-        (OnConflictAction::DoNothing, target) => Some(ConflictAction::Nothing(target)),
-        (OnConflictAction::DoUpdate(update), Some(target)) if update.selection.is_none() => {
-            let set = update.assignments.iter().map(|each| assignment(each, true));
-            Some(ConflictAction::Update(set.collect::<Option<_>>()?, target))
+        // A partial index, an expression, or an operator class isn't read.
+        Some(index) if index.has(Kind::WHERE_CLAUSE) => return None,
+        Some(index) => {
+            let items = index.child(Kind::CONFLICT_INDEX_ITEM_LIST)?.nodes();
+            let column = |item: Node<'_>| {
+                let mut nodes = item.nodes();
+                let name = nodes.next().filter(|name| name.is(Kind::NAME_REF))?;
+                if nodes.next().is_some() { None } else { word(name) }
+            };
+            Some(items.map(column).collect::<Option<Vec<_>>>()?)
         }
-        _ => None,
+    };
+    if clause.has(Kind::CONFLICT_DO_NOTHING) {
+        return Some(ConflictAction::Nothing(target));
     }
+    let update = clause.child(Kind::CONFLICT_DO_UPDATE_SET)?;
+    if update.has(Kind::WHERE_CLAUSE) {
+        return None;
+    }
+    Some(ConflictAction::Update(assignments(update.child(Kind::SET_CLAUSE)?, true)?, target?))
 }
 
-fn assignment(assignment: &Assignment, on_conflict: bool) -> Option<(String, Assigned)> {
-    Some((assigned(assignment)?, value(&assignment.value, on_conflict)?))
+/// `column = value, …`
+fn assignments(clause: Node<'_>, on_conflict: bool) -> Option<Vec<(String, Assigned)>> {
+    let columns = clause.child(Kind::SET_COLUMN_LIST)?.nodes();
+    columns.map(|each| assignment(each, on_conflict)).collect()
 }
 
-fn value(expr: &Expr, on_conflict: bool) -> Option<Assigned> {
+fn assignment(assignment: Node<'_>, on_conflict: bool) -> Option<(String, Assigned)> {
+    if !assignment.is(Kind::SET_SINGLE_COLUMN) {
+        return None;
+    }
+    // A field or an element of a column is not the column.
+    let column = inserted::column(assignment.child(Kind::COLUMN_TARGET)?)?;
+    let expr = assignment.child(Kind::SET_EXPR)?.nodes().next()?;
+    Some((column, value(expr, on_conflict)?))
+}
+
+fn value(expr: Node<'_>, on_conflict: bool) -> Option<Assigned> {
+    let expr = unparen(expr);
     let operand = |expr| operand(expr, on_conflict);
-    match expr {
-        Expr::Nested(inner) => value(inner, on_conflict),
-        Expr::BinaryOp { left, op, right } => match (op, operand(left), operand(right)) {
-            (BinaryOperator::Plus, None, Some(right)) => Some(Assigned::Plus(ColumnRef::of(left)?, right)),
-            (BinaryOperator::Plus, Some(left), None) => Some(Assigned::Plus(ColumnRef::of(right)?, left)),
-            (BinaryOperator::Minus, None, Some(right)) => Some(Assigned::Minus(ColumnRef::of(left)?, right)),
+    match binary(expr) {
+        Some((left, operator, right)) => match (operator, operand(left), operand(right)) {
+            (Operator::Plus, None, Some(right)) => {
+                Some(Assigned::Plus(ColumnRef::of(left)?, right))
+            }
+            (Operator::Plus, Some(left), None) => Some(Assigned::Plus(ColumnRef::of(right)?, left)),
+            (Operator::Minus, None, Some(right)) => {
+                Some(Assigned::Minus(ColumnRef::of(left)?, right))
+            }
             _ => None,
         },
-        _ => operand(expr).map(Assigned::Value),
+        None => operand(expr).map(Assigned::Value),
     }
 }
 
-fn operand(expr: &Expr, on_conflict: bool) -> Option<Operand> {
+fn operand(expr: Node<'_>, on_conflict: bool) -> Option<Operand> {
     match ColumnRef::of(expr) {
-        Some(ColumnRef {
-            qualifier: Some(table),
-            name,
-        }) if on_conflict && table == "excluded" => Some(Operand::Excluded(name)),
+        Some(ColumnRef { qualifier: Some(table), name }) if on_conflict && table == "excluded" => {
+            Some(Operand::Excluded(name))
+        }
         Some(_) => None,
         None => Constant::of(expr).map(Operand::Constant),
-    }
-}
-
-fn assigned(assignment: &Assignment) -> Option<String> {
-    match &assignment.target {
-        // `SET column.field` is a field of a composite, not a column of a table.
-        AssignmentTarget::ColumnName(name) if name.0.len() == 1 => name.0[0].as_ident().map(fold),
-        _ => None,
     }
 }

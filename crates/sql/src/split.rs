@@ -20,7 +20,8 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Whether one of its words (quoted or not) is accepted: the test whether it may name a certain table.
+    /// Whether one of its words (quoted or not) is accepted: the test whether it may name a certain
+    /// table.
     #[must_use]
     pub fn has_word(&self, text: &str, mut accept: impl FnMut(&str) -> bool) -> bool {
         self.tokens
@@ -41,6 +42,20 @@ impl Statement {
         self.has_keyword(text, "chain") && !self.has_keyword(text, "no")
     }
 
+    /// What PostgreSQL calls the command, where it is one that needs a transaction block: the
+    /// transaction that statements of one text, or of one batch, are by themselves isn't enough.
+    #[must_use]
+    pub fn needs_block(&self, text: &str) -> Option<&'static str> {
+        match self.verb {
+            Verb::Commit if self.chains(text) => Some("COMMIT AND CHAIN"),
+            Verb::Rollback if self.chains(text) => Some("ROLLBACK AND CHAIN"),
+            Verb::Savepoint => Some("SAVEPOINT"),
+            Verb::RollbackTo => Some("ROLLBACK TO SAVEPOINT"),
+            Verb::Release => Some("RELEASE SAVEPOINT"),
+            _ => None,
+        }
+    }
+
     /// A number that texts share which differ in their constants only.
     #[must_use]
     pub fn shape(&self, text: &str) -> u64 {
@@ -54,8 +69,8 @@ impl Statement {
         hasher.finish()
     }
 
-    /// Whether it may be sent again without anybody noticing: a query that locks nothing, makes nothing, and calls only functions that are known
-    /// to act on nothing.
+    /// Whether it may be sent again without anybody noticing: a query that locks nothing, makes
+    /// nothing, and calls only functions that are known to act on nothing.
     #[must_use]
     pub fn is_repeatable(&self, text: &str) -> bool {
         const DENIED: &[&str] = &["insert", "update", "delete", "merge", "into", "for", "copy"];
@@ -66,16 +81,20 @@ impl Statement {
                 .iter()
                 .any(|token| DENIED.iter().any(|word| token.is_keyword(text, word)))
             && self.tokens.windows(2).all(|pair| {
-                let is_call = pair[1].kind == TokenKind::Open && text[pair[1].range.clone()] == *"(";
+                let is_call =
+                    pair[1].kind == TokenKind::Open && text[pair[1].range.clone()] == *"(";
                 match pair[0].kind {
-                    TokenKind::Word if is_call => PURE.iter().any(|word| pair[0].is_keyword(text, word)),
+                    TokenKind::Word if is_call => {
+                        PURE.iter().any(|word| pair[0].is_keyword(text, word))
+                    }
                     TokenKind::QuotedWord => !is_call,
                     _ => true,
                 }
             })
     }
 
-    /// Whether a replica may answer it, as far as its words tell: a query that locks, writes or makes nothing.
+    /// Whether a replica may answer it, as far as its words tell: a query that locks, writes or
+    /// makes nothing.
     #[must_use]
     pub fn is_read(&self, text: &str) -> bool {
         const WRITES: &[&str] = &[
@@ -98,7 +117,8 @@ impl Statement {
     }
 }
 
-/// Words that may stand before a parenthesis in a repeatable query: keywords, types, and functions of pg_catalog that only compute.
+/// Words that may stand before a parenthesis in a repeatable query: keywords, types, and functions
+/// of pg_catalog that only compute.
 const PURE: &[&str] = &[
     "select",
     "from",
@@ -249,8 +269,12 @@ pub fn split(text: &str) -> Vec<Statement> {
                 finish(text, std::mem::take(&mut current), &mut statements);
                 continue;
             }
-            // CREATE FUNCTION … BEGIN ATOMIC …; …; END: its semicolons are its own, and CASE … END nests in it.
-            TokenKind::Word if token.is_keyword(text, "atomic") && current.last().is_some_and(|last| last.is_keyword(text, "begin")) => {
+            // CREATE FUNCTION … BEGIN ATOMIC …; …; END: its semicolons are its own, and CASE … END
+            // nests in it.
+            TokenKind::Word
+                if token.is_keyword(text, "atomic")
+                    && current.last().is_some_and(|last| last.is_keyword(text, "begin")) =>
+            {
                 atomic += 1
             }
             TokenKind::Word if atomic > 0 && token.is_keyword(text, "case") => atomic += 1,
@@ -269,18 +293,13 @@ fn finish(text: &str, tokens: Vec<Token>, statements: &mut Vec<Statement>) {
     };
     let verb = Verb::of(text, &tokens);
     let session = SessionEffect::of(text, verb, &tokens);
-    statements.push(Statement {
-        range: first.range.start..last.range.end,
-        verb,
-        session,
-        tokens,
-    });
+    statements.push(Statement { range: first.range.start..last.range.end, verb, session, tokens });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Pin;
+    use crate::{Pin, Traces};
 
     fn verbs(text: &str) -> Vec<Verb> {
         split(text).iter().map(|statement| statement.verb).collect()
@@ -293,7 +312,9 @@ mod tests {
             [Verb::Begin, Verb::Select, Verb::Commit]
         );
         assert_eq!(
-            verbs("CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"),
+            verbs(
+                "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END; SELECT 3"
+            ),
             [Verb::OtherDefinition, Verb::Select]
         );
         assert_eq!(
@@ -341,22 +362,37 @@ mod tests {
         );
         assert_eq!(
             effect("SET LOCAL search_path = x"),
-            SessionEffect::SetLocal {
-                name: "search_path".into()
-            }
+            SessionEffect::SetLocal { name: "search_path".into() }
         );
         let reset = |name: &str| SessionEffect::Reset { name: Some(name.into()) };
         assert_eq!(effect("SET search_path TO DEFAULT"), reset("search_path"));
         assert_eq!(effect("SET SESSION myapp.user = DEFAULT"), reset("myapp.user"));
         assert_eq!(effect("SET TIME ZONE LOCAL"), reset("timezone"));
-        assert!(matches!(effect("SET LOCAL work_mem TO DEFAULT"), SessionEffect::SetLocal { .. }));
-        assert!(matches!(
+        let reset_local = |name: &str| SessionEffect::ResetLocal { name: name.into() };
+        assert_eq!(effect("SET LOCAL work_mem TO DEFAULT"), reset_local("work_mem"));
+        assert_eq!(effect("SET LOCAL TIME ZONE LOCAL"), reset_local("timezone"));
+        assert_eq!(effect("RESET \"TimeZone\""), reset("timezone"));
+        let leaves = |names: &[&str]| {
+            SessionEffect::Leaves(Box::new(Traces {
+                names: names.iter().map(|&name| name.to_owned()).collect(),
+                ..Traces::default()
+            }))
+        };
+        assert_eq!(
             effect("DO $$ BEGIN PERFORM set_config('a.b', 'c', false); END $$"),
-            SessionEffect::Pins(_)
-        ));
+            leaves(&["a.b"])
+        );
+        assert_eq!(
+            effect("DO $$ BEGIN UPDATE t SET v = 1 WHERE k = 1; END $$"),
+            SessionEffect::None
+        );
+        assert_eq!(effect("SET search_path FROM CURRENT"), leaves(&["search_path"]));
+        assert_eq!(effect("SET DateStyle TO dmy"), leaves(&["datestyle"]));
         assert_eq!(effect("DO $$ BEGIN RAISE NOTICE 'x'; END $$"), SessionEffect::None);
         assert_eq!(effect("RESET ALL"), SessionEffect::Reset { name: None });
-        assert_eq!(effect("LISTEN c"), SessionEffect::Pins(Pin::Listen));
+        assert_eq!(effect("LISTEN C"), SessionEffect::Listen { channel: "c".into() });
+        assert_eq!(effect("UNLISTEN \"C\""), SessionEffect::Unlisten { channel: Some("C".into()) });
+        assert_eq!(effect("UNLISTEN *"), SessionEffect::Unlisten { channel: None });
         assert_eq!(effect("SELECT pg_advisory_lock(1)"), SessionEffect::Pins(Pin::AdvisoryLock));
         for text in [
             "CREATE TEMP TABLE t (a int)",
@@ -393,12 +429,16 @@ mod tests {
         for text in [
             "SELECT set_config('a.b', $1, false)",
             "SELECT \"set_config\"('a.b', 'c', false), 1",
-            "SELECT set_config('a.b', 'c', true), set_config('a.b', 'c', false)",
+            "SELECT set_config('a.b', 'c', true), set_config('A.b'::text, 'c', false)",
             "SELECT set_config('a.b', 'c', not true)",
-            "SELECT set_config(name, 'c', is_local) FROM t",
+            "SELECT set_config('a.b', 'c', is_local) AS x FROM t",
         ] {
-            assert_eq!(effect(text), SessionEffect::Pins(Pin::Configuration), "{text}");
+            assert_eq!(effect(text), leaves(&["a.b"]), "{text}");
         }
+        assert_eq!(
+            effect("SELECT set_config(name, 'c', is_local) FROM t"),
+            SessionEffect::Pins(Pin::Configuration)
+        );
         assert_eq!(
             effect("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"),
             set("default_transaction_isolation")
@@ -408,8 +448,14 @@ mod tests {
             set("default_transaction_read_only")
         );
         assert_eq!(
-            effect("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY"),
-            SessionEffect::Pins(Pin::TransactionDefaults)
+            effect(
+                "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY"
+            ),
+            leaves(&[
+                "default_transaction_isolation",
+                "default_transaction_read_only",
+                "default_transaction_deferrable"
+            ])
         );
         assert_eq!(effect("SELECT 'LISTEN'"), SessionEffect::None);
         assert_eq!(effect("rollback to savepoint x"), SessionEffect::None);

@@ -1,15 +1,10 @@
-//! Statements that write to a view. PostgreSQL rewrites them to the view's table; which of its rows they can touch is read from the view's query in the
-//! place of its name.
+//! Statements that write to a view. PostgreSQL rewrites them to the view's table; which of its rows
+//! they can touch is read from the view's query in the place of its name.
 
 use std::ops::Range;
 
-use sqlparser::ast::{SetExpr, Statement, TableFactor};
-use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::parser::Parser;
-
-use crate::condition::fold;
-use crate::only::{Only, without_only};
-use crate::parse::is_too_long;
+use crate::parse::{of_tree, statement};
+use crate::syntax::{Factor, Kind, Node, Select, Tree, bare, read};
 use crate::{ParseError, Parsed, RelationName, Role, parse};
 
 /// A view that a statement writes to.
@@ -17,12 +12,14 @@ use crate::{ParseError, Parsed, RelationName, Role, parse};
 pub struct Through {
     /// Where the statement names it.
     pub range: Range<usize>,
-    /// What stands for it: its query as a subquery with an alias, or its table's name where no row of it is read.
+    /// What stands for it: its query as a subquery with an alias, or its table's name where no row
+    /// of it is read.
     pub with: String,
 }
 
-/// Reads `text` with what stands for each of the views, in the order of their places, in its place. Ranges in the result are of `text`; what a view's query
-/// names stands where the view does, and is written to.
+/// Reads `text` with what stands for each of the views, in the order of their places, in its place.
+/// Ranges in the result are of `text`; what a view's query names stands where the view does, and is
+/// written to.
 ///
 /// # Errors
 /// As [`parse()`].
@@ -30,65 +27,68 @@ pub fn parse_through(text: &str, views: &[Through]) -> Result<Parsed, ParseError
     if views.is_empty() {
         return parse(text);
     }
-    let mut whole = String::with_capacity(text.len());
-    // Of each view: where what stands for it stands.
+    let mut tree = read(text)?;
+    // Of each view: where what stands for it stands, behind the text.
     let mut pieces: Vec<(Range<usize>, Range<usize>)> = Vec::new();
-    let mut at = 0;
     for view in views {
-        whole.push_str(&text[at..view.range.start]);
-        let start = whole.len();
-        whole.push_str(&view.with);
-        pieces.push((start..whole.len(), view.range.clone()));
-        at = view.range.end;
+        let scion = read(&scion_text(&view.with))?;
+        let (stock, scion) = (
+            stock(&tree, view).ok_or(ParseError::Relations)?,
+            grafted(&scion).ok_or(ParseError::Relations)?,
+        );
+        let start = tree.text().len();
+        tree.graft(stock, scion);
+        pieces.push((start..tree.text().len(), view.range.clone()));
     }
-    whole.push_str(&text[at..]);
-    let mut parsed = parse(&whole)?;
-    let within = |range: &Range<usize>| pieces.iter().find(|(piece, _)| piece.contains(&range.start));
-    let original = |range: &Range<usize>| match within(range) {
-        Some((_, view)) => view.clone(),
-        None => {
-            let before = pieces.iter().rev().find(|(piece, _)| piece.end <= range.start);
-            let (piece_end, view_end) = before.map_or((0, 0), |(piece, view)| (piece.end, view.end));
-            range.start - piece_end + view_end..range.end - piece_end + view_end
-        }
+    let mut parsed = of_tree(&tree)?;
+    let view = |range: &Range<usize>| {
+        pieces.iter().find(|(piece, _)| piece.contains(&range.start)).map(|(_, view)| view.clone())
     };
     for relation in &mut parsed.relations {
-        if within(&relation.range).is_some() {
+        if let Some(view) = view(&relation.range) {
+            relation.range = view;
             relation.role = Role::Target;
             relation.is_through_view = true;
         }
-        relation.range = original(&relation.range);
     }
-    for clause in &mut parsed.locking {
-        clause.range = original(&clause.range);
-        for (_, range) in &mut clause.names {
-            *range = original(range);
-        }
-    }
+    parsed.locking.retain(|clause| view(&clause.range).is_none());
     // Its columns are the view's.
     parsed.shape = None;
     parsed.inserted = None;
     Ok(parsed)
 }
 
-/// What a view's query selects from, when that is one relation: what PostgreSQL writes to in the view's place.
+/// A query in whose tree stands what is to be put in a view's place.
+fn scion_text(with: &str) -> String {
+    format!("SELECT FROM {with}")
+}
+
+/// The subquery, or the table's name, in the tree of [`scion_text`].
+fn grafted(tree: &Tree) -> Option<Node<'_>> {
+    tree.all().find(|node| matches!(node.kind(), Kind::PAREN_FROM_ITEM | Kind::RELATION_NAME_REF))
+}
+
+/// The place in the tree of the view's name.
+fn stock(tree: &Tree, view: &Through) -> Option<usize> {
+    let kinds = [Kind::RELATION_NAME, Kind::TABLE_RELATION_NAME, Kind::RELATION_NAME_REF];
+    tree.all()
+        .find(|node| kinds.contains(&node.kind()) && node.range() == view.range)
+        .map(Node::place)
+}
+
+/// What a view's query selects from, when that is one relation: what PostgreSQL writes to in the
+/// view's place.
 #[must_use]
 pub fn base_of(query: &str) -> Option<RelationName> {
-    if is_too_long(query) {
-        return None;
+    let tree = read(query).ok()?;
+    let from = Select::of(bare(statement(&tree).ok()?))?.from()?;
+    match &from[..] {
+        [from] if from.joins.is_empty() => match &from.first {
+            Factor::Table { name, .. } => RelationName::of(*name),
+            _ => None,
+        },
+        _ => None,
     }
-    let plain = without_only(query, &Only::all(query));
-    let [Statement::Query(query)] = &Parser::parse_sql(&PostgreSqlDialect {}, &plain).ok()?[..] else {
-        return None;
-    };
-    let SetExpr::Select(select) = &*query.body else { return None };
-    let [from] = &select.from[..] else { return None };
-    let TableFactor::Table { name, args: None, .. } = &from.relation else {
-        return None;
-    };
-    let mut parts = name.0.iter().rev().map(|part| part.as_ident().map(fold));
-    let (last, schema) = (parts.next()??, parts.next().flatten());
-    from.joins.is_empty().then_some(RelationName { schema, name: last })
 }
 
 #[cfg(test)]
@@ -107,7 +107,9 @@ mod tests {
         let found: Vec<_> = parsed
             .relations
             .iter()
-            .map(|relation| (relation.name.name.as_str(), &text[relation.range.clone()], relation.role))
+            .map(|relation| {
+                (relation.name.name.as_str(), &text[relation.range.clone()], relation.role)
+            })
             .collect();
         assert_eq!(found, [("s", "live", Role::Target), ("others", "others", Role::Read)]);
         let is_pushed = |fact: &Fact| matches!(fact, Fact::Compare(column, Comparison::Equal, Constant::Number(seven)) if column.name == "id" && seven == "7");

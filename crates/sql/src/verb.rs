@@ -104,15 +104,21 @@ impl Verb {
             ("execute", _) => Self::Execute,
             ("lock" | "cluster" | "reindex", _) => Self::Lock,
             ("declare", _) => Self::Declare,
-            ("grant" | "revoke" | "comment" | "analyze" | "analyse" | "vacuum" | "security", _) => Self::Administration,
+            ("grant" | "revoke" | "comment" | "analyze" | "analyse" | "vacuum" | "security", _) => {
+                Self::Administration
+            }
             _ => Self::Other,
         }
     }
 
-    /// Whether it makes, changes or removes a table, view or schema, so that names may mean something else.
+    /// Whether it makes, changes or removes a table, view or schema, so that names may mean
+    /// something else.
     #[must_use]
     pub fn is_definition(self) -> bool {
-        matches!(self, Self::CreateTable | Self::DropTable | Self::AlterTable | Self::OtherDefinition)
+        matches!(
+            self,
+            Self::CreateTable | Self::DropTable | Self::AlterTable | Self::OtherDefinition
+        )
     }
 
     /// Whether it can start, end or mark a transaction block.
@@ -120,7 +126,13 @@ impl Verb {
     pub fn is_transaction_control(self) -> bool {
         matches!(
             self,
-            Self::Begin | Self::Commit | Self::Rollback | Self::RollbackTo | Self::Savepoint | Self::Release | Self::PrepareTransaction
+            Self::Begin
+                | Self::Commit
+                | Self::Rollback
+                | Self::RollbackTo
+                | Self::Savepoint
+                | Self::Release
+                | Self::PrepareTransaction
         )
     }
 }

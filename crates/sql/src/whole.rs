@@ -1,4 +1,5 @@
-//! Statements about whole tables, which are read from their words: COPY of a table, TRUNCATE, CREATE and ALTER TABLE and what drops tables along with others.
+//! Statements about whole tables, which are read from their words: COPY of a table, TRUNCATE, ALTER
+//! TABLE and what drops tables along with others.
 
 use crate::RelationName;
 use crate::lex::{Token, TokenKind};
@@ -12,10 +13,12 @@ pub enum CopySource {
     Server,
 }
 
-/// The table of `COPY table [(columns)] FROM …`, and where the rows come from. `None` for every other statement.
+/// The table of `COPY table [(columns)] FROM …`, and where the rows come from. `None` for every
+/// other statement.
 #[must_use]
 pub fn copy_from(text: &str, tokens: &[Token]) -> Option<(RelationName, CopySource)> {
-    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    let is =
+        |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
     if !is(0, "copy") {
         return None;
     }
@@ -39,8 +42,11 @@ pub fn copy_from(text: &str, tokens: &[Token]) -> Option<(RelationName, CopySour
 /// The tables of TRUNCATE; `None` for every other statement.
 #[must_use]
 pub fn truncated(text: &str, tokens: &[Token]) -> Option<Vec<RelationName>> {
-    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
-    let is_symbol = |at: usize, symbol: &str| tokens.get(at).is_some_and(|token| text[token.range.clone()] == *symbol);
+    let is =
+        |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    let is_symbol = |at: usize, symbol: &str| {
+        tokens.get(at).is_some_and(|token| text[token.range.clone()] == *symbol)
+    };
     if !is(0, "truncate") {
         return None;
     }
@@ -58,22 +64,12 @@ pub fn truncated(text: &str, tokens: &[Token]) -> Option<Vec<RelationName>> {
     }
 }
 
-/// The table of CREATE TABLE; `None` for every other statement, and for a temporary table.
-#[must_use]
-pub fn created(text: &str, tokens: &[Token]) -> Option<RelationName> {
-    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
-    let at = 1 + usize::from(is(1, "unlogged"));
-    if !is(0, "create") || !is(at, "table") {
-        return None;
-    }
-    let exists = is(at + 1, "if") && is(at + 2, "not") && is(at + 3, "exists");
-    relation_name(text, tokens, at + if exists { 4 } else { 1 }).map(|(name, _)| name)
-}
-
-/// The table of ALTER TABLE; `None` for every other statement, and for ALTER TABLE ALL IN TABLESPACE.
+/// The table of ALTER TABLE; `None` for every other statement, and for ALTER TABLE ALL IN
+/// TABLESPACE.
 #[must_use]
 pub fn altered(text: &str, tokens: &[Token]) -> Option<RelationName> {
-    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    let is =
+        |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
     if !is(0, "alter") || !is(1, "table") || (is(2, "all") && is(3, "in")) {
         return None;
     }
@@ -82,23 +78,29 @@ pub fn altered(text: &str, tokens: &[Token]) -> Option<RelationName> {
     relation_name(text, tokens, at).map(|(name, _)| name)
 }
 
-/// Whether a statement may drop tables, or columns of them, that it doesn't name: DROP SCHEMA, DROP OWNED, and whatever is dropped with CASCADE.
+/// Whether a statement may drop tables, or columns of them, that it doesn't name: DROP SCHEMA, DROP
+/// OWNED, and whatever is dropped with CASCADE; or give them another name: ALTER SCHEMA … RENAME.
 #[must_use]
 pub fn drops_unnamed(text: &str, tokens: &[Token]) -> bool {
-    let is = |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
-    is(0, "drop") && !is(1, "table") && (is(1, "owned") || tokens.iter().any(|token| token.is_keyword(text, "cascade")))
+    let is =
+        |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
+    let has = |word: &str| tokens.iter().any(|token| token.is_keyword(text, word));
+    (is(0, "drop") && (is(1, "owned") || has("cascade")))
+        || (is(0, "alter") && is(1, "schema") && has("rename"))
 }
 
 /// A name of one to three parts, and what comes behind it.
-pub(crate) fn relation_name(text: &str, tokens: &[Token], start: usize) -> Option<(RelationName, usize)> {
+pub(crate) fn relation_name(
+    text: &str,
+    tokens: &[Token],
+    start: usize,
+) -> Option<(RelationName, usize)> {
     let word = |at: usize| {
         let token = tokens.get(at)?;
-        matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord).then(|| token.identifier(text).into_owned())
+        matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord)
+            .then(|| token.identifier(text).into_owned())
     };
-    let mut name = RelationName {
-        schema: None,
-        name: word(start)?,
-    };
+    let mut name = RelationName { schema: None, name: word(start)? };
     let mut at = start + 1;
     while tokens.get(at).is_some_and(|token| text[token.range.clone()] == *".") {
         name.schema = Some(std::mem::replace(&mut name.name, word(at + 1)?));
@@ -143,18 +145,20 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_a_creation() {
-        let name = |text: &str| created(text, &lex(text)).map(|name| name.to_string());
-        assert_eq!(name("CREATE TABLE IF NOT EXISTS s.t (a int)"), Some("s.t".into()));
-        assert_eq!(name("create unlogged table \"If\" (a int)"), Some("If".into()));
-        assert_eq!(name("CREATE TEMP TABLE t (a int)"), None);
-    }
-
-    #[test]
     fn drops_of_more_than_is_named() {
         let drops = |text: &str| drops_unnamed(text, &lex(text));
-        assert!(drops("DROP SCHEMA s CASCADE") && drops("drop owned by current_user") && drops("DROP TYPE mood cascade"));
-        assert!(!drops("DROP SCHEMA s") && !drops("DROP TABLE t CASCADE") && !drops("DROP INDEX \"cascade\""));
+        assert!(
+            drops("DROP SCHEMA s CASCADE")
+                && drops("drop owned by current_user")
+                && drops("DROP TYPE mood cascade")
+        );
+        assert!(drops("ALTER SCHEMA s RENAME TO t") && !drops("ALTER SCHEMA s OWNER TO t"));
+        assert!(
+            drops("DROP TABLE t CASCADE")
+                && !drops("DROP SCHEMA s")
+                && !drops("DROP TABLE t")
+                && !drops("DROP INDEX \"cascade\"")
+        );
     }
 
     #[test]

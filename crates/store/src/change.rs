@@ -1,4 +1,8 @@
 //! Conditional writes of single rows.
+//!
+//! `n = n + 1` is native for integers only: a store adds where the sum is of the column's type, and
+//! refuses the change otherwise (NULL, overflow); then PostgreSQL computes it, or tells its own
+//! error.
 
 use std::ops::RangeInclusive;
 
@@ -22,7 +26,8 @@ pub enum Expect {
 pub enum Effect {
     /// The row becomes this one, whole.
     Put(Row),
-    /// These columns (by position, none of the key) are assigned to, the others stay. Only together with [`Expect::Present`].
+    /// These columns (by position, none of the key) are assigned to, the others stay. Only together
+    /// with [`Expect::Present`].
     Set(Vec<(usize, Assignment)>),
     /// The row goes.
     Delete,
@@ -33,13 +38,14 @@ pub enum Effect {
 pub enum Assignment {
     /// This value.
     Value(Value),
-    /// The stored integer and this one. The change is refused where that is none of the column's type: the column is NULL, or the sum is
-    /// out of [`Self::addends`]' range.
+    /// The stored integer and this one. The change is refused where that is none of the column's
+    /// type: the column is NULL, or the sum is out of [`Self::addends`]' range.
     Add(i64),
 }
 
 impl Assignment {
-    /// The stored integers of a column of type `scalar` to which `amount` can be added; `None`: none.
+    /// The stored integers of a column of type `scalar` to which `amount` can be added; `None`:
+    /// none.
     #[must_use]
     pub fn addends(scalar: Scalar, amount: i64) -> Option<RangeInclusive<i64>> {
         match scalar {
@@ -50,12 +56,15 @@ impl Assignment {
         }
     }
 
-    /// What a column of type `scalar` becomes that is `current`; `None` where the change is refused.
+    /// What a column of type `scalar` becomes that is `current`; `None` where the change is
+    /// refused.
     #[must_use]
     pub fn apply(&self, scalar: Scalar, current: &Value) -> Option<Value> {
         match (self, current) {
             (Self::Value(value), _) => Some(value.clone()),
-            (Self::Add(amount), Value::Int(number)) if Self::addends(scalar, *amount)?.contains(number) => {
+            (Self::Add(amount), Value::Int(number))
+                if Self::addends(scalar, *amount)?.contains(number) =>
+            {
                 Some(Value::Int(number.wrapping_add(*amount)))
             }
             (Self::Add(_), _) => None,
@@ -85,7 +94,8 @@ pub struct Change {
 /// What became of a single change.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Applied {
-    /// Done. For [`Effect::Put`] and [`Effect::Set`] the row as it is now, for [`Effect::Delete`] the row that was there (`None`: there was none).
+    /// Done. For [`Effect::Put`] and [`Effect::Set`] the row as it is now, for [`Effect::Delete`]
+    /// the row that was there (`None`: there was none).
     Done(Option<Row>),
     /// The condition didn't hold; nothing was written.
     Refused,

@@ -55,13 +55,15 @@ pub enum StoreError {
         /// The limit that was passed.
         limit: usize,
     },
-    /// A limit of the store: key or item too large, too many items in one transaction, a number past its range.
+    /// A limit of the store: key or item too large, too many items in one transaction, a number
+    /// past its range.
     #[error("{what}")]
     LimitExceeded {
         /// A sentence that names the limit.
         what: String,
     },
-    /// A stored item that isn't a row of the table (an attribute of the wrong type, written by somebody else).
+    /// A stored item that isn't a row of the table (an attribute of the wrong type, written by
+    /// somebody else).
     #[error("stored row {key} has a value in \"{attribute}\" that isn't of type {expected}")]
     Malformed {
         /// The row's key, printed.

@@ -1,4 +1,5 @@
-//! What gateways that serve the same databases have in common: word of what each has written, and answers.
+//! What gateways that serve the same databases have in common: word of what each has written, and
+//! answers.
 
 use std::fmt::Debug;
 use std::time::Duration;
@@ -6,6 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::StoreError;
+
+/// How gateways find each other, and for how long they wait for each other.
+#[derive(Debug, Clone)]
+pub struct ExchangeOptions {
+    /// Gateways of one name belong together.
+    pub name: String,
+    /// How often a gateway says how far it has read.
+    pub beat: Duration,
+    /// A gateway that says nothing for so long is no longer waited for.
+    pub forget_after: Duration,
+}
 
 /// The name of a version: a number that moves with every post that names it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -40,7 +52,8 @@ pub trait Member: Send + Sync {
     /// What there is to post. It's asked for again after [`Self::done`] only.
     fn take(&self) -> Option<Post>;
 
-    /// What was taken, if anything, has been posted; or that isn't known, and it is to be taken again.
+    /// What was taken, if anything, has been posted; or that isn't known, and it is to be taken
+    /// again.
     fn done(&self, is_posted: bool);
 }
 
@@ -61,7 +74,8 @@ pub trait Exchange: Send + Sync + Debug {
     /// Reads others' posts and posts a member's, for ever, over whatever breaks.
     async fn run(&self, member: &dyn Member);
 
-    /// How old the news may be: whatever any gateway's clients were told to be committed longer ago was read. `None`: nothing is known.
+    /// How old the news may be: whatever any gateway's clients were told to be committed longer ago
+    /// was read. `None`: nothing is known.
     fn lag(&self) -> Option<Duration>;
 
     /// Whether others know of this gateway.

@@ -1,11 +1,12 @@
-//! What the layouts of a Redis-like store ask of a table. Redis and the memory store share it, so that what
-//! works in one works in the other.
+//! What the layouts of a Redis-like store ask of a table. Redis and the memory store share it, so
+//! that what works in one works in the other.
 
 use flywheel_types::{Scalar, key_type_problem};
 
 use crate::{Layout, StoreError, StoreTable};
 
-/// Whether a table with this definition can live in a Redis-like store; the error names the column and the reason.
+/// Whether a table with this definition can live in a Redis-like store; the error names the column
+/// and the reason.
 pub fn accepts_layout(table: &StoreTable) -> Result<(), StoreError> {
     let definition = &table.table;
     let refuse = |column: usize, why: &str| {
@@ -57,14 +58,24 @@ pub fn accepts_layout(table: &StoreTable) -> Result<(), StoreError> {
             "is a third key column; a sorted set has a set and a member",
         );
     }
-    let further = (0..definition.columns.len()).find(|&position| position != score && !definition.is_key(position));
+    let further = (0..definition.columns.len())
+        .find(|&position| position != score && !definition.is_key(position));
     further.map_or(Ok(()), |position| {
         refuse(position, "has no place in a sorted set, which holds the key and the score alone")
     })
 }
 
 impl StoreTable {
-    /// Refuses a whole read that the table's configuration doesn't allow, by the name of the setting.
+    /// The error where a table is to be read by score that isn't kept so.
+    #[must_use]
+    pub fn not_a_sorted_set(&self) -> StoreError {
+        StoreError::Unsupported {
+            what: format!("table \"{}\" isn't a sorted set", self.table.name),
+        }
+    }
+
+    /// Refuses a whole read that the table's configuration doesn't allow, by the name of the
+    /// setting.
     pub fn check_scan(&self) -> Result<(), StoreError> {
         if self.allow_scan {
             return Ok(());

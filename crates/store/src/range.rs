@@ -31,7 +31,8 @@ impl KeyRange {
     #[must_use]
     pub fn contains(&self, columns: &[usize], row: &Row) -> bool {
         let values: Vec<&Value> = columns.iter().map(|&position| &row[position]).collect();
-        let is_in_partition = !values.iter().any(|value| value.is_null()) && values.first().is_some_and(|value| **value == self.partition);
+        let is_in_partition = !values.iter().any(|value| value.is_null())
+            && values.first().is_some_and(|value| **value == self.partition);
         is_in_partition
             && self.sort_bytes().is_some_and(|(first, end)| {
                 let sort = Self::sort_key(columns, row);
@@ -42,13 +43,15 @@ impl KeyRange {
     /// The row's place in a range over these columns, as bytes.
     #[must_use]
     pub fn sort_key(columns: &[usize], row: &Row) -> Vec<u8> {
-        let values: Vec<Value> = columns.iter().skip(1).map(|&position| row[position].clone()).collect();
+        let values: Vec<Value> =
+            columns.iter().skip(1).map(|&position| row[position].clone()).collect();
         ordered::encode(&values)
     }
 
-    /// The range as one of [`ordered`] bytes of the sort values, from a first (inclusive) to an end (exclusive, `None`: open);
-    /// `None` when it is empty. No encoding is a prefix of another of the same types, so all keys whose first sort value is
-    /// `v` lie between the bytes of `v` and [`after_prefix`] of them.
+    /// The range as one of [`ordered`] bytes of the sort values, from a first (inclusive) to an end
+    /// (exclusive, `None`: open); `None` when it is empty. No encoding is a prefix of another of
+    /// the same types, so all keys whose first sort value is `v` lie between the bytes of `v` and
+    /// [`after_prefix`] of them.
     #[must_use]
     pub fn sort_bytes(&self) -> Option<(Vec<u8>, Option<Vec<u8>>)> {
         let encoded = |value: &Value| ordered::encode(std::slice::from_ref(value));

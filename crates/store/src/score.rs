@@ -39,7 +39,8 @@ impl ScoreRange {
         self.lower == Bound::Unbounded && self.upper == Bound::Unbounded
     }
 
-    /// Its two ends as doubles, exactly: a set holds no integer past ±2^53 and no NaN, so that an end out there takes in all or nothing.
+    /// Its two ends as doubles, exactly: a set holds no integer past ±2^53 and no NaN, so that an
+    /// end out there takes in all or nothing.
     #[must_use]
     pub fn ends(&self) -> (ScoreEnd, ScoreEnd) {
         (end(&self.lower, f64::NEG_INFINITY), end(&self.upper, f64::INFINITY))
@@ -59,10 +60,7 @@ impl ScoreRange {
 fn end(bound: &Bound, open: f64) -> ScoreEnd {
     let (value, included) = match bound {
         Bound::Unbounded => {
-            return ScoreEnd {
-                score: open,
-                included: true,
-            };
+            return ScoreEnd { score: open, included: true };
         }
         Bound::Included(value) => (value, true),
         Bound::Excluded(value) => (value, false),
@@ -71,20 +69,15 @@ fn end(bound: &Bound, open: f64) -> ScoreEnd {
         Ok(score) => ScoreEnd { score, included },
         // Past everything that a set holds, above where it is too high or NaN.
         Err(_) => {
-            let score = if matches!(value, Value::Int(..0)) {
-                f64::NEG_INFINITY
-            } else {
-                f64::INFINITY
-            };
-            ScoreEnd {
-                score,
-                included: score.to_bits() == open.to_bits(),
-            }
+            let score =
+                if matches!(value, Value::Int(..0)) { f64::NEG_INFINITY } else { f64::INFINITY };
+            ScoreEnd { score, included: score.to_bits() == open.to_bits() }
         }
     }
 }
 
-/// The stored scores, of a column of type `scalar`, to which `amount` can be added exactly; `None`: none.
+/// The stored scores, of a column of type `scalar`, to which `amount` can be added exactly; `None`:
+/// none.
 #[must_use]
 pub fn score_addends(scalar: Scalar, amount: i64) -> Option<RangeInclusive<i64>> {
     let exact = within(-EXACT_INTEGER..=EXACT_INTEGER, amount)?;
@@ -95,14 +88,12 @@ pub fn score_addends(scalar: Scalar, amount: i64) -> Option<RangeInclusive<i64>>
 
 /// The value of a score column as a sorted set's double, where that is exact.
 pub fn score(value: &Value) -> Result<f64, StoreError> {
-    let refuse = |why: &str| {
-        Err(StoreError::LimitExceeded {
-            what: format!("score {why}"),
-        })
-    };
+    let refuse = |why: &str| Err(StoreError::LimitExceeded { what: format!("score {why}") });
     match value {
         #[expect(clippy::cast_precision_loss, reason = "checked to be exact")]
-        Value::Int(number) if (-EXACT_INTEGER..=EXACT_INTEGER).contains(number) => Ok(*number as f64),
+        Value::Int(number) if (-EXACT_INTEGER..=EXACT_INTEGER).contains(number) => {
+            Ok(*number as f64)
+        }
         Value::Int(number) => refuse(&format!(
             "{number} is past ±2^53 ({EXACT_INTEGER}), up to which a sorted set is exact"
         )),

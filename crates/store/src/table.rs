@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use flywheel_types::{Row, Table, Value};
 
-use crate::Index;
+use crate::{Index, Own};
 
 /// How a table's rows lie in a Redis-like store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// A row is a hash; the rows of a composite key have a sorted set beside them that keeps their order.
+    /// A row is a hash; the rows of a composite key have a sorted set beside them that keeps their
+    /// order.
     Hash,
-    /// A row is one string, a JSON object; the rows of a composite key have the same sorted set beside them.
+    /// A row is one string, a JSON object; the rows of a composite key have the same sorted set
+    /// beside them.
     Json,
-    /// A partition is a sorted set: the sort key's value is the member, the column at this position the score.
+    /// A partition is a sorted set: the sort key's value is the member, the column at this position
+    /// the score.
     SortedSet {
         /// Position of the score column.
         score: usize,
@@ -25,30 +28,32 @@ pub enum Layout {
 pub struct StoreTable {
     /// The definition, from PostgreSQL's catalogue.
     pub table: Arc<Table>,
-    /// The name in the store: DynamoDB's table name, the prefix of Redis' keys. `schema.name` unless configured.
+    /// The name in the store: DynamoDB's table name, the prefix of Redis' keys. `schema.name`
+    /// unless configured.
     pub physical_name: String,
     /// How rows lie. Always [`Layout::Hash`] where the store has no layouts.
     pub layout: Layout,
     /// Position of the timestamptz column after which a row is no longer there.
     pub expires_at: Option<usize>,
-    /// Whether a statement without a key condition may read the whole table (up to the limit on rows).
+    /// Whether a statement without a key condition may read the whole table (up to the limit on
+    /// rows).
     pub allow_scan: bool,
     /// Whether DROP TABLE may drop a table that still has rows.
     pub allow_drop: bool,
     /// Strongly consistent reads, where the store has weaker ones too (DynamoDB).
     pub consistent_read: bool,
-    /// Whether a stored value of another type than its column's is read as NULL rather than refused, where the column may be NULL.
-    pub mismatch_is_null: bool,
-    /// Into how many segments a scan is split, where the store can (DynamoDB); `None`: as it finds the table.
-    pub scan_segments: Option<u32>,
-    /// Positions of the columns that a read needs, with the key's and the expiry's; `None`: all. A store may leave the others NULL.
+    /// Positions of the columns that a read needs, with the key's and the expiry's; `None`: all. A
+    /// store may leave the others NULL.
     pub wanted: Option<Vec<usize>>,
     /// Secondary indexes.
     pub indexes: Vec<Index>,
+    /// What the store alone knows of it.
+    pub own: Own,
 }
 
 impl StoreTable {
-    /// The table as a read of these columns needs it: with the key, the expiry and what the indexes are over.
+    /// The table as a read of these columns needs it: with the key, the expiry and what the indexes
+    /// are over.
     #[must_use]
     pub fn wanting(&self, columns: &[usize]) -> Self {
         let indexed = self.indexes.iter().flat_map(|index| &index.columns);
@@ -61,10 +66,7 @@ impl StoreTable {
             .collect();
         wanted.sort_unstable();
         wanted.dedup();
-        Self {
-            wanted: (wanted.len() < self.table.columns.len()).then_some(wanted),
-            ..self.clone()
-        }
+        Self { wanted: (wanted.len() < self.table.columns.len()).then_some(wanted), ..self.clone() }
     }
 
     /// Whether a read needs the column.
@@ -73,7 +75,8 @@ impl StoreTable {
         self.wanted.as_ref().is_none_or(|wanted| wanted.contains(&position))
     }
 
-    /// Whether `row` has expired at `now` (microseconds since 2000-01-01 UTC, as [`Value::Timestamptz`]).
+    /// Whether `row` has expired at `now` (microseconds since 2000-01-01 UTC, as
+    /// [`Value::Timestamptz`]).
     #[must_use]
     pub fn is_expired(&self, row: &Row, now: i64) -> bool {
         self.expires_at

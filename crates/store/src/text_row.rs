@@ -1,5 +1,5 @@
-//! Rows whose values are kept as the text that PostgreSQL prints, each under its column's name; the type comes from
-//! the definition. Redis' hashes and the memory store's rows are such.
+//! Rows whose values are kept as the text that PostgreSQL prints, each under its column's name; the
+//! type comes from the definition. Redis' hashes and the memory store's rows are such.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,10 @@ pub fn encode(value: &Value) -> Option<String> {
     }
     let mut out = Vec::new();
     text::encode(value, &mut out);
-    Some(String::from_utf8(out).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Some(
+        String::from_utf8(out)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()),
+    )
 }
 
 /// A row from its fields, in the order of the table's columns. `key` is how an error names the row.
@@ -50,7 +53,8 @@ pub fn decode<'f>(
 /// A key as messages print it: `a, 17`.
 #[must_use]
 pub fn print_key(key: &Key) -> String {
-    let values: Vec<String> = key.values().iter().map(|value| encode(value).unwrap_or_default()).collect();
+    let values: Vec<String> =
+        key.values().iter().map(|value| encode(value).unwrap_or_default()).collect();
     values.join(", ")
 }
 
@@ -69,7 +73,9 @@ pub fn mismatches(table: &StoreTable, rows: &[Result<Row, StoreError>]) -> Vec<S
             }
             Ok(row) => {
                 let columns = table.table.columns.iter().zip(row);
-                for (column, _) in columns.filter(|(column, value)| column.not_null && value.is_null()) {
+                for (column, _) in
+                    columns.filter(|(column, value)| column.not_null && value.is_null())
+                {
                     first_by_column.entry(&column.name).or_insert_with(|| {
                         let key = print_key(&table.table.key_of(row));
                         format!("stored row {key} has no \"{}\", which is NOT NULL", column.name)

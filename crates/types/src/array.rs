@@ -1,4 +1,5 @@
-//! One-dimensional arrays, as far as `column = ANY (array)` needs them: cut into their elements, the elements not yet read.
+//! One-dimensional arrays, as far as `column = ANY (array)` needs them: cut into their elements,
+//! the elements not yet read.
 
 use crate::oid;
 
@@ -15,6 +16,7 @@ pub fn element_type(array: u32) -> Option<u32> {
         1015 => oid::VARCHAR,
         1021 => oid::FLOAT4,
         1022 => oid::FLOAT8,
+        1115 => oid::TIMESTAMP,
         1182 => oid::DATE,
         1185 => oid::TIMESTAMPTZ,
         1231 => oid::NUMERIC,
@@ -23,7 +25,8 @@ pub fn element_type(array: u32) -> Option<u32> {
     })
 }
 
-/// The elements of an array in text (arrays-io): `None` for NULL. Declines what has more dimensions or bounds of its own.
+/// The elements of an array in text (arrays-io): `None` for NULL. Declines what has more dimensions
+/// or bounds of its own.
 #[must_use]
 pub fn text_elements(array: &str) -> Option<Vec<Option<String>>> {
     let inner = array.trim().strip_prefix('{')?.strip_suffix('}')?;
@@ -47,7 +50,9 @@ pub fn text_elements(array: &str) -> Option<Vec<Option<String>>> {
                     characters.next();
                     element.push(characters.next()?);
                 }
-                None | Some('{' | '}' | '"') if !quoted || characters.peek().is_none() => return None,
+                None | Some('{' | '}' | '"') if !quoted || characters.peek().is_none() => {
+                    return None;
+                }
                 Some(character) => {
                     characters.next();
                     element.push(character);
@@ -75,7 +80,8 @@ pub fn text_elements(array: &str) -> Option<Vec<Option<String>>> {
     }
 }
 
-/// The element type and the elements of an array in binary (`array_send`): `None` for NULL. Declines more than one dimension.
+/// The element type and the elements of an array in binary (`array_send`): `None` for NULL.
+/// Declines more than one dimension.
 #[must_use]
 pub fn binary_elements(array: &[u8]) -> Option<(u32, Vec<Option<&[u8]>>)> {
     let mut rest = array;
@@ -115,7 +121,9 @@ mod tests {
 
     #[test]
     fn text_is_cut_as_postgresql_cuts_it() {
-        let some = |texts: &[&str]| Some(texts.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>());
+        let some = |texts: &[&str]| {
+            Some(texts.iter().map(|text| Some((*text).to_owned())).collect::<Vec<_>>())
+        };
         assert_eq!(text_elements("{}"), some(&[]));
         assert_eq!(text_elements(" { 1 , 2 } "), some(&["1", "2"]));
         assert_eq!(
@@ -142,10 +150,15 @@ mod tests {
 
     #[test]
     fn binary_is_cut_and_never_read_past_its_end() {
-        let ints = |values: &[i32]| values.iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<u8>>();
+        let ints = |values: &[i32]| {
+            values.iter().flat_map(|value| value.to_be_bytes()).collect::<Vec<u8>>()
+        };
         let one = ints(&[1, 1, 23, 3, 1, 4, 7, -1, 4, 9]);
         let (seven, nine) = (7_i32.to_be_bytes(), 9_i32.to_be_bytes());
-        assert_eq!(binary_elements(&one), Some((23, vec![Some(&seven[..]), None, Some(&nine[..])])));
+        assert_eq!(
+            binary_elements(&one),
+            Some((23, vec![Some(&seven[..]), None, Some(&nine[..])]))
+        );
         assert_eq!(binary_elements(&ints(&[0, 0, 25])), Some((25, vec![])));
         assert_eq!(binary_elements(&ints(&[2, 0, 23, 1, 1, 1, 1, 4, 7])), None);
         for end in 0..one.len() {

@@ -1,4 +1,5 @@
-//! The proleptic Gregorian calendar, in days since 2000-01-01 and astronomical years (0 is 1 BC, −1 is 2 BC).
+//! The proleptic Gregorian calendar, in days since 2000-01-01 and astronomical years (0 is 1 BC, −1
+//! is 2 BC).
 
 /// Days from 0000-03-01, where the arithmetic's eras begin, to 2000-01-01.
 const ERA_OFFSET: i64 = 730_425;
@@ -17,7 +18,8 @@ pub(crate) fn is_valid_date(days: i64) -> bool {
     (MIN_DAY..END_DAY).contains(&days)
 }
 
-/// The microseconds that a `timestamptz` may hold, its infinities aside: to the end of the year 294276 in UTC.
+/// The microseconds that a `timestamptz` may hold, its infinities aside: to the end of the year
+/// 294276 in UTC.
 pub(crate) fn is_valid_timestamp(micros: i64) -> bool {
     const END: i64 = 9_223_371_331_200_000_000;
     (MIN_DAY * MICROS_PER_DAY..END).contains(&micros)
@@ -47,7 +49,8 @@ pub(crate) fn day_number(year: i64, month: i64, day: i64) -> Option<i64> {
 pub(crate) fn date_of(days: i64) -> (i64, i64, i64) {
     let days = days + ERA_OFFSET;
     let (era, day_of_era) = (days.div_euclid(DAYS_PER_ERA), days.rem_euclid(DAYS_PER_ERA));
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;

@@ -2,11 +2,13 @@
 
 use crate::{Scalar, TypeInfo, Value, decimal, oid, text};
 
-/// The value as one of type `to`, where PostgreSQL's assignment cast from `from` gives exactly that and can't fail:
+/// The value as one of type `to`, where PostgreSQL's assignment cast from `from` gives exactly that
+/// and can't fail:
 ///
 /// - NULL, and a value of the same type and modifier;
 /// - integers to integers that hold them, and to `numeric` within its precision;
 /// - `numeric` to `numeric` without rounding and within its precision;
+/// - a timestamp to another precision that keeps it;
 /// - `text` and `varchar` to each other within the length limit;
 /// - a literal or parameter of unknown type as [`text::decode`] reads it.
 ///
@@ -17,10 +19,22 @@ pub fn cast(value: Value, from: &TypeInfo, to: &TypeInfo) -> Option<Value> {
         return Some(value);
     }
     match (value, from.scalar, to.scalar) {
-        (Value::Text(text) | Value::Other(text), ..) if from.oid == oid::UNKNOWN => text::decode(to, &text),
-        (Value::Int(number), Scalar::Int2 | Scalar::Int4 | Scalar::Int8, scalar) => integer(number, scalar),
-        (Value::Numeric(text), Scalar::Numeric(_), Scalar::Numeric(modifier)) => decimal::read(&text, modifier),
-        (Value::Text(text), Scalar::Text | Scalar::Varchar(_), Scalar::Text) => Some(Value::Text(text)),
+        (Value::Text(text) | Value::Other(text), ..) if from.oid == oid::UNKNOWN => {
+            text::decode(to, &text)
+        }
+        (Value::Int(number), Scalar::Int2 | Scalar::Int4 | Scalar::Int8, scalar) => {
+            integer(number, scalar)
+        }
+        (Value::Numeric(text), Scalar::Numeric(_), Scalar::Numeric(modifier)) => {
+            decimal::read(&text, modifier)
+        }
+        (value @ Value::Timestamp(micros), Scalar::Timestamp, Scalar::Timestamp)
+        | (value @ Value::Timestamptz(micros), Scalar::Timestamptz, Scalar::Timestamptz) => {
+            to.keeps(micros).then_some(value)
+        }
+        (Value::Text(text), Scalar::Text | Scalar::Varchar(_), Scalar::Text) => {
+            Some(Value::Text(text))
+        }
         (Value::Text(text), Scalar::Text | Scalar::Varchar(_), Scalar::Varchar(limit)) => {
             text::within(limit, &text).then_some(Value::Text(text))
         }
@@ -64,7 +78,8 @@ mod tests {
         assert_eq!(cast(Value::Bool(true), &ty(oid::BOOL, -1), &int4), None);
 
         let unconstrained = ty(oid::NUMERIC, -1);
-        let numerics = |text: &str, to: &TypeInfo| cast(Value::Numeric(text.into()), &unconstrained, to);
+        let numerics =
+            |text: &str, to: &TypeInfo| cast(Value::Numeric(text.into()), &unconstrained, to);
         assert_eq!(numerics("1.5", &numeric(10, 2)), number("1.50"));
         assert_eq!(numerics("1.505", &numeric(10, 2)), None);
         assert_eq!(numerics("Infinity", &numeric(10, 2)), None);
@@ -81,6 +96,21 @@ mod tests {
         assert_eq!(cast(value("abc"), &varchar, &text), Some(value("abc")));
         assert_eq!(cast(value("1"), &text, &ty(oid::INT4, -1)), None);
         assert_eq!(cast(value("a"), &text, &ty(oid::BPCHAR, 5)), None);
+    }
+
+    #[test]
+    fn moments() {
+        let (micros, millis) = (ty(oid::TIMESTAMPTZ, -1), ty(oid::TIMESTAMPTZ, 3));
+        let moment = Value::Timestamptz(1_000);
+        assert_eq!(cast(moment.clone(), &micros, &millis), Some(moment.clone()));
+        assert_eq!(cast(Value::Timestamptz(1_001), &micros, &millis), None);
+        assert_eq!(cast(moment.clone(), &millis, &micros), Some(moment.clone()));
+        assert_eq!(cast(moment, &micros, &ty(oid::TIMESTAMP, -1)), None);
+        let local = Value::Timestamp(7_000_000);
+        assert_eq!(
+            cast(local.clone(), &ty(oid::TIMESTAMP, -1), &ty(oid::TIMESTAMP, 0)),
+            Some(local)
+        );
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub(crate) const NAN: &str = "NaN";
 pub(crate) const INFINITY: &str = "Infinity";
 pub(crate) const NEGATIVE_INFINITY: &str = "-Infinity";
 
-/// A decimal number: a sign and ASCII digits on both sides of the point. `whole` may have leading zeros.
+/// A decimal number: a sign and ASCII digits on both sides of the point. `whole` may have leading
+/// zeros.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Decimal<'a> {
     pub(crate) negative: bool,
@@ -33,10 +34,15 @@ impl<'a> Decimal<'a> {
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
         let has_digits = !(whole.is_empty() && fraction.is_empty());
-        (has_digits && all_digits(whole) && all_digits(fraction)).then_some(Self { negative, whole, fraction })
+        (has_digits && all_digits(whole) && all_digits(fraction)).then_some(Self {
+            negative,
+            whole,
+            fraction,
+        })
     }
 
-    /// The number as PostgreSQL prints it after the modifier is applied; `None` where it would be rounded or is out of range.
+    /// The number as PostgreSQL prints it after the modifier is applied; `None` where it would be
+    /// rounded or is out of range.
     pub(crate) fn canonical(self, modifier: Modifier) -> Option<String> {
         let whole = self.whole.trim_start_matches('0');
         let digits_after = match modifier {
@@ -76,7 +82,8 @@ impl<'a> Decimal<'a> {
     }
 }
 
-/// Reads and canonicalises a `numeric`, the values that aren't numbers included. An infinity fits no declared precision.
+/// Reads and canonicalises a `numeric`, the values that aren't numbers included. An infinity fits
+/// no declared precision.
 pub(crate) fn read(text: &str, modifier: Modifier) -> Option<Value> {
     if let Some(number) = Decimal::parse(text) {
         return number.canonical(modifier).map(Value::Numeric);
@@ -91,7 +98,8 @@ fn is_zero(digits: &str) -> bool {
     digits.bytes().all(|digit| digit == b'0')
 }
 
-/// The position of the first significant digit before (positive) or after the point (zero and below).
+/// The position of the first significant digit before (positive) or after the point (zero and
+/// below).
 fn magnitude(whole: &str, fraction: &str) -> i64 {
     let leading_zeros = || fraction.bytes().take_while(|&digit| digit == b'0').count();
     let position = if whole.is_empty() { leading_zeros() } else { whole.len() };

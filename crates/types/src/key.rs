@@ -43,22 +43,34 @@ impl Hash for Key {
     }
 }
 
-/// Why a column can't be part of the key of a table homed outside PostgreSQL, as the end of a sentence
-/// ("column x …"); `None` when it can.
+/// Why a column can't be part of the key of a table homed outside PostgreSQL, as the end of a
+/// sentence ("column x …"); `None` when it can.
 #[must_use]
 pub fn key_type_problem(column: &Column) -> Option<&'static str> {
     match column.ty.scalar {
-        Scalar::Bool | Scalar::Int2 | Scalar::Int4 | Scalar::Int8 | Scalar::Uuid | Scalar::Timestamptz | Scalar::Date | Scalar::Bytea => {
-            None
-        }
+        Scalar::Bool
+        | Scalar::Int2
+        | Scalar::Int4
+        | Scalar::Int8
+        | Scalar::Uuid
+        | Scalar::Timestamp
+        | Scalar::Timestamptz
+        | Scalar::Date
+        | Scalar::Bytea => None,
         Scalar::Numeric(Some(_)) => None,
-        Scalar::Numeric(None) => Some("is numeric without a scale, so that 1.5 and 1.50 would be two keys; declare it as numeric(p,s)"),
+        Scalar::Numeric(None) => Some(
+            "is numeric without a scale, so that 1.5 and 1.50 would be two keys; declare it as numeric(p,s)",
+        ),
         Scalar::Text | Scalar::Varchar(_) if column.deterministic => None,
-        Scalar::Text | Scalar::Varchar(_) => Some("has a nondeterministic collation, under which equal texts differ in their bytes"),
-        Scalar::Float4 | Scalar::Float8 => {
-            Some("is a floating-point number, whose equality isn't that of a store's key; use numeric(p,s) or an integer")
+        Scalar::Text | Scalar::Varchar(_) => {
+            Some("has a nondeterministic collation, under which equal texts differ in their bytes")
         }
-        Scalar::Json | Scalar::Jsonb => Some("is a JSON document; use one of its members as a column of its own"),
+        Scalar::Float4 | Scalar::Float8 => Some(
+            "is a floating-point number, whose equality isn't that of a store's key; use numeric(p,s) or an integer",
+        ),
+        Scalar::Json | Scalar::Jsonb => {
+            Some("is a JSON document; use one of its members as a column of its own")
+        }
         Scalar::Other => Some("is of a type that Flywheel can't canonicalise as a key"),
     }
 }

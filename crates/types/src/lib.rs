@@ -1,5 +1,5 @@
-//! PostgreSQL's scalar types as Flywheel carries them between stores: what a column is, what a value
-//! is, and how a value is read from and written to PostgreSQL's text and binary formats.
+//! PostgreSQL's scalar types as Flywheel carries them between stores: what a column is, what a
+//! value is, and how a value is read from and written to PostgreSQL's text and binary formats.
 //!
 //! Flywheel infers no types and evaluates no expressions. This crate reads a value only when the
 //! reading is exact; whatever it declines (`None`) is computed by PostgreSQL.
@@ -7,8 +7,8 @@
 //! - [`TypeInfo`] and [`Scalar`]: a column's or parameter's type.
 //! - [`Value`]: one value, in one canonical form whatever format or store it came from.
 //! - [`text`] and [`binary`]: the two wire formats.
-//! - [`Table`], [`Column`], [`Row`], [`Key`]: a table's definition as PostgreSQL's catalogue gives it,
-//!   and the rows and keys that are made by it.
+//! - [`Table`], [`Column`], [`Row`], [`Key`]: a table's definition as PostgreSQL's catalogue gives
+//!   it, and the rows and keys that are made by it.
 //! - [`mod@array`]: arrays cut into their elements.
 //! - [`ordered`]: keys as bytes whose order is PostgreSQL's order.
 //!

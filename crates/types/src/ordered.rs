@@ -5,8 +5,9 @@ use crate::Value;
 
 /// The values as one byte string whose order is the columns' order.
 ///
-/// Integers, dates and timestamps are big-endian with the sign bit flipped; numerics carry sign, magnitude
-/// and digits; text and bytea are closed by `00 00` with inner zero bytes as `00 ff`, so that a prefix sorts first.
+/// Integers, dates and timestamps are big-endian with the sign bit flipped; numerics carry sign,
+/// magnitude and digits; text and bytea are closed by `00 00` with inner zero bytes as `00 ff`, so
+/// that a prefix sorts first.
 #[must_use]
 pub fn encode(values: &[Value]) -> Vec<u8> {
     let mut out = Vec::with_capacity(values.len() * 9);
@@ -21,11 +22,15 @@ fn encode_one(value: &Value, out: &mut Vec<u8>) {
         Value::Null => out.push(0xff), // NULLS LAST, PostgreSQL's default
         Value::Bool(flag) => out.push(u8::from(*flag)),
         Value::Int(number) => out.extend_from_slice(&flip(*number)),
-        Value::Timestamptz(micros) => out.extend_from_slice(&flip(*micros)),
+        Value::Timestamp(micros) | Value::Timestamptz(micros) => {
+            out.extend_from_slice(&flip(*micros))
+        }
         Value::Date(days) => out.extend_from_slice(&flip(i64::from(*days))),
         Value::Uuid(uuid) => out.extend_from_slice(uuid.as_bytes()),
         Value::Numeric(digits) => encode_numeric(digits, out),
-        Value::Text(text) | Value::Json(text) | Value::Other(text) => encode_bytes(text.as_bytes(), out),
+        Value::Text(text) | Value::Json(text) | Value::Other(text) => {
+            encode_bytes(text.as_bytes(), out)
+        }
         Value::Bytea(bytes) => encode_bytes(bytes, out),
         Value::Float4(number) => out.extend_from_slice(&flip_float(f64::from(*number))),
         Value::Float8(number) => out.extend_from_slice(&flip_float(*number)),
@@ -52,15 +57,16 @@ fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[0, 0]);
 }
 
-/// Class (−∞ < negative < zero < positive < ∞ < NaN), then the number of digits before the point, then the
-/// digits; both inverted for negative numbers.
+/// Class (−∞ < negative < zero < positive < ∞ < NaN), then the number of digits before the point,
+/// then the digits; both inverted for negative numbers.
 fn encode_numeric(text: &str, out: &mut Vec<u8>) {
     let class = match text {
         "-Infinity" => 0,
         "Infinity" => 4,
         "NaN" => 5,
         _ => {
-            let (negative, digits) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
+            let (negative, digits) =
+                text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
             let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
             let whole = whole.trim_start_matches('0');
             let fraction = fraction.trim_end_matches('0');
@@ -72,11 +78,8 @@ fn encode_numeric(text: &str, out: &mut Vec<u8>) {
                 } else {
                     0
                 };
-                let magnitude = if whole.is_empty() {
-                    -(leading_zeros as i64)
-                } else {
-                    whole.len() as i64
-                };
+                let magnitude =
+                    if whole.is_empty() { -(leading_zeros as i64) } else { whole.len() as i64 };
                 let significant = [whole, &fraction[leading_zeros..]].concat();
                 let significant = significant.trim_end_matches('0');
                 let invert = if negative { 0xff } else { 0 };
@@ -127,6 +130,9 @@ mod tests {
         assert!(sorted(
             &[f64::NEG_INFINITY, -1.5, 0.0, 1e-300, 2.0, f64::INFINITY].map(Value::Float8)
         ));
-        assert_eq!(encode(&[Value::Numeric("1.50".into())]), encode(&[Value::Numeric("1.5".into())]));
+        assert_eq!(
+            encode(&[Value::Numeric("1.50".into())]),
+            encode(&[Value::Numeric("1.5".into())])
+        );
     }
 }

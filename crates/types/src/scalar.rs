@@ -26,7 +26,9 @@ pub enum Scalar {
     Varchar(Option<u32>),
     /// `uuid`
     Uuid,
-    /// `timestamptz`; only the default precision of microseconds. `timestamptz(p)` is [`Scalar::Other`].
+    /// `timestamp`, of any precision.
+    Timestamp,
+    /// `timestamptz`, of any precision.
     Timestamptz,
     /// `date`
     Date,
@@ -57,11 +59,17 @@ impl TypeInfo {
     /// The type for an oid and type modifier as `pg_attribute` gives them.
     #[must_use]
     pub fn new(type_oid: u32, typmod: i32, name: impl Into<String>) -> Self {
-        Self {
-            oid: type_oid,
-            typmod,
-            name: name.into(),
-            scalar: Scalar::of(type_oid, typmod),
+        Self { oid: type_oid, typmod, name: name.into(), scalar: Scalar::of(type_oid, typmod) }
+    }
+
+    /// Whether a moment, in microseconds, is one of the type's precision: `timestamp(3)` rounds
+    /// what is finer. The modifier of both timestamps is the number of digits (timestamp.c).
+    pub(crate) fn keeps(&self, micros: i64) -> bool {
+        match u32::try_from(self.typmod) {
+            Ok(digits @ 0..6) => {
+                matches!(micros, i64::MIN | i64::MAX) || micros % 10_i64.pow(6 - digits) == 0
+            }
+            _ => true,
         }
     }
 }
@@ -82,7 +90,8 @@ impl Scalar {
             // A varchar's modifier is its length plus the 4 bytes of a varlena header (varchar.c).
             oid::VARCHAR => Self::Varchar(u32::try_from(typmod - 4).ok()),
             oid::UUID => Self::Uuid,
-            oid::TIMESTAMPTZ if typmod < 0 => Self::Timestamptz,
+            oid::TIMESTAMP => Self::Timestamp,
+            oid::TIMESTAMPTZ => Self::Timestamptz,
             oid::DATE => Self::Date,
             oid::JSON => Self::Json,
             oid::JSONB => Self::Jsonb,
@@ -91,18 +100,26 @@ impl Scalar {
         }
     }
 
-    /// Whether its text form depends on no setting of the session. `timestamptz` follows `TimeZone` and
-    /// `DateStyle`, `date` follows `DateStyle`, `bytea` follows `bytea_output`, floats follow `extra_float_digits`.
+    /// Whether its text form depends on no setting of the session. `timestamptz` follows `TimeZone`
+    /// and `DateStyle`, `timestamp` and `date` follow `DateStyle`, `bytea` follows `bytea_output`,
+    /// floats follow `extra_float_digits`.
     #[must_use]
     pub fn text_is_stable(self) -> bool {
         !matches!(
             self,
-            Self::Timestamptz | Self::Date | Self::Bytea | Self::Float4 | Self::Float8 | Self::Other
+            Self::Timestamp
+                | Self::Timestamptz
+                | Self::Date
+                | Self::Bytea
+                | Self::Float4
+                | Self::Float8
+                | Self::Other
         )
     }
 }
 
-/// `numeric`'s modifier is `((precision << 16) | (scale & 0x7ff)) + 4`, the scale an 11-bit signed number (numeric.c).
+/// `numeric`'s modifier is `((precision << 16) | (scale & 0x7ff)) + 4`, the scale an 11-bit signed
+/// number (numeric.c).
 fn numeric_modifier(typmod: i32) -> Option<(u16, i16)> {
     let packed = u32::try_from(typmod.checked_sub(4)?).ok()?;
     let precision = u16::try_from(packed >> 16).ok()?;
@@ -124,6 +141,10 @@ mod tests {
         assert_eq!(Scalar::of(oid::NUMERIC, -1), Scalar::Numeric(None));
         assert_eq!(Scalar::of(oid::VARCHAR, 24), Scalar::Varchar(Some(20)));
         assert_eq!(Scalar::of(oid::VARCHAR, -1), Scalar::Varchar(None));
-        assert_eq!(Scalar::of(oid::TIMESTAMPTZ, 3), Scalar::Other);
+        let millis = TypeInfo::new(oid::TIMESTAMPTZ, 3, "timestamp(3) with time zone");
+        let kept = [0, -1_000, 7_000, i64::MIN, i64::MAX].map(|micros| millis.keeps(micros));
+        assert_eq!((kept, millis.keeps(1), millis.keeps(-999)), ([true; 5], false, false));
+        assert!(TypeInfo::new(oid::TIMESTAMP, 6, "").keeps(1));
+        assert!(!TypeInfo::new(oid::TIMESTAMP, 0, "").keeps(500_000));
     }
 }

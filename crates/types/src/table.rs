@@ -19,10 +19,7 @@ pub struct TableName {
 impl TableName {
     /// A name from its two parts, unquoted.
     pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
-        Self {
-            schema: schema.into(),
-            name: name.into(),
-        }
+        Self { schema: schema.into(), name: name.into() }
     }
 
     /// The name as SQL, both parts quoted: `"public"."sessions"`.
@@ -66,9 +63,11 @@ pub struct Column {
     pub default: ColumnDefault,
     /// `GENERATED ALWAYS AS (…) STORED`: no statement may set it.
     pub generated: bool,
-    /// Whether the order of its text is byte order (collation "C" or "POSIX"); true for types without collation.
+    /// Whether the order of its text is byte order (collation "C" or "POSIX"); true for types
+    /// without collation.
     pub byte_ordered: bool,
-    /// Whether equal means byte-equal (a deterministic collation); true for types without collation.
+    /// Whether equal means byte-equal (a deterministic collation); true for types without
+    /// collation.
     pub deterministic: bool,
 }
 
@@ -93,9 +92,11 @@ pub struct Table {
     pub primary_key: Vec<usize>,
     /// The name of the primary key's constraint, as errors name it.
     pub primary_key_name: String,
-    /// Whether it has CHECK constraints or columns of a domain type: then PostgreSQL computes every written row.
+    /// Whether it has CHECK constraints or columns of a domain type: then PostgreSQL computes every
+    /// written row.
     pub has_checks: bool,
-    /// Of all that a written row is checked against: with another digest, rows that were made for this definition may be wrong.
+    /// Of all that a written row is checked against: with another digest, rows that were made for
+    /// this definition may be wrong.
     pub digest: String,
 }
 

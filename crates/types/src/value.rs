@@ -16,14 +16,18 @@ pub enum Value {
     Float4(f32),
     /// `double precision`
     Float8(f64),
-    /// `numeric` as PostgreSQL prints it (`1.50`, `-0.001`, `NaN`, `Infinity`): no exponent, no superfluous leading zeros,
-    /// as many digits after the point as its scale.
+    /// `numeric` as PostgreSQL prints it (`1.50`, `-0.001`, `NaN`, `Infinity`): no exponent, no
+    /// superfluous leading zeros, as many digits after the point as its scale.
     Numeric(String),
     /// `text` and `varchar`
     Text(String),
     /// `uuid`
     Uuid(Uuid),
-    /// `timestamptz`: microseconds since 2000-01-01 00:00 UTC; `i64::MIN` and `i64::MAX` are `-infinity` and `infinity`.
+    /// `timestamp`: microseconds since 2000-01-01 00:00; `i64::MIN` and `i64::MAX` are `-infinity`
+    /// and `infinity`.
+    Timestamp(i64),
+    /// `timestamptz`: microseconds since 2000-01-01 00:00 UTC; `i64::MIN` and `i64::MAX` are
+    /// `-infinity` and `infinity`.
     Timestamptz(i64),
     /// `date`: days since 2000-01-01; `i32::MIN` and `i32::MAX` are `-infinity` and `infinity`.
     Date(i32),
@@ -40,10 +44,16 @@ impl PartialEq for Value {
         match (self, other) {
             (Self::Null, Self::Null) => true,
             (Self::Bool(left), Self::Bool(right)) => left == right,
-            (Self::Int(left), Self::Int(right)) | (Self::Timestamptz(left), Self::Timestamptz(right)) => left == right,
+            (Self::Int(left), Self::Int(right))
+            | (Self::Timestamp(left), Self::Timestamp(right))
+            | (Self::Timestamptz(left), Self::Timestamptz(right)) => left == right,
             // NaN is printed like NaN, and -0 unlike 0.
-            (Self::Float4(left), Self::Float4(right)) => left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan()),
-            (Self::Float8(left), Self::Float8(right)) => left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan()),
+            (Self::Float4(left), Self::Float4(right)) => {
+                left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan())
+            }
+            (Self::Float8(left), Self::Float8(right)) => {
+                left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan())
+            }
             (Self::Numeric(left), Self::Numeric(right))
             | (Self::Text(left), Self::Text(right))
             | (Self::Json(left), Self::Json(right))

@@ -17,7 +17,8 @@ pub enum TransactionStatus {
 }
 
 impl TransactionStatus {
-    /// The status for ReadyForQuery's byte; anything unknown counts as failed, which is the safe side.
+    /// The status for ReadyForQuery's byte; anything unknown counts as failed, which is the safe
+    /// side.
     #[must_use]
     pub fn from_byte(byte: u8) -> Self {
         match byte {
@@ -84,8 +85,8 @@ pub fn authentication_sasl_final(out: &mut BytesMut, data: &[u8]) {
     });
 }
 
-/// NegotiateProtocolVersion: the minor version of protocol 3 that will be spoken and the `_pq_.` options not known. PostgreSQL sends the whole version, and
-/// libpq wants it so.
+/// NegotiateProtocolVersion: the minor version of protocol 3 that will be spoken and the `_pq_.`
+/// options not known. PostgreSQL sends the whole version, and libpq wants it so.
 pub fn negotiate_protocol_version(out: &mut BytesMut, minor: u16, unknown_options: &[&str]) {
     message(out, b'v', |out| {
         out.put_u16(3);
@@ -124,6 +125,20 @@ pub fn error_response(out: &mut BytesMut, error: &PgError) {
 /// NoticeResponse.
 pub fn notice_response(out: &mut BytesMut, notice: &PgError) {
     fields(out, b'N', notice);
+}
+
+/// NotificationResponse, from this process.
+pub fn notification_response(
+    out: &mut BytesMut,
+    process_id: i32,
+    notification: &crate::reply::Notification<'_>,
+) {
+    message(out, b'A', |out| {
+        out.put_i32(process_id);
+        put_cstr(out, notification.channel);
+        out.put_slice(notification.payload);
+        out.put_u8(0);
+    });
 }
 
 fn fields(out: &mut BytesMut, tag: u8, error: &PgError) {

@@ -81,17 +81,21 @@ impl PgError {
         self.with_field(b'D', detail)
     }
 
-    /// With any other field, in place of what it was, by its code: `s` schema, `t` table, `c` column, `n` constraint, `P` position.
+    /// With any other field, in place of what it was, by its code: `s` schema, `t` table, `c`
+    /// column, `n` constraint, `P` position.
     #[must_use]
     pub fn with_field(mut self, code: u8, value: impl Into<Cow<'static, str>>) -> Self {
         self.fields.retain(|(each, _)| *each != code);
         self.fields.push((code, value.into()));
-        let place = |code: u8| FIELD_ORDER.iter().position(|&each| each == code).unwrap_or(FIELD_ORDER.len());
+        let place = |code: u8| {
+            FIELD_ORDER.iter().position(|&each| each == code).unwrap_or(FIELD_ORDER.len())
+        };
         self.fields.sort_by_key(|(code, _)| place(*code));
         self
     }
 
-    /// Reads the body of an ErrorResponse or NoticeResponse. What isn't UTF-8 is replaced: an error must get through.
+    /// Reads the body of an ErrorResponse or NoticeResponse. What isn't UTF-8 is replaced: an error
+    /// must get through.
     #[must_use]
     pub fn read(body: &[u8]) -> Self {
         let mut reader = Reader::new(body);

@@ -1,7 +1,7 @@
 //! Cuts a byte stream into messages: a tag, a length of four bytes that counts itself, a body.
 //!
-//! The length is checked against a limit before anything is buffered for it, so that a peer can't make the
-//! gateway allocate more than the limit, and before login that limit is small.
+//! The length is checked against a limit before anything is buffered for it, so that a peer can't
+//! make the gateway allocate more than the limit, and before login that limit is small.
 
 use bytes::{Bytes, BytesMut};
 use thiserror::Error;
@@ -61,7 +61,8 @@ impl Frame {
     }
 }
 
-/// The tag and whole length (header included) of the message at the start of `buf`; `None` when the header isn't there yet.
+/// The tag and whole length (header included) of the message at the start of `buf`; `None` when the
+/// header isn't there yet.
 ///
 /// # Errors
 /// A length below 4 or above `max` (which bounds the length field).
@@ -83,11 +84,10 @@ pub fn peek(buf: &[u8], max: usize) -> Result<Option<(u8, usize)>, FrameError> {
 /// As [`peek`].
 pub fn take(buf: &mut BytesMut, max: usize) -> Result<Option<Frame>, FrameError> {
     match peek(buf, max)? {
-        Some((_, len)) if buf.len() >= len => Ok(Some(Frame {
-            raw: buf.split_to(len).freeze(),
-        })),
+        Some((_, len)) if buf.len() >= len => Ok(Some(Frame { raw: buf.split_to(len).freeze() })),
         Some((_, len)) => {
-            // A large message grows the buffer as its bytes come, not at once on the word of its header.
+            // A large message grows the buffer as its bytes come, not at once on the word of its
+            // header.
             buf.reserve((len - buf.len()).min(64 * 1024));
             Ok(None)
         }
@@ -104,7 +104,8 @@ pub enum Piece {
     Message(Frame),
 }
 
-/// Cuts a server's stream: bulk messages pass in whatever pieces they arrive, the others are given whole.
+/// Cuts a server's stream: bulk messages pass in whatever pieces they arrive, the others are given
+/// whole.
 #[derive(Debug, Default)]
 pub struct Cutter {
     /// Bytes of the current bulk message that haven't come yet.
@@ -170,11 +171,7 @@ mod tests {
         let mut long = BytesMut::from(&[b'Q', 0, 0, 0, 101][..]);
         assert_eq!(
             take(&mut long, 100),
-            Err(FrameError::TooLong {
-                tag: b'Q',
-                len: 101,
-                max: 100
-            })
+            Err(FrameError::TooLong { tag: b'Q', len: 101, max: 100 })
         );
     }
 
@@ -202,7 +199,8 @@ mod tests {
             prop_assert_eq!(seen, messages);
         }
 
-        /// The cutter forwards every byte, in order, and gives whole messages for all but bulk ones.
+        /// The cutter forwards every byte, in order, and gives whole messages for all but bulk
+        /// ones.
         #[test]
         fn the_cutter_loses_nothing(
             messages in prop::collection::vec((prop::sample::select(b"DdCZTSE".to_vec()), prop::collection::vec(any::<u8>(), 0..40)), 0..20),

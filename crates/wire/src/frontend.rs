@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::malformed::malformed;
 use crate::reader::Reader;
 use crate::{Frame, PgError, sqlstate};
 
@@ -79,7 +80,8 @@ pub struct Execute {
     pub max_rows: i32,
 }
 
-/// A format code that stands for a column or parameter at `position` (protocol-flow, "format codes").
+/// A format code that stands for a column or parameter at `position` (protocol-flow, "format
+/// codes").
 #[must_use]
 pub fn format_at(formats: &[i16], position: usize) -> i16 {
     match formats {
@@ -89,18 +91,13 @@ pub fn format_at(formats: &[i16], position: usize) -> i16 {
     }
 }
 
-fn malformed(message: &str) -> PgError {
-    PgError::error(sqlstate::PROTOCOL_VIOLATION, format!("invalid {message} message"))
-        .with_hint("The message's contents don't fit its length, or a text in it isn't UTF-8; Flywheel speaks UTF-8 to clients.")
-}
-
 /// Reads a Query message: its text.
 ///
 /// # Errors
-/// 08P01 when the body isn't one zero-terminated UTF-8 text.
+/// 08P01 when the body isn't one zero-terminated text, 22021 when the text isn't UTF-8.
 pub fn query(frame: &Frame) -> Result<&str, PgError> {
     let mut reader = Reader::new(frame.body());
-    reader.str().filter(|_| reader.is_empty()).ok_or_else(|| malformed("Query"))
+    reader.str().filter(|_| reader.is_empty()).ok_or_else(|| malformed(frame))
 }
 
 /// Reads a Parse message.
@@ -114,13 +111,9 @@ pub fn parse(frame: &Frame) -> Result<Parse, PgError> {
         let query = reader.str()?.to_owned();
         let count = reader.count(4)?;
         let parameter_types = (0..count).map(|_| reader.u32()).collect::<Option<_>>()?;
-        reader.is_empty().then_some(Parse {
-            name,
-            query,
-            parameter_types,
-        })
+        reader.is_empty().then_some(Parse { name, query, parameter_types })
     };
-    read().ok_or_else(|| malformed("Parse"))
+    read().ok_or_else(|| malformed(frame))
 }
 
 /// Reads a Bind message; parameter values share the frame's memory.
@@ -152,7 +145,7 @@ pub fn bind(frame: &Frame) -> Result<Bind, PgError> {
             result_formats,
         })
     };
-    read().ok_or_else(|| malformed("Bind"))
+    read().ok_or_else(|| malformed(frame))
 }
 
 /// Reads a Describe or Close message.
@@ -160,17 +153,22 @@ pub fn bind(frame: &Frame) -> Result<Bind, PgError> {
 /// # Errors
 /// 08P01 when the body names neither a statement nor a portal.
 pub fn target(frame: &Frame) -> Result<(Target, &str), PgError> {
+    let is_close = frame.tag() == tag::CLOSE;
     let read = || {
         let mut reader = Reader::new(frame.body());
-        let target = match reader.u8()? {
-            b'S' => Target::Statement,
-            b'P' => Target::Portal,
-            _ => return None,
-        };
+        let kind = reader.u8()?;
         let name = reader.str()?;
-        reader.is_empty().then_some((target, name))
+        reader.is_empty().then_some((kind, name))
     };
-    read().ok_or_else(|| malformed(if frame.tag() == tag::CLOSE { "Close" } else { "Describe" }))
+    match read().ok_or_else(|| malformed(frame))? {
+        (b'S', name) => Ok((Target::Statement, name)),
+        (b'P', name) => Ok((Target::Portal, name)),
+        (other, _) => {
+            let message = if is_close { "CLOSE" } else { "DESCRIBE" };
+            let message = format!("invalid {message} message subtype {other}");
+            Err(PgError::error(sqlstate::PROTOCOL_VIOLATION, message))
+        }
+    }
 }
 
 /// Reads an Execute message.
@@ -184,7 +182,7 @@ pub fn execute(frame: &Frame) -> Result<Execute, PgError> {
         let max_rows = reader.i32()?;
         reader.is_empty().then_some(Execute { portal, max_rows })
     };
-    read().ok_or_else(|| malformed("Execute"))
+    read().ok_or_else(|| malformed(frame))
 }
 
 /// Reads a SASLInitialResponse: mechanism and data.
@@ -201,7 +199,7 @@ pub fn sasl_initial_response(frame: &Frame) -> Result<(&str, &[u8]), PgError> {
             .and_then(|len| reader.take(len))?;
         reader.is_empty().then_some((mechanism, data))
     };
-    read().ok_or_else(|| malformed("SASLInitialResponse"))
+    read().ok_or_else(|| malformed(frame))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Texts as PostgreSQL's lexer reads them back (sql-syntax-lexical).
 
-/// A string literal of any text. `E'…'`, so that it doesn't depend on `standard_conforming_strings`.
+/// A string literal of any text. `E'…'`, so that it doesn't depend on
+/// `standard_conforming_strings`.
 #[must_use]
 pub fn literal(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);

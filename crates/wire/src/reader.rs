@@ -45,10 +45,10 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.cstr()?).ok()
     }
 
-    /// A count of elements that follow, each of at least `element_len` bytes: refused when they can't fit, so that
-    /// a count that lies allocates nothing.
+    /// A count of elements that follow, each of at least `element_len` bytes: refused when they
+    /// can't fit, so that a count that lies allocates nothing.
     pub(crate) fn count(&mut self, element_len: usize) -> Option<usize> {
-        let count = usize::try_from(self.i16()?).ok()?;
+        let count = usize::from(self.i16()?.cast_unsigned());
         (count * element_len <= self.rest.len()).then_some(count)
     }
 

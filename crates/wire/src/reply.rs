@@ -18,6 +18,7 @@ pub mod tag {
     pub const COPY_BOTH_RESPONSE: u8 = b'W';
     pub const COPY_IN_RESPONSE: u8 = b'G';
     pub const COPY_OUT_RESPONSE: u8 = b'H';
+    pub const COPY_DONE: u8 = b'c';
     pub const DATA_ROW: u8 = b'D';
     pub const EMPTY_QUERY_RESPONSE: u8 = b'I';
     pub const ERROR_RESPONSE: u8 = b'E';
@@ -60,31 +61,36 @@ pub fn row_description(frame: &Frame) -> Option<Vec<Field>> {
             let (table_oid, column, type_oid, type_len, typmod) =
                 (reader.u32()?, reader.i16()?, reader.u32()?, reader.i16()?, reader.i32()?);
             reader.i16()?;
-            Some(Field {
-                name,
-                table_oid,
-                column,
-                type_oid,
-                type_len,
-                typmod,
-            })
+            Some(Field { name, table_oid, column, type_oid, type_len, typmod })
         })
         .collect()
 }
 
-/// A digest of what a RowDescription's columns are: names, types and modifiers, which are what PostgreSQL compares of a prepared statement whose
-/// definitions have changed (`RevalidateCachedQuery`).
+/// A digest of what a RowDescription's columns are: names, types and modifiers, which are what
+/// PostgreSQL compares of a prepared statement whose definitions have changed
+/// (`RevalidateCachedQuery`).
 #[must_use]
 pub fn columns_digest(body: &[u8]) -> Option<u64> {
     let mut reader = Reader::new(body);
     let mut hasher = DefaultHasher::new();
     for _ in 0..reader.count(19)? {
         let name = reader.cstr()?;
-        let (_table, _column, type_oid, _len, typmod) = (reader.u32()?, reader.i16()?, reader.u32()?, reader.i16()?, reader.i32()?);
+        let (_table, _column, type_oid, _len, typmod) =
+            (reader.u32()?, reader.i16()?, reader.u32()?, reader.i16()?, reader.i32()?);
         reader.i16()?;
         (name, type_oid, typmod).hash(&mut hasher);
     }
     Some(hasher.finish())
+}
+
+/// The [`columns_digest`] of columns that were read from a RowDescription.
+#[must_use]
+pub fn fields_digest(fields: &[Field]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for field in fields {
+        (field.name.as_bytes(), field.type_oid, field.typmod).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Reads a ParameterDescription.
@@ -115,6 +121,28 @@ pub fn data_row(frame: &Frame) -> Option<Vec<Option<Bytes>>> {
 pub fn parameter_status(body: &[u8]) -> Option<(String, String)> {
     let mut reader = Reader::new(body);
     Some((reader.str()?.to_owned(), reader.str()?.to_owned()))
+}
+
+/// A NotificationResponse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notification<'a> {
+    /// The server process that has sent it.
+    pub process_id: i32,
+    /// The channel.
+    pub channel: &'a str,
+    /// What it says.
+    pub payload: &'a [u8],
+}
+
+/// Reads the body of a NotificationResponse.
+#[must_use]
+pub fn notification(body: &[u8]) -> Option<Notification<'_>> {
+    let mut reader = Reader::new(body);
+    Some(Notification {
+        process_id: reader.i32()?,
+        channel: reader.str()?,
+        payload: reader.cstr()?,
+    })
 }
 
 /// Reads a CommandComplete's tag.

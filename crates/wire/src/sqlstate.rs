@@ -13,8 +13,12 @@ macro_rules! states {
 states! {
     /// 01000
     WARNING = "01000";
+    /// F0000: the configuration file isn't right.
+    CONFIG_FILE_ERROR = "F0000";
     /// 08P01: a message that the protocol doesn't allow.
     PROTOCOL_VIOLATION = "08P01";
+    /// 22021: bytes that aren't a text in the encoding.
+    CHARACTER_NOT_IN_REPERTOIRE = "22021";
     /// 55P03: a row stays locked.
     LOCK_NOT_AVAILABLE = "55P03";
     /// 08006: the server connection broke.
@@ -35,6 +39,8 @@ states! {
     OBJECT_IN_USE = "55006";
     /// 25006: a write in a read-only transaction.
     READ_ONLY_SQL_TRANSACTION = "25006";
+    /// 25P01: a command that needs a transaction block.
+    NO_ACTIVE_SQL_TRANSACTION = "25P01";
     /// 25P02: commands ignored until the end of a failed block.
     IN_FAILED_TRANSACTION = "25P02";
     /// 26000

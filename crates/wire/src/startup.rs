@@ -1,4 +1,5 @@
-//! The packets before login: a length of four bytes that counts itself, a code, and what the code says follows.
+//! The packets before login: a length of four bytes that counts itself, a code, and what the code
+//! says follows.
 
 use bytes::{Buf, BytesMut};
 use thiserror::Error;
@@ -8,7 +9,8 @@ use crate::reader::Reader;
 /// The longest startup packet, as PostgreSQL's `MAX_STARTUP_PACKET_LENGTH`.
 pub const MAX_STARTUP_PACKET: usize = 10_000;
 
-/// The newest minor version of protocol 3 that is spoken, as PostgreSQL 18's `PG_PROTOCOL_LATEST`: cancel keys may be longer than 4 bytes.
+/// The newest minor version of protocol 3 that is spoken, as PostgreSQL 18's `PG_PROTOCOL_LATEST`:
+/// cancel keys may be longer than 4 bytes.
 pub const NEWEST_MINOR: u16 = 2;
 
 const CANCEL_REQUEST: i32 = 80_877_102;
@@ -26,7 +28,8 @@ pub enum StartupPacket {
     Cancel {
         /// The process id from BackendKeyData.
         process_id: i32,
-        /// The secret key from BackendKeyData, of whatever length the client has made it: 4 bytes in protocol 3.0, up to 256 in 3.2.
+        /// The secret key from BackendKeyData, of whatever length the client has made it: 4 bytes
+        /// in protocol 3.0, up to 256 in 3.2.
         secret_key: Vec<u8>,
     },
     /// StartupMessage.
@@ -43,12 +46,16 @@ pub enum StartupPacket {
 /// A packet that isn't a startup packet of PostgreSQL.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum StartupError {
-    /// A length outside 8 … [`MAX_STARTUP_PACKET`]: most often another protocol (HTTP, TLS without SSLRequest).
+    /// A length outside 8 … [`MAX_STARTUP_PACKET`]: most often another protocol (HTTP, TLS without
+    /// SSLRequest).
     #[error("invalid length of startup packet")]
     Length,
     /// The body doesn't have the layout that its code asks for.
     #[error("invalid startup packet layout: expected terminator as last byte")]
     Layout,
+    /// TLS from the first byte by a client that doesn't say in it which protocol is to follow.
+    #[error("received direct SSL connection request without ALPN protocol negotiation extension")]
+    Protocol,
     /// Not protocol version 3.
     #[error("unsupported frontend protocol {major}.{minor}: server supports 3.0 to 3.2")]
     Version {
@@ -130,7 +137,8 @@ mod tests {
     #[test]
     fn reads_a_startup_message() {
         let mut buf = packet(b"\x00\x03\x00\x00user\0app\0database\0shop\0\0");
-        let StartupPacket::Startup { major, minor, parameters } = take(&mut buf).unwrap().unwrap() else {
+        let StartupPacket::Startup { major, minor, parameters } = take(&mut buf).unwrap().unwrap()
+        else {
             panic!()
         };
         assert_eq!((major, minor), (3, 0));
@@ -153,10 +161,7 @@ mod tests {
         let code = CANCEL_REQUEST.to_be_bytes();
         for length in [0, 4, 32, 256, 300] {
             let body = [&code[..], &7_i32.to_be_bytes(), &vec![1; length]].concat();
-            let expected = StartupPacket::Cancel {
-                process_id: 7,
-                secret_key: vec![1; length],
-            };
+            let expected = StartupPacket::Cancel { process_id: 7, secret_key: vec![1; length] };
             assert_eq!(take(&mut packet(&body)), Ok(Some(expected)));
         }
         assert!(matches!(

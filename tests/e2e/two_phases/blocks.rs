@@ -59,22 +59,32 @@ async fn a_conflict_in_one_undoes_all() {
             .batch_execute("INSERT INTO carts VALUES (1, 'a'); INSERT INTO stock VALUES (1, 'b')")
             .await
             .expect("rows");
-        for meddling in ["UPDATE carts SET what = 'theirs' WHERE id = 1", "DELETE FROM stock WHERE id = 1"] {
-            let block = "BEGIN; INSERT INTO orders VALUES (1); UPDATE carts SET what = 'ours' WHERE id = 1; UPDATE stock SET what = 'ours' WHERE id = 1";
+        for (meddling, failing) in [
+            (
+                "UPDATE carts SET what = 'theirs' WHERE id = 1",
+                "UPDATE carts SET what = 'ours' WHERE id = 1",
+            ),
+            ("DELETE FROM stock WHERE id = 1", "UPDATE stock SET what = 'ours' WHERE id = 1"),
+        ] {
+            let block = "BEGIN ISOLATION LEVEL REPEATABLE READ; INSERT INTO orders VALUES (1); INSERT INTO carts VALUES (2, 'ours'); \
+                         INSERT INTO stock VALUES (2, 'ours'); SELECT * FROM carts, stock WHERE carts.id = 1 AND stock.id = 1";
             client.batch_execute(block).await.expect("a block");
             other.batch_execute(meddling).await.expect("a write");
-            Told::of(&client, "COMMIT").await.is("40001", &["public."]);
+            Told::of(&client, &format!("{failing}; COMMIT")).await.is("40001", &["public."]);
+            client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
             assert_eq!(column(&client, "SELECT count(*) FROM orders").await, ["0"], "{homes:?}");
-            let ours = "SELECT count(*) FROM carts WHERE what = 'ours'";
-            assert_eq!(column(&client, ours).await, ["0"], "{homes:?}");
+            let ours = "SELECT count(*) FROM carts WHERE what = 'ours' UNION ALL SELECT count(*) FROM stock WHERE what = 'ours'";
+            assert_eq!(column(&client, ours).await, ["0", "0"], "{homes:?}");
             // Nothing stays locked.
-            let again = "INSERT INTO stock VALUES (1, 'b') ON CONFLICT (id) DO UPDATE SET what = excluded.what; UPDATE carts SET what = 'a' WHERE id = 1";
+            let again = "INSERT INTO stock VALUES (1, 'b') ON CONFLICT (id) DO UPDATE SET what = excluded.what; UPDATE carts SET what = 'a' WHERE id = 1; \
+                         INSERT INTO stock VALUES (2, 'c'); DELETE FROM stock WHERE id = 2";
             other.batch_execute(again).await.expect("free rows");
         }
     }
 }
 
-/// Many blocks that move amounts between two stores and PostgreSQL at once: none is lost or made, and none waits for ever.
+/// Many blocks that move amounts between two stores and PostgreSQL at once: none is lost or made,
+/// and none waits for ever.
 #[tokio::test]
 async fn transfers_between_stores() {
     let Some(world) = world([Home::Redis, Home::Dynoxide]).await else {
@@ -100,7 +110,7 @@ async fn transfers_between_stores() {
                 match client.batch_execute(&block).await {
                     Ok(()) => done += 1,
                     Err(error) => {
-                        assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("40001"), "{error:?}");
+                        assert_eq!(error.code().map(tokio_postgres::error::SqlState::code), Some("40P01"), "{error:?}");
                         client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
                     }
                 }
@@ -158,7 +168,8 @@ async fn an_error_fails_the_block_everywhere() {
         )
         .await
         .expect("a block");
-    Told::by(client.execute("INSERT INTO stock VALUES (1, $1)", &[&"taken"]).await).is("23505", &[]);
+    Told::by(client.execute("INSERT INTO stock VALUES (1, $1)", &[&"taken"]).await)
+        .is("23505", &[]);
     Told::by(client.execute("SELECT 1", &[]).await).is("25P02", &[]);
     client.batch_execute("ROLLBACK TO s; COMMIT").await.expect("COMMIT");
     let [orders, carts, _] = all(&client).await;
@@ -179,10 +190,7 @@ async fn an_error_fails_the_block_everywhere() {
         (orders, carts),
         (vec!["0".into(), "5".into()], vec!["0 a".into(), "5 x".to_owned()])
     );
-    client
-        .batch_execute("UPDATE stock SET what = 'z' WHERE id = 2")
-        .await
-        .expect("a free row");
+    client.batch_execute("UPDATE stock SET what = 'z' WHERE id = 2").await.expect("a free row");
 }
 
 #[tokio::test]
@@ -197,7 +205,7 @@ async fn one_store_alone_needs_no_outbox() {
             .await
             .expect("COMMIT");
         assert_eq!(
-            column(&client, "SELECT count(*) FROM pg_namespace WHERE nspname = 'flywheel'").await,
+            column(&client, "SELECT count(*) FROM pg_class WHERE relname = 'outbox'").await,
             ["0"]
         );
         assert_eq!(all(&client).await, [vec![], vec!["1 a"], vec!["1 b"]]);
@@ -210,8 +218,11 @@ async fn more_than_a_store_does_at_once() {
         return;
     };
     let client = world.gateway().await;
-    let many =
-        |count| format!("BEGIN; INSERT INTO orders VALUES (1); INSERT INTO carts SELECT i, 'a' FROM generate_series(1, {count}) i; COMMIT");
+    let many = |count| {
+        format!(
+            "BEGIN; INSERT INTO orders VALUES (1); INSERT INTO carts SELECT i, 'a' FROM generate_series(1, {count}) i; COMMIT"
+        )
+    };
     Told::of(&client, &many(101)).await.is("54000", &["public.carts", "100"]);
     assert_eq!(all(&client).await, [const { Vec::<String>::new() }; 3]);
     client.batch_execute(&many(100)).await.expect("COMMIT");
@@ -227,7 +238,9 @@ async fn who_may_not_make_the_outbox_is_told_how() {
     let behind = world.behind().await;
     let role = format!("poor_{}", world.primary().name());
     behind
-        .batch_execute(&format!("CREATE ROLE {role} LOGIN; GRANT ALL ON carts, stock, orders TO {role}"))
+        .batch_execute(&format!(
+            "CREATE ROLE {role} LOGIN; GRANT ALL ON carts, stock, orders TO {role}"
+        ))
         .await
         .expect("a role");
     let config = std::fs::read_to_string(world.config()).expect("the configuration");
@@ -243,15 +256,17 @@ async fn who_may_not_make_the_outbox_is_told_how() {
     );
     assert_eq!(all(&client).await, [const { Vec::<String>::new() }; 3]);
     // Made by somebody who may.
-    let definition = "CREATE SCHEMA flywheel; CREATE TABLE flywheel.outbox (id uuid PRIMARY KEY, xid bigint NOT NULL DEFAULT txid_current(), \
+    let definition = "CREATE SCHEMA IF NOT EXISTS flywheel; CREATE TABLE flywheel.outbox (id uuid PRIMARY KEY, xid bigint NOT NULL DEFAULT txid_current(), \
                       written_at timestamptz NOT NULL DEFAULT clock_timestamp(), changes jsonb NOT NULL);";
-    let owned = format!("{definition} ALTER SCHEMA flywheel OWNER TO {role}; ALTER TABLE flywheel.outbox OWNER TO {role}");
+    let owned = format!(
+        "{definition} ALTER SCHEMA flywheel OWNER TO {role}; ALTER TABLE flywheel.outbox OWNER TO {role}"
+    );
     behind.batch_execute(&owned).await.expect("the outbox");
     client.batch_execute(block).await.expect("COMMIT");
     assert_eq!(all(&client).await, [vec!["1"], vec!["1 a"], vec![]]);
     world.process_mut().terminate().await;
     drop(client);
-    behind.batch_execute(&format!("DROP OWNED BY {role}")).await.expect("DROP OWNED");
+    behind.batch_execute(&format!("DROP OWNED BY {role} CASCADE")).await.expect("DROP OWNED");
     drop(behind);
     let admin = flywheel_tests::world::connect(&servers.postgres).await;
     admin.batch_execute(&format!("DROP ROLE {role}")).await.expect("DROP ROLE");

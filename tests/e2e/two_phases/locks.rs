@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use flywheel_tests::child::in_time;
-use flywheel_tests::gate::Stop;
+use flywheel_tests::gate::{COMMIT, Stop};
 use flywheel_tests::world::column;
 use flywheel_tests::{Home, Setup, Told, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,19 +14,23 @@ use super::{ORDER, TABLES, guarded, world};
 #[tokio::test]
 async fn a_locked_row() {
     let Some((world, postgres, _redis)) = guarded().await else { return };
-    let (client, other, third) = (world.gateway().await, world.gateway().await, world.gateway().await);
+    let (client, other, third) =
+        (world.gateway().await, world.gateway().await, world.gateway().await);
     // Its connection is there already: a new one would come through the gate, which is open for it.
     column(&other, "SELECT 1").await;
     for patient in [true, false] {
         let reset = "DELETE FROM orders WHERE id = 1; DELETE FROM carts WHERE id = 1; UPDATE stock SET what = 'old' WHERE id = 1";
         client.batch_execute(reset).await.expect("as before");
-        postgres.stop(Stop::Request, &["COMMIT\0"]);
+        postgres.stop(Stop::Request, &[COMMIT]);
         let commit = async { client.batch_execute(ORDER).await };
         let met = async {
             postgres.stopped().await;
             assert_eq!(column(&third, "SELECT what FROM stock WHERE id = 1").await, ["old"]);
             assert_eq!(column(&third, "SELECT count(*) FROM carts WHERE id = 1").await, ["0"]);
-            let write = other.batch_execute("UPDATE stock SET what = what || ' again' WHERE id = 1");
+            let timeout = if patient { "RESET lock_timeout" } else { "SET lock_timeout = '300ms'" };
+            other.batch_execute(timeout).await.expect("a setting");
+            let write =
+                other.batch_execute("UPDATE stock SET what = what || ' again' WHERE id = 1");
             let late = async {
                 if patient {
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -37,9 +41,10 @@ async fn a_locked_row() {
             if patient {
                 written.expect("after the transaction");
             } else {
-                Told::by(written).is("55P03", &["public.stock", "Redis"]);
+                Told::by(written).is("55P03", &["lock timeout"]);
                 let block = "BEGIN; INSERT INTO orders VALUES (9); UPDATE stock SET what = 'no' WHERE id = 1; COMMIT";
-                Told::of(&other, block).await.is("40001", &["public.stock"]);
+                Told::of(&other, block).await.is("55P03", &["lock timeout"]);
+                other.batch_execute("ROLLBACK").await.expect("ROLLBACK");
                 other
                     .batch_execute("UPDATE stock SET what = 'free' WHERE id = 2")
                     .await
@@ -57,16 +62,11 @@ async fn a_locked_row() {
 
 /// Locks a row of `stock` in Redis in the name of a transaction.
 async fn lock(world: &World, id: usize, xid: &str) {
-    let unique = world
-        .primary()
-        .name()
-        .strip_suffix("_flywheel")
-        .expect("a world's database")
-        .to_owned();
+    let unique =
+        world.primary().name().strip_suffix("_flywheel").expect("a world's database").to_owned();
     let redis = world.servers().redis.clone().expect("Redis");
-    let mut stream = tokio::net::TcpStream::connect(redis.trim_start_matches("redis://"))
-        .await
-        .expect("Redis");
+    let mut stream =
+        tokio::net::TcpStream::connect(redis.trim_start_matches("redis://")).await.expect("Redis");
     let command = format!("SET {{{unique}:public.stock:{id}}}#lock {xid}-{:032x}\r\n", 1);
     stream.write_all(command.as_bytes()).await.expect("a command");
     let mut answer = [0; 5];
@@ -74,7 +74,8 @@ async fn lock(world: &World, id: usize, xid: &str) {
     assert_eq!(&answer, b"+OK\r\n");
 }
 
-/// What concerns all rows waits for locks too, and does away with those of transactions that are over.
+/// What concerns all rows waits for locks too, and does away with those of transactions that are
+/// over.
 #[tokio::test]
 async fn locks_met_by_definitions_and_truncate() {
     let Some(world) = world([Home::Dynoxide, Home::Redis]).await else {
@@ -100,14 +101,8 @@ async fn locks_met_by_definitions_and_truncate() {
     client.batch_execute(add).await.expect("ALTER TABLE");
     assert_eq!(column(&client, "SELECT sum(more) FROM stock").await, ["1750"]);
     lock(&world, 200, &over).await;
-    client
-        .batch_execute("ALTER TABLE stock DROP COLUMN more")
-        .await
-        .expect("ALTER TABLE");
-    client
-        .batch_execute("ALTER TABLE stock ADD COLUMN more int")
-        .await
-        .expect("ALTER TABLE");
+    client.batch_execute("ALTER TABLE stock DROP COLUMN more").await.expect("ALTER TABLE");
+    client.batch_execute("ALTER TABLE stock ADD COLUMN more int").await.expect("ALTER TABLE");
     assert_eq!(column(&client, "SELECT count(more) FROM stock").await, ["0"]);
     lock(&world, 200, &over).await;
     client.batch_execute("TRUNCATE stock").await.expect("TRUNCATE");
@@ -150,7 +145,8 @@ async fn kept_answers_end_when_a_record_is_carried_out() {
     assert_eq!(column(&client, read).await, ["new"]);
 }
 
-/// What has committed but isn't carried out yet is so before the table's definition changes, or its rows go.
+/// What has committed but isn't carried out yet is so before the table's definition changes, or its
+/// rows go.
 #[tokio::test]
 async fn records_are_carried_out_before_a_definition_changes() {
     let Some(world) = world([Home::Memory, Home::Redis]).await else {
@@ -174,7 +170,9 @@ async fn records_are_carried_out_before_a_definition_changes() {
     ];
     let mut column_name = "what";
     for (change, read, expected) in changes {
-        let reset = format!("DELETE FROM stock WHERE id = 2; UPDATE stock SET {column_name} = 'old' WHERE id = 1");
+        let reset = format!(
+            "DELETE FROM stock WHERE id = 2; UPDATE stock SET {column_name} = 'old' WHERE id = 1"
+        );
         client.batch_execute(&reset).await.expect("as before");
         behind.batch_execute("BEGIN").await.expect("a transaction");
         let xid = column(&behind, "SELECT txid_current()").await.remove(0);
@@ -213,10 +211,7 @@ async fn an_alteration_that_fails_halfway() {
     let (client, behind) = (world.gateway().await, world.behind().await);
     let rows = "INSERT INTO stock SELECT i, 'a' FROM generate_series(1, 250) i";
     client.batch_execute(rows).await.expect("rows");
-    behind
-        .batch_execute("BEGIN; INSERT INTO orders VALUES (1)")
-        .await
-        .expect("a transaction");
+    behind.batch_execute("BEGIN; INSERT INTO orders VALUES (1)").await.expect("a transaction");
     let under_way = column(&behind, "SELECT txid_current()").await.remove(0);
     for id in 1..=250 {
         // One that is written late, whatever the order is.

@@ -3,15 +3,14 @@
 use std::time::Duration;
 
 use flywheel_tests::child::in_time;
-use flywheel_tests::gate::Stop;
+use flywheel_tests::gate::{COMMIT, Stop};
 use flywheel_tests::world::column;
 use flywheel_tests::{Told, World};
 
 use super::{ORDER, all, guarded};
 
 async fn terminate_others(world: &World) {
-    let terminate =
-        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    let terminate = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
     column(&world.behind().await, terminate).await;
 }
 
@@ -19,7 +18,7 @@ async fn terminate_others(world: &World) {
 async fn postgresql_is_lost_before_it_commits() {
     let Some((world, postgres, _redis)) = guarded().await else { return };
     let client = world.gateway().await;
-    postgres.stop(Stop::Request, &["COMMIT\0"]);
+    postgres.stop(Stop::Request, &[COMMIT]);
     let commit = async { Told::of(&client, ORDER).await };
     let lost = async {
         postgres.stopped().await;
@@ -38,7 +37,7 @@ async fn postgresql_is_lost_before_it_commits() {
 async fn postgresql_is_lost_when_it_has_committed() {
     let Some((world, postgres, _redis)) = guarded().await else { return };
     let client = world.gateway().await;
-    postgres.stop(Stop::Connection, &["COMMIT\0"]);
+    postgres.stop(Stop::Connection, &[COMMIT]);
     in_time(client.batch_execute(ORDER)).await.expect("the outcome is asked for");
     postgres.open();
     assert_eq!(all(&client).await, [vec!["0", "1"], vec!["0 a", "1 new"], vec!["1 new", "2 old"]]);

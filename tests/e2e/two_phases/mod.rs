@@ -55,17 +55,15 @@ async fn guarded() -> Option<(World, Gate, Gate)> {
         .await?;
     let client = world.gateway().await;
     client.batch_execute(TABLES).await.expect("tables");
-    client
-        .batch_execute("INSERT INTO stock VALUES (1, 'old'), (2, 'old')")
-        .await
-        .expect("rows");
+    client.batch_execute("INSERT INTO stock VALUES (1, 'old'), (2, 'old')").await.expect("rows");
     // The outbox is made, Redis knows the script.
     client
-        .batch_execute("BEGIN; INSERT INTO orders VALUES (0); INSERT INTO carts VALUES (0, 'a'); COMMIT")
+        .batch_execute(
+            "BEGIN; INSERT INTO orders VALUES (0); INSERT INTO carts VALUES (0, 'a'); COMMIT",
+        )
         .await
         .expect("COMMIT");
     Some((world, postgres, redis))
 }
 
-const ORDER: &str =
-    "BEGIN; INSERT INTO orders VALUES (1); INSERT INTO carts VALUES (1, 'new'); UPDATE stock SET what = 'new' WHERE id = 1; COMMIT";
+const ORDER: &str = "BEGIN; INSERT INTO orders VALUES (1); INSERT INTO carts VALUES (1, 'new'); UPDATE stock SET what = 'new' WHERE id = 1; COMMIT";

@@ -1,8 +1,8 @@
 //! One server of a cluster.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -10,6 +10,7 @@ use tokio::process::Command;
 
 use crate::child::in_time;
 use crate::port::free_port;
+use crate::tls::Certificate;
 
 /// As small and as quick as can be: what it does isn't to outlive the test.
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'
@@ -65,7 +66,14 @@ impl Instance {
     pub(super) async fn copy(&self, data: &Path) -> Self {
         let mut copy = program("pg_basebackup");
         copy.arg("--pgdata").arg(data);
-        copy.args(["--host", "127.0.0.1", "--username", "postgres", "--port", &self.port.to_string()]);
+        copy.args([
+            "--host",
+            "127.0.0.1",
+            "--username",
+            "postgres",
+            "--port",
+            &self.port.to_string(),
+        ]);
         copy.args([
             "--checkpoint",
             "fast",
@@ -81,11 +89,7 @@ impl Instance {
     async fn started(data: &Path) -> Self {
         let port = free_port();
         append(data, "postgresql.conf", &format!("port = {port}\n"));
-        let mut instance = Self {
-            data: data.to_owned(),
-            port,
-            runs: false,
-        };
+        let mut instance = Self { data: data.to_owned(), port, runs: false };
         instance.start().await;
         instance
     }
@@ -121,8 +125,28 @@ impl Instance {
         );
         let signal = self.data.join("standby.signal");
         fs::write(&signal, "").expect("standby.signal");
+        self.own(&signal);
+    }
+
+    /// When it is started the next time, it shows this certificate, takes those of this authority,
+    /// and lets in whom `hba` says.
+    pub(super) fn encrypt(&self, shown: &Certificate, authority: &Path, hba: &str) {
+        for (name, from) in
+            [("server.crt", &*shown.cert), ("server.key", &*shown.key), ("root.crt", authority)]
+        {
+            let to = self.data.join(name);
+            fs::copy(from, &to).expect(name);
+            fs::set_permissions(&to, Permissions::from_mode(0o600)).expect(name);
+            self.own(&to);
+        }
+        fs::write(self.data.join("pg_hba.conf"), hba).expect("pg_hba.conf");
+        append(&self.data, "postgresql.conf", "ssl = on\nssl_ca_file = 'root.crt'\n");
+    }
+
+    /// Lets the server have a file in its folder.
+    fn own(&self, file: &Path) {
         let owner = fs::metadata(&self.data).expect("its folder");
-        std::os::unix::fs::chown(&signal, Some(owner.uid()), Some(owner.gid())).expect("standby.signal's owner");
+        std::os::unix::fs::chown(file, Some(owner.uid()), Some(owner.gid())).expect("its owner");
     }
 
     /// Beside its data, which replicas copy.
@@ -187,8 +211,10 @@ fn program(name: &str) -> Command {
 
 /// Where the newest PostgreSQL's programs are, as tests/servers/postgres.sh finds them.
 fn bin() -> PathBuf {
-    let installed = fs::read_dir("/usr/lib/postgresql").map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
-    let version = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
+    let installed = fs::read_dir("/usr/lib/postgresql")
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect::<Vec<_>>());
+    let version =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()?.parse::<u32>().ok());
     let newest = installed
         .unwrap_or_default()
         .into_iter()
@@ -201,9 +227,8 @@ fn bin() -> PathBuf {
 async fn well(command: &mut Command) {
     let output = tempfile::NamedTempFile::new().expect("a file");
     let writer = || Stdio::from(output.reopen().expect("the file"));
-    let status = in_time(command.stdout(writer()).stderr(writer()).status())
-        .await
-        .expect("a program");
+    let status =
+        in_time(command.stdout(writer()).stderr(writer()).status()).await.expect("a program");
     let said = || fs::read_to_string(output.path()).unwrap_or_default();
     assert!(status.success(), "{command:?}: {status}\n{}", said());
 }

@@ -1,9 +1,12 @@
-//! A PostgreSQL primary with streaming replicas of its own, which a test can pause, stop, start again and promote.
+//! A PostgreSQL primary with streaming replicas of its own, which a test can pause, stop, start
+//! again and promote.
 //!
-//! The servers are started by the test, on free ports, with their data in a temporary folder, and are stopped at its end, also when it fails.
+//! The servers are started by the test, on free ports, with their data in a temporary folder, and
+//! are stopped at its end, also when it fails.
 
 mod instance;
 
+use std::path::Path;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -11,6 +14,7 @@ use tokio_postgres::Client;
 
 use self::instance::Instance;
 use crate::child::in_time;
+use crate::tls::Certificate;
 use crate::world::{Servers, column, connect};
 
 /// A primary and its replicas: number 0 is the one that began as the primary.
@@ -22,10 +26,12 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A primary with this many replicas, which have all that it has. `None`, with a note, when there are no servers to test with.
+    /// A primary with this many replicas, which have all that it has. `None`, with a note, when
+    /// there are no servers to test with.
     pub async fn start(replicas: usize) -> Option<Self> {
         Servers::from_environment()?;
-        let folder = tempfile::Builder::new().prefix("flywheel-cluster.").tempdir().expect("a folder");
+        let folder =
+            tempfile::Builder::new().prefix("flywheel-cluster.").tempdir().expect("a folder");
         instance::give_to_postgres(folder.path()).await;
         let primary = Instance::create(&folder.path().join("0")).await;
         let mut instances = vec![primary];
@@ -33,10 +39,7 @@ impl Cluster {
             let replica = instances[0].copy(&folder.path().join(number.to_string())).await;
             instances.push(replica);
         }
-        let cluster = Self {
-            instances,
-            _folder: folder,
-        };
+        let cluster = Self { instances, _folder: folder };
         for replica in 1..=replicas {
             cluster.catch_up(0, replica).await;
         }
@@ -55,7 +58,8 @@ impl Cluster {
 
     /// One url for several servers, in this order.
     pub fn url_of(&self, servers: &[usize]) -> String {
-        let hosts: Vec<_> = servers.iter().map(|&server| format!("127.0.0.1:{}", self.port(server))).collect();
+        let hosts: Vec<_> =
+            servers.iter().map(|&server| format!("127.0.0.1:{}", self.port(server))).collect();
         format!("postgres://postgres@{}/postgres", hosts.join(","))
     }
 
@@ -110,9 +114,28 @@ impl Cluster {
         self.instances[server].start().await;
     }
 
+    /// Has a server show this certificate, let in whom `hba` says (`pg_hba.conf`), and take
+    /// certificates of this authority.
+    pub async fn encrypt(
+        &mut self,
+        server: usize,
+        shown: &Certificate,
+        authority: &Path,
+        hba: &str,
+    ) {
+        let instance = &mut self.instances[server];
+        instance.stop("fast").await;
+        instance.encrypt(shown, authority, hba);
+        instance.start().await;
+    }
+
     /// Makes a replica a primary, and waits until it takes writes.
     pub async fn promote(&self, replica: usize) {
-        let promoted = column(&self.client(replica).await, "SELECT pg_promote(wait => true, wait_seconds => 60)").await;
+        let promoted = column(
+            &self.client(replica).await,
+            "SELECT pg_promote(wait => true, wait_seconds => 60)",
+        )
+        .await;
         assert_eq!(promoted, ["t"]);
     }
 

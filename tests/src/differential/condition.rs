@@ -69,7 +69,13 @@ impl Writer<'_> {
                 0 => format!("{name} = {}", self.comparable(first.kind)),
                 1 => {
                     let values: Vec<_> = (0..2)
-                        .map(|_| format!("{}::{}", super::writer::quoted(self.plain(first.kind)), first.kind.cast))
+                        .map(|_| {
+                            format!(
+                                "{}::{}",
+                                super::writer::quoted(self.plain(first.kind)),
+                                first.kind.cast
+                            )
+                        })
                         .collect();
                     format!("{name} = ANY (ARRAY[{}])", values.join(", "))
                 }
@@ -93,11 +99,18 @@ impl Writer<'_> {
                 let (low, high) = (self.comparable(kind), self.comparable(kind));
                 format!("{name} {}BETWEEN {low} AND {high}", self.pick(&["", "", "NOT "]))
             }
-            2 => format!("{name} IS {}DISTINCT FROM {}", self.pick(&["", "NOT "]), self.value_or_null(kind)),
-            3 if kind.family == Family::Text => format!("{name} LIKE {}", self.pick(&["'a%'", "'%a'", "'_'", "''", "'%\\%%'"])),
+            2 => format!(
+                "{name} IS {}DISTINCT FROM {}",
+                self.pick(&["", "NOT "]),
+                self.value_or_null(kind)
+            ),
+            3 if kind.family == Family::Text => {
+                format!("{name} LIKE {}", self.pick(&["'a%'", "'%a'", "'_'", "''", "'%\\%%'"]))
+            }
             3 if kind.family == Family::Bool => format!("{}{name}", self.pick(&["", "NOT "])),
             4 => {
-                let values: Vec<_> = (0..self.number(1, 3)).map(|_| self.value_or_null(kind)).collect();
+                let values: Vec<_> =
+                    (0..self.number(1, 3)).map(|_| self.value_or_null(kind)).collect();
                 format!("{name} {}IN ({})", self.pick(&["", "", "NOT "]), values.join(", "))
             }
             5 => {
@@ -153,12 +166,14 @@ impl Writer<'_> {
 
     /// An expression of this type over one row.
     pub(super) fn expression(&mut self, source: Source<'_>, kind: &'static Kind) -> String {
-        let same: Vec<_> = source.table.columns.iter().filter(|column| column.kind == kind).collect();
+        let same: Vec<_> =
+            source.table.columns.iter().filter(|column| column.kind == kind).collect();
         let Some(column) = (!same.is_empty()).then(|| source.column(self.pick(&same))) else {
             return self.value_or_null(kind);
         };
         match (kind.family, self.number(0, 6)) {
-            // None that fails: which rows an expression is computed for is left open where a LIMIT stands.
+            // None that fails: which rows an expression is computed for is left open where a LIMIT
+            // stands.
             (Family::Number, 0) if kind.is_whole() => format!("{column} % 10 + 1"),
             (Family::Number, 1) if kind.is_whole() => format!("abs({column} / 2)"),
             (Family::Number, 0..3) => format!("abs({column} * 0.5)"),

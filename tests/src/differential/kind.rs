@@ -24,7 +24,8 @@ pub(super) struct Kind {
     /// As a cast names it.
     pub(super) cast: &'static str,
     pub(super) family: Family,
-    /// Equal values are printed alike, and an aggregate is exact: which of them is shown doesn't matter.
+    /// Equal values are printed alike, and an aggregate is exact: which of them is shown doesn't
+    /// matter.
     pub(super) is_canonical: bool,
     /// `=` and `<` are defined.
     pub(super) is_ordered: bool,
@@ -35,15 +36,7 @@ pub(super) struct Kind {
 }
 
 const fn kind(name: &'static str, family: Family, values: &'static [&'static str]) -> Kind {
-    Kind {
-        name,
-        cast: name,
-        family,
-        is_canonical: true,
-        is_ordered: true,
-        is_key: false,
-        values,
-    }
+    Kind { name, cast: name, family, is_canonical: true, is_ordered: true, is_key: false, values }
 }
 
 impl Kind {
@@ -144,18 +137,7 @@ pub(super) static KINDS: &[Kind] = &[
     kind(
         "real",
         Family::Number,
-        &[
-            "0",
-            "-0",
-            "1",
-            "1.5",
-            "0.1",
-            "3.4028235e38",
-            "1e-45",
-            "NaN",
-            "Infinity",
-            "-Infinity",
-        ],
+        &["0", "-0", "1", "1.5", "0.1", "3.4028235e38", "1e-45", "NaN", "Infinity", "-Infinity"],
     )
     .not_canonical(),
     kind(
@@ -242,7 +224,8 @@ pub(super) static KINDS: &[Kind] = &[
         &["1 day", "24:00:00", "1 mon", "30 days", "-1 year", "00:00:00.000001"],
     )
     .not_canonical(),
-    kind("json", Family::Document, &["null", "{\"b\": 1,  \"a\": 1.0}", "[1, 2.50]", "\"ä\""]).not_ordered(),
+    kind("json", Family::Document, &["null", "{\"b\": 1,  \"a\": 1.0}", "[1, 2.50]", "\"ä\""])
+        .not_ordered(),
     kind(
         "jsonb",
         Family::Document,

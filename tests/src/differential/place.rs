@@ -27,14 +27,7 @@ pub struct Place {
 }
 
 const fn place(name: &'static str, home: Home, other: Home) -> Place {
-    Place {
-        name,
-        home,
-        other,
-        keys: &[],
-        shape: Shape::Any,
-        has_full_keys: false,
-    }
+    Place { name, home, other, keys: &[], shape: Shape::Any, has_full_keys: false }
 }
 
 impl Place {
@@ -47,13 +40,16 @@ impl Place {
     /// Redis, a hash for each row.
     pub const REDIS: Self = place("redis", Home::Redis, Home::Dynoxide);
     /// Redis, a sorted set for each partition.
-    pub const REDIS_SORTED_SET: Self = place("redis, sorted_set", Home::Redis, Home::Memory).sorted_set();
+    pub const REDIS_SORTED_SET: Self =
+        place("redis, sorted_set", Home::Redis, Home::Memory).sorted_set();
     /// Redis, a JSON object for each row.
-    pub const REDIS_JSON: Self = place("redis, json", Home::Redis, Home::Memory).with(&["layout = \"json\""]);
+    pub const REDIS_JSON: Self =
+        place("redis, json", Home::Redis, Home::Memory).with(&["layout = \"json\""]);
     /// The gateway's memory.
     pub const MEMORY: Self = place("memory", Home::Memory, Home::Redis);
     /// The gateway's memory, with scores.
-    pub const MEMORY_SORTED_SET: Self = place("memory, sorted_set", Home::Memory, Home::Dynoxide).sorted_set();
+    pub const MEMORY_SORTED_SET: Self =
+        place("memory, sorted_set", Home::Memory, Home::Dynoxide).sorted_set();
 
     const fn with_full_keys(mut self) -> Self {
         self.has_full_keys = true;
@@ -75,7 +71,11 @@ impl Place {
         let mut setup = Setup::default();
         let allowed = ["allow_scan = true", "allow_drop = true"];
         for table in UNDER_TEST {
-            setup = setup.table_with(&format!("public.{table}"), self.home, &[self.keys, &allowed].concat());
+            setup = setup.table_with(
+                &format!("public.{table}"),
+                self.home,
+                &[self.keys, &allowed].concat(),
+            );
         }
         setup.table_with(&format!("public.{ELSEWHERE}"), self.other, &allowed)
     }

@@ -13,10 +13,11 @@ const LENGTH: usize = 120;
 /// More differences than this are told another time.
 const MOST: usize = 4;
 
-/// Runs sequences made at random with their tables in `place`, until so many statements were asked; panics with the differences, each cut down to
-/// what it needs.
+/// Runs sequences made at random with their tables in `place`, until so many statements were asked;
+/// panics with the differences, each cut down to what it needs.
 ///
-/// `FLYWHEEL_TEST_SEED` is the first sequence's seed, `FLYWHEEL_TEST_STATEMENTS` the number of statements.
+/// `FLYWHEEL_TEST_SEED` is the first sequence's seed, `FLYWHEEL_TEST_STATEMENTS` the number of
+/// statements.
 pub async fn check(place: Place) {
     let Some(world) = place.setup().start().await else { return };
     if !place.is_available(world.servers()) {
@@ -61,7 +62,8 @@ struct Difference {
 }
 
 impl Difference {
-    /// What each server says first that the other doesn't, roughly: a sequence that is cut down may differ in another way, which is another matter.
+    /// What each server says first that the other doesn't, roughly: a sequence that is cut down may
+    /// differ in another way, which is another matter.
     fn kind(&self) -> Vec<&str> {
         let said = self
             .text
@@ -79,10 +81,7 @@ struct Encodings {
 
 impl Encodings {
     fn of(client: Client) -> Self {
-        Self {
-            client,
-            known: HashMap::new(),
-        }
+        Self { client, known: HashMap::new() }
     }
 
     async fn of_statement(&mut self, statement: &Statement) -> Encoded {
@@ -99,7 +98,12 @@ impl Encodings {
     }
 }
 
-async fn differ(world: &World, encodings: &mut Encodings, sequence: &Sequence, steps: &[Step]) -> Option<Difference> {
+async fn differ(
+    world: &World,
+    encodings: &mut Encodings,
+    sequence: &Sequence,
+    steps: &[Step],
+) -> Option<Difference> {
     let (mut flywheel, mut postgres) = (world.raw().await, world.raw_oracle().await);
     for (client, name) in [(&mut flywheel, "Flywheel"), (&mut postgres, "PostgreSQL")] {
         let drops = sequence.tables.iter().map(|table| format!("DROP TABLE IF EXISTS {table}"));
@@ -120,10 +124,7 @@ async fn differ(world: &World, encodings: &mut Encodings, sequence: &Sequence, s
         statement
     });
     let end = std::iter::once(Statement::new("ROLLBACK".to_owned())).chain(whole);
-    let end = end.map(|statement| Step {
-        statement,
-        mode: Mode::Simple,
-    });
+    let end = end.map(|statement| Step { statement, mode: Mode::Simple });
     for (at, step) in steps.iter().cloned().chain(end).enumerate() {
         let parameters = encodings.of_statement(&step.statement).await;
         let expected = step.mode.ask(&mut postgres, &step.statement, &parameters).await;
@@ -133,32 +134,34 @@ async fn differ(world: &World, encodings: &mut Encodings, sequence: &Sequence, s
             promised(answered, &step.statement),
             &step.statement,
         ) {
-            return Some(Difference {
-                at,
-                text: format!("{}{difference}", line(&step)),
-            });
+            return Some(Difference { at, text: format!("{}{difference}", line(&step)) });
         }
     }
     None
 }
 
-/// Of errors only SQLSTATE: which row an error tells of depends on the order in which rows are met; so does, where several rows break several rules, which rule it is.
+/// Of errors only SQLSTATE: which row an error tells of depends on the order in which rows are met;
+/// so does, where several rows break several rules, which rule it is.
 fn promised(answer: Result<Vec<Event>, Lost>, statement: &Statement) -> Result<Vec<Event>, Lost> {
     let is_fetched = statement.sql.starts_with("FETCH");
-    let has_rows = statement.sql.contains("), (") || (statement.sql.contains("INSERT") && statement.sql.contains("SELECT"));
+    let has_rows = statement.sql.contains("), (")
+        || (statement.sql.contains("INSERT") && statement.sql.contains("SELECT"));
     let promised = |event| match event {
         Event::Error(report) => {
             let is_rule = report.state().starts_with("23") || report.state() == "21000";
             let state = if has_rows && is_rule { "a rule" } else { report.state() };
             Event::Error(Report(vec![('C', state.to_owned())]))
         }
-        Event::Columns(fields) => Event::Columns(fields.into_iter().map(|field| promised_of(field, is_fetched)).collect()),
+        Event::Columns(fields) => {
+            Event::Columns(fields.into_iter().map(|field| promised_of(field, is_fetched)).collect())
+        }
         event => event,
     };
     Ok(answer?.into_iter().map(promised).collect())
 }
 
-/// Not which column of a table a cursor's is; nor an expression's modifier, for which PostgreSQL has one answer when it has parsed a statement and another when it has planned it.
+/// Not which column of a table a cursor's is; nor an expression's modifier, for which PostgreSQL
+/// has one answer when it has parsed a statement and another when it has planned it.
 const fn promised_of(mut field: Field, is_fetched: bool) -> Field {
     if is_fetched {
         field.column = 0;
@@ -176,10 +179,10 @@ fn line(step: &Step) -> String {
         .parameters
         .iter()
         .map(|parameter| {
-            let value = parameter
-                .value
-                .as_ref()
-                .map_or_else(|| "NULL".to_owned(), |value| format!("'{}'", value.replace('\'', "''")));
+            let value = parameter.value.as_ref().map_or_else(
+                || "NULL".to_owned(),
+                |value| format!("'{}'", value.replace('\'', "''")),
+            );
             format!("{} {value}", parameter.ty)
         })
         .collect();

@@ -50,10 +50,7 @@ fn source<'a>(writer: &mut Writer<'_>, tables: &'a [Table], alias: &'static str)
     // Those under test stand first.
     let most = if writer.chance(60) { 2 } else { tables.len() };
     let tables: Vec<_> = tables[..most].iter().collect();
-    Source {
-        table: writer.pick(&tables),
-        alias,
-    }
+    Source { table: writer.pick(&tables), alias }
 }
 
 fn projection(writer: &mut Writer<'_>, source: Source<'_>) -> String {
@@ -79,8 +76,12 @@ fn total(writer: &mut Writer<'_>, sources: &[Source<'_>]) -> String {
     let mut keys = Vec::new();
     if writer.chance(40) {
         let source = sources[0];
-        let ordered: Vec<_> = source.table.columns.iter().filter(|column| column.kind.is_ordered).collect();
-        keys.push(source.column(writer.pick(&ordered)) + writer.pick(&["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]));
+        let ordered: Vec<_> =
+            source.table.columns.iter().filter(|column| column.kind.is_ordered).collect();
+        keys.push(
+            source.column(writer.pick(&ordered))
+                + writer.pick(&["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]),
+        );
     }
     let descending = writer.pick(&["", "", " DESC"]);
     keys.extend(sources.iter().flat_map(|source| source.key()).map(|key| key + descending));
@@ -117,8 +118,13 @@ fn range(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
         _ => format!(" WHERE {}", writer.part_of_key(source)),
     };
     let key = source.key();
-    let order = if key.len() > 1 && filter.contains(" = ") && !filter.contains("ANY") && writer.chance(60) {
-        // What a range of one partition is asked in; the partition's column may equal several values of another type only by rounding, which no generator of ours does.
+    let order = if key.len() > 1
+        && filter.contains(" = ")
+        && !filter.contains("ANY")
+        && writer.chance(60)
+    {
+        // What a range of one partition is asked in; the partition's column may equal several
+        // values of another type only by rounding, which no generator of ours does.
         let descending = writer.pick(&["", " DESC"]);
         let columns: Vec<_> = key[1..].iter().map(|key| format!("{key}{descending}")).collect();
         format!("ORDER BY {}, {}", columns.join(", "), key[0])
@@ -126,14 +132,29 @@ fn range(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
         total(writer, &[source])
     };
     let limit = limit(writer);
+    // A cursor goes on to its rows when others have written them.
+    let lock = if writer.takes_parameters && writer.chance(12) {
+        writer.pick(&[
+            " FOR UPDATE",
+            " FOR UPDATE SKIP LOCKED",
+            " FOR NO KEY UPDATE SKIP LOCKED",
+            " FOR SHARE NOWAIT",
+        ])
+    } else {
+        ""
+    };
     Query {
-        text: format!("SELECT {list} FROM {}{filter} {order}{limit}", source.reference()),
+        text: format!("SELECT {list} FROM {}{filter} {order}{limit}{lock}", source.reference()),
         is_ordered: true,
     }
 }
 
 /// Two columns that can be compared, of these sources.
-pub(super) fn comparable<'a>(writer: &mut Writer<'_>, left: Source<'a>, right: Source<'a>) -> Option<(&'a Column, &'a Column)> {
+pub(super) fn comparable<'a>(
+    writer: &mut Writer<'_>,
+    left: Source<'a>,
+    right: Source<'a>,
+) -> Option<(&'a Column, &'a Column)> {
     let mut pairs = Vec::new();
     for one in &left.table.columns {
         for other in &right.table.columns {
@@ -148,7 +169,9 @@ pub(super) fn comparable<'a>(writer: &mut Writer<'_>, left: Source<'a>, right: S
     }
     let pairs: Vec<_> = pairs
         .iter()
-        .filter(|(one, other)| one.kind.family != super::kind::Family::List || one.kind == other.kind)
+        .filter(|(one, other)| {
+            one.kind.family != super::kind::Family::List || one.kind == other.kind
+        })
         .collect();
     (!pairs.is_empty()).then(|| *writer.pick(&pairs))
 }
@@ -190,10 +213,7 @@ fn join(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
     }
     let order = total(writer, &sources);
     let limit = limit(writer);
-    Query {
-        text: format!("{text} {order}{limit}"),
-        is_ordered: true,
-    }
+    Query { text: format!("{text} {order}{limit}"), is_ordered: true }
 }
 
 fn projection_of(writer: &mut Writer<'_>, source: Source<'_>) -> String {
@@ -217,14 +237,13 @@ fn grouped(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
     let column = canonical(writer, source);
     let name = source.column(column);
     let aggregate = match column.kind.family {
-        super::kind::Family::Number | super::kind::Family::Moment | super::kind::Family::Day => format!("min({name}), max({name})"),
+        super::kind::Family::Number | super::kind::Family::Moment | super::kind::Family::Day => {
+            format!("min({name}), max({name})")
+        }
         _ => format!("count(DISTINCT {name}), array_agg({name} ORDER BY {name})"),
     };
-    let filter = if writer.chance(60) {
-        format!(" WHERE {}", writer.filter(source))
-    } else {
-        String::new()
-    };
+    let filter =
+        if writer.chance(60) { format!(" WHERE {}", writer.filter(source)) } else { String::new() };
     if writer.chance(40) {
         return Query::unordered(format!(
             "SELECT count(*), sum(n), avg(n), {aggregate} FROM {}{filter}",
@@ -249,26 +268,23 @@ fn window(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
         3 => format!("lag(t.n) OVER (PARTITION BY {part} ORDER BY {keys})"),
         _ => "count(*) OVER ()".to_owned(),
     };
-    let filter = if writer.chance(50) {
-        format!(" WHERE {}", writer.filter(source))
-    } else {
-        String::new()
-    };
+    let filter =
+        if writer.chance(50) { format!(" WHERE {}", writer.filter(source)) } else { String::new() };
     let order = total(writer, &[source]);
     let limit = limit(writer);
     Query {
-        text: format!("SELECT {keys}, {function} FROM {}{filter} {order}{limit}", source.reference()),
+        text: format!(
+            "SELECT {keys}, {function} FROM {}{filter} {order}{limit}",
+            source.reference()
+        ),
         is_ordered: true,
     }
 }
 
 fn distinct(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
     let source = source(writer, tables, "");
-    let filter = if writer.chance(60) {
-        format!(" WHERE {}", writer.filter(source))
-    } else {
-        String::new()
-    };
+    let filter =
+        if writer.chance(60) { format!(" WHERE {}", writer.filter(source)) } else { String::new() };
     let (one, other) = (canonical(writer, source), canonical(writer, source));
     if writer.chance(30) {
         let keys = source.key().join(", ");
@@ -290,7 +306,8 @@ fn distinct(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
 fn set_operation(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
     let (left, right) = (source(writer, tables, "x"), source(writer, tables, "y"));
     let one = canonical(writer, left);
-    let same: Vec<_> = right.table.columns.iter().filter(|column| column.kind == one.kind).collect();
+    let same: Vec<_> =
+        right.table.columns.iter().filter(|column| column.kind == one.kind).collect();
     let (one, other) = if same.is_empty() {
         (left.table.rest()[0].clone(), right.table.rest()[0].clone())
     } else {
@@ -310,10 +327,7 @@ fn set_operation(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
     if writer.chance(50) {
         return Query::unordered(text);
     }
-    Query {
-        text: format!("{text} ORDER BY 1"),
-        is_ordered: true,
-    }
+    Query { text: format!("{text} ORDER BY 1"), is_ordered: true }
 }
 
 fn with(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
@@ -321,10 +335,7 @@ fn with(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
     let filter = writer.filter(inner);
     let hint = writer.pick(&["", "", " MATERIALIZED", " NOT MATERIALIZED"]);
     let head = format!("WITH w AS{hint} (SELECT * FROM {} WHERE {filter})", inner.reference());
-    let again = Source {
-        table: inner.table,
-        alias: "w",
-    };
+    let again = Source { table: inner.table, alias: "w" };
     if let Some((left, right)) = comparable(writer, again, outer).filter(|_| writer.chance(60)) {
         let text = format!(
             "{head} SELECT w.*, o.n FROM w JOIN {} ON {} = {}",
@@ -335,7 +346,9 @@ fn with(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
         return Query::unordered(text);
     }
     let filter = writer.condition(again);
-    Query::unordered(format!("{head} SELECT *, (SELECT count(*) FROM w) AS c FROM w WHERE {filter}"))
+    Query::unordered(format!(
+        "{head} SELECT *, (SELECT count(*) FROM w) AS c FROM w WHERE {filter}"
+    ))
 }
 
 fn subquery(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
@@ -344,11 +357,8 @@ fn subquery(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
         return point(writer, tables);
     };
     let (left, right) = (outer.column(left), inner.column(right));
-    let filter = if writer.chance(50) {
-        format!(" AND {}", writer.condition(inner))
-    } else {
-        String::new()
-    };
+    let filter =
+        if writer.chance(50) { format!(" AND {}", writer.condition(inner)) } else { String::new() };
     let from = inner.reference();
     let keys = outer.key().join(", ");
     let text = match writer.number(0, 4) {
@@ -370,10 +380,7 @@ fn subquery(writer: &mut Writer<'_>, tables: &[Table]) -> Query {
             outer.reference()
         ),
         _ => format!("SELECT s.* FROM (SELECT * FROM {from} WHERE true{filter}) s WHERE {}", {
-            let again = Source {
-                table: inner.table,
-                alias: "s",
-            };
+            let again = Source { table: inner.table, alias: "s" };
             writer.filter(again)
         }),
     };

@@ -50,19 +50,11 @@ pub(super) fn sequence(seed: u64, place: &Place, length: usize) -> Sequence {
         // What may be in DynamoDB has keys that it takes.
         tables.push(Table::any(&mut writer, name, true));
     }
-    let mut maker = Maker {
-        random,
-        tables,
-        steps: Vec::new(),
-        block: Block::Closed,
-    };
+    let mut maker = Maker { random, tables, steps: Vec::new(), block: Block::Closed };
     for at in 0..maker.tables.len() {
         for _ in 0..2 {
             let table = maker.tables[at].clone();
-            maker.text(|writer| Query {
-                text: write::fill(writer, &table),
-                is_ordered: false,
-            });
+            maker.text(|writer| Query { text: write::fill(writer, &table), is_ordered: false });
         }
     }
     while maker.steps.len() < length {
@@ -114,14 +106,17 @@ impl Maker {
                     0 => "SAVEPOINT p",
                     1 => "ROLLBACK TO p",
                     2 => "RELEASE p",
-                    3 if has_cursor => writer.pick(&["FETCH c", "FETCH 2 FROM c", "FETCH ALL FROM c", "MOVE c", "CLOSE c"]),
+                    3 if has_cursor => writer.pick(&[
+                        "FETCH c",
+                        "FETCH 2 FROM c",
+                        "FETCH ALL FROM c",
+                        "MOVE c",
+                        "CLOSE c",
+                    ]),
                     _ => "",
                 };
                 let opens = kind == 4 && !has_cursor;
-                self.block = Block::Open {
-                    left: left - 1,
-                    has_cursor: has_cursor || opens,
-                };
+                self.block = Block::Open { left: left - 1, has_cursor: has_cursor || opens };
                 if opens {
                     let tables = self.tables.clone();
                     self.text(|writer| {
@@ -150,19 +145,40 @@ impl Maker {
             let mut writer = Writer::new(&mut self.random);
             let at = writer.number(known - 15, known - 1);
             let again = self.steps[at].statement.clone();
-            if again.sql.starts_with("SELECT") || (!is_in_block && again.sql.starts_with("INSERT")) {
+            if again.sql.starts_with("SELECT") || (!is_in_block && again.sql.starts_with("INSERT"))
+            {
                 self.push(again);
                 return;
             }
+        }
+        if Writer::new(&mut self.random).chance(4) {
+            self.prepared(&tables);
+            return;
         }
         self.text(|writer| {
             if writer.chance(55) {
                 return select::any(writer, &tables);
             }
             // A block may write to one store beside PostgreSQL.
-            let writable: Vec<_> = tables.iter().filter(|table| !is_in_block || table.name != ELSEWHERE).collect();
+            let writable: Vec<_> =
+                tables.iter().filter(|table| !is_in_block || table.name != ELSEWHERE).collect();
             write::any(writer, &tables, &writable)
         });
+    }
+
+    /// A query that SQL's PREPARE makes, executed at once and once more, each in any protocol.
+    fn prepared(&mut self, tables: &[Table]) {
+        let name = format!("p{}", self.steps.len());
+        let mut is_ordered = false;
+        self.text(|writer| {
+            writer.takes_parameters = false;
+            let query = select::any(writer, tables);
+            is_ordered = query.is_ordered;
+            Query { text: format!("PREPARE {name} AS {}", query.text), is_ordered: true }
+        });
+        for _ in 0..2 {
+            self.text(|_| Query { text: format!("EXECUTE {name}"), is_ordered });
+        }
     }
 
     fn text(&mut self, make: impl FnOnce(&mut Writer<'_>) -> Query) {
@@ -179,7 +195,8 @@ impl Maker {
     }
 
     fn push(&mut self, mut statement: Statement) {
-        let mode = *Writer::new(&mut self.random).pick(&[&Mode::Simple, &Mode::Text, &Mode::Binary]);
+        let mode =
+            *Writer::new(&mut self.random).pick(&[&Mode::Simple, &Mode::Text, &Mode::Binary]);
         statement.line = self.steps.len();
         self.steps.push(Step { statement, mode });
     }

@@ -38,11 +38,8 @@ impl Table {
         for position in 0..*keys {
             let kind = writer.pick(&key_kinds);
             // A boolean alone gives two rows.
-            let kind = if kind.name == "boolean" && *keys == 1 {
-                kind::by_name("integer")
-            } else {
-                kind
-            };
+            let kind =
+                if kind.name == "boolean" && *keys == 1 { kind::by_name("integer") } else { kind };
             columns.push(Column::key(format!("k{position}"), kind));
         }
         // A number that expressions can use is always there.
@@ -66,12 +63,7 @@ impl Table {
                 ..Column::key("g".to_owned(), kind::by_name("integer"))
             });
         }
-        Self {
-            name,
-            columns,
-            keys: *keys,
-            has_full_keys,
-        }
+        Self { name, columns, keys: *keys, has_full_keys }
     }
 
     /// Sets, their members and the members' scores.
@@ -135,7 +127,8 @@ impl Table {
         for _ in 0..20 {
             let known = writer.parameters.len();
             let value = writer.value(column.kind);
-            let is_empty = value.starts_with("''") || writer.parameters.get(known).is_some_and(|new| new.value.as_deref() == Some(""));
+            let is_empty = value.starts_with("''")
+                || writer.parameters.get(known).is_some_and(|new| new.value.as_deref() == Some(""));
             if !(self.has_full_keys && is_empty) {
                 return value;
             }
@@ -168,13 +161,6 @@ impl Column {
         if kind.is_whole() && writer.chance(15) {
             rest.push_str(&format!(" CHECK ({name} < 1000)"));
         }
-        Self {
-            name,
-            kind,
-            not_null,
-            rest,
-            is_generated: false,
-            has_default,
-        }
+        Self { name, kind, not_null, rest, is_generated: false, has_default }
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn fill(writer: &mut Writer<'_>, table: &Table) -> String {
 }
 
 fn row(writer: &mut Writer<'_>, table: &Table) -> String {
-    let values: Vec<_> = (0..table.columns.len()).map(|position| table.new_value(writer, position)).collect();
+    let values: Vec<_> =
+        (0..table.columns.len()).map(|position| table.new_value(writer, position)).collect();
     format!("({})", values.join(", "))
 }
 
@@ -65,11 +66,13 @@ fn insert(writer: &mut Writer<'_>, table: &Table) -> String {
         // Some columns only.
         let mut positions: Vec<_> = (0..table.keys).collect();
         positions.extend((table.keys..table.columns.len()).filter(|_| writer.chance(60)));
-        let columns: Vec<_> = positions.iter().map(|&position| table.columns[position].name.as_str()).collect();
+        let columns: Vec<_> =
+            positions.iter().map(|&position| table.columns[position].name.as_str()).collect();
         let columns = columns.join(", ");
         let rows: Vec<_> = (0..rows)
             .map(|_| {
-                let values: Vec<_> = positions.iter().map(|&position| table.new_value(writer, position)).collect();
+                let values: Vec<_> =
+                    positions.iter().map(|&position| table.new_value(writer, position)).collect();
                 format!("({})", values.join(", "))
             })
             .collect();
@@ -117,22 +120,18 @@ fn on_conflict(writer: &mut Writer<'_>, table: &Table) -> String {
             } else {
                 String::new()
             };
-            format!(" ON CONFLICT ({key}) DO UPDATE SET {}{filter}", set.replace("TABLE", table.name))
+            format!(
+                " ON CONFLICT ({key}) DO UPDATE SET {}{filter}",
+                set.replace("TABLE", table.name)
+            )
         }
     }
 }
 
 fn insert_select(writer: &mut Writer<'_>, tables: &[Table], table: &Table) -> String {
-    let from = Source {
-        table: writer.pick(&tables.iter().collect::<Vec<_>>()),
-        alias: "s",
-    };
-    let columns: Vec<_> = table
-        .columns
-        .iter()
-        .enumerate()
-        .filter(|(_, column)| !column.is_generated)
-        .collect();
+    let from = Source { table: writer.pick(&tables.iter().collect::<Vec<_>>()), alias: "s" };
+    let columns: Vec<_> =
+        table.columns.iter().enumerate().filter(|(_, column)| !column.is_generated).collect();
     let values: Vec<_> = columns
         .iter()
         .map(|(position, column)| {
@@ -212,10 +211,7 @@ fn update(writer: &mut Writer<'_>, table: &Table) -> String {
 
 fn update_from(writer: &mut Writer<'_>, tables: &[Table], table: &Table) -> String {
     let source = Source { table, alias: table.name };
-    let from = Source {
-        table: writer.pick(&tables.iter().collect::<Vec<_>>()),
-        alias: "f",
-    };
+    let from = Source { table: writer.pick(&tables.iter().collect::<Vec<_>>()), alias: "f" };
     // At most one row for each.
     let filter = writer.whole_key(from);
     let more = writer.condition(source);
@@ -228,20 +224,13 @@ fn update_from(writer: &mut Writer<'_>, tables: &[Table], table: &Table) -> Stri
 
 fn delete(writer: &mut Writer<'_>, table: &Table) -> String {
     let source = Source { table, alias: table.name };
-    let filter = if writer.chance(60) {
-        writer.whole_key(source)
-    } else {
-        writer.filter(source)
-    };
+    let filter = if writer.chance(60) { writer.whole_key(source) } else { writer.filter(source) };
     format!("DELETE FROM {} WHERE {filter}", table.name)
 }
 
 fn delete_using(writer: &mut Writer<'_>, tables: &[Table], table: &Table) -> String {
     let source = Source { table, alias: table.name };
-    let using = Source {
-        table: writer.pick(&tables.iter().collect::<Vec<_>>()),
-        alias: "f",
-    };
+    let using = Source { table: writer.pick(&tables.iter().collect::<Vec<_>>()), alias: "f" };
     let (own, other) = (writer.filter(source), writer.condition(using));
     let joined = select::comparable(writer, source, using)
         .map(|(left, right)| format!(" AND {} = {}", source.column(left), using.column(right)))

@@ -18,11 +18,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     pub(super) const fn new(random: &'a mut StdRng) -> Self {
-        Self {
-            random,
-            parameters: Vec::new(),
-            takes_parameters: true,
-        }
+        Self { random, parameters: Vec::new(), takes_parameters: true }
     }
 
     /// Whether, so often in a hundred times.
@@ -48,7 +44,9 @@ impl<'a> Writer<'a> {
     /// A value of the type in one of the ways of writing it.
     pub(super) fn value(&mut self, kind: &Kind) -> String {
         let value = self.plain(kind);
-        let is_bare = kind.family == Family::Number && value.parse::<f64>().is_ok_and(f64::is_finite) && value != "-0";
+        let is_bare = kind.family == Family::Number
+            && value.parse::<f64>().is_ok_and(f64::is_finite)
+            && value != "-0";
         match self.number(0, 9) {
             0..4 if self.takes_parameters => self.parameter(kind.cast, Some(value)),
             4 | 5 => format!("{}::{}", quoted(value), kind.cast),
@@ -73,10 +71,8 @@ impl<'a> Writer<'a> {
         if self.chance(80) || kind.family == Family::List || kind.family == Family::Span {
             return self.value_or_null(kind);
         }
-        let related: Vec<_> = KINDS
-            .iter()
-            .filter(|other| other.family == kind.family && other.is_ordered)
-            .collect();
+        let related: Vec<_> =
+            KINDS.iter().filter(|other| other.family == kind.family && other.is_ordered).collect();
         let other = self.pick(&related);
         let value = self.plain(other);
         if self.takes_parameters && self.chance(50) {
@@ -86,10 +82,7 @@ impl<'a> Writer<'a> {
     }
 
     fn parameter(&mut self, ty: &str, value: Option<&str>) -> String {
-        self.parameters.push(Parameter {
-            ty: ty.to_owned(),
-            value: value.map(str::to_owned),
-        });
+        self.parameters.push(Parameter { ty: ty.to_owned(), value: value.map(str::to_owned) });
         format!("${}", self.parameters.len())
     }
 }

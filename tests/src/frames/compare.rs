@@ -37,11 +37,13 @@ impl Pair {
         (postgres != flywheel).then_some(Difference { postgres, flywheel })
     }
 
-    /// As [`Self::differ`], for messages that nobody has looked through: in a failed block it isn't promised which error is told, and a statement that the
-    /// block's connection doesn't have can't be described.
+    /// As [`Self::differ`], for messages that nobody has looked through: in a failed block it isn't
+    /// promised which error is told, and a statement that the block's connection doesn't have can't
+    /// be described.
     pub async fn differ_much(&mut self, frames: &[Frame]) -> Option<Difference> {
         let different = self.differ(frames).await?;
-        (outside_failed_blocks(&different.postgres) != outside_failed_blocks(&different.flywheel)).then_some(different)
+        (outside_failed_blocks(&different.postgres) != outside_failed_blocks(&different.flywheel))
+            .then_some(different)
     }
 }
 
@@ -68,7 +70,10 @@ async fn answer(client: &mut Client, frames: &[Frame]) -> Vec<String> {
                 Frame::Send { bytes, .. } => unsent.extend_from_slice(bytes),
                 Frame::Wait => {
                     client.send_bytes(&std::mem::take(&mut unsent)).await?;
-                    until(client, &mut lines, |event| matches!(event, Event::Ready(_) | Event::Other('G', _))).await?;
+                    until(client, &mut lines, |event| {
+                        matches!(event, Event::Ready(_) | Event::Other('G', _))
+                    })
+                    .await?;
                 }
             }
         }
@@ -97,10 +102,15 @@ async fn answer(client: &mut Client, frames: &[Frame]) -> Vec<String> {
     lines
 }
 
-async fn until(client: &mut Client, lines: &mut Vec<String>, is_last: impl Fn(&Event) -> bool) -> Result<(), Lost> {
+async fn until(
+    client: &mut Client,
+    lines: &mut Vec<String>,
+    is_last: impl Fn(&Event) -> bool,
+) -> Result<(), Lost> {
     loop {
         let event = client.next().await?;
-        if matches!(&event, Event::Error(error) if error.field('M').is_some_and(|message| message.contains("during COPY from stdin"))) {
+        if matches!(&event, Event::Error(error) if error.field('M').is_some_and(|message| message.contains("during COPY from stdin")))
+        {
             // That the session ends here is all that PostgreSQL's versions agree on.
             lines.push("out of step in a COPY".to_owned());
             client.until_closed().await?;
@@ -116,7 +126,9 @@ async fn until(client: &mut Client, lines: &mut Vec<String>, is_last: impl Fn(&E
 fn line(event: &Event) -> String {
     match event {
         // The process that notifies is another one.
-        Event::Other('A', body) => format!("notification {}", String::from_utf8_lossy(&body[4..]).replace('\0', " ")),
+        Event::Other('A', body) => {
+            format!("notification {}", String::from_utf8_lossy(&body[4..]).replace('\0', " "))
+        }
         event => event.to_string(),
     }
 }

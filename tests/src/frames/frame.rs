@@ -48,13 +48,11 @@ impl Frame {
             "CopyDone" => Message::new(b'c', &[]),
             "CopyFail" => Message::new(b'f', &[rest.as_bytes(), &[0]].concat()),
             "FunctionCall" => function_call(rest)?,
+            "Raw" => raw(rest)?,
             "Terminate" => Message::new(b'X', &[]),
             other => return Err(format!("no message is called {other}")),
         };
-        Ok(Self::Send {
-            line: line.to_owned(),
-            bytes: message.bytes().to_vec(),
-        })
+        Ok(Self::Send { line: line.to_owned(), bytes: message.bytes().to_vec() })
     }
 }
 
@@ -93,13 +91,21 @@ fn word(text: &str) -> Result<(String, &str), String> {
 
 fn named(tag: u8, rest: &str) -> Result<Message, String> {
     let (kind, rest) = word(rest)?;
-    let kind = match kind.as_str() {
-        "S" => b'S',
-        "P" => b'P',
-        other => return Err(format!("S or P, not {other}")),
+    let [kind] = kind.as_bytes() else {
+        return Err(format!("S or P, or another letter, not {kind}"));
     };
+    let kind = *kind;
     let (name, _) = word(rest)?;
     Ok(Message::new(tag, &[&[kind], name.as_bytes(), &[0]].concat()))
+}
+
+/// A message's type, and its body as it is.
+fn raw(rest: &str) -> Result<Message, String> {
+    let (tag, rest) = word(rest)?;
+    let &[tag] = tag.as_bytes() else {
+        return Err(format!("a message's type: {tag}"));
+    };
+    Ok(Message::new(tag, &bytes(rest.trim_start_matches("x:"))?))
 }
 
 fn parse(rest: &str) -> Result<Message, String> {
@@ -132,7 +138,8 @@ fn function_call(rest: &str) -> Result<Message, String> {
     Ok(Message::new(b'F', &body))
 }
 
-/// Format codes, values, and the format codes of the result, of which Bind has any number and FunctionCall one.
+/// Format codes, values, and the format codes of the result, of which Bind has any number and
+/// FunctionCall one.
 fn values(body: &mut Vec<u8>, mut rest: &str, is_bind: bool) -> Result<(), String> {
     let mut formats = Vec::new();
     let mut values = Vec::new();
@@ -191,6 +198,8 @@ fn count(count: usize) -> i16 {
 
 fn bytes(hex: &str) -> Result<Vec<u8>, String> {
     let pairs = hex.as_bytes().chunks(2);
-    let byte = |pair: &[u8]| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok());
+    let byte = |pair: &[u8]| {
+        std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok())
+    };
     pairs.map(|pair| byte(pair).ok_or_else(|| format!("hex: {hex}"))).collect()
 }

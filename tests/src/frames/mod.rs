@@ -17,11 +17,13 @@
 //! CopyDone
 //! CopyFail message
 //! FunctionCall 957 x:00000000 -> 1
+//! Raw Q x:53454c454354ff00              (a type and a body that no script could say otherwise)
 //! Terminate
 //! Wait                                  (for the answer to everything before it)
 //! ```
 //!
-//! A line that begins with a space goes on with the one before it. Without `Wait` all of a case is sent in one write.
+//! A line that begins with a space goes on with the one before it. Without `Wait` all of a case is
+//! sent in one write.
 
 mod compare;
 mod frame;

@@ -91,7 +91,8 @@ pub fn table(name: &str) -> String {
     format!("CREATE TABLE {name} (a int PRIMARY KEY, b text)")
 }
 
-/// A sequence: always the same for a seed. `table` is its own, so that sequences may run at the same time.
+/// A sequence: always the same for a seed. `table` is its own, so that sequences may run at the
+/// same time.
 ///
 /// # Panics
 /// The generator makes a line that can't be read.
@@ -115,15 +116,17 @@ pub fn sequence(seed: u64, table: &str) -> Vec<Frame> {
     ] {
         lines.push(format!("Query {query}"));
     }
-    let lines = lines
-        .iter()
-        .map(|line| line.replace("TRUNCATE TABLE", "TRUNCATE \u{1}").replace("TABLE IF", "\u{2} IF"));
-    let lines = lines.map(|line| line.replace("TEMP TABLE ", "TEMP \u{2} ").replace("TABLE", table));
+    let lines = lines.iter().map(|line| {
+        line.replace("TRUNCATE TABLE", "TRUNCATE \u{1}").replace("TABLE IF", "\u{2} IF")
+    });
+    let lines =
+        lines.map(|line| line.replace("TEMP TABLE ", "TEMP \u{2} ").replace("TABLE", table));
     let lines = lines.map(|line| line.replace('\u{1}', table).replace('\u{2}', "TABLE"));
     lines.map(|line| Frame::read(&line).expect("a line of a script")).collect()
 }
 
-/// PostgreSQL 15 crashes when the unnamed portal that a failed Query has left is executed: it is used only behind its Bind.
+/// PostgreSQL 15 crashes when the unnamed portal that a failed Query has left is executed: it is
+/// used only behind its Bind.
 fn without_stale_portals(lines: &mut Vec<String>) {
     let mut is_bound = false;
     lines.retain(|line| {
@@ -136,7 +139,8 @@ fn without_stale_portals(lines: &mut Vec<String>) {
     });
 }
 
-/// With a Sync before each message that may end the transaction or depends on whether it is a block. Beside store tables a batch that is flushed and not yet ended is a block, in which such
+/// With a Sync before each message that may end the transaction or depends on whether it is a
+/// block. Beside store tables a batch that is flushed and not yet ended is a block, in which such
 /// statements give other warnings.
 ///
 /// # Panics
@@ -191,7 +195,9 @@ fn message(random: &mut StdRng, lines: &mut Vec<String>) {
         } else {
             format!("Describe P {}", pick(random, PORTALS))
         }),
-        68..74 => lines.push(format!("Execute {} {}", pick(random, PORTALS), random.random_range(0..3))),
+        68..74 => {
+            lines.push(format!("Execute {} {}", pick(random, PORTALS), random.random_range(0..3)))
+        }
         74..80 => lines.push(if random.random_bool(0.5) {
             format!("Close S {}", pick(random, KNOWN))
         } else {
@@ -208,7 +214,8 @@ fn query(random: &mut StdRng, lines: &mut Vec<String>) {
     let count = if random.random_bool(0.3) { random.random_range(2..5) } else { 1 };
     let mut statements: Vec<_> = (0..count).map(|_| pick(random, STATEMENTS)).collect();
     if count > 1 {
-        // Of a text with DEALLOCATE of a statement prepared by protocol Flywheel makes a block, in which some errors are others.
+        // Of a text with DEALLOCATE of a statement prepared by protocol Flywheel makes a block, in
+        // which some errors are others.
         statements.retain(|statement| *statement != "DEALLOCATE a");
     }
     lines.push(format!("Query {}", statements.join("; ")));
@@ -235,7 +242,10 @@ fn run(random: &mut StdRng, lines: &mut Vec<String>, statement: &str) {
 
 fn copy_data(random: &mut StdRng, lines: &mut Vec<String>) {
     for _ in 0..random.random_range(0..3) {
-        lines.push(format!("CopyData '{}\\tcopied\\n'", pick(random, &["1", "6", "7", "8", "9", "x"])));
+        lines.push(format!(
+            "CopyData '{}\\tcopied\\n'",
+            pick(random, &["1", "6", "7", "8", "9", "x"])
+        ));
     }
     lines.push(pick(random, &["CopyDone", "CopyDone", "CopyFail not now"]).into());
 }

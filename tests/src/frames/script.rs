@@ -23,10 +23,7 @@ pub fn cases(script: &str) -> Vec<Case> {
             continue;
         }
         if let Some(title) = line.strip_prefix("== ") {
-            cases.push(Case {
-                title: title.to_owned(),
-                frames: Vec::new(),
-            });
+            cases.push(Case { title: title.to_owned(), frames: Vec::new() });
             continue;
         }
         let mut whole = line.to_owned();
@@ -34,8 +31,10 @@ pub fn cases(script: &str) -> Vec<Case> {
             whole.push('\n');
             whole.push_str(more);
         }
-        let frame = Frame::read(&whole).unwrap_or_else(|problem| panic!("line {}: {problem}", number + 1));
-        let case = cases.last_mut().unwrap_or_else(|| panic!("line {}: no case has begun", number + 1));
+        let frame =
+            Frame::read(&whole).unwrap_or_else(|problem| panic!("line {}: {problem}", number + 1));
+        let case =
+            cases.last_mut().unwrap_or_else(|| panic!("line {}: no case has begun", number + 1));
         case.frames.push(frame);
     }
     cases

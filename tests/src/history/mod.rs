@@ -1,7 +1,9 @@
-//! What clients have asked of one row at the same time, and whether one order of it all explains what they were told.
+//! What clients have asked of one row at the same time, and whether one order of it all explains
+//! what they were told.
 //!
-//! The check is Wing and Gong's search with the states that Lowe's version remembers ("Testing for linearizability", 2016): small enough to be written here, since no kept crate has it apart from a
-//! model checker.
+//! The check is Wing and Gong's search with the states that Lowe's version remembers ("Testing for
+//! linearizability", 2016): small enough to be written here, since no kept crate has it apart from
+//! a model checker.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -64,7 +66,8 @@ pub struct Event {
     pub operation: Operation,
 }
 
-/// Whether one order of the operations on a row that isn't there at first explains all answers, an operation that was answered before another was asked standing before it.
+/// Whether one order of the operations on a row that isn't there at first explains all answers, an
+/// operation that was answered before another was asked standing before it.
 ///
 /// # Panics
 /// There are more than 128 of them.

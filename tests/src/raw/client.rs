@@ -7,7 +7,8 @@ use tokio::net::TcpStream;
 
 use super::{Event, Message};
 
-/// Long, since a busy machine isn't what these tests measure: only an answer that never comes is meant.
+/// Long, since a busy machine isn't what these tests measure: only an answer that never comes is
+/// meant.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Why there is no answer.
@@ -57,7 +58,8 @@ impl Client {
     /// # Errors
     /// The server has closed the connection.
     pub async fn send(&mut self, messages: &[Message]) -> Result<(), Lost> {
-        let bytes: Vec<u8> = messages.iter().flat_map(|message| message.bytes().iter().copied()).collect();
+        let bytes: Vec<u8> =
+            messages.iter().flat_map(|message| message.bytes().iter().copied()).collect();
         self.send_bytes(&bytes).await
     }
 
@@ -86,10 +88,12 @@ impl Client {
         let mut head = [0; 5];
         self.stream.read_exact(&mut head).await.map_err(|_| Lost::Closed)?;
         let length = i32::from_be_bytes([head[1], head[2], head[3], head[4]]);
-        let length = usize::try_from(length - 4).map_err(|_| Lost::Nonsense(format!("{head:?}")))?;
+        let length =
+            usize::try_from(length - 4).map_err(|_| Lost::Nonsense(format!("{head:?}")))?;
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body).await.map_err(|_| Lost::Closed)?;
-        Event::read(head[0], &body).ok_or_else(|| Lost::Nonsense(format!("message '{}': {body:?}", head[0] as char)))
+        Event::read(head[0], &body)
+            .ok_or_else(|| Lost::Nonsense(format!("message '{}': {body:?}", head[0] as char)))
     }
 
     /// One byte, as SSLRequest is answered.
@@ -101,6 +105,18 @@ impl Client {
         read.map_err(|_| Lost::Silent)?.map_err(|_| Lost::Closed)
     }
 
+    /// All bytes until the server closes the connection.
+    ///
+    /// # Errors
+    /// It doesn't.
+    pub async fn rest(&mut self) -> Result<Vec<u8>, Lost> {
+        let mut bytes = Vec::new();
+        let read = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await;
+        // What has come before a reset has come.
+        read.map_err(|_| Lost::Silent)?.ok();
+        Ok(bytes)
+    }
+
     /// All messages up to ReadyForQuery, or up to an error that ends the login.
     ///
     /// # Errors
@@ -109,7 +125,9 @@ impl Client {
         let mut events = Vec::new();
         loop {
             let event = match self.next().await {
-                Err(Lost::Closed) if matches!(events.last(), Some(Event::Error(_))) => return Ok(events),
+                Err(Lost::Closed) if matches!(events.last(), Some(Event::Error(_))) => {
+                    return Ok(events);
+                }
                 event => event?,
             };
             let ready = matches!(event, Event::Ready(_));

@@ -7,7 +7,8 @@ use std::fmt;
 pub struct Field {
     /// Its name.
     pub name: String,
-    /// The position of the table's column that it is; 0 for none. The table's own number differs between databases.
+    /// The position of the table's column that it is; 0 for none. The table's own number differs
+    /// between databases.
     pub column: i16,
     /// Its type.
     pub type_oid: u32,
@@ -168,7 +169,12 @@ impl fmt::Display for Event {
                     write!(
                         f,
                         " {}(type {} size {} modifier {} column {} format {})",
-                        each.name, each.type_oid, each.type_size, each.modifier, each.column, each.format
+                        each.name,
+                        each.type_oid,
+                        each.type_size,
+                        each.modifier,
+                        each.column,
+                        each.format
                     )?;
                 }
                 Ok(())
@@ -178,10 +184,18 @@ impl fmt::Display for Event {
                 for value in values {
                     match value {
                         None => write!(f, " | NULL")?,
-                        Some(value) if value.iter().all(|byte| (0x20..0x7f).contains(byte) || *byte >= 0x80) => {
+                        Some(value)
+                            if value
+                                .iter()
+                                .all(|byte| (0x20..0x7f).contains(byte) || *byte >= 0x80) =>
+                        {
                             write!(f, " | {}", String::from_utf8_lossy(value))?;
                         }
-                        Some(value) => write!(f, " | 0x{}", value.iter().map(|byte| format!("{byte:02x}")).collect::<String>())?,
+                        Some(value) => write!(
+                            f,
+                            " | 0x{}",
+                            value.iter().map(|byte| format!("{byte:02x}")).collect::<String>()
+                        )?,
                     }
                 }
                 Ok(())

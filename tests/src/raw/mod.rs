@@ -1,7 +1,7 @@
 //! A client of the PostgreSQL protocol that hides nothing.
 //!
-//! It doesn't share code with Flywheel, so that a misreading of the protocol there isn't repeated here.
-//! <https://www.postgresql.org/docs/current/protocol-message-formats.html>
+//! It doesn't share code with Flywheel, so that a misreading of the protocol there isn't repeated
+//! here. <https://www.postgresql.org/docs/current/protocol-message-formats.html>
 
 mod client;
 mod event;

@@ -8,9 +8,11 @@ use crate::raw::{Bind, Client, Event, Format, Lost, Message};
 pub enum Mode {
     /// Simple Query, parameters as literals.
     Simple,
-    /// The extended protocol as psycopg speaks it: an unnamed statement in one batch, values as text, the types of parameters left to the server.
+    /// The extended protocol as psycopg speaks it: an unnamed statement in one batch, values as
+    /// text, the types of parameters left to the server.
     Text,
-    /// The extended protocol as JDBC and tokio-postgres speak it: a named statement, described first, values as binary.
+    /// The extended protocol as JDBC and tokio-postgres speak it: a named statement, described
+    /// first, values as binary.
     Binary,
 }
 
@@ -45,7 +47,12 @@ impl Mode {
     }
 
     /// A statement's answer.
-    pub(crate) async fn ask(self, client: &mut Client, statement: &Statement, parameters: &Encoded) -> Result<Vec<Event>, Lost> {
+    pub(crate) async fn ask(
+        self,
+        client: &mut Client,
+        statement: &Statement,
+        parameters: &Encoded,
+    ) -> Result<Vec<Event>, Lost> {
         match self {
             Self::Simple => {
                 client.send(&[Message::query(&statement.with_literals())]).await?;
@@ -100,19 +107,30 @@ impl Mode {
     }
 }
 
-/// The answer up to ReadyForQuery. A COPY FROM STDIN gets the statement's data, and `end` behind them.
-async fn answer(client: &mut Client, statement: &Statement, end: &[Message]) -> Result<Vec<Event>, Lost> {
+/// The answer up to ReadyForQuery. A COPY FROM STDIN gets the statement's data, and `end` behind
+/// them.
+async fn answer(
+    client: &mut Client,
+    statement: &Statement,
+    end: &[Message],
+) -> Result<Vec<Event>, Lost> {
     let mut events = Vec::new();
     loop {
         let event = match client.next().await {
-            Err(Lost::Closed) if matches!(events.last(), Some(Event::Error(_))) => return Ok(events),
+            Err(Lost::Closed) if matches!(events.last(), Some(Event::Error(_))) => {
+                return Ok(events);
+            }
             event => event?,
         };
         if let Event::Other('G', _) = event {
             // In two pieces, which needn't end where a line does.
             let (first, second) = statement.data.as_bytes().split_at(statement.data.len() / 2);
             client
-                .send(&[Message::new(b'd', first), Message::new(b'd', second), Message::new(b'c', &[])])
+                .send(&[
+                    Message::new(b'd', first),
+                    Message::new(b'd', second),
+                    Message::new(b'c', &[]),
+                ])
                 .await?;
             client.send(end).await?;
         }

@@ -79,12 +79,9 @@ impl Statement {
 impl Suite {
     /// Reads a file.
     pub fn read(path: &Path) -> Self {
-        let text = std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        let mut suite = Self {
-            path: path.to_owned(),
-            tables: Vec::new(),
-            statements: Vec::new(),
-        };
+        let text = std::fs::read_to_string(path)
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let mut suite = Self { path: path.to_owned(), tables: Vec::new(), statements: Vec::new() };
         let mut next = Statement::default();
         let mut lines = text.lines().enumerate();
         while let Some((number, line)) = lines.next() {
@@ -104,7 +101,8 @@ impl Suite {
             if let Some(sql) = next.sql.trim_end().strip_suffix(';') {
                 next.sql = sql.to_owned();
                 if next.sql.starts_with("COPY") && next.sql.contains("FROM STDIN") {
-                    let data = lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "\\.");
+                    let data =
+                        lines.by_ref().map(|(_, line)| line).take_while(|line| *line != "\\.");
                     next.data = data.flat_map(|line| [line, "\n"]).collect();
                 }
                 suite.statements.push(std::mem::take(&mut next));

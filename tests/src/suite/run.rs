@@ -33,11 +33,8 @@ async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
         // A home without sorted sets keeps a leaderboard as any other table.
         let has_sorted_sets = !matches!(home, Home::Dynoxide | Home::DynamoDb | Home::RedisJson);
         let is_layout = |key: &str| key.starts_with("layout") || key.starts_with("score");
-        let keys = table
-            .keys
-            .iter()
-            .map(String::as_str)
-            .filter(|key| has_sorted_sets || !is_layout(key));
+        let keys =
+            table.keys.iter().map(String::as_str).filter(|key| has_sorted_sets || !is_layout(key));
         let indexes = indexes(table, home);
         let keys: Vec<_> = keys.chain(["allow_scan = true"]).chain(indexes.as_deref()).collect();
         setup = setup.table_with(&table.name, home, &keys);
@@ -77,14 +74,16 @@ async fn run(suite: &Suite, home: Home, mode: Mode) -> Option<Vec<String>> {
     Some(differences)
 }
 
-/// The table's `indexes`, where the home has any. An emulator's follow at once, whatever DynamoDB's may do.
+/// The table's `indexes`, where the home has any. An emulator's follow at once, whatever DynamoDB's
+/// may do.
 fn indexes(table: &super::StoreTable, home: Home) -> Option<String> {
     let further = match home {
         Home::Dynoxide | Home::DynamoDb => ", consistent_read = false",
         Home::Redis | Home::RedisJson | Home::Memory => "",
         Home::Relational => return None,
     };
-    let indexes: Vec<_> = table.indexes.iter().map(|index| format!("{{ {index}{further} }}")).collect();
+    let indexes: Vec<_> =
+        table.indexes.iter().map(|index| format!("{{ {index}{further} }}")).collect();
     (!indexes.is_empty()).then(|| format!("indexes = [{}]", indexes.join(", ")))
 }
 
@@ -122,24 +121,26 @@ pub(crate) async fn encode(client: &mut Client, parameters: &[Parameter]) -> Enc
                 _ => {}
             }
         }
-        client
-            .query(&format!("DEALLOCATE s{}", probe.line))
-            .await
-            .expect("PostgreSQL's answer");
+        client.query(&format!("DEALLOCATE s{}", probe.line)).await.expect("PostgreSQL's answer");
         encoded.text.push(value.as_ref().map(|value| value.clone().into_bytes()));
     }
     encoded
 }
 
 /// How the answers differ.
-pub(crate) fn compare(expected: Result<Vec<Event>, Lost>, answered: Result<Vec<Event>, Lost>, statement: &Statement) -> Option<String> {
+pub(crate) fn compare(
+    expected: Result<Vec<Event>, Lost>,
+    answered: Result<Vec<Event>, Lost>,
+    statement: &Statement,
+) -> Option<String> {
     let expected = normal(expected, statement);
     let answered = normal(answered, statement);
     if expected == answered {
         return None;
     }
     let mut text = String::new();
-    let same_from_start = expected.iter().zip(&answered).take_while(|(left, right)| left == right).count();
+    let same_from_start =
+        expected.iter().zip(&answered).take_while(|(left, right)| left == right).count();
     let rest = |lines: &[String]| {
         lines[same_from_start..]
             .iter()
@@ -153,11 +154,12 @@ pub(crate) fn compare(expected: Result<Vec<Event>, Lost>, answered: Result<Vec<E
     Some(text)
 }
 
-/// The first object identifier that PostgreSQL gives to a user's type: these differ between two databases.
+/// The first object identifier that PostgreSQL gives to a user's type: these differ between two
+/// databases.
 const FIRST_USER_OID: u32 = 16384;
 
-/// An answer as lines, without what may differ: the order in which settings are reported, the numbers of a user's own types, and how much
-/// of an answer had been sent when an error ended it.
+/// An answer as lines, without what may differ: the order in which settings are reported, the
+/// numbers of a user's own types, and how much of an answer had been sent when an error ended it.
 fn normal(answer: Result<Vec<Event>, Lost>, statement: &Statement) -> Vec<String> {
     let events = match answer {
         Ok(events) => events,
@@ -169,8 +171,10 @@ fn normal(answer: Result<Vec<Event>, Lost>, statement: &Statement) -> Vec<String
     let failed = events.iter().any(|event| matches!(event, Event::Error(_)));
     for event in &events {
         match event {
-            Event::Bare(_) | Event::Parameters(_) | Event::Columns(_) | Event::Row(_) if failed => {}
-            Event::Columns(fields) => lines.push(Event::Columns(fields.iter().map(without_user_type).collect()).to_string()),
+            Event::Bare(_) | Event::Parameters(_) | Event::Columns(_) | Event::Row(_) if failed => {
+            }
+            Event::Columns(fields) => lines
+                .push(Event::Columns(fields.iter().map(without_user_type).collect()).to_string()),
             // They may come at any time.
             Event::Setting(..) => settings.push(event.to_string()),
             Event::Row(_) if statement.sorted => rows.push(event.to_string()),

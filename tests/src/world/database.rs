@@ -11,18 +11,14 @@ pub struct Database {
 }
 
 impl Database {
-    pub(super) async fn create(server: &str, name: &str) -> Self {
+    pub(crate) async fn create(server: &str, name: &str) -> Self {
         let client = connect(server).await;
         client
             .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE template0"))
             .await
             .expect("a database");
         let (base, _) = server.rsplit_once('/').expect("a URL with a database");
-        Self {
-            server: server.to_owned(),
-            name: name.to_owned(),
-            url: format!("{base}/{name}"),
-        }
+        Self { server: server.to_owned(), name: name.to_owned(), url: format!("{base}/{name}") }
     }
 
     /// Its name.

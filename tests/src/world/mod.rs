@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-pub use binary::flywheel;
+pub use binary::{flywheel, flywheel_with_csv};
 pub use database::Database;
 pub use dynoxide::dynoxide;
 pub use process::Process;
@@ -23,7 +23,8 @@ pub use told::Told;
 
 use crate::raw;
 
-/// A gateway, the database behind it, and a second database that plain PostgreSQL answers for comparison.
+/// A gateway, the database behind it, and a second database that plain PostgreSQL answers for
+/// comparison.
 #[derive(Debug)]
 pub struct World {
     // In the order in which they must go.
@@ -47,15 +48,11 @@ impl World {
         let oracle = Database::create(&servers.postgres, &format!("{name}_oracle")).await;
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("flywheel.toml");
-        std::fs::write(&config, setup.to_toml(&servers, &primary, &oracle, &name)).expect("a configuration");
-        let gateway = Process::start(["--config".as_ref(), config.as_os_str()]).await;
-        Some(Self {
-            gateway,
-            primary,
-            oracle,
-            folder,
-            servers,
-        })
+        std::fs::write(&config, setup.to_toml(&servers, &primary, &oracle, &name))
+            .expect("a configuration");
+        let arguments = ["--config".as_ref(), config.as_os_str()];
+        let gateway = Process::of(setup.program(), arguments).await;
+        Some(Self { gateway, primary, oracle, folder, servers })
     }
 
     /// The gateway's process.
@@ -113,6 +110,16 @@ impl World {
         self.oracle.url()
     }
 
+    /// Where the gateway listens.
+    pub fn gateway_address(&self) -> &str {
+        self.gateway.address()
+    }
+
+    /// The database of plain PostgreSQL.
+    pub const fn oracle_database(&self) -> &Database {
+        &self.oracle
+    }
+
     /// The database behind the gateway.
     pub const fn primary(&self) -> &Database {
         &self.primary
@@ -162,11 +169,14 @@ pub async fn connect(url: &str) -> Client {
 
 /// Statements by the simple protocol, and the first column of the rows of all of them.
 pub async fn column(client: &Client, sql: &str) -> Vec<String> {
-    let messages = client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    let messages =
+        client.simple_query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     messages
         .iter()
         .filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("NULL").to_owned()),
+            tokio_postgres::SimpleQueryMessage::Row(row) => {
+                Some(row.get(0).unwrap_or("NULL").to_owned())
+            }
             _ => None,
         })
         .collect()
@@ -200,7 +210,7 @@ pub async fn try_connect(url: &str) -> Result<Client, tokio_postgres::Error> {
 }
 
 /// A name that no other test uses, neither now nor in another run on the same servers.
-fn unique_name() -> String {
+pub(crate) fn unique_name() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }

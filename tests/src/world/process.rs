@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -25,7 +26,15 @@ pub struct Process {
 impl Process {
     /// Starts `flywheel` and waits until it listens.
     pub async fn start<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        let mut child = Command::new(flywheel())
+        Self::of(flywheel(), arguments).await
+    }
+
+    /// Starts a program that is `flywheel` with further kinds of stores.
+    pub async fn of<A: AsRef<OsStr>>(
+        program: &Path,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let mut child = Command::new(program)
             .args(arguments)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
@@ -38,13 +47,9 @@ impl Process {
             keep(child.stdout.take().expect("its output"), &log),
             keep(child.stderr.take().expect("its errors"), &log),
         ];
-        let mut process = Self {
-            child,
-            address: String::new(),
-            log,
-            readers,
-        };
-        process.address = tokio::time::timeout(PATIENCE, process.ready()).await.expect("flywheel listens");
+        let mut process = Self { child, address: String::new(), log, readers };
+        process.address =
+            tokio::time::timeout(PATIENCE, process.ready()).await.expect("flywheel listens");
         process
     }
 
@@ -68,6 +73,29 @@ impl Process {
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How much memory it has, in MB.
+    pub fn memory(&self) -> usize {
+        self.status("VmRSS")
+    }
+
+    /// The most that it has had since its start or the last [`Self::forget_peak`], in MB.
+    pub fn peak_memory(&self) -> usize {
+        self.status("VmHWM")
+    }
+
+    /// The most that it has had is what it has now.
+    pub fn forget_peak(&self) {
+        std::fs::write(format!("/proc/{}/clear_refs", self.id()), "5").expect("its clear_refs");
+    }
+
+    fn status(&self, field: &str) -> usize {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()));
+        let status = status.expect("its status");
+        let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        kilobytes.expect("a size").parse::<usize>().expect("a number") / 1024
     }
 
     /// What it has printed until now, by lines.

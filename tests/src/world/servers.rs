@@ -22,31 +22,30 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// `None`, with a note, when there is no PostgreSQL to test with.
+    /// Those that `./test` has started.
+    ///
+    /// # Panics
+    /// One is missing: a test that tests nothing must not pass.
     pub fn from_environment() -> Option<Self> {
-        let Some(postgres) = variable("POSTGRES") else {
-            eprintln!("FLYWHEEL_TEST_POSTGRES isn't set, so nothing is tested here: ./test starts the servers and sets it");
-            return None;
-        };
         Some(Self {
-            postgres,
-            redis: variable("REDIS"),
+            postgres: variable("POSTGRES"),
+            redis: Some(variable("REDIS")),
             dynamodb: variable("DYNAMODB")
-                .unwrap_or_default()
                 .split(',')
                 .filter(|endpoint| !endpoint.is_empty())
                 .map(str::to_owned)
                 .collect(),
-            python: variable("PYTHON").map(PathBuf::from),
-            node_path: variable("NODE_PATH").map(PathBuf::from),
-            go: variable("GO").map(PathBuf::from),
-            java: variable("JAVA"),
+            python: Some(PathBuf::from(variable("PYTHON"))),
+            node_path: Some(PathBuf::from(variable("NODE_PATH"))),
+            go: Some(PathBuf::from(variable("GO"))),
+            java: Some(variable("JAVA")),
         })
     }
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(format!("FLYWHEEL_TEST_{name}"))
-        .ok()
-        .filter(|value| !value.is_empty())
+fn variable(name: &str) -> String {
+    let variable = format!("FLYWHEEL_TEST_{name}");
+    let value = std::env::var(&variable).unwrap_or_default();
+    assert!(!value.is_empty(), "{variable} isn't set: ./test starts the servers and sets it");
+    value
 }

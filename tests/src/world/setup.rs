@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 
-use super::{Database, Servers, World, dynoxide};
+use super::{Database, Servers, World, dynoxide, flywheel, flywheel_with_csv};
 
 /// Where a table's rows live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +89,7 @@ pub struct Setup {
     through: Option<SocketAddr>,
     dynamo: Vec<(Home, String)>,
     other: Option<String>,
+    with_csv: bool,
 }
 
 impl Setup {
@@ -139,7 +141,8 @@ impl Setup {
     /// A user that logs in with SCRAM.
     #[must_use]
     pub fn user(self, name: &str, password: &str) -> Self {
-        let mut this = self.section(&format!("[[users]]\nname = {name:?}\npassword = {password:?}"));
+        let mut this =
+            self.section(&format!("[[users]]\nname = {name:?}\npassword = {password:?}"));
         this.scram = true;
         this
     }
@@ -151,7 +154,8 @@ impl Setup {
         self
     }
 
-    /// The oracle's database as a further one of the gateway's, named `other`, with these keys as TOML.
+    /// The oracle's database as a further one of the gateway's, named `other`, with these keys as
+    /// TOML.
     #[must_use]
     pub fn other_database(mut self, keys: &str) -> Self {
         self.other = Some(keys.to_owned());
@@ -179,19 +183,33 @@ impl Setup {
         self
     }
 
+    /// A program that knows CSV files as a kind of store.
+    #[must_use]
+    pub const fn with_csv(mut self) -> Self {
+        self.with_csv = true;
+        self
+    }
+
+    /// The program to start.
+    pub(super) fn program(&self) -> &'static Path {
+        if self.with_csv { flywheel_with_csv() } else { flywheel() }
+    }
+
     /// Starts the gateway. `None`, with a note, when there are no servers to test with.
     pub async fn start(&self) -> Option<World> {
         World::with(self).await
     }
 
     /// The configuration file. Every name in a shared server begins with `unique`.
-    pub(super) fn to_toml(&self, servers: &Servers, primary: &Database, oracle: &Database, unique: &str) -> String {
+    pub(super) fn to_toml(
+        &self,
+        servers: &Servers,
+        primary: &Database,
+        oracle: &Database,
+        unique: &str,
+    ) -> String {
         let mut toml = String::from("listen = \"127.0.0.1:0\"\ndatabase = \"app\"\n");
-        toml.push_str(if self.scram {
-            "auth = \"scram-sha-256\"\n"
-        } else {
-            "auth = \"trust\"\n"
-        });
+        toml.push_str(if self.scram { "auth = \"scram-sha-256\"\n" } else { "auth = \"trust\"\n" });
         lines(&mut toml, &self.top);
         if !self.limits.is_empty() {
             toml.push_str("\n[limits]\n");
@@ -227,14 +245,23 @@ impl Setup {
         }
         toml.push_str("\n[stores.memory]\nkind = \"memory\"\n");
         for table in self.tables.iter().filter(|table| table.home != Home::Relational) {
-            let _ = write!(toml, "\n[[tables]]\nname = {:?}\nstore = \"{}\"\n", table.name, table.home.store());
+            let _ = write!(
+                toml,
+                "\n[[tables]]\nname = {:?}\nstore = \"{}\"\n",
+                table.name,
+                table.home.store()
+            );
             if table.home == Home::RedisJson {
                 toml.push_str("layout = \"json\"\n");
             }
             lines(&mut toml, &table.keys);
         }
         if let Some(keys) = &self.other {
-            let _ = write!(toml, "\n[[databases]]\nname = \"other\"\ndbname = {:?}\n{keys}\n", oracle.name());
+            let _ = write!(
+                toml,
+                "\n[[databases]]\nname = \"other\"\ndbname = {:?}\n{keys}\n",
+                oracle.name()
+            );
         }
         toml.push('\n');
         lines(&mut toml, &self.rest);

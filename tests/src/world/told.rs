@@ -18,7 +18,8 @@ impl Told {
     #[track_caller]
     pub fn by<T: Debug>(result: Result<T, tokio_postgres::Error>) -> Self {
         let error = result.expect_err("an error");
-        let told = error.as_db_error().unwrap_or_else(|| panic!("no error of the server's: {error:?}"));
+        let told =
+            error.as_db_error().unwrap_or_else(|| panic!("no error of the server's: {error:?}"));
         Self {
             code: told.code().code().to_owned(),
             message: told.message().to_owned(),
@@ -39,7 +40,10 @@ impl Told {
     pub fn is(&self, code: &str, words: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
         for word in words {
-            assert!(self.message.contains(word) || self.hint.contains(word), "{word:?} in {self:?}");
+            assert!(
+                self.message.contains(word) || self.hint.contains(word),
+                "{word:?} in {self:?}"
+            );
         }
     }
 }

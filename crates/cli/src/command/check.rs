@@ -5,10 +5,13 @@ use std::process::ExitCode;
 
 use flywheel_config::Report;
 use flywheel_gateway::Gateway;
+use flywheel_gateway::Reloading;
+use flywheel_kind::Kinds;
 
 use super::say;
 use crate::cache_rules;
 use crate::compose::Parts;
+use crate::warnings::warnings;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -19,8 +22,8 @@ pub(crate) struct Arguments {
     connect: bool,
 }
 
-pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let config = match super::load(&arguments.file) {
+pub(crate) async fn check(arguments: &Arguments, kinds: Kinds<'_>) -> anyhow::Result<ExitCode> {
+    let config = match super::load(&arguments.file, kinds) {
         Ok(config) => config,
         Err(code) => return Ok(code),
     };
@@ -31,11 +34,14 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         config.tables.len(),
         config.routes.len()
     ));
+    for warning in warnings(&config) {
+        say(&format!("warning: {warning}"));
+    }
     if !arguments.connect {
         return Ok(ExitCode::SUCCESS);
     }
     let parts = Parts::start(&config).await?;
-    let gateway = Gateway::new(parts.options(&config)?);
+    let gateway = Gateway::new(parts.options(&config, Reloading::new().0)?);
     let mut well = true;
     for (name, store) in parts.stores() {
         match store.ping().await {
@@ -77,10 +83,16 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Ok(reports) => {
             for report in reports {
                 if report.problems.is_empty() {
-                    say(&format!("table {}: fits its home in store {}", report.name, report.store_name));
+                    say(&format!(
+                        "table {}: fits its home in store {}",
+                        report.name, report.store_name
+                    ));
                 }
                 for warning in &report.given_up {
-                    say(&format!("table {}: {warning}, since `drop_constraints` is set", report.name));
+                    say(&format!(
+                        "table {}: {warning}, since `drop_constraints` is set",
+                        report.name
+                    ));
                 }
                 for problem in &report.problems {
                     well = false;
@@ -92,10 +104,8 @@ pub(crate) async fn check(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     // A server that can't be reached has been told already.
     let (mut problems, _) = gateway.check_cache().await;
     problems.extend(gateway.check_cached_stores().await.unwrap_or_default());
-    let diagnostics: Vec<_> = problems
-        .iter()
-        .map(|problem| cache_rules::diagnostic(problem, &config.cache))
-        .collect();
+    let diagnostics: Vec<_> =
+        problems.iter().map(|problem| cache_rules::diagnostic(problem, &config.cache)).collect();
     let report = Report::of_file(&arguments.file, diagnostics);
     for mistake in report.diagnostics() {
         well = false;

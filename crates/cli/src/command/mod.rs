@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod explain;
+pub(crate) mod guide;
 pub(crate) mod run;
 
 use std::io::Write;
@@ -9,15 +10,17 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use flywheel_config::{Config, Report};
+use flywheel_kind::Kinds;
 
 /// Prints a line. A reader that has seen enough and gone is no error.
 pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// The configuration in a file, with secrets from the environment. A file with mistakes is reported, and gives the exit code instead.
-pub(crate) fn load(path: &Path) -> Result<Config, ExitCode> {
-    flywheel_config::load(path, &|name| std::env::var(name).ok()).map_err(|report| {
+/// The configuration in a file, with secrets from the environment. A file with mistakes is
+/// reported, and gives the exit code instead.
+pub(crate) fn load(path: &Path, kinds: Kinds<'_>) -> Result<Config, ExitCode> {
+    flywheel_config::load(path, &|name| std::env::var(name).ok(), kinds).map_err(|report| {
         print(&report);
         ExitCode::FAILURE
     })

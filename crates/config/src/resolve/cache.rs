@@ -17,11 +17,15 @@ fn is_short(table: &TableName, name: &str) -> bool {
 const MAX_RESULT_SIZE: u64 = 1 << 20;
 
 impl Resolver<'_> {
-    pub(super) fn cache(&mut self, rules: &[Option<file::CacheRule>], known: &Known<'_>, main: Option<&str>) -> Vec<CacheRule> {
+    pub(super) fn cache(
+        &mut self,
+        rules: &[Option<file::CacheRule>],
+        known: &Known<'_>,
+        main: Option<&str>,
+    ) -> Vec<CacheRule> {
         let written = rules.iter().enumerate().filter_map(|(at, rule)| Some((at, rule.as_ref()?)));
-        let resolved: Vec<_> = written
-            .map(|(at, rule)| self.cache_rule(&at.to_string(), rule, known, main))
-            .collect();
+        let resolved: Vec<_> =
+            written.map(|(at, rule)| self.cache_rule(&at.to_string(), rule, known, main)).collect();
         let follows = |rule: &file::CacheRule| self.follows_postgres(rule, known) != Some(false);
         let is_followed = resolved.len() < rules.len() || rules.iter().flatten().any(follows);
         for key in ["publication", "max_retained_wal"] {
@@ -39,7 +43,8 @@ impl Resolver<'_> {
         resolved
     }
 
-    /// Whether a rule follows tables that are PostgreSQL's own. `None`: there is a mistake in one of those in stores.
+    /// Whether a rule follows tables that are PostgreSQL's own. `None`: there is a mistake in one
+    /// of those in stores.
     fn follows_postgres(&self, rule: &file::CacheRule, known: &Known<'_>) -> Option<bool> {
         let is_homed = |name: &String| {
             known
@@ -48,11 +53,17 @@ impl Resolver<'_> {
                 .any(|home| home.name.to_string() == *name || is_short(&home.name, name))
         };
         let is_rule = rule.invalidate == Some(InvalidateName::Replication);
-        (known.tables.len() == self.count(&["tables"])).then(|| is_rule && !rule.when.tables.iter().flatten().flatten().all(is_homed))
+        (known.tables.len() == self.count(&["tables"]))
+            .then(|| is_rule && !rule.when.tables.iter().flatten().flatten().all(is_homed))
     }
 
     /// How old the news may be of what others write; `None`: there is none.
-    fn replication(&mut self, at: &str, rule: &file::CacheRule, known: &Known<'_>) -> Option<Duration> {
+    fn replication(
+        &mut self,
+        at: &str,
+        rule: &file::CacheRule,
+        known: &Known<'_>,
+    ) -> Option<Duration> {
         if rule.invalidate != Some(InvalidateName::Replication) {
             if self.is_there(&["cache", at, "max_lag"]) {
                 self.mistake(
@@ -72,7 +83,9 @@ impl Resolver<'_> {
         }
         for (place, name) in rule.when.tables.iter().flatten().enumerate() {
             let place = place.to_string();
-            let is_system = |name: &String| name.starts_with("pg_catalog.") || name.starts_with("information_schema.");
+            let is_system = |name: &String| {
+                name.starts_with("pg_catalog.") || name.starts_with("information_schema.")
+            };
             if name.as_ref().is_some_and(is_system) {
                 self.mistake(
                     &["cache", at, "when", "tables", &place],
@@ -114,7 +127,13 @@ impl Resolver<'_> {
         Some(self.duration(&["cache", at, "max_lag"], rule.max_lag.as_deref(), "1s"))
     }
 
-    fn cache_rule(&mut self, at: &str, rule: &file::CacheRule, known: &Known<'_>, main: Option<&str>) -> CacheRule {
+    fn cache_rule(
+        &mut self,
+        at: &str,
+        rule: &file::CacheRule,
+        known: &Known<'_>,
+        main: Option<&str>,
+    ) -> CacheRule {
         let when = &rule.when;
         if self.count(&["cache", at, "when"]) == 0 {
             self.mistake(
@@ -130,19 +149,18 @@ impl Resolver<'_> {
             self.is_database(&["cache", at, "when", "database"], name, known, main);
         }
         let size = rule.max_result_size.as_ref();
-        let size = size.map_or(Some(MAX_RESULT_SIZE), |size| self.bytes(&["cache", at, "max_result_size"], size));
-        let (tables, table_spans) = self.cache_tables(at, when.tables.as_deref()).into_iter().unzip();
+        let size = size.map_or(Some(MAX_RESULT_SIZE), |size| {
+            self.bytes(&["cache", at, "max_result_size"], size)
+        });
+        let (tables, table_spans) =
+            self.cache_tables(at, when.tables.as_deref()).into_iter().unzip();
         CacheRule {
             tables,
             table_spans,
             span: self.tree.span(&[
                 "cache",
                 at,
-                if self.is_there(&["cache", at, "invalidate"]) {
-                    "invalidate"
-                } else {
-                    "when"
-                },
+                if self.is_there(&["cache", at, "invalidate"]) { "invalidate" } else { "when" },
             ]),
             user: when.user.clone(),
             database: when.database.clone(),
@@ -150,7 +168,11 @@ impl Resolver<'_> {
             fingerprint: when.fingerprint.as_deref().and_then(|text| self.fingerprint(at, text)),
             hint: when.hint,
             ttl: self.duration(&["cache", at, "ttl"], Some(&rule.ttl), "1s"),
-            stale_while_revalidate: self.time_after(at, "stale_while_revalidate", rule.stale_while_revalidate.as_deref()),
+            stale_while_revalidate: self.time_after(
+                at,
+                "stale_while_revalidate",
+                rule.stale_while_revalidate.as_deref(),
+            ),
             stale_if_error: self.time_after(at, "stale_if_error", rule.stale_if_error.as_deref()),
             by_writes: rule.invalidate != Some(InvalidateName::None),
             max_lag: self.replication(at, rule, known),
@@ -163,7 +185,11 @@ impl Resolver<'_> {
     }
 
     /// The tables, and where they stand.
-    fn cache_tables(&mut self, at: &str, names: Option<&[Option<String>]>) -> Vec<(TableName, Range<usize>)> {
+    fn cache_tables(
+        &mut self,
+        at: &str,
+        names: Option<&[Option<String>]>,
+    ) -> Vec<(TableName, Range<usize>)> {
         if names.is_some_and(<[_]>::is_empty) {
             self.mistake(
                 &["cache", at, "when", "tables"],

@@ -1,19 +1,36 @@
 //! `indexes` of `[[tables]]`
 
+use flywheel_kind::{CommonIndex, StoreKind};
+use serde_json::{Map, Value};
+
 use super::Resolver;
-use crate::config::{Index, IndexKind};
-use crate::file::{self, IndexKindName};
+use super::own::{OwnKeys, split};
+use crate::file;
 
 impl Resolver<'_> {
-    pub(super) fn indexes(&mut self, at: &str, indexes: &[Option<file::Index>], is_dynamodb: bool, table_reads: bool) -> Vec<Index> {
-        let mut resolved: Vec<Index> = Vec::new();
-        for (position, index) in indexes.iter().enumerate() {
-            let Some(index) = index else { continue };
+    /// The indexes of the table at this position.
+    pub(super) fn indexes(
+        &mut self,
+        at: &str,
+        indexes: &[Option<Map<String, Value>>],
+        kind: &'static dyn StoreKind,
+    ) -> Vec<CommonIndex> {
+        let mut resolved: Vec<CommonIndex> = Vec::new();
+        for (position, keys) in indexes.iter().enumerate() {
+            let Some(keys) = keys else { continue };
             let place = position.to_string();
-            let path = |key: &'static str| ["tables", at, "indexes", &place, key].map(str::to_owned);
-            let mut mistake = |key: &'static str, message: String, help: &str| {
-                let path = path(key);
-                self.mistake(&path.each_ref().map(String::as_str), message, help);
+            let path = ["tables", at, "indexes", &place];
+            let (common, own) = split(keys, |key| self.is_own_index_key(key));
+            let index: file::Index = match serde_json::from_value(common) {
+                Ok(index) => index,
+                Err(error) => {
+                    self.unreadable(&path, &error);
+                    continue;
+                }
+            };
+            let own = self.own_keys(&path, own, kind, OwnKeys::of_index);
+            let mut mistake = |key: &str, message: String, help: &str| {
+                self.mistake(&[&path[..], &[key]].concat(), message, help);
             };
             if resolved.iter().any(|other| other.name == index.name) {
                 mistake(
@@ -41,43 +58,12 @@ impl Resolver<'_> {
                     "name each column once",
                 );
             }
-            if is_dynamodb && columns.len() > 2 {
-                let message = format!("index \"{}\" has {} columns", index.name, columns.len());
-                mistake(
-                    "columns",
-                    message,
-                    "an index in DynamoDB has a partition key and at most one sort key",
-                );
-            }
-            if index.kind == Some(IndexKindName::Local) && is_dynamodb && columns.len() == 1 && index.columns.len() == 1 {
-                let message = format!("index \"{}\" is local and has one column", index.name);
-                mistake(
-                    "columns",
-                    message,
-                    "a local index has the table's first key column and another that orders the rows",
-                );
-            }
-            for (key, is_given) in [("kind", index.kind.is_some()), ("consistent_read", index.consistent_read.is_some())] {
-                if is_given && !is_dynamodb {
-                    mistake(
-                        key,
-                        format!("`{key}` means nothing for an index outside of DynamoDB"),
-                        "it is DynamoDB's; leave it out",
-                    );
-                }
-            }
-            let kind = match index.kind {
-                // What isn't DynamoDB keeps its indexes with the rows.
-                Some(IndexKindName::Local) => Some(IndexKind::Local),
-                None if !is_dynamodb => Some(IndexKind::Local),
-                Some(IndexKindName::Global) => Some(IndexKind::Global),
-                None => None,
-            };
-            resolved.push(Index {
-                name: index.name.clone(),
+            resolved.push(CommonIndex {
+                position,
+                name: index.name,
+                is_whole: columns.len() == index.columns.len(),
                 columns,
-                kind,
-                consistent_read: index.consistent_read.unwrap_or(table_reads),
+                keys: own.into(),
             });
         }
         resolved

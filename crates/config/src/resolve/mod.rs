@@ -1,14 +1,17 @@
-//! From the file's words to their meaning: names that refer to each other, units, secrets, defaults.
+//! From the file's words to their meaning: names that refer to each other, units, secrets,
+//! defaults.
 
 mod cache;
 mod indexes;
 mod names;
+mod own;
 mod pools;
-mod redis;
 mod routes;
 mod sharing;
 mod stores;
 mod tables;
+mod timeouts;
+mod tls;
 mod units;
 mod urls;
 mod users;
@@ -16,16 +19,28 @@ mod users;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
+
+use flywheel_kind::{Kinds, Secret, SecretSource, Section};
 
 use crate::Diagnostic;
-use crate::config::{Authentication, Config, Database, Limits, Secret, Store, Table, User};
-use crate::file::{Auth, File, SecretSource};
+use crate::config::{Authentication, Config, Database, Limits, Log, LogFormat, Store, Table, User};
+use crate::file::{self, Auth, File};
 use crate::tree::{Node, NodeKind};
+use own::OwnKeys;
 
-/// The configuration; `None` when something can't be resolved at all. Every mistake is added to `diagnostics`.
-pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut Vec<Diagnostic>) -> Option<Config> {
-    let mut resolver = Resolver { tree, folder, diagnostics };
-    let listen = resolver.address(&["listen"], file.listen.as_deref().unwrap_or("127.0.0.1:6432"), 6432);
+/// The configuration; `None` when something can't be resolved at all. Every mistake is added to
+/// `diagnostics`.
+pub(crate) fn resolve(
+    file: File,
+    page: Page<'_>,
+    diagnostics: &mut Vec<Diagnostic>,
+) -> Option<Config> {
+    let Page { tree, folder, kinds } = page;
+    let kinds = kinds.iter().map(|&kind| OwnKeys::new(kind)).collect();
+    let mut resolver = Resolver { tree, folder, kinds, diagnostics };
+    let listen =
+        resolver.address(&["listen"], file.listen.as_deref().unwrap_or("127.0.0.1:6432"), 6432);
     let metrics = file
         .metrics
         .and_then(|metrics| resolver.address(&["metrics", "listen"], &metrics.listen, 9930));
@@ -38,20 +53,45 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
     }
     let limits = file.limits.unwrap_or_default();
     let limits = Limits {
+        timeouts: resolver.timeouts(&limits),
+        drain_delay: match limits.drain_delay.as_deref() {
+            None | Some("0s") => Duration::ZERO,
+            text => resolver.duration(&["limits", "drain_delay"], text, "0s"),
+        },
+        drain_timeout: resolver.duration(
+            &["limits", "drain_timeout"],
+            limits.drain_timeout.as_deref(),
+            "30s",
+        ),
         max_fetch_rows: limits.max_fetch_rows.unwrap_or(10_000) as usize,
-        max_message_size: resolver.size(&["limits", "max_message_size"], limits.max_message_size.as_ref(), 64 << 20),
-        login_timeout: resolver.duration(&["limits", "login_timeout"], limits.login_timeout.as_deref(), "10s"),
+        max_message_size: resolver.size(
+            &["limits", "max_message_size"],
+            limits.max_message_size.as_ref(),
+            64 << 20,
+        ),
+        login_timeout: resolver.duration(
+            &["limits", "login_timeout"],
+            limits.login_timeout.as_deref(),
+            "10s",
+        ),
+        max_connections_per_address: limits.max_connections_per_address,
         busy_poll: resolver.moment(&["limits", "busy_poll"], limits.busy_poll.as_deref(), "50us"),
         cache_memory: limits
             .cache_memory
             .as_ref()
             .and_then(|size| resolver.bytes(&["limits", "cache_memory"], size))
             .unwrap_or(64 << 20),
+        statement_memory: limits
+            .statement_memory
+            .as_ref()
+            .and_then(|size| resolver.bytes(&["limits", "statement_memory"], size))
+            .unwrap_or(64 << 20),
     };
     let authentication = match file.auth {
         Some(Auth::Trust) => Authentication::Trust,
         Some(Auth::ScramSha256) | None => Authentication::ScramSha256,
     };
+    let tls = file.tls.as_ref().and_then(|tls| resolver.tls(tls));
     let users = resolver.users(&file.users, authentication);
     let databases = resolver.databases(&file.databases);
     let stores = resolver.stores(&file.stores);
@@ -62,7 +102,8 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         stores: &stores,
         tables: &tables,
         databases: &databases,
-        users: (authentication == Authentication::ScramSha256 || !users.is_empty()).then_some(&users),
+        users: (authentication == Authentication::ScramSha256 || !users.is_empty())
+            .then_some(&users),
     };
     let routes = resolver.routes(&file.routes, &known);
     let cache = resolver.cache(&file.cache, &known, file.database.as_deref());
@@ -77,6 +118,8 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 6432))),
         database: database.unwrap_or_else(|| "flywheel".into()),
         authentication,
+        tls,
+        log: file.log.map(log).unwrap_or_default(),
         max_connections: file.max_connections.unwrap_or(1000) as usize,
         limits,
         metrics,
@@ -93,6 +136,16 @@ pub(crate) fn resolve(file: File, tree: &Node, folder: &Path, diagnostics: &mut 
     Some(config)
 }
 
+fn log(log: file::Log) -> Log {
+    Log {
+        format: match log.format {
+            None | Some(file::LogFormat::Text) => LogFormat::Text,
+            Some(file::LogFormat::Json) => LogFormat::Json,
+        },
+        level: log.level,
+    }
+}
+
 /// What routes can refer to.
 struct Known<'a> {
     primary: Option<&'a str>,
@@ -103,10 +156,21 @@ struct Known<'a> {
     users: Option<&'a Vec<User>>,
 }
 
+/// The file as it is read.
+pub(crate) struct Page<'a> {
+    /// What it holds.
+    pub(crate) tree: &'a Node,
+    /// Where it is.
+    pub(crate) folder: &'a Path,
+    /// What its stores may be besides PostgreSQL.
+    pub(crate) kinds: Kinds<'a>,
+}
+
 /// What resolving needs, and where mistakes go.
 pub(super) struct Resolver<'a> {
     tree: &'a Node,
     folder: &'a Path,
+    kinds: Vec<OwnKeys>,
     diagnostics: &'a mut Vec<Diagnostic>,
 }
 
@@ -129,7 +193,8 @@ impl Resolver<'_> {
         address
     }
 
-    /// Whether the file has this key. One whose value had a mistake is in the file, but not in what was made of it.
+    /// Whether the file has this key. One whose value had a mistake is in the file, but not in what
+    /// was made of it.
     fn is_there(&self, path: &[&str]) -> bool {
         self.tree.at(path).is_some()
     }
@@ -148,23 +213,35 @@ impl Resolver<'_> {
 
     /// A secret's text; `None` when its file can't be read, which is reported.
     fn secret(&mut self, path: &[&str], source: &SecretSource) -> Option<Secret> {
-        match source {
-            SecretSource::Text(text) => Some(Secret::new(text.clone())),
-            SecretSource::File(source) => match std::fs::read_to_string(self.folder.join(&source.file)) {
-                Ok(text) => Some(Secret::new(
-                    text.strip_suffix('\n')
-                        .map_or(text.as_str(), |text| text.trim_end_matches('\r'))
-                        .to_owned(),
-                )),
-                Err(error) => {
-                    self.mistake(
-                        &[path, &["file"]].concat(),
-                        format!("can't read the secret in {}: {error}", source.file),
-                        "give the path of a file that this user can read; the path is relative to the configuration file",
-                    );
-                    None
-                }
-            },
-        }
+        self.section(&[]).secret(path, source)
+    }
+
+    /// The part of the file at a path, for whoever owns its keys.
+    fn section(&mut self, path: &[&str]) -> Section<'_> {
+        Section::new(self, path)
+    }
+
+    /// Reports keys that aren't as the schema says, which the check of the file's shape has let
+    /// through.
+    fn unreadable(&mut self, path: &[&str], error: &serde_json::Error) {
+        self.mistake(path, error.to_string(), "`flywheel schema` prints what is allowed");
+    }
+}
+
+impl flywheel_kind::Page for Resolver<'_> {
+    fn mistake(&mut self, path: &[&str], message: String, help: String) {
+        Resolver::mistake(self, path, message, help);
+    }
+
+    fn is_there(&self, path: &[&str]) -> bool {
+        Resolver::is_there(self, path)
+    }
+
+    fn is_filled(&self, path: &[&str]) -> bool {
+        Resolver::is_filled(self, path)
+    }
+
+    fn folder(&self) -> &Path {
+        self.folder
     }
 }

@@ -8,7 +8,8 @@ use super::Resolver;
 const LONGEST: usize = 63;
 
 impl Resolver<'_> {
-    /// `schema.table` or `table`, parts quoted where they need it; `None` when it is neither, which is reported.
+    /// `schema.table` or `table`, parts quoted where they need it; `None` when it is neither, which
+    /// is reported.
     pub(super) fn table_name(&mut self, path: &[&str], text: &str) -> Option<TableName> {
         let Some(name) = parse(text) else {
             self.mistake(
@@ -18,7 +19,8 @@ impl Resolver<'_> {
             );
             return None;
         };
-        if let Some(long) = [&name.schema, &name.name].into_iter().find(|part| part.len() > LONGEST) {
+        if let Some(long) = [&name.schema, &name.name].into_iter().find(|part| part.len() > LONGEST)
+        {
             self.mistake(
                 path,
                 format!("\"{long}\" is too long for a name"),
@@ -84,7 +86,11 @@ mod tests {
             ("\"a\"b", None),
         ];
         for (text, expected) in cases {
-            assert_eq!(parse(text), expected.map(|(schema, name)| TableName::new(schema, name)), "{text}");
+            assert_eq!(
+                parse(text),
+                expected.map(|(schema, name)| TableName::new(schema, name)),
+                "{text}"
+            );
         }
     }
 }

@@ -29,6 +29,7 @@ impl Resolver<'_> {
             resolved.push(Database {
                 name: database.name.clone(),
                 dbname: database.dbname.as_ref().unwrap_or(&database.name).clone(),
+                max_connections: database.max_connections,
                 pool_size: database.pool_size,
                 pool_mode: database.pool_mode.map(Into::into),
             });
@@ -37,14 +38,26 @@ impl Resolver<'_> {
     }
 
     /// Databases and pools as the PostgreSQL store can have them.
-    pub(super) fn fitting_pools(&mut self, config: &Config, databases: &[Option<file::Database>], users: &[Option<file::User>]) {
+    pub(super) fn fitting_pools(
+        &mut self,
+        config: &Config,
+        databases: &[Option<file::Database>],
+        users: &[Option<file::User>],
+    ) {
         match &config.stores[&config.primary] {
-            Store::Postgres(postgres) => self.further_databases(config, &postgres.url.database, databases),
+            Store::Postgres(postgres) => {
+                self.further_databases(config, &postgres.url.database, databases)
+            }
             _ => self.one_connection(databases, users),
         }
     }
 
-    fn further_databases(&mut self, config: &Config, main: &str, databases: &[Option<file::Database>]) {
+    fn further_databases(
+        &mut self,
+        config: &Config,
+        main: &str,
+        databases: &[Option<file::Database>],
+    ) {
         for (position, database) in databases.iter().enumerate() {
             let Some(database) = database else { continue };
             let at = position.to_string();
@@ -54,19 +67,31 @@ impl Resolver<'_> {
                     format!("database \"{}\" is the main one", database.name),
                     "leave it out, or give one of the two another name (the main one's stands at the head of the file: `database`)",
                 );
-            } else if database.dbname.as_ref().unwrap_or(&database.name) == main && !config.tables.is_empty() {
+            } else if database.dbname.as_ref().unwrap_or(&database.name) == main
+                && !config.tables.is_empty()
+            {
                 let key = if database.dbname.is_some() { "dbname" } else { "name" };
                 self.mistake(
                     &["databases", &at, key],
-                    format!("\"{main}\" is the main database, of which [[tables]] live in other stores"),
-                    format!("by another name they would be empty: clients connect to \"{}\"", config.database),
+                    format!(
+                        "\"{main}\" is the main database, of which [[tables]] live in other stores"
+                    ),
+                    format!(
+                        "by another name they would be empty: clients connect to \"{}\"",
+                        config.database
+                    ),
                 );
             }
         }
     }
 
-    /// An embedded PostgreSQL serves one connection, under one role in one database, and nobody may keep it.
-    fn one_connection(&mut self, databases: &[Option<file::Database>], users: &[Option<file::User>]) {
+    /// An embedded PostgreSQL serves one connection, under one role in one database, and nobody may
+    /// keep it.
+    fn one_connection(
+        &mut self,
+        databases: &[Option<file::Database>],
+        users: &[Option<file::User>],
+    ) {
         if !databases.is_empty() {
             self.mistake(
                 &["databases"],

@@ -8,7 +8,11 @@ use crate::file::{self, KindName};
 use crate::near::nearest;
 
 impl Resolver<'_> {
-    pub(super) fn routes(&mut self, routes: &[Option<file::Route>], known: &Known<'_>) -> Vec<Route> {
+    pub(super) fn routes(
+        &mut self,
+        routes: &[Option<file::Route>],
+        known: &Known<'_>,
+    ) -> Vec<Route> {
         let mut resolved: Vec<Route> = Vec::new();
         // Those of which every condition is known, with their numbers.
         let mut whole: Vec<(usize, Route)> = Vec::new();
@@ -16,7 +20,8 @@ impl Resolver<'_> {
             let Some(route) = route else { continue };
             let at = position.to_string();
             let to = self.target(&at, route, known);
-            let (is_whole, route) = self.route(&at, route, to.unwrap_or(RouteTarget::Primary), known);
+            let (is_whole, route) =
+                self.route(&at, route, to.unwrap_or(RouteTarget::Primary), known);
             if let Some((number, _)) = whole.iter().find(|(_, earlier)| covers(earlier, &route)) {
                 self.mistake(
                     &["routes", &at, "when"],
@@ -33,7 +38,13 @@ impl Resolver<'_> {
     }
 
     /// A route, and whether its conditions are all right.
-    fn route(&mut self, at: &str, route: &file::Route, to: RouteTarget, known: &Known<'_>) -> (bool, Route) {
+    fn route(
+        &mut self,
+        at: &str,
+        route: &file::Route,
+        to: RouteTarget,
+        known: &Known<'_>,
+    ) -> (bool, Route) {
         let when = &route.when;
         if self.count(&["routes", at, "when"]) == 0 {
             self.mistake(
@@ -56,12 +67,7 @@ impl Resolver<'_> {
             KindName::Read => StatementKind::Read,
             KindName::Write => StatementKind::Write,
         });
-        let route = Route {
-            user: when.user.clone(),
-            kind,
-            tables,
-            to,
-        };
+        let route = Route { user: when.user.clone(), kind, tables, to };
         (is_whole, route)
     }
 
@@ -81,7 +87,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn route_tables(&mut self, at: &str, names: Option<&[Option<String>]>, known: &Known<'_>) -> Vec<TableName> {
+    fn route_tables(
+        &mut self,
+        at: &str,
+        names: Option<&[Option<String>]>,
+        known: &Known<'_>,
+    ) -> Vec<TableName> {
         if names.is_some_and(<[_]>::is_empty) {
             self.mistake(
                 &["routes", at, "when", "tables"],
@@ -131,7 +142,9 @@ impl Resolver<'_> {
         };
         if !has_replicas {
             let help = match is_embedded {
-                true => format!("an embedded PostgreSQL has none: use to = \"{primary}\", or leave the route out"),
+                true => format!(
+                    "an embedded PostgreSQL has none: use to = \"{primary}\", or leave the route out"
+                ),
                 false => format!("add replicas = [\"postgres://…\"] to stores.{primary}"),
             };
             self.mistake(&path, format!("store \"{primary}\" has no replicas"), help);
@@ -150,9 +163,12 @@ impl Resolver<'_> {
                 .flatten()
                 .find(|user| Some(&user.name) == route.when.user.as_ref());
             let of_user = user.and_then(|user| user.pool_mode);
-            let is_session = |mode: Option<PoolMode>| mode.is_none_or(|mode| mode == PoolMode::Session);
-            let of_others = of_user.is_none() && !known.databases.iter().all(|database| is_session(database.pool_mode))
-                || route.when.user.is_none() && !known.users.into_iter().flatten().all(|user| is_session(user.pool_mode));
+            let is_session =
+                |mode: Option<PoolMode>| mode.is_none_or(|mode| mode == PoolMode::Session);
+            let of_others = of_user.is_none()
+                && !known.databases.iter().all(|database| is_session(database.pool_mode))
+                || route.when.user.is_none()
+                    && !known.users.into_iter().flatten().all(|user| is_session(user.pool_mode));
             if of_user.unwrap_or(postgres.pool_mode) == PoolMode::Session && !of_others {
                 self.mistake(
                     &path,
@@ -169,6 +185,8 @@ impl Resolver<'_> {
 fn covers(earlier: &Route, later: &Route) -> bool {
     let user = earlier.user.is_none() || earlier.user == later.user;
     let kind = earlier.kind.is_none() || earlier.kind == later.kind;
-    let tables = earlier.tables.is_empty() || !later.tables.is_empty() && later.tables.iter().all(|table| earlier.tables.contains(table));
+    let tables = earlier.tables.is_empty()
+        || !later.tables.is_empty()
+            && later.tables.iter().all(|table| earlier.tables.contains(table));
     user && kind && tables
 }

@@ -10,16 +10,33 @@ use crate::near::nearest;
 const COMPRESS_ABOVE: u64 = 4 << 10;
 
 impl Resolver<'_> {
-    pub(super) fn sharing(&mut self, sharing: &file::Sharing, stores: &BTreeMap<String, Store>) -> Sharing {
-        if !stores.is_empty() && !matches!(stores.get(&sharing.store), Some(Store::Redis(_))) && self.is_there(&["sharing", "store"]) {
-            let all = stores.iter().filter(|(_, store)| matches!(store, Store::Redis(_)));
-            let redis: Vec<_> = all.map(|(name, _)| name.as_str()).collect();
-            let help = match (nearest(&sharing.store, redis.iter().copied()), &redis[..]) {
-                (_, []) => "there is no Redis store: add one under [stores]".to_owned(),
-                (Some(near), _) => format!("did you mean \"{near}\"? Redis stores: {}", redis.join(", ")),
-                (None, _) => format!("Redis stores: {}", redis.join(", ")),
+    pub(super) fn sharing(
+        &mut self,
+        sharing: &file::Sharing,
+        stores: &BTreeMap<String, Store>,
+    ) -> Sharing {
+        if !stores.is_empty()
+            && !stores.get(&sharing.store).is_some_and(can_share)
+            && self.is_there(&["sharing", "store"])
+        {
+            let kinds = self.kinds.iter().map(|each| each.kind);
+            let titles: Vec<_> =
+                kinds.filter(|kind| kind.can_share()).map(|kind| kind.title()).collect();
+            let title = titles.join(" or ");
+            let all = stores.iter().filter(|(_, store)| can_share(store));
+            let able: Vec<_> = all.map(|(name, _)| name.as_str()).collect();
+            let help = match (nearest(&sharing.store, able.iter().copied()), &able[..]) {
+                (_, []) => format!("there is no {title} store: add one under [stores]"),
+                (Some(near), _) => {
+                    format!("did you mean \"{near}\"? {title} stores: {}", able.join(", "))
+                }
+                (None, _) => format!("{title} stores: {}", able.join(", ")),
             };
-            self.mistake(&["sharing", "store"], format!("\"{}\" isn't a Redis store", sharing.store), help);
+            self.mistake(
+                &["sharing", "store"],
+                format!("\"{}\" isn't a {title} store", sharing.store),
+                help,
+            );
         }
         if self.count(&["cache"]) == 0 {
             self.mistake(
@@ -29,7 +46,10 @@ impl Resolver<'_> {
             );
         }
         let answers = sharing.answers.unwrap_or(false);
-        if !answers && self.is_there(&["sharing", "compress_above"]) && !self.is_there(&["sharing", "answers"]) {
+        if !answers
+            && self.is_there(&["sharing", "compress_above"])
+            && !self.is_there(&["sharing", "answers"])
+        {
             self.mistake(
                 &["sharing", "compress_above"],
                 "`compress_above` without `answers`",
@@ -37,7 +57,8 @@ impl Resolver<'_> {
             );
         }
         let above = sharing.compress_above.as_ref();
-        let above = above.map_or(Some(COMPRESS_ABOVE), |size| self.bytes(&["sharing", "compress_above"], size));
+        let above = above
+            .map_or(Some(COMPRESS_ABOVE), |size| self.bytes(&["sharing", "compress_above"], size));
         Sharing {
             store: sharing.store.clone(),
             name: sharing.name.clone().unwrap_or_else(|| "flywheel".into()),
@@ -46,4 +67,9 @@ impl Resolver<'_> {
             compress_above: above.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or_default(),
         }
     }
+}
+
+/// Whether gateways can have something in common over the store.
+fn can_share(store: &Store) -> bool {
+    matches!(store, Store::Home(home) if home.kind.can_share())
 }

@@ -5,28 +5,15 @@ use std::time::Duration;
 use super::Resolver;
 use crate::file::Size;
 
-/// "1year" of humantime. An `Instant` has no room for the longest that can be written.
-const LONGEST: Duration = Duration::from_secs(31_557_600);
-
 impl Resolver<'_> {
     /// A duration such as "5s" or "1m 30s".
-    pub(super) fn duration(&mut self, path: &[&str], text: Option<&str>, default: &str) -> Duration {
-        let text = text.unwrap_or(default);
-        match humantime::parse_duration(text) {
-            Ok(duration) if (Duration::from_millis(1)..=LONGEST).contains(&duration) => return duration,
-            Ok(_) => self.mistake(
-                path,
-                format!("\"{text}\" is too short or too long a time"),
-                "write a duration from 1ms to 1year",
-            ),
-            Err(_) => self.mistake(
-                path,
-                format!("\"{text}\" isn't a duration"),
-                "write a number with its unit, such as 500ms, 5s or 1m",
-            ),
-        }
-        // Not used: a configuration with a mistake isn't.
-        Duration::from_secs(1)
+    pub(super) fn duration(
+        &mut self,
+        path: &[&str],
+        text: Option<&str>,
+        default: &str,
+    ) -> Duration {
+        self.section(&[]).duration(path, text, default)
     }
 
     /// A duration of at most a millisecond, or none.
@@ -34,7 +21,11 @@ impl Resolver<'_> {
         let text = text.unwrap_or(default);
         match humantime::parse_duration(text) {
             Ok(duration) if duration <= Duration::from_millis(1) => return duration,
-            Ok(_) => self.mistake(path, format!("\"{text}\" is too long a time"), "write a duration from 0s to 1ms"),
+            Ok(_) => self.mistake(
+                path,
+                format!("\"{text}\" is too long a time"),
+                "write a duration from 0s to 1ms",
+            ),
             Err(_) => self.mistake(
                 path,
                 format!("\"{text}\" isn't a duration"),
@@ -51,7 +42,8 @@ impl Resolver<'_> {
             Some(Size::Bytes(bytes)) => usize::try_from(*bytes).ok(),
             Some(Size::Text(text)) => parse_size(text),
         };
-        // A message is at least as long as the longest login packet, and at most as long as PostgreSQL's own limit.
+        // A message is at least as long as the longest login packet, and at most as long as
+        // PostgreSQL's own limit.
         match bytes.filter(|bytes| (10_000..=0x3fff_ffff).contains(bytes)) {
             Some(bytes) => bytes,
             None => {
@@ -86,7 +78,8 @@ impl Resolver<'_> {
 }
 
 fn parse_size(text: &str) -> Option<usize> {
-    let (digits, unit) = text.split_at(text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len()));
+    let (digits, unit) =
+        text.split_at(text.find(|each: char| !each.is_ascii_digit()).unwrap_or(text.len()));
     let unit = match unit.trim_start() {
         "" | "B" => 1,
         "kB" | "KB" => 1 << 10,

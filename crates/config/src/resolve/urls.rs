@@ -1,22 +1,35 @@
 //! URLs of servers.
 
+use flywheel_kind::{Secret, SecretSource};
 use percent_encoding::percent_decode_str;
 use url::Url;
 
 use super::Resolver;
-use crate::config::{PostgresHost, PostgresUrl, Secret, SessionAttributes};
-use crate::file::SecretSource;
+use crate::config::{PostgresHost, PostgresUrl, SessionAttributes, SslMode};
 
 impl Resolver<'_> {
     /// The url of the primary; `None` when it isn't one, which is reported.
-    pub(super) fn primary_url(&mut self, path: &[&str], source: &SecretSource) -> Option<PostgresUrl> {
+    pub(super) fn primary_url(
+        &mut self,
+        path: &[&str],
+        source: &SecretSource,
+    ) -> Option<PostgresUrl> {
         use SessionAttributes::{Any, Primary, ReadWrite};
         let help = "it is read-write, primary or any here; standbys are listed in `replicas`";
-        self.postgres_url(path, source, &[Any, ReadWrite, Primary], ("the primary isn't that", help))
+        self.postgres_url(
+            path,
+            source,
+            &[Any, ReadWrite, Primary],
+            ("the primary isn't that", help),
+        )
     }
 
     /// The url of replicas; `None` when it isn't one, which is reported.
-    pub(super) fn replica_url(&mut self, path: &[&str], source: &SecretSource) -> Option<PostgresUrl> {
+    pub(super) fn replica_url(
+        &mut self,
+        path: &[&str],
+        source: &SecretSource,
+    ) -> Option<PostgresUrl> {
         use SessionAttributes::{Any, PreferStandby, ReadOnly, Standby};
         let help = "it is standby, prefer-standby, read-only or any here";
         self.postgres_url(
@@ -36,7 +49,13 @@ impl Resolver<'_> {
     ) -> Option<PostgresUrl> {
         let secret = self.secret(path, source)?;
         match parse_postgres_url(secret.expose()) {
-            Ok(url) if url.session_attributes.is_none_or(|attributes| allowed.contains(&attributes)) => Some(url),
+            Ok(url)
+                if url
+                    .session_attributes
+                    .is_none_or(|attributes| allowed.contains(&attributes)) =>
+            {
+                Some(url)
+            }
             Ok(_) => {
                 self.mistake(path, format!("`target_session_attrs` in the url: {problem}"), help);
                 None
@@ -52,93 +71,10 @@ impl Resolver<'_> {
             }
         }
     }
-
-    /// The urls of a Redis store's servers: one, or each of a cluster's. `None` when there is a mistake, which is reported.
-    pub(super) fn redis_urls(&mut self, path: &[&str], source: &SecretSource, cluster: bool) -> Option<Vec<Secret>> {
-        if !cluster {
-            let secret = self.secret(path, source)?;
-            let hosts = each_host(secret.expose());
-            if hosts.len() > 1 && hosts.iter().all(|url| redis_problem(url).is_none()) {
-                self.mistake(
-                    path,
-                    "several hosts, where there is no cluster",
-                    "set `cluster = true`, or name one host; a primary and its replicas are found by `sentinels`",
-                );
-                return None;
-            }
-            return self.redis_url(path, source).map(|url| vec![url]);
-        }
-        let secret = self.secret(path, source)?;
-        let urls = each_host(secret.expose());
-        for url in &urls {
-            let problem = redis_problem(url).or_else(|| {
-                let parsed = Url::parse(url).ok()?;
-                let number = parsed.path().trim_start_matches('/');
-                let is_other = parsed.scheme().contains("unix") || !matches!(number, "" | "0");
-                is_other.then(|| "not a Redis Cluster's url: a cluster has TCP and the database 0 alone".into())
-            });
-            if let Some(problem) = problem {
-                self.mistake(
-                    path,
-                    problem,
-                    "write redis://user:password@host1:port1,host2:port2, with %2F for / in a password; rediss://… for TLS",
-                );
-                return None;
-            }
-        }
-        Some(urls.into_iter().map(Secret::new).collect())
-    }
-
-    /// A Redis server's url; `None` when it isn't one, which is reported.
-    pub(super) fn redis_url(&mut self, path: &[&str], source: &SecretSource) -> Option<Secret> {
-        let secret = self.secret(path, source)?;
-        if let Some(problem) = redis_problem(secret.expose()) {
-            self.mistake(
-                path,
-                problem,
-                "write redis://user:password@host:port/number, with %2F for / in a password; rediss://… for TLS; unix:///path for a Unix socket",
-            );
-            return None;
-        }
-        Some(secret)
-    }
 }
 
-/// A url for each of a cluster's hosts: `redis://login@one,two/` is `redis://login@one/` and `redis://login@two/`.
-fn each_host(text: &str) -> Vec<String> {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return vec![text.to_owned()];
-    };
-    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let (login, hosts) = authority
-        .rfind('@')
-        .map_or(("", authority), |at| (&authority[..=at], &authority[at + 1..]));
-    hosts.split(',').map(|host| format!("{scheme}://{login}{host}{rest}")).collect()
-}
-
-/// Why this isn't the url of a Redis server.
-fn redis_problem(text: &str) -> Option<String> {
-    let url = match Url::parse(text) {
-        Ok(url) => url,
-        Err(error) => return Some(format!("not a Redis url: {error}")),
-    };
-    match url.scheme() {
-        "redis" | "rediss" if !url.has_host() => Some("not a Redis url: it names no host".into()),
-        "redis" | "rediss" => {
-            let number = url.path().trim_start_matches('/');
-            let is_number = number.is_empty() || number.parse::<u32>().is_ok();
-            (!is_number).then(|| "not a Redis url: what follows the host isn't a database's number".into())
-        }
-        "unix" | "redis+unix" => url
-            .path()
-            .trim_start_matches('/')
-            .is_empty()
-            .then(|| "not a Redis url: it names no socket".into()),
-        other => Some(format!("not a Redis url: its scheme is {other}")),
-    }
-}
-
-/// Where the hosts of a url stand while the `url` crate reads the rest: it knows one host at most, and none with a comma.
+/// Where the hosts of a url stand while the `url` crate reads the rest: it knows one host at most,
+/// and none with a comma.
 const PLACE: &str = "hosts.invalid";
 
 /// As libpq reads a connection URI (libpq-connect, "connection URIs").
@@ -146,7 +82,8 @@ fn parse_postgres_url(text: &str) -> Result<PostgresUrl, String> {
     let not_a_url = |what: &str| format!("not a PostgreSQL url: {what}");
     let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
     let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    let (login, hosts) = authority.rsplit_once('@').map_or(("", authority), |(login, hosts)| (login, hosts));
+    let (login, hosts) =
+        authority.rsplit_once('@').map_or(("", authority), |(login, hosts)| (login, hosts));
     let with_place = match (text.contains("://"), login) {
         (false, _) => text.to_owned(),
         (true, "") => format!("{scheme}://{PLACE}{rest}"),
@@ -177,18 +114,26 @@ fn parse_postgres_url(text: &str) -> Result<PostgresUrl, String> {
         ports.push(parse_port(port).ok_or_else(|| not_a_url("invalid port number"))?);
     }
     let mut session_attributes = None;
+    let mut ssl_mode = SslMode::Prefer;
     for (name, value) in url.query_pairs() {
         match name.as_ref() {
             "host" => names = value.split(',').map(str::to_owned).collect(),
             "port" => {
                 ports = value
                     .split(',')
-                    .map(|port| parse_port(port).ok_or_else(|| "`port` in the url isn't a number".to_owned()))
+                    .map(|port| {
+                        parse_port(port)
+                            .ok_or_else(|| "`port` in the url isn't a number".to_owned())
+                    })
                     .collect::<Result<_, _>>()?;
             }
             "target_session_attrs" => session_attributes = Some(parse_session_attributes(&value)?),
-            "sslmode" if matches!(value.as_ref(), "disable" | "allow" | "prefer") => {}
-            "sslmode" => return Err(format!("sslmode={value}: TLS to PostgreSQL servers isn't supported")),
+            "sslmode" => ssl_mode = parse_ssl_mode(&value)?,
+            "sslrootcert" | "sslcert" | "sslkey" => {
+                return Err(format!(
+                    "the url's parameter `{name}` is a key of the store: `tls_ca_cert_file`, `tls_cert_file`, `tls_key_file`"
+                ));
+            }
             // Not what may be a part of a password.
             other if !other.bytes().all(|each| each.is_ascii_alphanumeric() || each == b'_') => {
                 return Err(not_a_url("what follows ? isn't known"));
@@ -207,6 +152,7 @@ fn parse_postgres_url(text: &str) -> Result<PostgresUrl, String> {
     let database = decode(url.path().trim_start_matches('/'))?;
     Ok(PostgresUrl {
         hosts: pair(names, &ports)?,
+        ssl_mode,
         session_attributes,
         password: url.password().map(&decode).transpose()?.map(Secret::new),
         database: if database.is_empty() { user.clone() } else { database },
@@ -234,11 +180,20 @@ fn pair(names: Vec<String>, ports: &[u16]) -> Result<Vec<PostgresHost>, String> 
     let port = |position: usize| *ports.get(position).or_else(|| ports.first()).unwrap_or(&5432);
     let hosts = names.into_iter().enumerate();
     Ok(hosts
-        .map(|(position, each)| PostgresHost {
-            name: name(each),
-            port: port(position),
-        })
+        .map(|(position, each)| PostgresHost { name: name(each), port: port(position) })
         .collect())
+}
+
+fn parse_ssl_mode(text: &str) -> Result<SslMode, String> {
+    Ok(match text {
+        "disable" => SslMode::Disable,
+        "allow" => SslMode::Allow,
+        "prefer" => SslMode::Prefer,
+        "require" => SslMode::Require,
+        "verify-ca" => SslMode::VerifyCa,
+        "verify-full" => SslMode::VerifyFull,
+        _ => return Err("`sslmode` in the url is one of disable, allow, prefer, require, verify-ca, verify-full".into()),
+    })
 }
 
 fn parse_session_attributes(text: &str) -> Result<SessionAttributes, String> {
@@ -274,7 +229,8 @@ mod tests {
         for (url, expected) in cases {
             assert_eq!(hosts(&parse_postgres_url(url).unwrap()), expected, "{url}");
         }
-        let url = parse_postgres_url("postgres://app@one,two/x?target_session_attrs=read-write").unwrap();
+        let url =
+            parse_postgres_url("postgres://app@one,two/x?target_session_attrs=read-write").unwrap();
         assert_eq!(url.session_attributes, Some(SessionAttributes::ReadWrite));
         assert_eq!(
             parse_postgres_url("postgres://app@one,two,three/x?port=1,2"),
@@ -295,12 +251,15 @@ mod tests {
         let url = parse_postgres_url("postgresql://postgres@/postgres?host=/tmp/sockets").unwrap();
         assert_eq!(hosts(&url), [("/tmp/sockets", 5432)]);
         assert_eq!(hosts(&parse_postgres_url("postgres://app@[::1]/x").unwrap()), [("::1", 5432)]);
-        assert_eq!(hosts(&parse_postgres_url("postgres://app@%2Ftmp/x").unwrap()), [("/tmp", 5432)]);
+        assert_eq!(
+            hosts(&parse_postgres_url("postgres://app@%2Ftmp/x").unwrap()),
+            [("/tmp", 5432)]
+        );
         assert_eq!(parse_postgres_url("postgres://app@h").unwrap().database, "app");
+        let url = parse_postgres_url("postgres://app@h/x?sslmode=verify-full").unwrap();
+        assert_eq!(url.ssl_mode, SslMode::VerifyFull);
         assert!(
-            parse_postgres_url("postgres://app@h/x?sslmode=require")
-                .unwrap_err()
-                .contains("TLS")
+            parse_postgres_url("postgres://app@h/x?sslmode=always").unwrap_err().contains("prefer")
         );
         assert!(parse_postgres_url("mysql://app@h/x").is_err());
     }
@@ -323,44 +282,6 @@ mod tests {
         ];
         for (url, problem) in cases {
             assert_eq!(parse_postgres_url(url), Err(problem.to_owned()), "{url}");
-        }
-    }
-
-    #[test]
-    fn urls_of_a_cluster() {
-        assert_eq!(
-            each_host("rediss://app:a%2Cb@one,[::1]:7000/0?protocol=resp3"),
-            [
-                "rediss://app:a%2Cb@one/0?protocol=resp3",
-                "rediss://app:a%2Cb@[::1]:7000/0?protocol=resp3"
-            ]
-        );
-        assert_eq!(each_host("redis://one"), ["redis://one"]);
-        assert_eq!(each_host("one,two"), ["one,two"]);
-    }
-
-    #[test]
-    fn redis_urls() {
-        for url in [
-            "redis://cache",
-            "redis://:p@cache:6380/2",
-            "rediss://cache/",
-            "unix:///run/redis.sock",
-            "redis://[::1]/0",
-            "redis://cache/?protocol=resp3",
-        ] {
-            assert_eq!(redis_problem(url), None, "{url}");
-        }
-        for url in [
-            "cache:6379",
-            "redis://",
-            "redis:///1",
-            "redis://cache/one",
-            "redis://cache:a/b@c",
-            "unix://",
-            "http://cache",
-        ] {
-            assert!(redis_problem(url).is_some(), "{url}");
         }
     }
 }

@@ -1,11 +1,17 @@
 //! `[[users]]`
 
+use flywheel_kind::Secret;
+
 use super::Resolver;
-use crate::config::{Authentication, Role, Secret, User};
+use crate::config::{Authentication, Role, User};
 use crate::file;
 
 impl Resolver<'_> {
-    pub(super) fn users(&mut self, users: &[Option<file::User>], authentication: Authentication) -> Vec<User> {
+    pub(super) fn users(
+        &mut self,
+        users: &[Option<file::User>],
+        authentication: Authentication,
+    ) -> Vec<User> {
         let by_password = authentication == Authentication::ScramSha256;
         if by_password && users.is_empty() {
             let place = if self.is_there(&["users"]) { "users" } else { "auth" };
@@ -28,19 +34,29 @@ impl Resolver<'_> {
             }
             let path = ["users", &at, "password"];
             let password = user.password.as_ref().and_then(|source| self.secret(&path, source));
-            if by_password && !self.is_there(&path) {
+            let common_names = self.common_names(&at, user);
+            if by_password && !self.is_there(&path) && common_names.is_empty() {
                 self.mistake(
                     &["users", &at],
                     format!("user \"{}\" has no password", user.name),
                     "add password = \"${VAR}\" or password = { file = \"…\" }, or set auth = \"trust\"",
                 );
             }
-            if let Some((problem, help)) = password.as_ref().and_then(|password| problem(password.expose())) {
-                self.mistake(&path, format!("the password of user \"{}\" {problem}", user.name), help);
+            if let Some((problem, help)) =
+                password.as_ref().and_then(|password| problem(password.expose()))
+            {
+                self.mistake(
+                    &path,
+                    format!("the password of user \"{}\" {problem}", user.name),
+                    help,
+                );
             }
             resolved.push(User {
                 name: user.name.clone(),
                 password,
+                common_names,
+                timeouts: self.timeouts_of(&at, user),
+                max_connections: user.max_connections,
                 replication: user.replication,
                 role: self.role(&at, user),
                 pool_size: user.pool_size,
@@ -48,6 +64,26 @@ impl Resolver<'_> {
             });
         }
         resolved
+    }
+
+    /// The common names of the certificates that a user may show.
+    fn common_names(&mut self, at: &str, user: &file::User) -> Vec<String> {
+        let path = ["users", at, "common_names"];
+        if self.is_there(&path) && !self.is_there(&["tls", "client_ca_file"]) {
+            self.mistake(
+                &path,
+                "`common_names` where clients show no certificate",
+                "set `client_ca_file` in [tls], or leave it out",
+            );
+        }
+        if user.common_names.as_ref().is_some_and(Vec::is_empty) {
+            self.mistake(
+                &path,
+                "no common name: nobody could log in",
+                "name the common names, or leave the key out",
+            );
+        }
+        user.common_names.iter().flatten().flatten().cloned().collect()
     }
 
     /// The role of a user's own in PostgreSQL.
@@ -93,7 +129,8 @@ fn problem(password: &str) -> Option<(&'static str, &'static str)> {
     ))
 }
 
-/// What follows `SCRAM-SHA-256$`: `iterations:salt$StoredKey:ServerKey` (pg_authid in PostgreSQL's manual), both keys SHA-256 hashes.
+/// What follows `SCRAM-SHA-256$`: `iterations:salt$StoredKey:ServerKey` (pg_authid in PostgreSQL's
+/// manual), both keys SHA-256 hashes.
 fn is_verifier(text: &str) -> bool {
     let Some(((iterations, salt), (stored, server))) = text
         .split_once('$')
@@ -114,9 +151,7 @@ fn decoded_length(text: &str) -> Option<usize> {
     let padding = text.len() - digits.len();
     let is_base64 = text.len().is_multiple_of(4)
         && padding <= 2
-        && digits
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
+        && digits.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'));
     is_base64.then(|| text.len() / 4 * 3 - padding)
 }
 

@@ -78,12 +78,14 @@ fn times_and_sizes() {
             ),
         ),
         ("[limits]\ncache_memory = 0\n", (11, 16, "not a size of at least one byte", size)),
+        ("[limits]\nstatement_memory = 0\n", (11, 20, "not a size of at least one byte", size)),
     ]);
 }
 
 #[test]
 fn replication() {
-    let rule = |keys: &str| format!("[[cache]]\nttl = \"1s\"\nwhen = {{ tables = [\"a\"] }}\n{keys}\n");
+    let rule =
+        |keys: &str| format!("[[cache]]\nttl = \"1s\"\nwhen = {{ tables = [\"a\"] }}\n{keys}\n");
     let followed = |keys: &str| rule(&format!("invalidate = \"replication\"\n{keys}"));
     adding(&[
         (
@@ -169,7 +171,9 @@ fn replication() {
             "write a number with its unit, such as 500ms, 5s or 1m",
         )],
     );
-    let main = |key: &str| format!("[stores.main]\nkind = \"postgres\"\nurl = \"postgres://app@db/app\"\n{key}\n");
+    let main = |key: &str| {
+        format!("[stores.main]\nkind = \"postgres\"\nurl = \"postgres://app@db/app\"\n{key}\n")
+    };
     let help = "leave it out, or write invalidate = \"replication\" in a [[cache]] rule";
     has(
         &format!("auth = \"trust\"\n{}", main("publication = \"x\"")),

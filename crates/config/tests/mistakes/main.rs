@@ -1,6 +1,7 @@
 //! Every mistake is reported where it stands, with what is allowed instead.
 //!
-//! A test is a table: one mistake in an otherwise right file, then line, column, the message and the help. A help that ends in … goes on.
+//! A test is a table: one mistake in an otherwise right file, then line, column, the message and
+//! the help. A help that ends in … goes on.
 
 mod cache;
 mod form;
@@ -10,8 +11,10 @@ mod routes;
 mod sharing;
 mod stores;
 mod tables;
+mod tls;
 mod users;
 
+use flywheel_cli::KINDS;
 use flywheel_config::{Report, parse};
 
 /// A file without mistakes, of nine lines. It ends in a store, where keys can be added.
@@ -33,7 +36,7 @@ fn environment(name: &str) -> Option<String> {
 
 #[track_caller]
 fn report(text: &str) -> Report {
-    match parse("app.toml", text, &environment) {
+    match parse("app.toml", text, &environment, KINDS) {
         Err(report) => report,
         Ok(_) => panic!("no mistake in\n{text}"),
     }
@@ -84,7 +87,7 @@ fn replacing(cases: &[(&str, &str, Mistake<'_>)]) {
 
 #[test]
 fn a_file_without_mistakes_is_read() {
-    parse("app.toml", WELL, &environment).expect("no mistake");
+    parse("app.toml", WELL, &environment, KINDS).expect("no mistake");
 }
 
 #[test]

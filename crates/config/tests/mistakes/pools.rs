@@ -1,5 +1,7 @@
 //! Pools, roles, `[[databases]]`.
 
+use flywheel_cli::KINDS;
+
 use super::{Mistake, WELL, adding, has, replacing};
 
 const POSTGRES: &str = "url = \"postgres://app@db/app\"";
@@ -115,7 +117,8 @@ fn databases() {
         ),
     ]);
     let well = format!("{WELL}[[databases]]\nname = \"b\"\ndbname = \"app\"\n");
-    flywheel_config::parse("app.toml", &well, &|_| None).expect("no mistake without tables elsewhere");
+    flywheel_config::parse("app.toml", &well, &|_| None, KINDS)
+        .expect("no mistake without tables elsewhere");
 }
 
 /// It serves one connection.
@@ -131,7 +134,8 @@ fn an_embedded_store() {
             "leave [[databases]] out, or use kind = \"postgres\"",
         )],
     );
-    for (key, value) in [("server_user", "\"b\""), ("pool_size", "2"), ("pool_mode", "\"session\"")] {
+    for (key, value) in [("server_user", "\"b\""), ("pool_size", "2"), ("pool_mode", "\"session\"")]
+    {
         has(
             &format!("{embedded}[[users]]\nname = \"a\"\n{key} = {value}\n"),
             &[(
@@ -166,6 +170,7 @@ fn sessions_and_replicas() {
         with(session, &(user("transaction") + route)),
         with(session, &format!("{database}{route}")),
     ] {
-        flywheel_config::parse("app.toml", &well, &|_| None).unwrap_or_else(|report| panic!("{report}"));
+        flywheel_config::parse("app.toml", &well, &|_| None, KINDS)
+            .unwrap_or_else(|report| panic!("{report}"));
     }
 }

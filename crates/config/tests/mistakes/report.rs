@@ -1,5 +1,7 @@
 //! How mistakes are shown.
 
+use flywheel_cli::KINDS;
+
 use super::{WELL, report};
 
 #[test]
@@ -22,8 +24,8 @@ store = "main"
    · ──────
  3 │ [stores.main]
    ╰────
-  help: did you mean `listen`? Allowed here: auth, cache, database, databases, limits, listen, max_connections,
-        metrics, routes, sharing, stores, tables, users
+  help: did you mean `listen`? Allowed here: auth, cache, database, databases, limits, listen, log, max_connections,
+        metrics, routes, sharing, stores, tables, tls, users
 
 app.toml:6:40: not a PostgreSQL url: relative URL without a base
   × not a PostgreSQL url: relative URL without a base
@@ -61,12 +63,16 @@ fn one_mistake_is_no_plural() {
 
 #[test]
 fn a_report_does_not_show_secrets_that_are_not_in_the_file() {
-    for query in ["?sslmode=require", "?target=x", ":many", "#"] {
-        let text = WELL.replace("postgres://app@db/app", &format!("postgres://app:${{PASSWORD}}@db/app{query}"));
-        let report = match flywheel_config::parse("app.toml", &text, &|_| Some("1?hunter2".into())) {
-            Err(report) => report,
-            Ok(config) => panic!("{config:?}"),
-        };
+    for query in ["?sslmode=always", "?target=x", ":many", "#"] {
+        let text = WELL.replace(
+            "postgres://app@db/app",
+            &format!("postgres://app:${{PASSWORD}}@db/app{query}"),
+        );
+        let report =
+            match flywheel_config::parse("app.toml", &text, &|_| Some("1?hunter2".into()), KINDS) {
+                Err(report) => report,
+                Ok(config) => panic!("{config:?}"),
+            };
         let shown = format!("{report:?}{}", report.render(false));
         assert!(!shown.contains("hunter2"), "{shown}");
     }

@@ -1,5 +1,7 @@
 //! `[[routes]]`
 
+use flywheel_cli::KINDS;
+
 use super::{WELL, adding, has};
 
 #[test]
@@ -67,9 +69,12 @@ fn targets() {
         )],
     );
     let url = "url = \"postgres://app@db/app\"\n";
-    let with_replica = WELL.replace(url, &format!("{url}replicas = [\"postgres://app@one/app\"]\n"));
+    let with_replica =
+        WELL.replace(url, &format!("{url}replicas = [\"postgres://app@one/app\"]\n"));
     has(
-        &format!("{with_replica}[[routes]]\nwhen = {{ kind = \"write\" }}\nto = \"main.replicas\"\n"),
+        &format!(
+            "{with_replica}[[routes]]\nwhen = {{ kind = \"write\" }}\nto = \"main.replicas\"\n"
+        ),
         &[(13, 6, "writes can't go to replicas", "use kind = \"read\", or to = \"main\"")],
     );
     // A replica with a mistake is one: only its own mistake is told.
@@ -102,7 +107,9 @@ fn users() {
 #[test]
 fn routes_that_are_never_reached() {
     let two = |first: &str, second: &str| {
-        format!("{WELL}[[routes]]\nwhen = {{ {first} }}\nto = \"main\"\n[[routes]]\nwhen = {{ {second} }}\nto = \"main\"\n")
+        format!(
+            "{WELL}[[routes]]\nwhen = {{ {first} }}\nto = \"main\"\n[[routes]]\nwhen = {{ {second} }}\nto = \"main\"\n"
+        )
     };
     for (first, second) in [
         ("user = \"a\"", "user = \"a\""),
@@ -126,7 +133,8 @@ fn routes_that_are_never_reached() {
         ("tables = [\"words\"]", "tables = [\"words\", \"users\"]"),
         ("tables = [\"words\"]", "kind = \"read\""),
     ] {
-        flywheel_config::parse("app.toml", &two(first, second), &|_| None).expect("no mistake");
+        flywheel_config::parse("app.toml", &two(first, second), &|_| None, KINDS)
+            .expect("no mistake");
     }
     // Of a condition with a mistake nothing follows.
     has(

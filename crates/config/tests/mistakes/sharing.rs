@@ -12,10 +12,7 @@ fn what_gateways_share() {
             &sharing("store = \"fats\""),
             (14, 9, "\"fats\" isn't a Redis store", "did you mean \"fast\"? Redis stores: fast"),
         ),
-        (
-            &sharing("store = \"dyn\""),
-            (14, 9, "\"dyn\" isn't a Redis store", "Redis stores: fast"),
-        ),
+        (&sharing("store = \"dyn\""), (14, 9, "\"dyn\" isn't a Redis store", "Redis stores: fast")),
         (
             &sharing("store = \"fast\"\nmax_lag = \"soon\""),
             (
@@ -27,12 +24,7 @@ fn what_gateways_share() {
         ),
         (
             &sharing("store = \"fast\"\ncompress_above = \"8kB\""),
-            (
-                15,
-                18,
-                "`compress_above` without `answers`",
-                "leave it out, or write answers = true",
-            ),
+            (15, 18, "`compress_above` without `answers`", "leave it out, or write answers = true"),
         ),
         (
             "[sharing]\nstore = \"fast\"\n",

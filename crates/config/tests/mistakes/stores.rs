@@ -4,7 +4,8 @@ use super::{WELL, adding, has, replacing};
 
 #[test]
 fn kinds() {
-    let kinds = "`kind` is one of: postgres, dynamodb, redis, memory, embedded-postgres, embedded-dynamodb";
+    let kinds =
+        "`kind` is one of: postgres, dynamodb, redis, memory, embedded-dynamodb, embedded-postgres";
     let near = format!("did you mean \"redis\"? {kinds}");
     adding(&[
         ("[stores.more]\nkind = \"sqlite\"\n", (11, 8, "unknown kind \"sqlite\"", kinds)),
@@ -45,7 +46,9 @@ fn one_is_postgresql() {
 #[test]
 fn postgres() {
     let help = "write postgres://user:password@host:port/database, with %2F for / in a password; …";
-    let url = |url: &str, message: &str| has(&WELL.replace("postgres://app@db/app", url), &[(4, 7, message, help)]);
+    let url = |url: &str, message: &str| {
+        has(&WELL.replace("postgres://app@db/app", url), &[(4, 7, message, help)])
+    };
     url("", "not a PostgreSQL url: relative URL without a base");
     url("mysql://db/app", "not a PostgreSQL url: its scheme is mysql");
     url("postgres://app@db:many/app", "not a PostgreSQL url: invalid port number");
@@ -56,8 +59,12 @@ fn postgres() {
         "`target_session_attrs` in the url is one of any, read-write, read-only, primary, standby, prefer-standby",
     );
     url(
-        "postgres://app@db/app?sslmode=require",
-        "sslmode=require: TLS to PostgreSQL servers isn't supported",
+        "postgres://app@db/app?sslmode=always",
+        "`sslmode` in the url is one of disable, allow, prefer, require, verify-ca, verify-full",
+    );
+    url(
+        "postgres://app@db/app?sslrootcert=x",
+        "the url's parameter `sslrootcert` is a key of the store: `tls_ca_cert_file`, `tls_cert_file`, `tls_key_file`",
     );
     url(
         "postgres://app@db/app?target=x",
@@ -108,7 +115,8 @@ fn replicas() {
     let one = "url = \"postgres://app@db/app\"";
     let two = |keys: &str| format!("{one}\nreplicas = [\"postgres://app@one/app\"]\n{keys}");
     has(
-        &WELL.replace("postgres://app@db/app", "postgres://app@db/app?target_session_attrs=standby"),
+        &WELL
+            .replace("postgres://app@db/app", "postgres://app@db/app?target_session_attrs=standby"),
         &[(
             4,
             7,
@@ -184,17 +192,18 @@ fn replicas() {
 #[test]
 fn redis() {
     let help = "write redis://user:password@host:port/number, …";
-    let url = |url: &str, message: &str| has(&WELL.replace("redis://cache", url), &[(7, 7, message, help)]);
+    let url = |url: &str, message: &str| {
+        has(&WELL.replace("redis://cache", url), &[(7, 7, message, help)])
+    };
     url("cache:6379", "not a Redis url: its scheme is cache");
     url("cache", "not a Redis url: relative URL without a base");
     url("redis:///0", "not a Redis url: it names no host");
-    url(
-        "redis://cache/first",
-        "not a Redis url: what follows the host isn't a database's number",
-    );
+    url("redis://cache/first", "not a Redis url: what follows the host isn't a database's number");
     url("unix://", "not a Redis url: it names no socket");
     url("redis://one,two:x", "not a Redis url: invalid port number");
-    let mistake = |keys: &str, expected: super::Mistake<'_>| has(&WELL.replace("url = \"redis://cache\"", keys), &[expected]);
+    let mistake = |keys: &str, expected: super::Mistake<'_>| {
+        has(&WELL.replace("url = \"redis://cache\"", keys), &[expected])
+    };
     mistake(
         "url = \"redis://one,two\"",
         (
@@ -238,16 +247,14 @@ fn redis() {
     let (key, certificate) = ("tls_key_file = \"/dev/null\"", "tls_cert_file = \"/dev/null\"");
     let empty = "a PEM file, by a path that is absolute or relative to this file";
     has(
-        &WELL.replace("url = \"redis://cache\"", &format!("url = \"redis://one\"\n{key}\n{certificate}")),
+        &WELL.replace(
+            "url = \"redis://cache\"",
+            &format!("url = \"redis://one\"\n{key}\n{certificate}"),
+        ),
         &[
             (8, 16, "`tls_key_file` without TLS", "leave it out, or begin the url with rediss://"),
             (8, 16, "can't read /dev/null: it holds nothing in PEM", empty),
-            (
-                9,
-                17,
-                "`tls_cert_file` without TLS",
-                "leave it out, or begin the url with rediss://",
-            ),
+            (9, 17, "`tls_cert_file` without TLS", "leave it out, or begin the url with rediss://"),
             (9, 17, "can't read /dev/null: it holds nothing in PEM", empty),
         ],
     );

@@ -78,7 +78,9 @@ fn twice() {
         &[(14, 8, "table \"public.t\" is listed twice", "a table has one home")],
     );
     has(
-        &format!("{WELL}{table}[[tables]]\nname = \"u\"\nstore = \"fast\"\nphysical_name = \"public.t\"\n"),
+        &format!(
+            "{WELL}{table}[[tables]]\nname = \"u\"\nstore = \"fast\"\nphysical_name = \"public.t\"\n"
+        ),
         &[(
             13,
             1,
@@ -96,7 +98,7 @@ fn keys(store: &str, rest: &str, expected: super::Mistake<'_>) {
 
 #[test]
 fn layouts() {
-    let redis = "layouts are Redis': leave `layout` and `score` out";
+    let redis = "it is for Redis and memory: leave it out";
     keys(
         "fast",
         "layout = \"list\"\n",
@@ -158,10 +160,13 @@ fn layouts() {
         ),
     );
     for layout in ["hash", "sorted_set"] {
-        keys(
-            "dyn",
-            &format!("layout = \"{layout}\"\nscore = \"points\"\n"),
-            (13, 10, "`layout` means nothing in a dynamodb store", redis),
+        let rest = format!("layout = \"{layout}\"\nscore = \"points\"\n");
+        has(
+            &format!("{WELL}[[tables]]\nname = \"t\"\nstore = \"dyn\"\n{rest}"),
+            &[
+                (13, 10, "`layout` means nothing in a dynamodb store", redis),
+                (14, 9, "`score` means nothing in a dynamodb store", redis),
+            ],
         );
     }
     keys(
@@ -180,7 +185,7 @@ fn what_is_dynamodbs() {
             13,
             19,
             "`consistent_read` means nothing in a redis store",
-            "it is DynamoDB's; leave it out",
+            "it is for DynamoDB: leave it out",
         ),
     );
     let rule = "these names have 3 to 255 letters, digits, _, - and .: give another physical_name";
@@ -195,14 +200,18 @@ fn what_is_dynamodbs() {
         (13, 17, "\"ab\" can't be the name of a table in DynamoDB", rule),
     );
     has(
-        &format!("{WELL}table_prefix = \"prod-\"\n[[tables]]\nname = \"wörter\"\nstore = \"dyn\"\n"),
+        &format!(
+            "{WELL}table_prefix = \"prod-\"\n[[tables]]\nname = \"wörter\"\nstore = \"dyn\"\n"
+        ),
         &[(12, 8, "\"prod-public.wörter\" can't be the name of a table in DynamoDB", rule)],
     );
 }
 
 #[test]
 fn indexes() {
-    let table = |store: &str, indexes: &str| format!("[[tables]]\nname = \"t\"\nstore = \"{store}\"\nindexes = [{indexes}]\n");
+    let table = |store: &str, indexes: &str| {
+        format!("[[tables]]\nname = \"t\"\nstore = \"{store}\"\nindexes = [{indexes}]\n")
+    };
     let cases = [
         (
             table("fast", "{ name = \"i\", columns = [] }"),
@@ -218,7 +227,10 @@ fn indexes() {
             (13, 36, "column \"a\" is twice in index \"i\"", "name each column once"),
         ),
         (
-            table("dyn", "{ name = \"i\", columns = [\"a\"] }, { name = \"i\", columns = [\"b\"] }"),
+            table(
+                "dyn",
+                "{ name = \"i\", columns = [\"a\"] }, { name = \"i\", columns = [\"b\"] }",
+            ),
             (13, 54, "index \"i\" is listed twice", "give each a name of its own"),
         ),
         (
@@ -241,20 +253,15 @@ fn indexes() {
         ),
         (
             table("fast", "{ name = \"i\", columns = [\"a\"], kind = \"global\" }"),
-            (
-                13,
-                50,
-                "`kind` means nothing for an index outside of DynamoDB",
-                "it is DynamoDB's; leave it out",
-            ),
+            (13, 50, "`kind` means nothing in a redis store", "it is for DynamoDB: leave it out"),
         ),
         (
             table("fast", "{ name = \"i\", columns = [\"a\"], consistent_read = false }"),
             (
                 13,
                 61,
-                "`consistent_read` means nothing for an index outside of DynamoDB",
-                "it is DynamoDB's; leave it out",
+                "`consistent_read` means nothing in a redis store",
+                "it is for DynamoDB: leave it out",
             ),
         ),
     ];

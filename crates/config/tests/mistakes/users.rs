@@ -1,5 +1,7 @@
 //! `auth`, `[[users]]` and secrets.
 
+use flywheel_cli::KINDS;
+
 use super::{Mistake, WELL, has};
 
 /// A file that asks for passwords, with these users from line 9 on, has these mistakes.
@@ -104,5 +106,5 @@ fn verifiers() {
         "{}[[users]]\nname = \"a\"\npassword = \"{whole}\"\n",
         WELL.replace("auth = \"trust\"\n", "")
     );
-    flywheel_config::parse("app.toml", &text, &|_| None).expect("no mistake");
+    flywheel_config::parse("app.toml", &text, &|_| None, KINDS).expect("no mistake");
 }

@@ -7,8 +7,9 @@ pub(crate) const PRODUCTION: &str = include_str!("../../../../config/production.
 /// The file with the lines that are commented out put into force: `# key = …` and `# [[table]]`.
 pub(crate) fn uncommented(file: &str) -> String {
     let is_key = |line: &str| {
-        line.split_once('=')
-            .is_some_and(|(key, _)| key.trim_end().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        line.split_once('=').is_some_and(|(key, _)| {
+            key.trim_end().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        })
     };
     file.lines()
         .map(|line| match line.strip_prefix("# ") {

@@ -1,8 +1,11 @@
-//! What anybody changes, as DynamoDB Streams tell (developer guide, "Change data capture for DynamoDB Streams").
+//! What anybody changes, as DynamoDB Streams tell (developer guide, "Change data capture for
+//! DynamoDB Streams").
 //!
-//! Each shard of the table's stream is asked for new records again and again, from the moment on at which the following began; who follows a shard that has ended is
-//! read from its beginning. DynamoDB promises a record "in near-real time" and has nothing by which it could be proved that none is on its way still: so what is told to
-//! be known is what was written before all shards were asked and none had more.
+//! Each shard of the table's stream is asked for new records again and again, from the moment on at
+//! which the following began; who follows a shard that has ended is read from its beginning.
+//! DynamoDB promises a record "in near-real time" and has nothing by which it could be proved that
+//! none is on its way still: so what is told to be known is what was written before all shards were
+//! asked and none had more.
 //!
 //! - `shard`: one shard, and those of a stream. `record`: from a record to a row.
 
@@ -19,7 +22,8 @@ use futures_util::{StreamExt, stream};
 use crate::client::DynamoStore;
 use shard::{Begin, Shard};
 
-/// The shortest time between two requests to a shard: DynamoDB allows five a second, to all readers together.
+/// The shortest time between two requests to a shard: DynamoDB allows five a second, to all readers
+/// together.
 const SHORTEST: Duration = Duration::from_millis(250);
 /// How often it is looked whether the table still has this stream.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
@@ -78,7 +82,8 @@ impl DynamoStore {
         let Some(description) = self.describe_table(&name).await? else {
             return Err(StoreError::NoSuchTable { name });
         };
-        let is_on = description.stream_specification().is_some_and(|stream| stream.stream_enabled());
+        let is_on =
+            description.stream_specification().is_some_and(|stream| stream.stream_enabled());
         description
             .latest_stream_arn
             .filter(|_| is_on)
@@ -101,18 +106,16 @@ impl<'s> Reader<'s> {
         let shards = reader.list().await?;
         for shard in &shards {
             // One that has ended tells nothing new, if another follows it.
-            let is_read = !shard.has_ended || !shards.iter().any(|each| each.parent.as_ref() == Some(&shard.id));
-            let at = if is_read {
-                reader.begin(&shard.id, Begin::Latest).await?
-            } else {
-                None
-            };
+            let is_read = !shard.has_ended
+                || !shards.iter().any(|each| each.parent.as_ref() == Some(&shard.id));
+            let at = if is_read { reader.begin(&shard.id, Begin::Latest).await? } else { None };
             reader.shards.insert(shard.id.clone(), at);
         }
         Ok(reader)
     }
 
-    /// Reads what is new. True: so much, that nothing is left that was written before, as far as DynamoDB tells.
+    /// Reads what is new. True: so much, that nothing is left that was written before, as far as
+    /// DynamoDB tells.
     async fn read_on(&mut self, listener: &dyn ChangeListener) -> Result<bool, StoreError> {
         if self.looked.elapsed() > LOOK_AGAIN {
             if self.store.stream_of(self.table).await? != self.arn {
@@ -121,7 +124,8 @@ impl<'s> Reader<'s> {
             self.looked = Instant::now();
         }
         let mut is_all = true;
-        let mut asked: Vec<(String, String)> = self.shards.iter().filter_map(|(id, at)| Some((id.clone(), at.clone()?))).collect();
+        let mut asked: Vec<(String, String)> =
+            self.shards.iter().filter_map(|(id, at)| Some((id.clone(), at.clone()?))).collect();
         loop {
             let this = &*self;
             let answers: Vec<_> = stream::iter(asked)
@@ -174,8 +178,7 @@ impl<'s> Reader<'s> {
     /// The shards that weren't known, with where they begin.
     async fn find_followers(&mut self) -> Result<Vec<(String, String)>, StoreError> {
         let shards = self.list().await?;
-        self.ended
-            .retain(|(id, _)| !shards.iter().any(|each| each.parent.as_ref() == Some(id)));
+        self.ended.retain(|(id, _)| !shards.iter().any(|each| each.parent.as_ref() == Some(id)));
         if let Some((id, _)) = self.ended.iter().find(|(_, since)| since.elapsed() > ORPHANED) {
             return Err(gone(format!("no shard follows {id}, which has ended")));
         }

@@ -43,8 +43,13 @@ mod tests {
 
     #[test]
     fn keys_of_records() {
-        let two = table("t", &[("a", text_type()), ("b", int8_type()), ("n", int8_type())], &["a", "b"]);
-        let three = table("t", &[("a", text_type()), ("b", int8_type()), ("n", int8_type())], &["a", "b", "n"]);
+        let two =
+            table("t", &[("a", text_type()), ("b", int8_type()), ("n", int8_type())], &["a", "b"]);
+        let three = table(
+            "t",
+            &[("a", text_type()), ("b", int8_type()), ("n", int8_type())],
+            &["a", "b", "n"],
+        );
         let text_of = |value: &str| Streamed::S(value.to_owned());
         let number = |value: &str| Streamed::N(value.to_owned());
         let record = |data: StreamRecord| Record::builder().dynamodb(data).build();
@@ -54,7 +59,8 @@ mod tests {
         assert_eq!(changed(&three, record(keys.clone().build())), Changed::Table);
         let imaged = keys.clone().old_image("n", number("9")).build();
         assert_eq!(changed(&three, record(imaged)), row(&[text("x"), int(7), int(9)]));
-        let foreign = StreamRecord::builder().keys("a", text_of("x")).keys("b", text_of("seven")).build();
+        let foreign =
+            StreamRecord::builder().keys("a", text_of("x")).keys("b", text_of("seven")).build();
         assert_eq!(changed(&two, record(foreign)), Changed::Table);
         assert_eq!(changed(&two, Record::builder().build()), Changed::Table);
     }

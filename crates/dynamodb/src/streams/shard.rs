@@ -69,25 +69,39 @@ pub(super) async fn list(client: &Client, arn: &str) -> Result<Vec<Shard>, Store
 }
 
 /// Where reading begins; `None`: there is nothing to be read.
-pub(super) async fn begin(client: &Client, arn: &str, shard: &str, at: Begin) -> Result<Option<String>, StoreError> {
+pub(super) async fn begin(
+    client: &Client,
+    arn: &str,
+    shard: &str,
+    at: Begin,
+) -> Result<Option<String>, StoreError> {
     let kind = match at {
         Begin::First => ShardIteratorType::TrimHorizon,
         Begin::Latest => ShardIteratorType::Latest,
     };
-    let request = client
-        .get_shard_iterator()
-        .stream_arn(arn)
-        .shard_id(shard)
-        .shard_iterator_type(kind);
+    let request =
+        client.get_shard_iterator().stream_arn(arn).shard_id(shard).shard_iterator_type(kind);
     let answer = request.send().await.map_err(|error| store_error(arn, &error))?;
     Ok(answer.shard_iterator)
 }
 
-/// What has come since. `None`: it can't be read on from there, since records were deleted (they are after a day) or too much time has gone by.
-pub(super) async fn records(client: &Client, arn: &str, at: &str) -> Result<Option<Answer>, StoreError> {
+/// What has come since. `None`: it can't be read on from there, since records were deleted (they
+/// are after a day) or too much time has gone by.
+pub(super) async fn records(
+    client: &Client,
+    arn: &str,
+    at: &str,
+) -> Result<Option<Answer>, StoreError> {
     let answer = match client.get_records().shard_iterator(at).send().await {
         Ok(answer) => answer,
-        Err(error) if matches!(error.code(), Some("TrimmedDataAccessException" | "ExpiredIteratorException")) => return Ok(None),
+        Err(error)
+            if matches!(
+                error.code(),
+                Some("TrimmedDataAccessException" | "ExpiredIteratorException")
+            ) =>
+        {
+            return Ok(None);
+        }
         Err(error) => return Err(store_error(arn, &error)),
     };
     let records = answer.records.unwrap_or_default();

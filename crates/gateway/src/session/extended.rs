@@ -1,21 +1,22 @@
 //! The extended protocol: messages are gathered up to Sync or Flush and then worked off in order.
 //!
-//! What is the server's is sent in one write and its answers are read along [`Step`]s. Where Flywheel answers a statement itself, what was
-//! sent before is answered first.
+//! What is the server's is sent in one write and its answers are read along [`Step`]s. Where
+//! Flywheel answers a statement itself, what was sent before is answered first.
 
 use std::sync::Arc;
 
-use flywheel_sql::Verb;
-use flywheel_wire::Frame;
-use flywheel_wire::backend::{self, TransactionStatus};
+use flywheel_execute::executes_prepared;
+use flywheel_sql::{Statement, Verb};
+use flywheel_statement::Analysis;
+use flywheel_statement::long::is_long;
 use flywheel_wire::frontend::tag;
+use flywheel_wire::{Frame, PgError};
 
-use super::batch::Message;
 use super::cached::Looked;
+use super::parts::Message;
 use super::work::Work;
 use super::{End, Failure, Outcome, Session};
-use crate::analysis::Analysis;
-use crate::tally::Way;
+use flywheel_execute::Way;
 
 impl Session {
     /// Takes one message of the extended protocol.
@@ -28,54 +29,66 @@ impl Session {
                 self.client.send().await?;
                 Ok(())
             }
-            _ if self.skipping => Ok(()),
+            _ if self.phase.is_skipping() => Ok(()),
             _ => match Message::read(&frame) {
-                Ok(message) => {
-                    self.batch_bytes += frame.raw().len();
-                    self.batch.push((frame, message));
+                Ok(mut message) => {
+                    if let Err(error) = self.conform(&mut message) {
+                        let worked = self.work_off(false).await;
+                        self.settle(worked).await?;
+                        return self.settle(Err(error.into())).await;
+                    }
+                    self.batch.begin();
+                    if let Message::Parse(parse) = &message
+                        && is_long(parse.query.len())
+                    {
+                        let analysis = self.shared.analyses.of_long(&parse.query).await;
+                        self.batch.keep(analysis);
+                    }
+                    let is_part = self.batch.push(frame, message) && self.may_be_parted();
                     // A client that never syncs must not fill memory.
-                    if self.batch_bytes > self.shared.options.max_message_size {
+                    if is_part || self.batch.bytes() > self.shared.options.max_message_size {
                         let worked = self.work_off(false).await;
                         self.settle(worked).await?;
                     }
                     Ok(())
                 }
                 Err(error) => {
-                    let worked = self.work_off(false).await;
-                    self.settle(worked).await?;
-                    self.settle(Err(error.into())).await
+                    // What stands before it comes first, and may fail itself.
+                    if self.finish_batch().await? {
+                        self.settle(Err(error.into())).await?;
+                    }
+                    Ok(())
                 }
             },
         }
     }
 
-    /// Works off what waits, before a message that isn't of the extended protocol. False: an error has ended the batch, and the message is ignored as
-    /// everything else up to Sync.
+    /// Works off what waits, before a message that isn't of the extended protocol. False: an error
+    /// has ended the batch, and the message is ignored as everything else up to Sync.
     pub(super) async fn finish_batch(&mut self) -> Result<bool, End> {
-        if !self.skipping && !self.batch.is_empty() {
+        if !self.phase.is_skipping() && !self.batch.is_empty() {
             let worked = self.work_off(false).await;
             self.settle(worked).await?;
         }
-        Ok(!self.skipping)
+        Ok(!self.phase.is_skipping())
     }
 
-    /// Data of a COPY: it may be one that waits with its batch for Sync. What a client still sends of a COPY that has failed is ignored, as PostgreSQL
-    /// ignores it.
+    /// Data of a COPY: it may be one that waits with its batch for Sync. What a client still sends
+    /// of a COPY that has failed is ignored, as PostgreSQL ignores it.
     pub(super) async fn copy_data(&mut self, frame: Frame) -> Result<(), End> {
-        if self.skipping || self.batch.is_empty() {
+        if self.phase.is_skipping() || self.batch.is_empty() {
             return Ok(());
         }
-        self.copied = Some(frame);
+        self.batch.note_copied(Some(frame));
         self.finish_batch().await?;
-        self.copied = None;
+        self.batch.note_copied(None);
         Ok(())
     }
 
     async fn sync(&mut self) -> Result<(), End> {
-        if self.skipping {
+        if self.phase.is_skipping() {
             self.batch.clear();
-            self.batch_bytes = 0;
-            self.skipping = false;
+            self.phase.take();
             let synced = self.sync_server(false).await;
             self.settle_error(synced).await?;
             self.end_flushed(false).await?;
@@ -92,15 +105,14 @@ impl Session {
             Err(Failure::Session(end)) => return Err(end),
             Err(failure) => {
                 self.batch.clear();
-                self.batch_bytes = 0;
                 self.settle_error(Err(failure)).await?;
-                self.skipping = false;
+                self.phase.take();
                 return self.ready().await;
             }
         };
         self.sync_past_cache().await?;
         if let Some(fill) = fill {
-            self.end_fill(*fill);
+            fill.end(self);
         }
         Ok(())
     }
@@ -108,7 +120,7 @@ impl Session {
     pub(super) async fn sync_past_cache(&mut self) -> Result<(), End> {
         match self.share_batch().await {
             Ok(true) => {
-                self.portals.clear();
+                self.prepared.portals.clear();
                 self.client.send_if_much().await?;
                 return Ok(());
             }
@@ -116,43 +128,44 @@ impl Session {
             Err(Failure::Session(end)) => return Err(end),
             Err(failure) => {
                 self.batch.clear();
-                self.batch_bytes = 0;
                 self.settle_error(Err(failure)).await?;
-                self.skipping = false;
+                self.phase.take();
                 return self.ready().await;
             }
         }
-        self.sync_swallowed = false;
+        self.phase.end_copied();
         let worked = self.work_off(true).await;
         let swallowed = matches!(worked, Ok(true));
         self.settle(worked.map(|_| false)).await?;
-        if std::mem::take(&mut self.sync_swallowed) {
+        if self.phase.end_copied() {
             // The same of a COPY into a store table. The server has been left at rest.
             self.client.send().await?;
             return Ok(());
         }
         if swallowed {
-            // The client's Sync was read as part of a COPY: it sends another one.
-            self.skipping = false;
-            self.unsynced = true;
+            // The client's Sync was read as part of a COPY: it sends another one. Only then the rows
+            // are there for others, and PostgreSQL tells that the COPY is complete.
+            self.client.keep_back();
+            self.phase.take();
+            self.upstream.note_flushed();
             return Ok(());
         }
-        let failed = std::mem::take(&mut self.skipping);
+        // A batch that failed before its end leaves the server waiting for a Sync.
+        let synced = self.sync_server(true).await;
+        self.settle_error(synced).await?;
+        let failed = self.phase.take();
         self.end_flushed(!failed).await?;
         self.ready().await
     }
 
     /// Ends the transaction that a flushed batch is by itself.
     pub(super) async fn end_flushed(&mut self, commit: bool) -> Result<(), End> {
-        if !std::mem::take(&mut self.implicit) {
+        if !std::mem::take(&mut self.transaction.is_batch) {
             return Ok(());
         }
         match self.end_implicit(commit).await {
             Err(Failure::Session(end)) => Err(end),
-            Err(Failure::Statement(error)) => {
-                backend::error_response(&mut self.client.out, &error);
-                Ok(())
-            }
+            Err(Failure::Statement(error)) => self.tell_error(&error).await,
             Ok(()) | Err(Failure::Told) => Ok(()),
         }
     }
@@ -163,31 +176,26 @@ impl Session {
     }
 
     async fn settle_error(&mut self, worked: Outcome<()>) -> Result<(), End> {
-        if worked.is_err() || self.skipping {
+        if worked.is_err() || self.phase.is_skipping() {
             self.undo_settings();
         }
         match worked {
             Ok(()) => Ok(()),
             Err(Failure::Session(end)) => Err(end),
             Err(Failure::Told) => {
-                self.skipping = true;
+                self.phase.skip();
                 Ok(())
             }
             Err(Failure::Statement(error)) => {
-                backend::error_response(&mut self.client.out, &error);
-                self.skipping = true;
-                match self.fail_block(&error).await {
-                    Err(Failure::Session(end)) => Err(end),
-                    _ => Ok(()),
-                }
+                self.phase.skip();
+                self.tell_error(&error).await
             }
         }
     }
 
     /// Works the gathered messages off. True when a COPY has swallowed the Sync.
     async fn work_off(&mut self, at_sync: bool) -> Outcome<bool> {
-        let (frames, batch): (Vec<Frame>, Vec<Message>) = self.batch.drain(..).unzip();
-        self.batch_bytes = 0;
+        let (frames, batch) = self.batch.take();
         if at_sync && let Some(analyses) = self.batch_for_replica(&batch) {
             let mut tried = Vec::new();
             while self.borrow_replica(&mut tried).await {
@@ -201,89 +209,159 @@ impl Session {
         self.work_off_renewed(batch, &frames, at_sync).await
     }
 
-    pub(super) async fn work_off_messages(&mut self, batch: Vec<Message>, at_sync: bool) -> Outcome<bool> {
+    pub(super) async fn work_off_messages(
+        &mut self,
+        batch: Vec<Message>,
+        at_sync: bool,
+    ) -> Outcome<bool> {
+        self.upstream.replicas.note_batch(&batch, self.has_server());
         // What is only prepared changes nothing.
-        if self.replicas.are_read() && batch.iter().any(|message| matches!(message, Message::Execute(_))) {
+        if self.upstream.replicas.are_read()
+            && batch.iter().any(|message| matches!(message, Message::Execute(_)))
+        {
             for analysis in self.analyses_of(&batch) {
-                self.note_use(&analysis);
+                self.upstream.replicas.note_use(&analysis);
             }
         }
-        let mut work = Work::default();
+        self.prove_parsed(&batch).await?;
+        let mut work = Work { is_proved: self.proves_batch(&batch).await?, ..Work::default() };
         let wrap = at_sync && self.must_wrap(&batch);
-        // What is carried out before a Flush must still be undone by an error after it, on both sides.
+        // What is carried out before a Flush must still be undone by an error after it, on both
+        // sides.
         let keep_open = !at_sync && self.must_keep_open(&batch);
         if wrap || keep_open {
             self.begin_implicit().await?;
         }
-        self.implicit |= keep_open;
+        self.transaction.is_batch |= keep_open;
         let mut worked = Ok(());
         let mut messages = batch.into_iter();
         while let Some(message) = messages.next() {
-            worked = self.work_message(message, messages.as_slice(), &mut work).await;
-            if worked.is_err() || self.skipping {
+            worked = match self.needs_block(&message).filter(|_| wrap) {
+                Some(error) => work.fail(error, self).await,
+                None => work.message(message, messages.as_slice(), self).await,
+            };
+            if worked.is_err() || self.phase.is_skipping() {
                 break;
             }
         }
         if wrap {
             let settled = match worked {
-                Ok(()) => self.catch_up(&mut work).await,
+                Ok(()) => work.catch_up(self).await,
                 Err(failure) => Err(failure),
             };
             match &settled {
                 Ok(()) | Err(Failure::Told) => {}
-                Err(Failure::Statement(error)) => backend::error_response(&mut self.client.out, error),
+                Err(Failure::Statement(error)) => {
+                    self.tell_error(error).await.map_err(Failure::Session)?
+                }
                 Err(Failure::Session(_)) => return settled.map(|()| false),
             }
-            return self.end_implicit(settled.is_ok() && !self.skipping).await.map(|()| false);
+            return self
+                .end_implicit(settled.is_ok() && !self.phase.is_skipping())
+                .await
+                .map(|()| false);
         }
         worked?;
         if at_sync {
-            return self.finish(work).await;
+            return work.finish(self).await;
         }
-        self.flush_steps(work).await.map(|()| false)
+        work.flush_steps(self).await.map(|()| false)
     }
 
-    /// Whether a batch that ends in Flush carries out reads or writes, where there are store tables that later ones may concern.
+    /// Whether what is gathered can be worked off as if a Flush stood behind it, without the client
+    /// noticing: what comes later must still be able to undo it. A single statement is left whole:
+    /// it may be answered by a replica, or from memory.
+    fn may_be_parted(&self) -> bool {
+        let batch = || self.batch.messages();
+        let executed = batch().filter(|message| matches!(message, Message::Execute(_)));
+        executed.take(2).count() == 2
+            && (!self.transaction.is_idle()
+                || self.upstream.is_unsynced()
+                || self.shared.stores.catalogue.configured().is_empty()
+                || self.can_keep_open(batch()))
+    }
+
+    /// Whether a batch that ends in Flush carries out reads or writes, where there are store tables
+    /// that later ones may concern.
     pub(super) fn must_keep_open(&self, batch: &[Message]) -> bool {
-        if self.status != TransactionStatus::Idle || self.unsynced || self.shared.catalogue.configured().is_empty() {
+        self.can_keep_open(batch.iter())
+    }
+
+    fn can_keep_open<'m>(&self, batch: impl Iterator<Item = &'m Message> + Clone) -> bool {
+        if !self.transaction.is_idle()
+            || self.upstream.is_unsynced()
+            || self.shared.stores.catalogue.configured().is_empty()
+        {
             return false;
         }
         let is_plain = |analysis: &Analysis| {
             let verbs = analysis.statements.iter().map(|statement| statement.verb);
             verbs.clone().count() > 0
-                && verbs
-                    .into_iter()
-                    .all(|verb| matches!(verb, Verb::Select | Verb::With | Verb::Insert | Verb::Update | Verb::Delete))
+                && verbs.into_iter().all(|verb| {
+                    matches!(
+                        verb,
+                        Verb::Select | Verb::With | Verb::Insert | Verb::Update | Verb::Delete
+                    )
+                })
         };
-        batch.iter().any(|message| matches!(message, Message::Execute(_)))
-            && self.analyses_of(batch).iter().all(|analysis| is_plain(analysis))
+        batch.clone().any(|message| matches!(message, Message::Execute(_)))
+            && batch
+                .filter_map(|message| self.analysis_of(message))
+                .all(|analysis| is_plain(&analysis))
     }
 
     /// What the batch parses, binds and executes.
     pub(super) fn analyses_of(&self, batch: &[Message]) -> Vec<Arc<Analysis>> {
-        let analysis = |message: &Message| match message {
-            Message::Parse(parse) => Some(self.shared.analyses.of(&parse.query)),
-            Message::Bind(bind) => self.statements.get(&bind.statement).map(|statement| statement.analysis.clone()),
-            Message::Execute(execute) => self.portals.get(&execute.portal).map(|portal| portal.statement.analysis.clone()),
-            _ => None,
-        };
-        batch.iter().filter_map(analysis).collect()
+        batch.iter().filter_map(|message| self.analysis_of(message)).collect()
     }
 
-    /// Whether the batch is several statements of one implicit transaction, of which Flywheel answers one.
+    /// What one message parses, binds or executes.
+    pub(super) fn analysis_of(&self, message: &Message) -> Option<Arc<Analysis>> {
+        match message {
+            Message::Parse(parse) => Some(self.shared.analyses.of(&parse.query)),
+            Message::Bind(bind) => self
+                .prepared
+                .statements
+                .get(&bind.statement)
+                .map(|statement| statement.analysis.clone()),
+            Message::Execute(execute) => self
+                .prepared
+                .portals
+                .get(&execute.portal)
+                .map(|portal| portal.statement.analysis.clone()),
+            _ => None,
+        }
+    }
+
+    /// The error of executing a statement that needs a block, outside one.
+    fn needs_block(&self, message: &Message) -> Option<PgError> {
+        let Message::Execute(execute) = message else { return None };
+        let portal = self.prepared.portals.get(&execute.portal)?;
+        super::part::needs_block(&portal.statement.analysis, 0)
+    }
+
+    /// Whether Flywheel answers a statement of the batch, and what stands behind it may fail: all
+    /// of the batch is one implicit transaction.
     fn must_wrap(&self, batch: &[Message]) -> bool {
-        if self.status != TransactionStatus::Idle || self.unsynced {
+        if !self.transaction.is_idle() || self.upstream.is_unsynced() {
             return false;
         }
-        let executes = batch.iter().filter(|message| matches!(message, Message::Execute(_))).count();
-        if executes < 2 {
+        let executes = batch.iter().position(|message| matches!(message, Message::Execute(_)));
+        let rest = executes.map_or(&[][..], |first| &batch[first + 1..]);
+        if rest.iter().all(|message| matches!(message, Message::Close(..))) {
             return false;
         }
         let analyses = self.analyses_of(batch);
         let (mut store, mut control) = (false, false);
         for analysis in analyses {
-            store |= analysis.concerns_any_store() || self.executes_prepared(&analysis);
-            control |= analysis.statements.iter().any(|statement| statement.verb.is_transaction_control());
+            store |= analysis.concerns_any_store()
+                || executes_prepared(&self.prepared.statements, &analysis)
+                || self.concerns_names(&analysis);
+            let is_control = |statement: &Statement| {
+                statement.verb.is_transaction_control()
+                    && statement.needs_block(&analysis.text).is_none()
+            };
+            control |= analysis.statements.iter().any(is_control);
         }
         store && !control
     }

@@ -1,231 +1,159 @@
 //! One client's session, from login to goodbye.
+//!
+//! [`Session`] coordinates its parts; each owns its fields and their rules (`parts/`). A message
+//! comes in here and takes one of these ways:
+//!
+//! - a Query: `simple.rs`, and as servers answer it, `query.rs`;
+//! - the extended protocol: `extended.rs` gathers, `work.rs` is a batch under way, `messages/` has a
+//!   file for each message; `renewal.rs` repeats a batch whose statements are outdated;
+//! - FunctionCall: `function_call.rs`; COPY's data: `copy.rs`.
+//!
+//! Before anything else, `cached/` looks for an answer in memory. `shared.rs` asks over connections
+//! of many, `replica.rs` says which reads go to replicas. Else `server.rs` has a connection,
+//! `relay.rs` reads its answer along the steps of `step.rs`, and `guard/` sees to statements that may
+//! touch twins. `host.rs` is the session as `flywheel_execute` sees it: `own_statements.rs` runs what
+//! that asks of PostgreSQL, `local.rs` sends its answers.
+//!
+//! What a statement leaves behind is noted in `effects.rs`, refused in `refusals.rs`, and found out
+//! in `learning.rs`, before the connection goes to somebody else. `errors.rs` is the one way by which
+//! an error reaches the client.
 
-mod batch;
-mod block;
 mod cached;
-mod commit;
 mod control;
 mod copy;
-mod definitions;
-mod explain_cache;
+mod deallocation;
+mod defaults;
+mod effects;
+mod errors;
 mod extended;
+mod function_call;
+mod gathered;
+mod guard;
+mod host;
+mod learning;
+mod listening;
+mod local;
 mod messages;
+mod names;
+mod own_statements;
+mod part;
+mod parts;
 mod pins;
-mod prepared;
+mod query;
+mod refusals;
 mod relay;
 mod renewal;
 mod replica;
-mod revalidation;
 mod server;
+mod shaped;
 mod shared;
 mod simple;
+mod step;
+mod strings;
 mod work;
 mod written;
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use flywheel_plan::Home;
-use flywheel_postgres::{Lease, ServerError, Settings};
+use flywheel_execute::Way;
+use flywheel_front::{Client, ClientError, Login};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend, reply, sqlstate};
+use tokio::sync::watch;
 
-pub(crate) use block::{Block, Buffered};
-use pins::Pins;
-pub(crate) use prepared::{BoundPortal, PreparedStatement, Progress};
+use flywheel_execute::{BoundPortal, End, Failure, Outcome, PreparedStatement, Progress};
+
+use parts::{
+    Batch, Cached, Guarding, Identity, Listening, Phase, Pins, Prepared, Reading, Renewal,
+    SessionSettings, Transaction, Upstream, Writes, idle, timed_out,
+};
 
 use crate::access::Access;
-use crate::caching::Written;
-use crate::execute::SqlPrepared;
-use crate::front::{Client, ClientError, Login, Registered};
-use crate::options::PoolMode;
+use crate::running::Registered;
 use crate::shared::Shared;
-use crate::tally::{Open, Way};
+use crate::stage::{FAREWELL, Stage, farewell, reached};
 
-/// A session's state. Methods are spread over the files of this folder and of `execute/`.
+/// How long messages wait for their Sync or Flush before they are worked off without it, as
+/// PostgreSQL does at once: what is wrong with them is to be told also to a client that waits for
+/// that before it sends Sync.
+const UNSYNCED: Duration = Duration::from_millis(10);
+
+/// A session: its parts, which own their fields, and what needs several of them.
 pub(crate) struct Session {
     pub(crate) shared: Arc<Shared>,
-    /// The servers, as the session's role sees them.
-    pub(crate) access: Arc<Access>,
-    /// For how long it keeps a server connection.
-    mode: PoolMode,
+    identity: Identity,
     pub(crate) client: Client,
-    user: String,
-    registered: Registered,
-    /// The server connection, while one is needed.
-    lease: Option<Lease>,
-    /// Why the server connection stays with this session.
-    pins: Pins,
-    /// A batch has been flushed to the server without its Sync.
-    unsynced: bool,
-    /// Settings from the startup packet.
-    base: Arc<Settings>,
-    /// Settings as they are now.
-    pub(crate) settings: Arc<Settings>,
-    /// Settings that the server reports, as the client knows them.
-    pub(crate) reported: HashMap<String, String>,
-    pub(crate) status: TransactionStatus,
-    /// Counts it while it is in a transaction.
-    open: Option<Open>,
-    pub(crate) block: Block,
-    statements: HashMap<String, Arc<PreparedStatement>>,
-    portals: HashMap<String, BoundPortal>,
-    /// Statements on store tables that were prepared by SQL.
-    pub(crate) sql_prepared: HashMap<String, Arc<SqlPrepared>>,
-    /// Which of the session's statements the server connection's unnamed statement is.
-    unnamed_on_server: Option<Arc<PreparedStatement>>,
-    /// Messages of the extended protocol that wait for Sync or Flush.
-    batch: Vec<(Frame, batch::Message)>,
-    batch_bytes: usize,
-    /// The first message of a COPY's data, come before the batch that begins the COPY was sent.
-    copied: Option<Frame>,
-    /// An error has ended the batch; what follows is ignored up to Sync.
-    skipping: bool,
-    /// Flywheel has carried out a COPY FROM STDIN in the batch: the client's Sync was read as part of it.
-    sync_swallowed: bool,
-    /// The open transaction is the one that a batch is by itself; it ends at Sync.
-    implicit: bool,
-    /// Tables made in stores by a block that was rolled back.
-    uncreated: Vec<Home>,
-    /// The definition of a store table is again what it was before a block: it is to be read anew.
-    undefined: bool,
-    /// The settings to go back to when the implicit transaction that has changed them fails.
-    undo: Option<Arc<Settings>>,
+    upstream: Upstream,
+    transaction: Transaction,
+    settings: SessionSettings,
+    prepared: Prepared,
+    batch: Batch,
+    phase: Phase,
     /// The batch that is under way, when it can be worked off once more.
-    renewal: Option<renewal::Renewal>,
-    /// What the session has to do with replicas.
-    replicas: replica::Reading,
-    /// What it has to do with answers kept in memory.
-    cached: cached::Cached,
-    /// What was written and isn't known to be visible to all yet.
-    written: Written,
-    /// Flywheel itself is carrying out a statement: what it writes stays noted until that is done.
-    pub(crate) answering: bool,
-    /// The server connection's settings aren't known any more to be the session's.
-    must_apply: bool,
-    /// What makes the server connection's settings the session's again after a RESET: the settings of the startup packet.
-    must_set: Settings,
+    renewal: Option<Renewal>,
+    cached: Cached,
+    writes: Writes,
+    listening: Listening,
+    guarding: Guarding,
 }
-
-/// Why something failed.
-#[derive(Debug)]
-pub(crate) enum Failure {
-    /// A statement failed; the session goes on.
-    Statement(PgError),
-    /// A statement failed on the server, whose error the client has been told already.
-    Told,
-    /// The session ends.
-    Session(End),
-}
-
-/// Why a session ends.
-#[derive(Debug)]
-pub(crate) enum End {
-    /// The client's side.
-    Client(ClientError),
-    /// An error after which nothing can be promised.
-    Fatal(PgError),
-}
-
-impl From<PgError> for Failure {
-    fn from(error: PgError) -> Self {
-        Self::Statement(error)
-    }
-}
-
-impl From<ClientError> for Failure {
-    fn from(error: ClientError) -> Self {
-        Self::Session(End::Client(error))
-    }
-}
-
-impl From<ClientError> for End {
-    fn from(error: ClientError) -> Self {
-        Self::Client(error)
-    }
-}
-
-/// The outcome of a part of a statement.
-pub(crate) type Outcome<T> = Result<T, Failure>;
 
 /// A statement that its client has cancelled.
 fn cancelled() -> PgError {
     PgError::error(sqlstate::QUERY_CANCELED, "canceling statement due to user request")
 }
 
-/// What a server says without being asked: notifications, notices, settings.
-async fn unasked(lease: &mut Option<Lease>) -> Result<Frame, ServerError> {
-    match lease {
-        Some(lease) => lease.next_message().await,
-        None => std::future::pending().await,
-    }
-}
-
 impl Session {
     /// A session for a client that has proved who it is.
-    pub(crate) fn new(shared: Arc<Shared>, client: Client, login: Login, registered: Registered) -> Self {
-        let settings = Arc::new(login.settings);
-        let replicas = replica::Reading::new(shared.has_replicas_for(&login.user));
-        let mode = shared.pool_mode(&login.user);
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        access: Arc<Access>,
+        client: Client,
+        login: Login,
+        registered: Registered,
+    ) -> Self {
+        let mode = shared.accesses.pool_mode(&login.user);
+        let replicas = Reading::new(shared.has_replicas_for(&login.user));
         Self {
-            access: shared.access(&login.user),
-            mode,
+            settings: SessionSettings::new(&login.values),
+            identity: Identity { user: login.user, access, mode, registered },
+            upstream: Upstream::new(Pins::new(mode), replicas),
             shared,
             client,
-            user: login.user,
-            registered,
-            lease: None,
-            pins: Pins::new(mode),
-            unsynced: false,
-            settings: settings.clone(),
-            base: settings,
-            reported: HashMap::new(),
-            status: TransactionStatus::Idle,
-            open: None,
-            block: Block::default(),
-            statements: HashMap::new(),
-            portals: HashMap::new(),
-            sql_prepared: HashMap::new(),
-            unnamed_on_server: None,
-            batch: Vec::new(),
-            batch_bytes: 0,
-            copied: None,
-            skipping: false,
-            sync_swallowed: false,
-            implicit: false,
-            uncreated: Vec::new(),
-            undefined: false,
-            undo: None,
+            transaction: Transaction::default(),
+            prepared: Prepared::default(),
+            batch: Batch::default(),
+            phase: Phase::default(),
             renewal: None,
-            replicas,
-            cached: cached::Cached::default(),
-            written: Written::default(),
-            answering: false,
-            must_apply: false,
-            must_set: Settings::default(),
+            cached: Cached::default(),
+            writes: Writes::default(),
+            listening: Listening::default(),
+            guarding: Guarding::default(),
         }
     }
 
     /// Serves the client until it goes, and gives the server connection back clean.
     pub(crate) async fn run(mut self, values: &[(String, String)]) {
-        let mut shutdown = self.shared.shutdown.subscribe();
-        let end = match self.greet(values).await {
-            Ok(()) => self.serve(&mut shutdown).await,
-            Err(end) => end,
+        let mut stage = self.shared.stage.subscribe();
+        let served = tokio::select! {
+            biased;
+            end = self.attend(values) => Some(end),
+            () = reached(Stage::Cutting, &mut stage) => None,
         };
+        let Some(end) = served else { return self.end_amid().await };
         match end {
             End::Client(error) => {
                 if let Some(farewell) = error.farewell() {
-                    tracing::info!(user = self.user, %error, "session ended");
+                    tracing::info!(user = self.identity.user, %error, "session ended");
                     self.client.close_with(&farewell).await;
                 }
             }
             End::Fatal(error) => {
                 // A shutdown ends all of them: that is one event, told once.
                 if error.code() == sqlstate::ADMIN_SHUTDOWN.0 {
-                    tracing::debug!(user = self.user, %error, "session ended");
+                    tracing::debug!(user = self.identity.user, %error, "session ended");
                 } else {
-                    tracing::info!(user = self.user, %error, "session ended");
+                    tracing::info!(user = self.identity.user, %error, "session ended");
                 }
                 self.client.close_with(&error).await;
             }
@@ -233,29 +161,50 @@ impl Session {
         self.leave().await;
     }
 
+    /// Serves the client from its login on; why that is over.
+    async fn attend(&mut self, values: &[(String, String)]) -> End {
+        let mut stage = self.shared.stage.subscribe();
+        match self.greet(values).await {
+            Ok(()) => self.serve(&mut stage).await,
+            Err(end) => end,
+        }
+    }
+
+    /// Ends in the middle of a statement, which PostgreSQL cancels. What was under way in the
+    /// stores is left as a crash leaves it.
+    async fn end_amid(&mut self) {
+        let _ = tokio::time::timeout(FAREWELL, self.client.close_with(&farewell())).await;
+        self.leave_server().await;
+    }
+
     /// The end of the startup: settings, key, ReadyForQuery.
     async fn greet(&mut self, values: &[(String, String)]) -> Result<(), End> {
-        self.reported = match self.initial_parameters(values).await {
+        self.settings.reported = match self.initial_parameters(values).await {
             Ok(parameters) => parameters,
             Err(error) => return Err(End::Fatal(error)),
         };
         let out = &mut self.client.out;
         backend::authentication_ok(out);
-        let mut reported: Vec<_> = self.reported.iter().collect();
+        let mut reported: Vec<_> = self.settings.reported.iter().collect();
         reported.sort();
         for (name, value) in reported {
             backend::parameter_status(out, name, value);
         }
-        backend::backend_key_data(out, self.registered.process_id, &self.registered.secret_key);
+        backend::backend_key_data(
+            out,
+            self.identity.registered.process_id,
+            &self.identity.registered.secret_key,
+        );
         backend::ready_for_query(out, TransactionStatus::Idle);
-        self.client.set_max_message(self.shared.options.max_message_size);
+        self.client.set_max_message(self.shared.options.max_message_size, &self.shared.memory.room);
         Ok(())
     }
 
-    async fn serve(&mut self, shutdown: &mut tokio::sync::watch::Receiver<bool>) -> End {
+    async fn serve(&mut self, stage: &mut watch::Receiver<Stage>) -> End {
         loop {
             match self.client.buffered_frame() {
                 Ok(Some(frame)) => {
+                    self.client.note_answered();
                     if let Err(end) = self.message(frame).await {
                         return end;
                     }
@@ -267,27 +216,72 @@ impl Session {
             if self.client.has_to_send() {
                 self.expect_soon();
             }
-            let idle = self.status == TransactionStatus::Idle && self.batch.is_empty();
-            // A session that keeps its connection may be listening.
-            let listens = idle && self.is_pinned() && !self.unsynced;
+            let is_idle = self.transaction.is_idle() && self.batch.is_empty();
+            let last = if is_idle { Stage::Draining } else { Stage::Cutting };
+            // A session that keeps its connection may be listening; one in a block may lose it.
+            let listens = self.upstream.has_connection();
+            if self.may_be_told() {
+                self.tell_heard_aside();
+            }
+            let (may_be_told, is_crowded) = (self.may_be_told(), self.is_crowded());
+            let idle_timeout = if is_idle { self.settings.idle_timeout() } else { None };
+            // What waits for its Sync fails without it.
+            let waits = !self.batch.is_empty() && !self.phase.is_skipping();
             let read = tokio::select! {
                 biased;
-                _ = shutdown.wait_for(|stop| *stop), if idle => {
-                    return End::Fatal(PgError::fatal(sqlstate::ADMIN_SHUTDOWN, "terminating connection due to administrator command"));
-                }
-                unasked = unasked(&mut self.lease), if listens && self.lease.is_some() => match unasked {
-                    Ok(frame) if frame.tag() == reply::tag::ERROR_RESPONSE => return End::Fatal(PgError::read(frame.body())),
+                () = reached(last, stage) => return End::Fatal(farewell()),
+                said = self.upstream.unasked(), if listens => match said {
+                    Ok(frame) if frame.tag() == reply::tag::ERROR_RESPONSE => {
+                        return End::Fatal(PgError::read(frame.body()));
+                    }
                     Ok(frame) => {
-                        self.forward(&frame);
+                        self.take_unasked(&frame);
                         continue;
                     }
-                    Err(error) => return End::Fatal(error.to_pg().into_fatal()),
+                    Err(error) => match self.server_failed(&error) {
+                        Failure::Session(end) => return end,
+                        _ => continue,
+                    },
                 },
-                read = self.client.read_more() => read,
+                () = async { tokio::time::sleep(UNSYNCED).await }, if waits => None,
+                () = self.listening.news(), if may_be_told => {
+                    if let Err(end) = self.tell_news() {
+                        return end;
+                    }
+                    continue;
+                }
+                () = idle(idle_timeout), if idle_timeout.is_some() => return timed_out(),
+                read = async {
+                    // There is more to tell once this has gone.
+                    if is_crowded {
+                        self.client.send().await
+                    } else {
+                        self.client.read_more().await
+                    }
+                } => Some(read),
             };
-            if let Err(error) = read {
-                return End::Client(error);
+            match read {
+                Some(Ok(())) => {}
+                Some(Err(error)) => return End::Client(error),
+                None => {
+                    if let Err(end) = self.finish_batch().await {
+                        return end;
+                    }
+                }
             }
+        }
+    }
+
+    /// What the server says while the client says nothing.
+    fn take_unasked(&mut self, frame: &Frame) {
+        match frame.tag() {
+            reply::tag::PARAMETER_STATUS => self.parameter_status(frame),
+            reply::tag::NOTIFICATION_RESPONSE => {
+                if let Some(heard) = self.heard_on_server(frame) {
+                    self.forward(&heard);
+                }
+            }
+            _ => self.forward(frame),
         }
     }
 
@@ -300,7 +294,13 @@ impl Session {
             }
             tag::QUERY => self.simple_query(&frame).await,
             tag::FUNCTION_CALL => self.function_call(&frame).await,
-            tag::PARSE | tag::BIND | tag::DESCRIBE | tag::EXECUTE | tag::CLOSE | tag::FLUSH | tag::SYNC => self.extended(frame).await,
+            tag::PARSE
+            | tag::BIND
+            | tag::DESCRIBE
+            | tag::EXECUTE
+            | tag::CLOSE
+            | tag::FLUSH
+            | tag::SYNC => self.extended(frame).await,
             tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => self.copy_data(frame).await,
             other => Err(End::Fatal(PgError::fatal(
                 sqlstate::PROTOCOL_VIOLATION,
@@ -311,34 +311,26 @@ impl Session {
 
     /// Counts a statement that was answered in this way.
     pub(crate) fn count(&self, way: Way) {
-        self.shared.tally.count(self.registered.process_id, way);
+        self.shared.tally.count(self.identity.registered.process_id, way);
     }
 
     /// The client's next message, or a server's answer, is expected soon.
     fn expect_soon(&self) {
-        self.shared.busy_poll.note(self.registered.process_id);
+        self.shared.busy_poll.note(self.identity.registered.process_id);
     }
 
     /// Ends the answer to a simple Query or a Sync.
     async fn ready(&mut self) -> Result<(), End> {
         self.settle_settings().await?;
         self.settle_writes();
-        if self.status == TransactionStatus::Idle {
+        if self.transaction.is_idle() {
             // Portals end with their transaction.
-            self.portals.clear();
+            self.prepared.portals.clear();
         }
-        backend::ready_for_query(&mut self.client.out, self.status);
+        self.tell_heard().await?;
+        backend::ready_for_query(&mut self.client.out, self.transaction.status);
         self.release().await;
         self.client.send_if_much().await?;
-        Ok(())
-    }
-
-    /// 25P02 inside a failed block.
-    pub(crate) fn check_not_failed(&self) -> Outcome<()> {
-        if self.status == TransactionStatus::Failed {
-            let message = "current transaction is aborted, commands ignored until end of transaction block";
-            return Err(PgError::error(sqlstate::IN_FAILED_TRANSACTION, message).into());
-        }
         Ok(())
     }
 
@@ -346,7 +338,7 @@ impl Session {
     pub(crate) async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Outcome<T> {
         tokio::select! {
             done = work => Ok(done),
-            () = self.registered.handle.interrupt.notified() => Err(cancelled().into()),
+            () = self.identity.registered.handle.interrupt.notified() => Err(cancelled().into()),
         }
     }
 }

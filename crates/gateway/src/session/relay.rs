@@ -1,77 +1,36 @@
 //! Bytes to the server and back.
 //!
-//! What is sent is noted as a list of [`Step`]s; [`Session::drain`] reads the answer along that list, forwards what is the client's, and
-//! keeps back what belongs to messages that Flywheel put in itself.
+//! What is sent is noted as a list of [`Step`]s; [`Session::drain`] reads the answer along that
+//! list, forwards what is the client's, and keeps back what belongs to messages that Flywheel put
+//! in itself.
+//!
+//! A result never waits in the gateway's memory for its reader: a borrowed connection is read only
+//! as fast as its client takes the answer; on a shared one an answer that has 256 KB unread stops
+//! its connection, and those behind it are sent elsewhere.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::Arc;
 
-use bytes::Bytes;
-use flywheel_postgres::is_about_statement;
-use flywheel_sql::{SessionEffect, Statement};
-use flywheel_wire::backend::{self, TransactionStatus};
+use flywheel_front::ClientError;
+use flywheel_wire::backend;
 use flywheel_wire::frame::Piece;
-use flywheel_wire::{Frame, PgError, frontend, reply};
+use flywheel_wire::{Frame, PgError, reply};
 
+use super::step::{Drained, Step};
 use super::{End, Failure, Outcome, PreparedStatement, Session};
-use crate::analysis::Analysis;
-use crate::front::ClientError;
-use crate::tally::Way;
+use flywheel_execute::Way;
 
-/// What the next part of the server's answer belongs to.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// An answer that Flywheel gives itself, in its turn, and what the message has changed.
-    Local(Bytes, Option<Undo>),
-    /// Parse of the statement of this name on the server, and what it has changed for the client; its answer is kept back when Flywheel put it in.
-    Parse { server_name: String, undo: Option<Undo> },
-    /// What the server fails at, and the error that the client is told in its place.
-    Fail(PgError),
-    /// Close that Flywheel put in.
-    Hidden,
-    /// Bind of this statement, and its name for the client.
-    Bind {
-        statement: Arc<PreparedStatement>,
-        client_name: String,
-    },
-    /// Describe of a portal with this statement.
-    DescribePortal(Arc<PreparedStatement>),
-    /// Describe of a cursor, Bind of a statement that only the server knows, or Close: one message.
-    Short,
-    /// Describe of this statement: ParameterDescription, then RowDescription or NoData; kept back when Flywheel put it in.
-    DescribeStatement { statement: Arc<PreparedStatement>, show: bool },
-    /// Describe of a statement that only the server knows.
-    DescribeOfSql,
-    /// Execute of this statement: rows, then its end. `None`: of a portal that only the server knows.
-    Execute(Option<Arc<PreparedStatement>>),
-    /// A simple Query, up to ReadyForQuery, which is the client's only when it asked for one.
-    Query {
-        analysis: Arc<Analysis>,
-        first: usize,
-        show_ready: bool,
-    },
-    /// FunctionCall, up to ReadyForQuery.
-    FunctionCall,
-    /// Sync's ReadyForQuery.
-    Ready { show: bool },
-}
-
-/// What a message has done to the client's statements, which is undone when the server ignores the message after an error before it.
-#[derive(Debug)]
-pub(super) struct Undo {
-    pub(super) name: String,
-    /// The statement of this name before.
-    pub(super) before: Option<Arc<PreparedStatement>>,
-}
-
-/// What came of a batch.
-#[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Drained {
-    /// An ErrorResponse came.
-    pub(super) failed: bool,
-    /// A COPY FROM STDIN has swallowed the Sync that was sent behind it: the client will send another.
-    pub(super) sync_swallowed: bool,
+/// Whether it belongs to what comes behind the end of a statement's answer.
+fn is_of_next_answer(frame: &Frame) -> bool {
+    !matches!(
+        frame.tag(),
+        reply::tag::READY_FOR_QUERY
+            | reply::tag::PARAMETER_STATUS
+            | reply::tag::NOTICE_RESPONSE
+            | reply::tag::NOTIFICATION_RESPONSE
+            | reply::tag::COMMAND_COMPLETE
+            | reply::tag::EMPTY_QUERY_RESPONSE
+    )
 }
 
 impl Session {
@@ -80,13 +39,31 @@ impl Session {
         let mut drained = Drained::default();
         while let Some(step) = steps.pop_front() {
             match step {
-                Step::Local(bytes, _) => self.client.out.extend_from_slice(&bytes),
+                Step::Local(bytes, _) => {
+                    if !bytes.is_empty() {
+                        self.guarding.held.tell(&mut self.client.out);
+                    }
+                    self.client.out.extend_from_slice(&bytes);
+                }
+                Step::Guard { checks, closes, prepares } => {
+                    if !self.drain_guard(checks, closes, prepares.as_deref()).await? {
+                        drained.failed = true;
+                        self.undo_ignored(&Step::Hidden, &steps);
+                        steps.retain(|step| matches!(step, Step::Ready { .. }));
+                    }
+                }
                 step => {
                     if matches!(step, Step::Execute(_)) {
                         self.note_execution();
                     }
-                    if !self.drain_step(&step, &mut drained).await? {
+                    let stepped = self.drain_step(&step, &mut drained).await;
+                    if matches!(stepped, Err(Failure::Statement(_))) {
+                        self.undo_ignored(&step, &steps);
+                    }
+                    if !stepped? {
                         // An error: the server ignores what follows up to Sync, and so do we.
+                        self.guarding.held.end();
+                        self.guarding.held.tell(&mut self.client.out);
                         self.undo_ignored(&step, &steps);
                         steps.retain(|step| matches!(step, Step::Ready { .. }));
                     }
@@ -107,18 +84,37 @@ impl Session {
             Step::Query { first, .. } => *first,
             _ => 0,
         };
+        // What has ended a COPY before the client's data did.
+        let mut early = None;
         loop {
-            let frame = match self.next_piece().await? {
+            let next = match early.take() {
+                Some(frame) => Piece::Message(frame),
+                None => self.next_piece().await?,
+            };
+            let frame = match next {
                 Piece::Bulk(bytes) => {
-                    self.client.send_bulk(bytes).await?;
+                    self.guarding.held.tell(&mut self.client.out);
+                    let is_torn = self.upstream.lease().is_some_and(|it| !it.is_at_boundary());
+                    self.client.send_bulk(bytes, is_torn).await?;
                     continue;
                 }
                 Piece::Message(frame) => frame,
             };
+            if is_of_next_answer(&frame) {
+                self.guarding.held.tell(&mut self.client.out);
+            }
             match frame.tag() {
-                reply::tag::NOTICE_RESPONSE | reply::tag::NOTIFICATION_RESPONSE => self.forward(&frame),
+                reply::tag::NOTICE_RESPONSE => {
+                    self.guarding.held.put_behind(&frame, &mut self.client.out)
+                }
+                reply::tag::NOTIFICATION_RESPONSE => {
+                    if let Some(heard) = self.heard_on_server(&frame) {
+                        self.guarding.held.put_behind(&heard, &mut self.client.out);
+                    }
+                }
                 reply::tag::PARAMETER_STATUS => self.parameter_status(&frame),
                 reply::tag::ERROR_RESPONSE => {
+                    self.listening.note_failed();
                     self.count_relayed(step);
                     drained.failed = true;
                     let error = PgError::read(frame.body());
@@ -130,7 +126,8 @@ impl Session {
                     }
                     self.note_error(&error, step);
                     self.note_failed(&error, step, completed);
-                    if !matches!(step, Step::Query { .. } | Step::FunctionCall | Step::Ready { .. }) {
+                    if !matches!(step, Step::Query { .. } | Step::FunctionCall | Step::Ready { .. })
+                    {
                         return Ok(false);
                     }
                 }
@@ -138,34 +135,47 @@ impl Session {
                     self.follow_server();
                     self.settle_writes_at_rest();
                     match step {
-                        Step::Query { show_ready: true, .. } | Step::FunctionCall | Step::Ready { show: true } => self.forward(&frame),
+                        Step::Query { show_ready: true, .. }
+                        | Step::FunctionCall
+                        | Step::Ready { show: true } => {
+                            self.tell_heard().await?;
+                            self.forward(&frame);
+                        }
                         _ => {}
                     }
                     return Ok(true);
                 }
                 reply::tag::COPY_IN_RESPONSE => {
                     self.forward(&frame);
-                    self.copy_in(matches!(step, Step::Execute(_)), drained).await?;
+                    let extended = matches!(step, Step::Execute(_));
+                    // What is checked behind it is sent without the client's Sync.
+                    if extended && self.guarding.held.is_on() {
+                        self.phase.note_copied();
+                    }
+                    early = self.copy_in(extended, drained).await?;
                 }
+                reply::tag::COMMAND_COMPLETE if matches!(step, Step::Hidden) => return Ok(true),
                 reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE => {
                     self.count_relayed(step);
                     let tag = reply::command_tag(&frame).unwrap_or_default();
                     // In a block nobody else sees it yet.
-                    if self.status == TransactionStatus::Idle || tag == "COMMIT" {
+                    if self.transaction.is_idle() || tag == "COMMIT" {
                         self.apply_writes();
                     }
                     if tag == "EXPLAIN" {
                         self.explain_further(step, completed);
                     }
-                    self.forward(&frame);
+                    self.guarding.held.put_end(&frame, &mut self.client.out);
                     match step {
                         Step::Query { analysis, .. } => {
                             let analysis = analysis.clone();
+                            self.note_run(&analysis);
                             self.note_completed(&analysis, completed, tag).await?;
                             completed += 1;
                         }
                         Step::Execute(statement) => {
                             if let Some(statement) = statement {
+                                self.note_run(&statement.analysis);
                                 self.note_completed(&statement.analysis, 0, tag).await?;
                             }
                             return Ok(true);
@@ -175,14 +185,17 @@ impl Session {
                 }
                 reply::tag::PORTAL_SUSPENDED => {
                     self.count_relayed(step);
-                    self.forward(&frame);
+                    self.guarding.held.put_end(&frame, &mut self.client.out);
                     if let Step::Execute(Some(statement)) = step {
                         // It has begun, and may never be run to its end.
                         let analysis = statement.analysis.clone();
+                        self.note_run(&analysis);
                         self.note_completed(&analysis, 0, "").await?;
                     }
                     return Ok(true);
                 }
+                // To some clients it says that all has come.
+                reply::tag::COPY_DONE => self.guarding.held.put_end(&frame, &mut self.client.out),
                 _ => match step {
                     Step::Hidden | Step::Parse { undo: None, .. } => return Ok(true),
                     Step::Short | Step::Bind { .. } | Step::Parse { .. } => {
@@ -206,6 +219,10 @@ impl Session {
                         }
                         if frame.tag() != reply::tag::PARAMETER_DESCRIPTION {
                             self.note_columns(&frame, statement, *show);
+                            if !*show {
+                                let columns = reply::columns_digest(frame.body());
+                                self.take_columns(columns, statement).await?;
+                            }
                             return Ok(true);
                         }
                     }
@@ -223,8 +240,12 @@ impl Session {
     }
 
     pub(super) async fn next_piece(&mut self) -> Outcome<Piece> {
-        let Some(lease) = &mut self.lease else {
-            return Err(PgError::error(flywheel_wire::sqlstate::INTERNAL_ERROR, "no server connection").into());
+        let Some(lease) = self.upstream.lease_mut() else {
+            return Err(PgError::error(
+                flywheel_wire::sqlstate::INTERNAL_ERROR,
+                "no server connection",
+            )
+            .into());
         };
         let between = lease.is_at_boundary();
         let next = tokio::select! {
@@ -237,7 +258,8 @@ impl Session {
             Err(error) => {
                 let torn = !lease.is_at_boundary();
                 let failure = self.server_failed(&error);
-                // In the middle of a row no error can be told, unless its beginning can be taken back.
+                // In the middle of a row no error can be told, unless its beginning can be taken
+                // back.
                 if torn && !self.can_be_asked_elsewhere() {
                     Err(Failure::Session(End::Fatal(error.to_pg())))
                 } else {
@@ -263,190 +285,35 @@ impl Session {
         }
     }
 
-    fn parameter_status(&mut self, frame: &Frame) {
-        self.forward(frame);
-        if let Some((name, value)) = reply::parameter_status(frame.body()) {
-            self.reported.insert(name, value);
-        }
-    }
-
-    /// A statement that the server doesn't have after all, or whose result has changed with a definition: it is to be prepared anew the next time.
-    fn note_error(&mut self, error: &PgError, step: &Step) {
-        if let (true, Step::Bind { statement, .. } | Step::DescribeStatement { statement, .. }, Some(lease)) =
-            (is_about_statement(error), step, &mut self.lease)
-        {
-            lease.outdate_prepared(&statement.server_name);
-        }
-    }
-
-    /// Notes what a failed statement leaves behind all the same: a session's lock, for instance, isn't given back by ROLLBACK. One that was waiting for its lock
-    /// doesn't have it.
-    fn note_failed(&mut self, error: &PgError, step: &Step, completed: usize) {
-        let failed = match step {
-            Step::Query { analysis, .. } => analysis.statements.get(completed),
-            Step::Execute(Some(statement)) => statement.analysis.statements.first(),
-            _ => None,
-        };
-        if let Some(Statement {
-            session: SessionEffect::Pins(pin),
-            ..
-        }) = failed
-            && !pin.is_transactional()
-            && !["42", "55P03", "57014", "40P01", "25"]
-                .iter()
-                .any(|code| error.code().starts_with(code))
-        {
-            self.pin(*pin);
-        }
-    }
-
-    /// Notes which columns a statement has on the server connection, and that the client knows them.
-    fn note_columns(&mut self, frame: &Frame, statement: &PreparedStatement, told: bool) {
-        if statement.server_name.is_empty() {
+    pub(super) fn parameter_status(&mut self, frame: &Frame) {
+        let Some((name, value)) = reply::parameter_status(frame.body()) else {
             return;
+        };
+        if self.settings.reports.tells(&name) {
+            self.guarding.held.put_behind(frame, &mut self.client.out);
+            self.settings.reported.insert(name, value);
         }
+    }
+
+    /// Notes which columns a statement has on the server connection, and that the client knows
+    /// them.
+    fn note_columns(&mut self, frame: &Frame, statement: &PreparedStatement, told: bool) {
         let columns = reply::columns_digest(frame.body());
         if told {
             statement.note_told(columns);
         }
-        if let Some(lease) = &mut self.lease {
+        if let Some(lease) = self.upstream.lease_mut() {
             lease.note_columns(&statement.server_name, columns);
-        }
-    }
-
-    /// An error, in which the server's name of a statement is the client's.
-    fn forward_error(&mut self, frame: &Frame, error: &PgError, step: &Step) {
-        match step {
-            Step::Fail(error) => flywheel_wire::backend::error_response(&mut self.client.out, error),
-            Step::Bind { statement, client_name }
-                if !statement.server_name.is_empty() && error.message().contains(&statement.server_name) =>
-            {
-                let message = error.message().replace(&statement.server_name, client_name);
-                flywheel_wire::backend::error_response(&mut self.client.out, &error.clone().with_field(b'M', message));
-            }
-            _ => self.forward(frame),
-        }
-    }
-
-    /// After an error: a Parse that has failed has prepared nothing, and what was ignored after it hasn't happened, whatever was noted when it was sent.
-    fn undo_ignored(&mut self, failed: &Step, ignored: &VecDeque<Step>) {
-        for step in ignored.iter().rev() {
-            self.forget_prepared(step);
-            if let Step::Parse { undo: Some(undo), .. } | Step::Local(_, Some(undo)) = step {
-                match &undo.before {
-                    Some(before) => self.statements.insert(undo.name.clone(), before.clone()),
-                    None => self.statements.remove(&undo.name),
-                };
-            }
-        }
-        self.forget_prepared(failed);
-        if let Step::Parse { undo: Some(undo), .. } = failed {
-            self.statements.remove(&undo.name);
-        }
-    }
-
-    /// The server connection doesn't have a statement after all.
-    fn forget_prepared(&mut self, step: &Step) {
-        match (step, &mut self.lease) {
-            (Step::Parse { server_name, .. }, _) if server_name.is_empty() => self.unnamed_on_server = None,
-            (Step::Parse { server_name, .. }, Some(lease)) => lease.forget_prepared(server_name),
-            _ => {}
-        }
-    }
-
-    /// COPY FROM STDIN: the client's data to the server, until it ends them.
-    pub(super) async fn copy_in(&mut self, extended: bool, drained: &mut Drained) -> Outcome<()> {
-        self.client.send().await?;
-        loop {
-            let next = match self.copied.take() {
-                Some(frame) => Ok(frame),
-                None => self.client.next_frame().await,
-            };
-            let frame = match next {
-                Ok(frame) => frame,
-                Err(error) => {
-                    // The server waits for data; only the end of its connection tells it that there will be none.
-                    self.poison_server();
-                    return Err(error.into());
-                }
-            };
-            let tag = frame.tag();
-            match tag {
-                frontend::tag::COPY_DATA | frontend::tag::COPY_DONE | frontend::tag::COPY_FAIL => {}
-                // Ignored in the middle of a COPY, as PostgreSQL ignores them: they are meant for after an error.
-                frontend::tag::SYNC | frontend::tag::FLUSH => continue,
-                frontend::tag::TERMINATE => {
-                    self.poison_server();
-                    return Err(ClientError::Gone.into());
-                }
-                other => {
-                    self.poison_server();
-                    let message = format!("unexpected message type 0x{other:02X} during COPY from stdin");
-                    return Err(Failure::Session(End::Fatal(PgError::fatal(
-                        flywheel_wire::sqlstate::PROTOCOL_VIOLATION,
-                        message,
-                    ))));
-                }
-            }
-            let Some(lease) = self.held_server() else { return Ok(()) };
-            lease.out().extend_from_slice(frame.raw());
-            let full = lease.out().len() >= 64 * 1024;
-            if tag != frontend::tag::COPY_DATA {
-                if extended {
-                    // The Sync sent together with Execute was read as part of the copy and ignored. Without a Flush the server keeps its answer to itself
-                    // until the client's next Sync.
-                    drained.sync_swallowed = lease.forget_expected_ready();
-                    postgres_protocol::message::frontend::flush(lease.out());
-                }
-                return self.send_to_server().await;
-            }
-            if full {
-                self.send_to_server().await?;
-            }
         }
     }
 
     /// Sends what is buffered for the server.
     pub(super) async fn send_to_server(&mut self) -> Outcome<()> {
         self.expect_soon();
-        let Some(lease) = self.held_server() else { return Ok(()) };
+        let Some(lease) = self.upstream.lease_mut() else { return Ok(()) };
         match lease.send().await {
             Ok(()) => Ok(()),
             Err(error) => Err(self.server_failed(&error)),
-        }
-    }
-
-    /// FunctionCall: relayed as it is.
-    pub(super) async fn function_call(&mut self, frame: &Frame) -> Result<(), End> {
-        if !self.finish_batch().await? {
-            return Ok(());
-        }
-        self.end_flushed(true).await?;
-        self.replicas.note_write();
-        self.note_any_write();
-        let relayed = async {
-            let lease = self.server().await?;
-            lease.out().extend_from_slice(frame.raw());
-            lease.expect_ready();
-            self.unsynced = false;
-            self.send_to_server().await?;
-            self.drain(VecDeque::from([Step::FunctionCall])).await
-        };
-        match relayed.await {
-            Ok(_) => {
-                if self.status == TransactionStatus::Idle {
-                    self.portals.clear();
-                }
-                self.settle_settings().await?;
-                self.release().await;
-                Ok(())
-            }
-            Err(Failure::Session(end)) => Err(end),
-            Err(Failure::Told) => self.ready().await,
-            Err(Failure::Statement(error)) => {
-                flywheel_wire::backend::error_response(&mut self.client.out, &error);
-                self.ready().await
-            }
         }
     }
 }

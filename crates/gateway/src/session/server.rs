@@ -2,14 +2,20 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::BytesMut;
+use flywheel_front::ClientError;
 use flywheel_postgres::{Lease, Pool, ServerError};
-use flywheel_wire::PgError;
+use flywheel_sql::Pin;
 use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::{PgError, sqlstate};
 
+use super::parts::{Told, may_create_temporary};
 use super::{End, Failure, Outcome, Session, cancelled};
-use crate::front::ClientError;
+use crate::running::Running;
 
 /// How long a statement whose client has gone may take to end.
 const STOP: Duration = Duration::from_secs(5);
@@ -29,40 +35,58 @@ async fn stop(lease: &mut Lease) -> bool {
 }
 
 impl Session {
-    /// The server connection, borrowed from the pool of the primary when there is none yet, with the session's settings.
+    /// The server connection, borrowed from the pool of the primary when there is none yet, with
+    /// the session's settings.
     pub(crate) async fn server(&mut self) -> Outcome<&mut Lease> {
-        if self.lease.is_none() {
-            let pool = self.access.servers().primary.pool.clone();
+        if !self.upstream.has_connection() {
+            let pool = self.identity.access.servers().primary.pool.clone();
             return self.server_of(&pool).await;
         }
-        self.held()
+        self.upstream.held()
     }
 
     /// The server connection, borrowed from `pool` when there is none yet.
     pub(crate) async fn server_of(&mut self, pool: &Pool) -> Outcome<&mut Lease> {
-        if self.lease.is_none() {
-            let mut lease = self.wait_for(pool).await?;
-            if lease.has_too_many_prepared() {
-                lease
-                    .query("DEALLOCATE ALL")
-                    .await
-                    .map_err(|error| Failure::Statement(error.to_pg()))?;
-                lease.forget_all_prepared();
-            }
-            lease
-                .apply_settings(&self.settings)
-                .await
-                .map_err(|error| Failure::Statement(error.to_pg()))?;
-            *self.registered.handle.server.lock().await = lease.cancel_key().cloned();
-            self.unnamed_on_server = None;
-            self.lease = Some(lease);
+        if !self.upstream.has_connection() {
+            let lease = self.wait_for(pool).await?;
+            let begun = self.begin_on(lease, pool).await;
+            self.upstream.take(begun.map_err(|error| Failure::Statement(error.to_pg()))?);
         }
-        self.held()
+        self.upstream.held()
+    }
+
+    /// Makes a borrowed connection the session's: with its settings, and nothing of others' that it
+    /// could see.
+    async fn begin_on(&mut self, mut lease: Lease, pool: &Pool) -> Result<Lease, ServerError> {
+        if std::mem::take(&mut self.upstream.begins_anew) {
+            lease.begin_with(pool, &self.settings.base).await?;
+        }
+        if lease.has_too_many_prepared() {
+            lease.query("DEALLOCATE ALL").await?;
+            lease.forget_all_prepared();
+        }
+        if !lease.is_of_replica() {
+            self.settings.told.generation =
+                self.identity.access.servers().primary.pool.generation();
+        }
+        self.settings.hold_to_what_was_told(&lease, &mut self.client.out);
+        lease.apply_settings(&self.settings.now).await?;
+        lease.take_heard();
+        let session = &self.identity.registered;
+        if let Some(key) = lease.cancel_key() {
+            self.shared.listeners.note_holder(key.process_id, session.process_id);
+        }
+        lease.note_holder(&self.upstream.holder);
+        if self.shared.asks_last_values.load(Ordering::Relaxed) {
+            lease.discard_sequences_of_others(&self.upstream.holder).await?;
+        }
+        *session.handle.server.lock().await = lease.cancel_key().cloned().map(Running::Connection);
+        Ok(lease)
     }
 
     /// Waits for a connection, unless the client cancels or goes.
     async fn wait_for(&mut self, pool: &Pool) -> Outcome<Lease> {
-        let interrupt = &self.registered.handle.interrupt;
+        let interrupt = &self.identity.registered.handle.interrupt;
         tokio::select! {
             biased;
             lease = pool.acquire() => lease.map_err(|error| Failure::Statement(error.to_pg())),
@@ -71,69 +95,71 @@ impl Session {
         }
     }
 
-    fn held(&mut self) -> Outcome<&mut Lease> {
-        match &mut self.lease {
-            Some(lease) => Ok(lease),
-            None => Err(PgError::error(flywheel_wire::sqlstate::INTERNAL_ERROR, "no server connection").into()),
-        }
+    /// Appends a message for the server.
+    pub(super) async fn put(
+        &mut self,
+        write: impl FnOnce(&mut BytesMut) -> std::io::Result<()>,
+    ) -> Outcome<()> {
+        let lease = self.server().await?;
+        write(lease.out())
+            .map_err(|error| PgError::error(sqlstate::PROTOCOL_VIOLATION, error.to_string()).into())
     }
 
     /// Whether a server connection is held now.
     pub(crate) fn has_server(&self) -> bool {
-        self.lease.is_some()
+        self.upstream.has_connection()
     }
 
     /// The held server connection.
     pub(crate) fn held_server(&mut self) -> Option<&mut Lease> {
-        self.lease.as_mut()
-    }
-
-    /// The server connection's unnamed statement is none of the client's any more.
-    pub(crate) fn lose_unnamed(&mut self) {
-        self.unnamed_on_server = None;
-    }
-
-    /// The server connection can't be used any more.
-    pub(super) fn poison_server(&mut self) {
-        if let Some(lease) = &mut self.lease {
-            lease.poison();
-        }
+        self.upstream.lease_mut()
     }
 
     /// Takes over the server connection's state after an exchange.
     pub(crate) fn follow_server(&mut self) {
-        if let Some(lease) = &self.lease {
-            self.status = lease.status();
+        if let Some(lease) = self.upstream.lease() {
+            self.transaction.status = lease.status();
+            self.follow_listening();
         }
-        let is_open = self.status != TransactionStatus::Idle;
-        if is_open != self.open.is_some() {
-            self.open = is_open.then(|| self.shared.tally.begin());
-        }
+        self.transaction.count(&self.shared.tally);
     }
 
     /// Gives the server connection back when nothing ties the session to it.
     pub(crate) async fn release(&mut self) {
-        if self.status != TransactionStatus::Idle || self.unsynced {
+        if !self.transaction.is_idle() || self.upstream.is_unsynced() {
             return;
         }
-        if self.pins.may_be_gone() {
-            self.look_for_pins().await;
+        if !self.settings.now.is_empty()
+            && self.setting("search_path").is_some_and(may_create_temporary)
+        {
+            self.pin(Pin::TemporaryObject);
+            self.upstream.pins.note_release();
+        }
+        self.withdraw_channels().await;
+        if !self.upstream.learning.is_done()
+            || self.upstream.pins.may_be_gone()
+            || self.shared.analyses.is_stale()
+        {
+            self.learn().await;
         }
         if !self.is_pinned() {
             self.give_back().await;
+        } else if self.upstream.pins.asks_last_values() {
+            self.upstream.discard_sequences_of_others().await;
         }
     }
 
     async fn give_back(&mut self) {
-        if self.lease.is_some() {
+        if self.upstream.has_connection() {
             // A cancel under way is waited for: it must not reach the connection's next user.
-            *self.registered.handle.server.lock().await = None;
-            self.lease = None;
-            self.replicas.given_back();
+            *self.identity.registered.handle.server.lock().await = None;
+            self.upstream.put_back();
+            self.note_given_back();
         }
     }
 
-    /// What an error of the server connection means: after a broken connection, a session that had state in it can't go on.
+    /// What an error of the server connection means: after a broken connection, a session that had
+    /// state in it can't go on.
     pub(crate) fn server_failed(&mut self, error: &ServerError) -> Failure {
         let broken = !matches!(error, ServerError::Postgres(_) | ServerError::PoolTimeout { .. });
         if !broken {
@@ -141,17 +167,17 @@ impl Session {
             return Failure::Statement(error.to_pg());
         }
         // What was flushed to a replica on the way to its Sync is asked of another server.
-        let is_unsynced = std::mem::take(&mut self.unsynced) && !self.can_be_asked_elsewhere();
-        let had_state = self.status != TransactionStatus::Idle || self.is_pinned() || is_unsynced;
-        self.lease = None;
+        let is_unsynced = self.upstream.is_unsynced() && !self.can_be_asked_elsewhere();
+        let had_state = !self.transaction.is_idle() || self.is_pinned() || is_unsynced;
+        self.upstream.put_back();
+        self.listening.lose(&self.shared.listeners);
         self.lose_writes();
-        self.replicas.given_back();
-        self.unnamed_on_server = None;
+        self.note_given_back();
         let told = error.to_pg();
         if had_state {
-            let fatal = told
-                .into_fatal()
-                .with_hint("The transaction block or session state on that connection is lost: connect again.");
+            let fatal = told.into_fatal().with_hint(
+                "The transaction block or session state on that connection is lost: connect again.",
+            );
             return Failure::Session(End::Fatal(fatal));
         }
         Failure::Statement(told)
@@ -159,17 +185,19 @@ impl Session {
 
     /// The server connection is gone.
     pub(super) fn drop_server(&mut self) {
-        self.lease = None;
-        self.replicas.given_back();
-        self.unnamed_on_server = None;
+        self.upstream.put_back();
+        self.listening.lose(&self.shared.listeners);
+        self.note_given_back();
     }
 
-    /// The server connection was lost at the end of a block or statement. A session that had more on it can't go on, and is told what has become of that.
+    /// The server connection was lost at the end of a block or statement. A session that had more
+    /// on it can't go on, and is told what has become of that.
     pub(crate) fn lose_server(&mut self, lost: PgError, note: Option<&'static str>) -> Outcome<()> {
+        // What the session would listen to isn't known any more.
+        let listens = self.listening.is_pending();
         self.drop_server();
-        self.status = TransactionStatus::Idle;
-        self.open = None;
-        if !self.is_pinned() {
+        self.transaction.lose();
+        if !self.is_pinned() && !listens {
             return Ok(());
         }
         let fatal = lost
@@ -181,33 +209,43 @@ impl Session {
         })))
     }
 
-    /// Whether PostgreSQL can be asked something over another connection. Where it serves only one, that must not be the session's own, which is given back
-    /// when nothing ties the session to it.
+    /// Whether PostgreSQL can be asked something over another connection. Where it serves only one,
+    /// that must not be the session's own, which is given back when nothing ties the session to it.
     pub(crate) async fn spares_a_connection(&mut self) -> bool {
-        if self.lease.is_none() || self.shared.pool().options().size > 1 || self.access.has_own_role() {
+        if !self.upstream.has_connection()
+            || self.shared.pool().options().size > 1
+            || self.identity.access.has_own_role()
+        {
             return true;
         }
         self.release().await;
-        self.lease.is_none()
+        !self.upstream.has_connection()
     }
 
     /// At the session's end: a connection with state in it is cleaned, or closed when that fails.
     pub(super) async fn leave(&mut self) {
         self.leave_server().await;
+        self.listening.leave(&self.shared.listeners);
+        self.transaction.unmarked.extend(self.transaction.block.marks.end());
+        self.executor().take_away_marks().await;
         self.lose_writes();
     }
 
-    async fn leave_server(&mut self) {
-        *self.registered.handle.server.lock().await = None;
-        let Some(mut lease) = self.lease.take() else { return };
+    pub(super) async fn leave_server(&mut self) {
+        *self.identity.registered.handle.server.lock().await = None;
+        let is_unsynced = self.upstream.is_unsynced();
+        let has_names = self.upstream.has_any_named();
+        let Some(mut lease) = self.upstream.put_back() else { return };
         if lease.is_broken() {
             return;
         }
-        if (lease.is_busy() || self.unsynced) && !stop(&mut lease).await {
+        // What was under way may have been done, unseen.
+        let was_busy = lease.is_busy();
+        if (was_busy || is_unsynced) && !stop(&mut lease).await {
             lease.poison();
             return;
         }
-        if self.unsynced || self.pins.are_indelible() {
+        if is_unsynced || self.upstream.pins.are_indelible() || has_names {
             lease.poison();
             return;
         }
@@ -217,9 +255,14 @@ impl Session {
             if lease.status() != TransactionStatus::Idle {
                 lease.query("ROLLBACK").await?;
             }
-            if self.is_pinned() {
+            if self.is_pinned()
+                || was_busy
+                || self.upstream.learning.is_in_doubt()
+                || self.listening.is_on_server()
+            {
                 lease.query("DISCARD ALL").await?;
                 lease.forget_all_prepared();
+                lease.forget_sequences();
             }
             Ok::<_, ServerError>(())
         };
@@ -228,35 +271,50 @@ impl Session {
         }
     }
 
-    /// The settings to report at login: the server's own, with those that the client asks for. Only settings that change what others
-    /// print are asked of a server; the rest is plain.
-    pub(super) async fn initial_parameters(&mut self, values: &[(String, String)]) -> Result<HashMap<String, String>, PgError> {
-        let plain = values
-            .iter()
-            .all(|(name, _)| matches!(name.as_str(), "application_name" | "client_encoding"));
+    /// The settings to report at login: the server's own, with those that the client asks for. Only
+    /// settings that change what others print are asked of a server; the rest is plain.
+    pub(super) async fn initial_parameters(
+        &mut self,
+        values: &[(String, String)],
+    ) -> Result<HashMap<String, String>, PgError> {
+        let plain = values.iter().all(|(name, value)| match name.as_str() {
+            // The server puts another character in the place of any that it doesn't take.
+            "application_name" => value.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            name => name == "client_encoding",
+        });
         let fatal = |failure: Failure| match failure {
             Failure::Statement(error) | Failure::Session(End::Fatal(error)) => error.into_fatal(),
-            Failure::Told | Failure::Session(End::Client(_)) => PgError::fatal(flywheel_wire::sqlstate::INTERNAL_ERROR, "client has gone"),
+            Failure::Told | Failure::Session(End::Client(_)) => {
+                PgError::fatal(sqlstate::INTERNAL_ERROR, "client has gone")
+            }
         };
+        let generation = self.identity.access.servers().primary.pool.generation();
         let mut parameters = if plain {
-            self.shared
-                .server_parameters(&self.access)
-                .await
-                .map_err(|error| error.to_pg().into_fatal())?
+            let parameters = self.shared.server_parameters(&self.identity.access).await;
+            let told = parameters.map_err(|error| error.to_pg().into_fatal())?;
+            self.settings.told = Told::new(told.clone(), generation);
+            HashMap::clone(&told)
         } else {
-            let parameters = self.server().await.map(|lease| lease.parameters().clone()).map_err(fatal);
+            let parameters = self
+                .server()
+                .await
+                .map(|lease| (lease.login_parameters().clone(), lease.parameters().clone()));
             self.give_back().await;
-            self.replicas.forget_writes();
-            parameters?
+            self.upstream.replicas.forget_seen();
+            let (told, parameters) = parameters.map_err(fatal)?;
+            self.settings.told = Told::new(Arc::new(told), generation);
+            parameters
         };
-        if !self.access.has_own_role() {
-            parameters.insert("session_authorization".into(), self.user.clone());
+        if !self.identity.access.has_own_role() {
+            parameters.insert("session_authorization".into(), self.identity.user.clone());
         }
-        let application = values
-            .iter()
-            .find(|(name, _)| name == "application_name")
-            .map_or("", |(_, value)| value);
-        parameters.insert("application_name".into(), application.to_owned());
+        if plain {
+            let application = values.iter().rfind(|(name, _)| name == "application_name");
+            let application = application.map_or("", |(_, value)| value);
+            parameters.insert("application_name".into(), application.to_owned());
+        } else if self.settings.base.get("application_name").is_none() {
+            parameters.insert("application_name".into(), String::new());
+        }
         parameters.insert("client_encoding".into(), "UTF8".into());
         Ok(parameters)
     }

@@ -1,23 +1,20 @@
 //! The simple protocol: a Query with any number of statements.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use flywheel_plan::Parameters;
-use flywheel_sql::{Template, Verb};
-use flywheel_wire::backend::{self, TransactionStatus};
-use flywheel_wire::{Frame, PgError, frontend};
+use flywheel_execute::executes_prepared;
+use flywheel_sql::Verb;
+use flywheel_statement::{Analysis, Query};
+use flywheel_wire::backend;
+use flywheel_wire::{Frame, PgError, Severity, frontend, sqlstate};
 
 use super::cached::Looked;
-use super::relay::Step;
+use super::defaults::query_frame;
+use super::part::{Part, in_whole_text, needs_block};
+use super::parts::Resets;
+use super::query::{Asked, is_lost};
 use super::{End, Failure, Outcome, Session};
-use crate::analysis::{Analysis, Query};
-use crate::execute::Arguments;
-use crate::tally::Way;
-
-/// How often a single read is sent again because its connection has broken.
-const REPETITIONS: usize = 3;
+use flywheel_execute::Way;
 
 /// Who answers a Query.
 #[derive(Debug, Clone, Copy)]
@@ -28,11 +25,8 @@ enum Answerer {
     Within,
     /// A server.
     Relayed,
-}
-
-/// Whether the connection has broken, or was ended by the server.
-fn is_lost(error: &PgError) -> bool {
-    matches!(error.code(), "08006" | "57P01" | "57P02")
+    /// A server, and then what the last statement has reset gets the client's startup value.
+    Restored,
 }
 
 impl Session {
@@ -40,28 +34,55 @@ impl Session {
         if !self.finish_batch().await? {
             return Ok(());
         }
-        self.statements.remove("");
-        self.portals.remove("");
+        self.prepared.statements.remove("");
+        self.prepared.portals.remove("");
         let text = match frontend::query(frame) {
             Ok(text) => text,
             Err(error) => return self.fail_query(&error).await,
         };
-        let query = self.shared.analyses.of_query(text);
-        let analysis = if self.sql_prepared.is_empty() {
-            query.analysis.clone()
-        } else {
+        let conforming = self.settings.conforming(text);
+        let text = &*conforming;
+        let mut query = self.shared.analyses.of_long_query(text).await;
+        let rewritten = self
+            .settings
+            .with_startup_values(&query.analysis, text)
+            .and_then(|text| query_frame(&text));
+        let frame = rewritten.as_ref().unwrap_or(frame);
+        let text = rewritten.as_ref().and_then(|frame| frontend::query(frame).ok()).unwrap_or(text);
+        if rewritten.is_some() {
+            query = self.shared.analyses.of_long_query(text).await;
+        }
+        let analysis = if executes_prepared(&self.prepared.statements, &query.analysis) {
             // The constants of an EXECUTE count.
             self.shared.analyses.of(text)
+        } else {
+            query.analysis.clone()
         };
+        match self.prove_together(&analysis).await {
+            Ok(()) => {}
+            Err(Failure::Session(end)) => return Err(end),
+            Err(Failure::Statement(error)) => return self.fail_query(&error).await,
+            Err(Failure::Told) => return self.ready().await,
+        }
         if let Err(Failure::Statement(error)) = self.check_session_effect(&analysis) {
             return self.fail_query(&error).await;
         }
-        let is_relayed = self.is_relayed(&analysis);
-        // What a batch without Sync has begun ends with this Query. Where the server alone answers both, they are one transaction.
-        let is_control = analysis.statements.iter().any(|statement| statement.verb.is_transaction_control());
-        let is_within = self.implicit && is_relayed && !is_control && !analysis.statements.is_empty();
-        if !is_within && (self.implicit || !is_relayed || analysis.statements.is_empty()) {
-            self.end_flushed(true).await?;
+        let resets = self.settings.resets(&analysis);
+        let is_relayed = resets == Resets::Nothing && self.is_relayed(&analysis);
+        // What a batch without Sync has begun ends with this Query: they are one transaction.
+        let is_control =
+            analysis.statements.iter().any(|statement| statement.verb.is_transaction_control());
+        let continues = is_control && self.continues(&analysis);
+        let is_within = continues
+            || (self.transaction.is_batch && !is_control && !analysis.statements.is_empty());
+        let is_relayed = is_relayed && !continues;
+        let is_relayed_within = is_within && is_relayed;
+        if !is_relayed_within
+            && (self.transaction.is_batch || !is_relayed || analysis.statements.is_empty())
+        {
+            if !is_within {
+                self.end_flushed(true).await?;
+            }
             if let Err(Failure::Session(end)) = self.sync_server(true).await {
                 return Err(end);
             }
@@ -78,43 +99,78 @@ impl Session {
             Err(Failure::Statement(error)) => return self.fail_query(&error).await,
             Err(Failure::Told) => return self.ready().await,
         };
-        let by = if !is_relayed {
+        let by = if resets == Resets::AtEnd && self.is_relayed(&analysis) {
+            Answerer::Restored
+        } else if !is_relayed {
             Answerer::Own
-        } else if is_within {
+        } else if is_relayed_within {
             Answerer::Within
         } else {
             Answerer::Relayed
         };
         self.carry_out_query(frame, &query, &analysis, by).await?;
         if let Some(fill) = fill {
-            self.end_fill(*fill);
+            fill.end(self);
         }
         Ok(())
+    }
+
+    /// Whether a text with transaction control goes on in the transaction that a batch without Sync
+    /// has begun: as within a text of several statements, BEGIN makes a block of it, COMMIT and
+    /// ROLLBACK end it, and what needs a block fails, with all of it.
+    fn continues(&self, analysis: &Analysis) -> bool {
+        let mut statements = analysis.statements.iter();
+        let control = statements.find(|statement| statement.verb.is_transaction_control());
+        self.transaction.is_batch
+            && self.transaction.is_well()
+            && control.is_some_and(|control| match control.verb {
+                // One that says more is refused, or has its effect, in a transaction of its own.
+                Verb::Begin => control.tokens.len() <= 2,
+                verb => matches!(
+                    verb,
+                    Verb::Commit
+                        | Verb::Rollback
+                        | Verb::Savepoint
+                        | Verb::RollbackTo
+                        | Verb::Release
+                ),
+            })
     }
 
     /// Whether servers alone answer it.
     fn is_relayed(&self, analysis: &Arc<Analysis>) -> bool {
         !analysis.concerns_any_store()
-            && !self.executes_prepared(analysis)
+            && !executes_prepared(&self.prepared.statements, analysis)
             && !analysis.statements.iter().any(|statement| self.must_handle(statement.verb))
+            && !self.is_guarded_apart(analysis)
             && !(0..analysis.statements.len()).any(|position| self.deallocates(analysis, position))
+            && !(0..analysis.statements.len())
+                .any(|position| self.transaction.concerns_cursors(analysis, position))
     }
 
     /// Reads anew what a client was given from memory.
     pub(super) async fn query_past_cache(&mut self, frame: &Frame) -> Result<(), End> {
-        let query = self.shared.analyses.of_query(frontend::query(frame).unwrap_or_default());
+        let text = self.settings.conforming(frontend::query(frame).unwrap_or_default());
+        let query = self.shared.analyses.of_query(&text);
         let analysis = query.analysis.clone();
-        let by = if self.is_relayed(&analysis) {
-            Answerer::Relayed
-        } else {
-            Answerer::Own
-        };
+        let by = if self.is_relayed(&analysis) { Answerer::Relayed } else { Answerer::Own };
         self.carry_out_query(frame, &query, &analysis, by).await
     }
 
-    async fn carry_out_query(&mut self, frame: &Frame, query: &Query, analysis: &Arc<Analysis>, by: Answerer) -> Result<(), End> {
-        let text = frontend::query(frame).unwrap_or_default();
-        let done = if let Some((tag, _)) = self.deallocate(analysis) {
+    async fn carry_out_query(
+        &mut self,
+        frame: &Frame,
+        query: &Query,
+        analysis: &Arc<Analysis>,
+        by: Answerer,
+    ) -> Result<(), End> {
+        let text = &*self.settings.conforming(frontend::query(frame).unwrap_or_default());
+        let asked = Asked { frame, analysis };
+        let done = if let Some(error) = self.refused_cursors(analysis) {
+            Err(error.into())
+        } else if let Err(failure) = self.put_names(analysis).await {
+            Err(failure)
+        } else if let Some((tag, _)) = self.deallocate(analysis) {
             backend::command_complete(&mut self.client.out, tag);
             Ok(true)
         } else if analysis.statements.is_empty() {
@@ -122,134 +178,96 @@ impl Session {
             Ok(true)
         } else {
             match by {
-                Answerer::Own => self.run_statements(analysis).await.map(|()| true),
-                Answerer::Within => self.relay_within(frame, analysis).await.map(|()| true),
+                Answerer::Own => self.run_own(query, analysis, text).await.map(|()| true),
+                Answerer::Restored => asked.relay_restored(self).await.map(|()| true),
+                Answerer::Within => asked.relay_within(self).await.map(|()| true),
                 Answerer::Relayed => match self.share_query(frame, text, query).await {
                     Ok(true) => Ok(false),
-                    Ok(false) => self.relay_read_again(frame, analysis).await.map(|()| false),
-                    Err(Failure::Statement(error)) if is_lost(&error) => self.relay_read_again(frame, analysis).await.map(|()| false),
+                    Ok(false) => asked.relay_again(self).await.map(|()| false),
+                    Err(Failure::Statement(error)) if is_lost(&error) => {
+                        asked.relay_again(self).await.map(|()| false)
+                    }
                     Err(failure) => Err(failure),
                 },
             }
         };
         match done {
-            Ok(true) => self.ready().await,
+            Ok(true) => {
+                self.end_flushed(true).await?;
+                self.ready().await
+            }
             Ok(false) => {
                 self.settle_settings().await?;
+                if self.transaction.is_idle() {
+                    // Portals end with their transaction.
+                    self.prepared.portals.clear();
+                }
                 self.release().await;
                 self.client.send_if_much().await?;
                 Ok(())
             }
-            Err(Failure::Told) => self.ready().await,
-            Err(Failure::Statement(error)) => {
+            Err(Failure::Told) => {
                 self.end_flushed(false).await?;
-                self.fail_query(&error).await
+                self.ready().await
             }
+            Err(Failure::Statement(error)) => self.fail_query(&error).await,
             Err(Failure::Session(end)) => Err(end),
         }
     }
 
-    /// What a Query is about to write: its analysis may be that of texts like it, without their constants.
-    fn note_query_writes(&mut self, frame: &Frame, analysis: &Arc<Analysis>) {
-        if self.shared.caching.is_none() {
-            return;
-        }
-        let text = frontend::query(frame).unwrap_or_default();
-        let template = if analysis.text == text { None } else { Template::of(text) };
-        let constants = template.map(|template| template.constants).unwrap_or_default();
-        let types: Vec<u32> = constants.iter().map(|constant| constant.type_oid).collect();
-        let values: Vec<Option<Bytes>> = constants
-            .iter()
-            .map(|constant| Some(Bytes::copy_from_slice(text[constant.range.clone()].as_bytes())))
-            .collect();
-        let parameters = Parameters {
-            types: &types,
-            values: &values,
-            ..Parameters::default()
-        };
-        self.note_writes(analysis, 0..analysis.statements.len(), &parameters);
-    }
-
-    async fn fail_query(&mut self, error: &PgError) -> Result<(), End> {
-        backend::error_response(&mut self.client.out, error);
-        self.unsynced = false;
+    /// Answers a Query with an error. What a batch without Sync has begun is undone with it.
+    pub(super) async fn fail_query(&mut self, error: &PgError) -> Result<(), End> {
+        self.tell_error(error).await?;
+        self.end_flushed(false).await?;
         self.ready().await
     }
 
-    /// [`Self::relay_query`], again when the connection breaks under a single read of whose answer nothing has been sent.
-    async fn relay_read_again(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
-        let may_repeat = analysis.is_repeatable() && self.is_free();
-        let mark = self.client.mark();
-        for _ in 0..REPETITIONS {
-            if may_repeat && !self.goes_to_replica(analysis) {
-                // A server that can't be reached is told at once.
-                self.server().await?;
+    /// A text of Flywheel's own, by the plan of its shape if that is known.
+    async fn run_own(
+        &mut self,
+        query: &Query,
+        analysis: &Arc<Analysis>,
+        text: &str,
+    ) -> Outcome<()> {
+        match &query.shape {
+            Some(shape) if !self.transaction.is_batch => {
+                self.run_shaped_or_whole(shape, text).await
             }
-            let relayed = self.relay_query(frame, analysis).await;
-            let is_lost = matches!(&relayed, Err(Failure::Statement(error)) if is_lost(error));
-            if !(may_repeat && is_lost && !self.has_server() && self.client.can_take_back(mark)) {
-                return relayed;
+            Some(_) => {
+                let whole = self.shared.analyses.of(text);
+                self.run_here(&whole).await
             }
-            self.client.take_back(mark);
-        }
-        self.relay_query(frame, analysis).await
-    }
-
-    /// The whole text to a server, its whole answer back.
-    async fn relay_query(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
-        if self.goes_to_replica(analysis) {
-            let mut tried = Vec::new();
-            while self.borrow_replica(&mut tried).await {
-                let relayed = self.exchange_query(frame, analysis).await;
-                if !self.is_to_be_asked_elsewhere(&relayed, &[analysis]).await {
-                    return relayed;
-                }
+            None => {
+                self.read_whole(analysis).await?;
+                self.run_here(analysis).await
             }
         }
-        self.exchange_query(frame, analysis).await
     }
 
-    /// A Query that ends a batch for which a transaction was begun: it is part of it.
-    async fn relay_within(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
-        let failed = self.exchange(frame, analysis, false).await?;
-        self.end_flushed(!failed).await.map_err(Failure::Session)
+    /// [`Self::run_statements`], and the end of the transaction that a batch without Sync has
+    /// begun.
+    pub(super) async fn run_here(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
+        self.client.send_answered().await?;
+        self.run_restored(analysis).await?;
+        let is_well = self.transaction.is_well();
+        self.end_flushed(is_well).await.map_err(Failure::Session)
     }
 
-    async fn exchange_query(&mut self, frame: &Frame, analysis: &Arc<Analysis>) -> Outcome<()> {
-        self.exchange(frame, analysis, true).await.map(|_| ())
-    }
-
-    /// Whether the answer to a Query is an error, or ends in one.
-    async fn exchange(&mut self, frame: &Frame, analysis: &Arc<Analysis>, show_ready: bool) -> Outcome<bool> {
-        self.note_use(analysis);
-        self.note_query_writes(frame, analysis);
-        self.expect_explain(analysis).await;
-        let lease = self.server().await?;
-        lease.out().extend_from_slice(frame.raw());
-        lease.expect_ready();
-        self.unnamed_on_server = None;
-        self.unsynced = false;
-        self.send_to_server().await?;
-        let step = Step::Query {
-            analysis: analysis.clone(),
-            first: 0,
-            show_ready,
-        };
-        let failed = self.drain(VecDeque::from([step])).await?.failed;
-        if failed {
-            self.undo_settings();
+    /// Statement by statement, for a text in which one needs Flywheel. Several in one text are one
+    /// transaction, as in PostgreSQL.
+    pub(super) async fn run_statements(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
+        if analysis.concerns_any_store() || !analysis.changes_nothing() {
+            self.upstream.replicas.note_write();
         }
-        Ok(failed)
-    }
-
-    /// Statement by statement, for a text in which one needs Flywheel. Several in one text are one transaction, as in PostgreSQL.
-    async fn run_statements(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
-        self.replicas.note_write();
-        // Whether the transaction that is open is the one that the text's statements make by standing together.
-        let mut implicit = false;
+        // Whether the transaction that is open is the one that the text's statements make by
+        // standing together, or with a batch in front of them.
+        let mut implicit =
+            self.continues(analysis) && std::mem::take(&mut self.transaction.is_batch);
         for position in 0..analysis.statements.len() {
             let verb = analysis.statements[position].verb;
+            let refused = needs_block(analysis, position).filter(|_| implicit);
             let done = match verb {
+                _ if refused.is_some() => refused.map_or(Ok(()), |error| Err(error.into())),
                 Verb::Begin if implicit => {
                     // The implicit transaction becomes a block.
                     implicit = false;
@@ -259,15 +277,24 @@ impl Session {
                 Verb::Commit | Verb::Rollback if implicit => {
                     implicit = false;
                     let tag = if verb == Verb::Commit { "COMMIT" } else { "ROLLBACK" };
+                    let notice = PgError::new(
+                        Severity::Warning,
+                        sqlstate::NO_ACTIVE_SQL_TRANSACTION,
+                        "there is no transaction in progress",
+                    );
+                    backend::notice_response(&mut self.client.out, &notice);
                     let ended = self.end_implicit(verb == Verb::Commit).await;
                     ended.map(|()| backend::command_complete(&mut self.client.out, tag))
                 }
                 _ => {
-                    if self.status == TransactionStatus::Idle && analysis.statements.len() > 1 && !verb.is_transaction_control() {
+                    if self.transaction.is_idle()
+                        && analysis.statements.len() > 1
+                        && !verb.is_transaction_control()
+                    {
                         self.begin_implicit().await?;
                         implicit = true;
                     }
-                    self.run_statement(analysis, position).await
+                    Part { analysis, position }.run(self).await
                 }
             };
             let failure = match done {
@@ -276,10 +303,8 @@ impl Session {
             };
             match &failure {
                 Failure::Statement(error) => {
-                    backend::error_response(&mut self.client.out, error);
-                    if !implicit {
-                        self.fail_block(error).await?;
-                    }
+                    let error = in_whole_text(error, analysis, position);
+                    self.tell_error(&error).await.map_err(Failure::Session)?
                 }
                 Failure::Told => {}
                 Failure::Session(_) => return Err(failure),
@@ -290,51 +315,17 @@ impl Session {
         if implicit { self.end_implicit(true).await } else { Ok(()) }
     }
 
-    /// Runs one statement and appends its answer.
-    async fn run_statement(&mut self, analysis: &Arc<Analysis>, position: usize) -> Outcome<()> {
-        let text = analysis.statement_text(position);
-        if self.must_handle(analysis.statements[position].verb) {
-            let tag = Box::pin(self.transaction_control(analysis, position)).await?;
-            backend::command_complete(&mut self.client.out, &tag);
-            return Ok(());
-        }
-        if !analysis.concerns_store[position] && !self.executes_prepared_at(analysis, position) {
-            if self.deallocates(analysis, position)
-                && let Some((tag, _)) = self.deallocate(&self.shared.analyses.of(text))
-            {
-                backend::command_complete(&mut self.client.out, tag);
-                return Ok(());
-            }
-            return self.relay_part(analysis, position, text).await;
-        }
-        self.check_not_failed()?;
-        let single = self.shared.analyses.of(text);
-        let statement = Box::pin(self.prepare_store(&single, &[])).await?;
-        if let Some(rewritten) = self.relayed_text(&statement, &single).await? {
-            return self.relay_part(analysis, position, &rewritten).await;
-        }
-        // On the heap while it runs, as is its preparation: sessions that do nothing of the kind don't carry its state.
-        let answer = Box::pin(self.answer(&statement, &Arguments::default())).await?;
-        self.note_effect(&analysis.statements[position], analysis, position);
-        if let Some(fields) = statement.fields() {
-            backend::row_description(&mut self.client.out, fields, &[]);
-        }
-        answer.write(&mut self.client.out);
-        self.client.send_if_much().await?;
-        Ok(())
-    }
-
     /// Opens the transaction that several statements in one text or batch are.
     pub(crate) async fn begin_implicit(&mut self) -> Outcome<()> {
         self.on_server("BEGIN").await?;
-        self.block.begin(&self.settings);
+        self.transaction.block.begin(&self.settings.now);
         Ok(())
     }
 
     /// Ends it.
     pub(crate) async fn end_implicit(&mut self, commit: bool) -> Outcome<()> {
-        if commit && self.status == TransactionStatus::InTransaction {
-            self.commit("COMMIT").await?;
+        if commit && self.transaction.is_well() {
+            self.executor().commit("COMMIT").await?;
         } else {
             self.on_server("ROLLBACK").await?;
             self.end_block(true);

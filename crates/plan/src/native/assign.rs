@@ -17,6 +17,17 @@ pub(super) enum NewValue {
     Subtract(Amount),
 }
 
+impl NewValue {
+    fn constant(&self) -> Option<&Constant> {
+        match self {
+            Self::Constant(constant)
+            | Self::Add(Amount::Constant(constant))
+            | Self::Subtract(Amount::Constant(constant)) => Some(constant),
+            Self::Excluded(_) | Self::Add(_) | Self::Subtract(_) => None,
+        }
+    }
+}
+
 /// What is added to an integer column.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Amount {
@@ -29,24 +40,38 @@ pub(super) enum Amount {
 pub(super) struct Assignments(Vec<(usize, NewValue)>);
 
 impl Assignments {
-    /// `None` when a store can't carry it out: columns of the key, sums of anything but a column of integers and itself.
+    /// `None` when a store can't carry it out: columns of the key, sums of anything but a column of
+    /// integers and itself.
     pub(super) fn of(set: &[(String, Assigned)], columns: &Columns<'_>) -> Option<Self> {
         let table = columns.table;
         let new_value = |position: usize, assigned: &Assigned| {
-            let own = |column| (columns.position(column) == Some(position) && is_integer(table, position)).then_some(());
+            let own = |column| {
+                (columns.position(column) == Some(position) && is_integer(table, position))
+                    .then_some(())
+            };
             let amount = |operand: &Operand| match operand {
                 Operand::Constant(constant) => Some(Amount::Constant(constant.clone())),
-                Operand::Excluded(name) => table.column(name).filter(|&column| is_integer(table, column)).map(Amount::Excluded),
+                Operand::Excluded(name) => table
+                    .column(name)
+                    .filter(|&column| is_integer(table, column))
+                    .map(Amount::Excluded),
             };
             match assigned {
-                Assigned::Value(Operand::Constant(constant)) => Some(NewValue::Constant(constant.clone())),
+                Assigned::Value(Operand::Constant(constant)) => {
+                    Some(NewValue::Constant(constant.clone()))
+                }
                 Assigned::Value(Operand::Excluded(name)) => {
                     let column = table.column(name)?;
                     let (from, to) = (&table.columns[column].ty, &table.columns[position].ty);
-                    ((from.oid, from.typmod) == (to.oid, to.typmod)).then_some(NewValue::Excluded(column))
+                    ((from.oid, from.typmod) == (to.oid, to.typmod))
+                        .then_some(NewValue::Excluded(column))
                 }
-                Assigned::Plus(column, operand) => own(column).and_then(|()| amount(operand)).map(NewValue::Add),
-                Assigned::Minus(column, operand) => own(column).and_then(|()| amount(operand)).map(NewValue::Subtract),
+                Assigned::Plus(column, operand) => {
+                    own(column).and_then(|()| amount(operand)).map(NewValue::Add)
+                }
+                Assigned::Minus(column, operand) => {
+                    own(column).and_then(|()| amount(operand)).map(NewValue::Subtract)
+                }
             }
         };
         let set = set.iter().map(|(name, assigned)| {
@@ -62,14 +87,27 @@ impl Assignments {
         (0..table.columns.len()).all(|position| table.is_key(position) || replaced(position))
     }
 
+    pub(super) fn constants(&self) -> Vec<&Constant> {
+        let values = self.0.iter().map(|(_, value)| value);
+        values.filter_map(NewValue::constant).collect()
+    }
+
     /// The columns to which something is added.
     pub(super) fn added(&self) -> impl Iterator<Item = usize> {
-        let adds = |(position, value): &(usize, NewValue)| matches!(value, NewValue::Add(_) | NewValue::Subtract(_)).then_some(*position);
+        let adds = |(position, value): &(usize, NewValue)| {
+            matches!(value, NewValue::Add(_) | NewValue::Subtract(_)).then_some(*position)
+        };
         self.0.iter().filter_map(adds)
     }
 
-    /// The assignments with their values; `None` when PostgreSQL must compute one, or would refuse it.
-    pub(super) fn resolve(&self, table: &Table, excluded: &[Value], parameters: &Parameters<'_>) -> Option<Vec<(usize, Assignment)>> {
+    /// The assignments with their values; `None` when PostgreSQL must compute one, or would refuse
+    /// it.
+    pub(super) fn resolve(
+        &self,
+        table: &Table,
+        excluded: &[Value],
+        parameters: &Parameters<'_>,
+    ) -> Option<Vec<(usize, Assignment)>> {
         let assignment = |(position, value): &(usize, NewValue)| {
             let column = &table.columns[*position];
             let amount = |amount: &Amount| match amount {
@@ -79,12 +117,16 @@ impl Assignments {
                     _ => None,
                 },
             };
-            let known = |value: Value| (!value.is_null() || !column.not_null).then_some(Assignment::Value(value));
+            let known = |value: Value| {
+                (!value.is_null() || !column.not_null).then_some(Assignment::Value(value))
+            };
             let assignment = match value {
                 NewValue::Constant(constant) => known(parameters.resolve(constant, &column.ty)?)?,
                 NewValue::Excluded(position) => known(excluded.get(*position)?.clone())?,
                 NewValue::Add(addend) => Assignment::Add(amount(addend)?),
-                NewValue::Subtract(subtrahend) => Assignment::Add(amount(subtrahend)?.checked_neg()?),
+                NewValue::Subtract(subtrahend) => {
+                    Assignment::Add(amount(subtrahend)?.checked_neg()?)
+                }
             };
             Some((*position, assignment))
         };

@@ -1,5 +1,7 @@
 //! INSERT of constant rows.
 
+use std::ops::Range;
+
 use flywheel_sql::{ConflictAction, Constant, Insert, InsertValue};
 use flywheel_store::Assignment;
 use flywheel_types::{ColumnDefault, Row, Table, Value};
@@ -54,17 +56,24 @@ impl NativeInsert {
         if on_conflict != OnConflict::Error && rows.len() != 1 {
             return None;
         }
-        Some(Self {
-            rows,
-            on_conflict,
-            set,
-            returning: columns.projection(&shape.returning)?,
-        })
+        Some(Self { rows, on_conflict, set, returning: columns.projection(&shape.returning)? })
     }
 
-    /// The rows with their values; `None` when PostgreSQL must compute one of them, or would refuse it.
+    /// The rows with their values; `None` when PostgreSQL must compute one of them, or would refuse
+    /// it.
     #[must_use]
     pub fn resolve(&self, table: &Table, parameters: &Parameters<'_>) -> Option<Vec<Row>> {
+        self.resolve_some(0..self.rows.len(), table, parameters)
+    }
+
+    /// The same of some of the rows.
+    #[must_use]
+    pub fn resolve_some(
+        &self,
+        rows: Range<usize>,
+        table: &Table,
+        parameters: &Parameters<'_>,
+    ) -> Option<Vec<Row>> {
         let value = |constant: &Option<Constant>, position: usize| {
             let column = &table.columns[position];
             let value = match constant {
@@ -74,6 +83,7 @@ impl NativeInsert {
             (!value.is_null() || !column.not_null).then_some(value)
         };
         self.rows
+            .get(rows)?
             .iter()
             .map(|row| {
                 row.iter()
@@ -86,8 +96,19 @@ impl NativeInsert {
 
     /// What becomes of the row that is there; `None` when PostgreSQL must compute it.
     #[must_use]
-    pub fn resolve_update(&self, table: &Table, row: &[Value], parameters: &Parameters<'_>) -> Option<Vec<(usize, Assignment)>> {
+    pub fn resolve_update(
+        &self,
+        table: &Table,
+        row: &[Value],
+        parameters: &Parameters<'_>,
+    ) -> Option<Vec<(usize, Assignment)>> {
         self.set.as_ref()?.resolve(table, row, parameters)
+    }
+
+    pub(super) fn constants(&self) -> Vec<&Constant> {
+        let mut constants: Vec<&Constant> = self.rows.iter().flatten().flatten().collect();
+        constants.extend(self.set.iter().flat_map(Assignments::constants));
+        constants
     }
 
     /// How many rows it inserts.
@@ -97,9 +118,12 @@ impl NativeInsert {
     }
 }
 
-/// A row's constants by the table's columns; `None` when a default must be computed or the counts differ.
+/// A row's constants by the table's columns; `None` when a default must be computed or the counts
+/// differ.
 fn arrange(table: &Table, targets: &[usize], row: &[InsertValue]) -> Option<Vec<Option<Constant>>> {
-    if row.len() > targets.len() || (row.len() < targets.len() && targets.len() != table.columns.len()) {
+    if row.len() > targets.len()
+        || (row.len() < targets.len() && targets.len() != table.columns.len())
+    {
         return None;
     }
     table
@@ -113,22 +137,31 @@ fn arrange(table: &Table, targets: &[usize], row: &[InsertValue]) -> Option<Vec<
                 .and_then(|place| row.get(place))
             {
                 Some(InsertValue::Constant(constant)) => Some(Some(constant.clone())),
-                Some(InsertValue::Default) | None => (column.default == ColumnDefault::None).then_some(None),
+                Some(InsertValue::Default) | None => {
+                    (column.default == ColumnDefault::None).then_some(None)
+                }
             }
         })
         .collect()
 }
 
-fn on_conflict(columns: &Columns<'_>, action: &ConflictAction) -> Option<(OnConflict, Option<Assignments>)> {
+fn on_conflict(
+    columns: &Columns<'_>,
+    action: &ConflictAction,
+) -> Option<(OnConflict, Option<Assignments>)> {
     let table = columns.table;
     let is_key = |names: &[String]| {
         let positions: Option<Vec<usize>> = names.iter().map(|name| table.column(name)).collect();
-        positions
-            .is_some_and(|positions| positions.len() == table.primary_key.len() && positions.iter().all(|position| table.is_key(*position)))
+        positions.is_some_and(|positions| {
+            positions.len() == table.primary_key.len()
+                && positions.iter().all(|position| table.is_key(*position))
+        })
     };
     match action {
         ConflictAction::Error => Some((OnConflict::Error, None)),
-        ConflictAction::Nothing(target) => target.as_deref().is_none_or(is_key).then_some((OnConflict::Nothing, None)),
+        ConflictAction::Nothing(target) => {
+            target.as_deref().is_none_or(is_key).then_some((OnConflict::Nothing, None))
+        }
         ConflictAction::Update(set, target) => {
             let set = Assignments::of(set, columns).filter(|_| is_key(target))?;
             if set.is_replacement(table) {

@@ -14,14 +14,15 @@ pub use score::{NativeCount, NativeRanked, NativeTop, RankedColumn, RankedRows, 
 pub use select::{NativeSelect, ReadOperation};
 pub use update::NativeUpdate;
 
-use flywheel_sql::{ColumnRef, Fact, Projection, Relation, Shape};
+use flywheel_sql::{ColumnRef, Constant, Fact, Projection, Relation, Shape};
 use flywheel_store::StoreTable;
 use flywheel_types::Table;
 
 use crate::Home;
 use crate::access::{Access, TableFact};
 
-/// One store operation that is the whole statement. Its constants are resolved at execution; where that fails, the general plan answers.
+/// One store operation that is the whole statement. Its constants are resolved at execution; where
+/// that fails, the general plan answers.
 #[derive(Debug, Clone)]
 #[allow(missing_docs, reason = "each variant holds the struct of its name")]
 pub enum Native {
@@ -36,21 +37,38 @@ pub enum Native {
 
 impl Native {
     pub(crate) fn of(shape: &Shape, relation: &Relation, home: &Home) -> Option<Self> {
-        let target = Columns {
-            table: &home.table.table,
-            home: &home.table,
-            relation,
-        };
+        let target = Columns { table: &home.table.table, home: &home.table, relation };
         match shape {
             Shape::Select(shape) => NativeSelect::of(shape, &target, home)
                 .map(Self::Select)
                 .or_else(|| NativeTop::of(shape, &target, home).map(Self::Top)),
+            Shape::Count(_) | Shape::Ranked(_) if home.store.scores().is_none() => None,
             Shape::Count(shape) => NativeCount::of(shape, &target, home).map(Self::Count),
             Shape::Ranked(shape) => NativeRanked::of(shape, &target, home).map(Self::Ranked),
             Shape::Insert(shape) => NativeInsert::of(shape, &target).map(Self::Insert),
             Shape::Update(shape) => NativeUpdate::of(shape, &target).map(Self::Update),
             Shape::Delete(shape) => NativeDelete::of(shape, &target).map(Self::Delete),
         }
+    }
+
+    /// The parameters that are values of the plan, by their positions: compared with a column,
+    /// assigned or inserted, or a LIMIT or OFFSET.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<usize> {
+        let constants = match self {
+            Self::Select(select) => select.constants(),
+            Self::Top(top) => top.constants(),
+            Self::Count(count) => count.range.constants(),
+            Self::Ranked(ranked) => ranked.constants(),
+            Self::Insert(insert) => insert.constants(),
+            Self::Update(update) => update.constants(),
+            Self::Delete(delete) => delete.access.values(),
+        };
+        let position = |constant: &Constant| match constant {
+            Constant::Parameter(position) => Some(*position),
+            _ => None,
+        };
+        constants.into_iter().filter_map(position).collect()
     }
 }
 
@@ -82,7 +100,8 @@ impl Columns<'_> {
         Some(positions)
     }
 
-    /// The accesses that a whole WHERE clause is, each of which leaves nothing to recheck; the narrowest first.
+    /// The accesses that a whole WHERE clause is, each of which leaves nothing to recheck; the
+    /// narrowest first.
     pub(crate) fn exact_accesses(&self, filter: &[Fact]) -> Option<Vec<Access>> {
         let facts = filter
             .iter()

@@ -1,6 +1,9 @@
-//! Statements on one partition of a sorted set: a range of scores, how many rows it has, and ranks by score.
+//! Statements on one partition of a sorted set: a range of scores, how many rows it has, and ranks
+//! by score.
 
-use flywheel_sql::{Comparison, Constant, Count, Fact, OrderKey, Ranked, RankedItem, Ranking, Select};
+use flywheel_sql::{
+    Comparison, Constant, Count, Fact, OrderKey, Ranked, RankedItem, Ranking, Select,
+};
 use flywheel_store::{Bound, Layout, ScoreRange, StoreTable};
 use flywheel_types::{Scalar, Value, text};
 
@@ -39,10 +42,7 @@ impl ScoreAccess {
                 others.push(fact);
                 continue;
             }
-            let end = |inclusive| End {
-                value: value.clone(),
-                inclusive,
-            };
+            let end = |inclusive| End { value: value.clone(), inclusive };
             let (low, high) = match comparison {
                 Comparison::Equal => (Some(end(true)), Some(end(true))),
                 Comparison::Greater => (Some(end(false)), None),
@@ -59,16 +59,19 @@ impl ScoreAccess {
         }
         let (access, exact) = Access::candidates(&home.table, &others).swap_remove(0);
         let one_set = match &access {
-            Access::Partitions { lower, upper, .. } => access.is_single() && lower.is_none() && upper.is_none(),
+            Access::Partitions { lower, upper, .. } => {
+                access.is_single() && lower.is_none() && upper.is_none()
+            }
             Access::All => columns.table.primary_key.len() == 1,
             Access::Keys(_) => false,
         };
-        (exact && one_set).then_some(Self {
-            access,
-            score,
-            lower,
-            upper,
-        })
+        (exact && one_set).then_some(Self { access, score, lower, upper })
+    }
+
+    pub(super) fn constants(&self) -> Vec<&Constant> {
+        let mut constants = self.access.values();
+        constants.extend(self.lower.iter().chain(&self.upper).map(|end| &end.value));
+        constants
     }
 
     /// Whether it is the whole set.
@@ -77,10 +80,16 @@ impl ScoreAccess {
         self.lower.is_none() && self.upper.is_none()
     }
 
-    /// The same with values: `Some(None)` when a comparison with NULL leaves no row, `None` when a constant can't be read exactly.
+    /// The same with values: `Some(None)` when a comparison with NULL leaves no row, `None` when a
+    /// constant can't be read exactly.
     #[must_use]
     #[allow(clippy::option_option, reason = "no row and no answer are two things")]
-    pub fn resolve(&self, table: &StoreTable, parameters: &Parameters<'_>, descending: bool) -> Option<Option<ScoreRange>> {
+    pub fn resolve(
+        &self,
+        table: &StoreTable,
+        parameters: &Parameters<'_>,
+        descending: bool,
+    ) -> Option<Option<ScoreRange>> {
         let partition = match self.access.resolve(table, parameters)? {
             ResolvedAccess::All => None,
             ResolvedAccess::Ranges { mut ranges, .. } => match ranges.pop() {
@@ -100,26 +109,21 @@ impl ScoreAccess {
             }
             let value = match (parameters.resolve_key(value, ty), value) {
                 (Some(value), _) => value,
-                (None, Constant::Number(digits)) if ty.scalar == Scalar::Float8 => text::decode(ty, digits)?,
+                (None, Constant::Number(digits)) if ty.scalar == Scalar::Float8 => {
+                    text::decode(ty, digits)?
+                }
                 _ => return None,
             };
-            Some(if *inclusive {
-                Bound::Included(value)
-            } else {
-                Bound::Excluded(value)
-            })
+            Some(if *inclusive { Bound::Included(value) } else { Bound::Excluded(value) })
         };
         let (lower, upper) = (bound(&self.lower)?, bound(&self.upper)?);
-        let is_null = |bound: &Bound| matches!(bound, Bound::Included(Value::Null) | Bound::Excluded(Value::Null));
+        let is_null = |bound: &Bound| {
+            matches!(bound, Bound::Included(Value::Null) | Bound::Excluded(Value::Null))
+        };
         if is_null(&lower) || is_null(&upper) {
             return Some(None);
         }
-        Some(Some(ScoreRange {
-            partition,
-            lower,
-            upper,
-            descending,
-        }))
+        Some(Some(ScoreRange { partition, lower, upper, descending }))
     }
 }
 
@@ -134,14 +138,12 @@ pub struct NativeCount {
 
 impl NativeCount {
     pub(super) fn of(shape: &Count, columns: &Columns<'_>, home: &Home) -> Option<Self> {
-        Some(Self {
-            range: ScoreAccess::of(&shape.filter, columns, home)?,
-            plus: shape.plus,
-        })
+        Some(Self { range: ScoreAccess::of(&shape.filter, columns, home)?, plus: shape.plus })
     }
 }
 
-/// A SELECT of the top by score and then by other columns: the store gives the top with all that equal its last row, PostgreSQL the rest.
+/// A SELECT of the top by score and then by other columns: the store gives the top with all that
+/// equal its last row, PostgreSQL the rest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NativeTop {
     /// Which members.
@@ -155,6 +157,13 @@ pub struct NativeTop {
 }
 
 impl NativeTop {
+    pub(super) fn constants(&self) -> Vec<&Constant> {
+        let mut constants = self.range.constants();
+        constants.push(&self.limit);
+        constants.extend(&self.offset);
+        constants
+    }
+
     pub(super) fn of(shape: &Select, columns: &Columns<'_>, home: &Home) -> Option<Self> {
         let [by, _, ..] = &shape.order[..] else { return None };
         let range = ScoreAccess::of(&shape.filter, columns, home)?;
@@ -204,6 +213,17 @@ pub struct NativeRanked {
 }
 
 impl NativeRanked {
+    pub(super) fn constants(&self) -> Vec<&Constant> {
+        match &self.rows {
+            RankedRows::Range { range, limit, offset } => {
+                let mut constants = range.constants();
+                constants.extend(limit.iter().chain(offset));
+                constants
+            }
+            RankedRows::One(access) => access.values(),
+        }
+    }
+
     pub(super) fn of(shape: &Ranked, columns: &Columns<'_>, home: &Home) -> Option<Self> {
         let Layout::SortedSet { score } = home.table.layout else {
             return None;
@@ -213,7 +233,8 @@ impl NativeRanked {
         if columns.position(column)? != score {
             return None;
         }
-        let is_partition = |column: usize| table.primary_key.len() > 1 && column == table.primary_key[0];
+        let is_partition =
+            |column: usize| table.primary_key.len() > 1 && column == table.primary_key[0];
         let by_partition = match &shape.partition {
             Some(column) if is_partition(columns.position(column)?) => true,
             Some(_) => return None,
@@ -222,8 +243,12 @@ impl NativeRanked {
         let mut projection = Vec::new();
         for item in &shape.projection {
             match item {
-                RankedItem::All => projection.extend((0..table.columns.len()).map(RankedColumn::Column)),
-                RankedItem::Column(column) => projection.push(RankedColumn::Column(columns.position(column)?)),
+                RankedItem::All => {
+                    projection.extend((0..table.columns.len()).map(RankedColumn::Column))
+                }
+                RankedItem::Column(column) => {
+                    projection.push(RankedColumn::Column(columns.position(column)?))
+                }
                 RankedItem::Ranking(ranking) => projection.push(RankedColumn::Ranking(*ranking)),
             }
         }
@@ -239,7 +264,12 @@ impl NativeRanked {
                 let whole_set = ranked.is_some_and(|ranked| ranked.is_whole());
                 let whole_sets = shape.filter.is_empty() && by_partition;
                 // Where ties have different numbers, only reading all of them tells.
-                let is_counted = |column: &RankedColumn| !matches!(column, RankedColumn::Ranking(Ranking::DenseRank | Ranking::RowNumber));
+                let is_counted = |column: &RankedColumn| {
+                    !matches!(
+                        column,
+                        RankedColumn::Ranking(Ranking::DenseRank | Ranking::RowNumber)
+                    )
+                };
                 if !(whole_set || whole_sets) || !projection.iter().all(is_counted) {
                     return None;
                 }
@@ -247,10 +277,6 @@ impl NativeRanked {
                 RankedRows::One(columns.single_key(&both)?)
             }
         };
-        Some(Self {
-            rows,
-            projection,
-            descending: *descending,
-        })
+        Some(Self { rows, projection, descending: *descending })
     }
 }

@@ -19,6 +19,8 @@ pub enum ReadOperation {
         /// From the highest sort key down.
         descending: bool,
     },
+    /// Any rows of the table, as many as LIMIT says.
+    Some,
     /// One partition of a sorted set, by score.
     ByScore {
         /// Which members.
@@ -52,18 +54,32 @@ impl NativeSelect {
             .map(|key| Some((columns.position(&key.column)?, key)))
             .collect::<Option<Vec<_>>>()?;
         let by_score = match (home.table.layout, &order[..]) {
-            // Equal scores come in any order in PostgreSQL, and in the members' order in the set: one of those it allows.
-            (Layout::SortedSet { score }, [(position, key)]) if *position == score => Some(key.descending),
+            // Equal scores come in any order in PostgreSQL, and in the members' order in the set:
+            // one of those it allows.
+            (Layout::SortedSet { score }, [(position, key)]) if *position == score => {
+                Some(key.descending)
+            }
             // So do all of a range without ORDER BY.
-            (Layout::SortedSet { .. }, []) if columns.exact_accesses(&shape.filter).is_none_or(|exact| exact.is_empty()) => Some(false),
+            (Layout::SortedSet { .. }, [])
+                if columns.exact_accesses(&shape.filter).is_none_or(|exact| exact.is_empty()) =>
+            {
+                Some(false)
+            }
             _ => None,
         };
-        let range = by_score.and_then(|descending| Some((ScoreAccess::of(&shape.filter, columns, home)?, descending)));
+        let range = by_score.and_then(|descending| {
+            Some((ScoreAccess::of(&shape.filter, columns, home)?, descending))
+        });
         let read = if let Some((range, descending)) = range {
             ReadOperation::ByScore { range, descending }
         } else {
             let accesses = columns.exact_accesses(&shape.filter)?;
-            accesses.into_iter().find_map(|access| read(access, &order, columns, home))?
+            accesses.into_iter().find_map(|access| match access {
+                Access::All if order.is_empty() && shape.limit.is_some() => {
+                    Some(ReadOperation::Some)
+                }
+                access => read(access, &order, columns, home),
+            })?
         };
         Some(Self {
             read,
@@ -74,48 +90,75 @@ impl NativeSelect {
         })
     }
 
+    pub(super) fn constants(&self) -> Vec<&Constant> {
+        let mut constants = match &self.read {
+            ReadOperation::Keys(access) | ReadOperation::Range { access, .. } => access.values(),
+            ReadOperation::Some => Vec::new(),
+            ReadOperation::ByScore { range, .. } => range.constants(),
+        };
+        constants.extend(self.limit.iter().chain(&self.offset));
+        constants
+    }
+
     /// The store's operation, for EXPLAIN.
     #[must_use]
     pub fn operation(&self) -> Operation {
         match &self.read {
             ReadOperation::Keys(access) if access.is_single() => Operation::Get,
             ReadOperation::Keys(_) => Operation::GetMany,
+            ReadOperation::Some => Operation::Some,
             ReadOperation::Range { access, .. } => access.range_operation(),
-            ReadOperation::ByScore { range, descending } => Operation::ByScore {
-                descending: *descending,
-                whole: range.is_whole(),
-            },
+            ReadOperation::ByScore { range, descending } => {
+                Operation::ByScore { descending: *descending, whole: range.is_whole() }
+            }
         }
     }
 }
 
 /// The one read that gives the rows of an access in this order.
-fn read(access: Access, order: &[(usize, &OrderKey)], columns: &Columns<'_>, home: &Home) -> Option<ReadOperation> {
+fn read(
+    access: Access,
+    order: &[(usize, &OrderKey)],
+    columns: &Columns<'_>,
+    home: &Home,
+) -> Option<ReadOperation> {
     match &access {
-        // Rows of several keys come in no order, and a limit would have to choose among them as PostgreSQL does: at random.
-        Access::Keys(_) if order.is_empty() || access.is_single() => Some(ReadOperation::Keys(access)),
+        // Rows of several keys come in no order, and a limit would have to choose among them as
+        // PostgreSQL does: at random.
+        Access::Keys(_) if order.is_empty() || access.is_single() => {
+            Some(ReadOperation::Keys(access))
+        }
         Access::Partitions { index, .. } if access.is_single() => Some(ReadOperation::Range {
-            descending: sort_direction(columns, order, &home.table.order_columns(*index)[1..], access.fixes_sort())?,
+            descending: sort_direction(
+                columns,
+                order,
+                &home.table.order_columns(*index)[1..],
+                access.fixes_sort(),
+            )?,
             access,
         }),
         _ => None,
     }
 }
 
-/// Whether ORDER BY asks for the order of the sort columns backwards; `None` when it asks for an order that the store doesn't have.
-/// Where the first has one value only, the others order the rows.
-fn sort_direction(columns: &Columns<'_>, order: &[(usize, &OrderKey)], sort: &[usize], is_first_fixed: bool) -> Option<bool> {
+/// Whether ORDER BY asks for the order of the sort columns backwards; `None` when it asks for an
+/// order that the store doesn't have. Where the first has one value only, the others order the
+/// rows.
+fn sort_direction(
+    columns: &Columns<'_>,
+    order: &[(usize, &OrderKey)],
+    sort: &[usize],
+    is_first_fixed: bool,
+) -> Option<bool> {
     let Some((position, first)) = order.first() else {
         return Some(false);
     };
-    let sort = if is_first_fixed && sort.first() != Some(position) {
-        &sort[1..]
-    } else {
-        sort
-    };
+    let sort = if is_first_fixed && sort.first() != Some(position) { &sort[1..] } else { sort };
     let follows = order.len() <= sort.len()
         && order.iter().zip(sort).all(|((position, key), sort)| {
-            position == sort && key.descending == first.descending && orders_exactly(&columns.table.columns[*sort])
+            position == sort
+                && key.descending == first.descending
+                && orders_exactly(&columns.table.columns[*sort])
         });
     follows.then_some(first.descending)
 }

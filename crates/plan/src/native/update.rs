@@ -1,6 +1,6 @@
 //! UPDATE of one row by its key, with constants and sums.
 
-use flywheel_sql::Update;
+use flywheel_sql::{Constant, Update};
 use flywheel_store::Assignment;
 use flywheel_types::Table;
 
@@ -31,6 +31,12 @@ impl NativeUpdate {
         })
     }
 
+    pub(super) fn constants(&self) -> Vec<&Constant> {
+        let mut constants = self.access.values();
+        constants.extend(self.set.constants());
+        constants
+    }
+
     /// The columns to which something is added.
     pub fn added(&self) -> impl Iterator<Item = usize> {
         self.set.added()
@@ -38,7 +44,11 @@ impl NativeUpdate {
 
     /// The new values; `None` when PostgreSQL must compute one of them, or would refuse it.
     #[must_use]
-    pub fn resolve(&self, table: &Table, parameters: &Parameters<'_>) -> Option<Vec<(usize, Assignment)>> {
+    pub fn resolve(
+        &self,
+        table: &Table,
+        parameters: &Parameters<'_>,
+    ) -> Option<Vec<(usize, Assignment)>> {
         self.set.resolve(table, &[], parameters)
     }
 }

@@ -14,7 +14,8 @@ use crate::ServerError;
 /// An answer that waits for its owner past this many bytes stops its connection.
 pub(super) const FULL: usize = 256 * 1024;
 
-/// A piece of this size is passed on as it is; shorter ones are copied, so that the buffer that they came in can be used again.
+/// A piece of this size is passed on as it is; shorter ones are copied, so that the buffer that
+/// they came in can be used again.
 const LONG: usize = 16 * 1024;
 
 /// The answer to one batch, as it arrives.
@@ -26,6 +27,8 @@ pub struct Answer {
 #[derive(Debug, Default)]
 struct State {
     bytes: BytesMut,
+    /// What has come ends in the middle of a row.
+    is_torn: bool,
     end: Option<End>,
     owner: Option<Waker>,
     driver: Option<Waker>,
@@ -36,12 +39,7 @@ struct State {
 
 #[derive(Debug, Clone)]
 enum End {
-    Ready {
-        parsed: bool,
-        took: Duration,
-        size: usize,
-        columns: Option<u64>,
-    },
+    Ready { parsed: bool, took: Duration, size: usize, columns: Option<u64> },
     Failed(Arc<ServerError>),
     Refused,
     Outdated,
@@ -50,8 +48,11 @@ enum End {
 /// What [`Answer::next`] has moved into the owner's buffer.
 #[derive(Debug, Clone)]
 pub enum Part {
-    /// Some messages or parts of them; more follow.
-    More,
+    /// Some messages; more follow.
+    More {
+        /// The last of them has come in part.
+        is_torn: bool,
+    },
     /// All, up to ReadyForQuery.
     Last {
         /// Its Parse, if it has one, has succeeded.
@@ -67,6 +68,17 @@ pub enum Part {
     Refused,
     /// Nothing: the rows of its prepared statement have other columns than the client knows.
     Outdated,
+}
+
+/// What follows bytes that are delivered.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Follows {
+    /// The next message of the server.
+    Message,
+    /// The rest of the row that they end with.
+    RestOfRow,
+    /// This, which the server hasn't sent.
+    Suffix(&'static [u8]),
 }
 
 /// As PostgreSQL says it.
@@ -92,7 +104,11 @@ impl Answer {
     ///
     /// # Errors
     /// As [`Self::next`].
-    pub fn poll_next(&self, out: &mut BytesMut, cx: &Context<'_>) -> Poll<Result<Part, Arc<ServerError>>> {
+    pub fn poll_next(
+        &self,
+        out: &mut BytesMut,
+        cx: &Context<'_>,
+    ) -> Poll<Result<Part, Arc<ServerError>>> {
         let mut state = self.lock();
         let arrived = state.bytes.len();
         if arrived > 0 {
@@ -107,23 +123,20 @@ impl Answer {
             }
         }
         match &state.end {
-            Some(End::Ready {
-                parsed,
-                took,
-                size,
-                columns,
-            }) => Poll::Ready(Ok(Part::Last {
+            Some(End::Ready { parsed, took, size, columns }) => Poll::Ready(Ok(Part::Last {
                 parsed: *parsed,
                 took: *took,
                 size: *size,
                 columns: *columns,
             })),
             // What has come already is told first: it is no answer by itself.
-            Some(End::Failed(_)) if arrived > 0 => Poll::Ready(Ok(Part::More)),
+            Some(End::Failed(_)) if arrived > 0 => {
+                Poll::Ready(Ok(Part::More { is_torn: state.is_torn }))
+            }
             Some(End::Failed(error)) => Poll::Ready(Err(error.clone())),
             Some(End::Refused) => Poll::Ready(Ok(Part::Refused)),
             Some(End::Outdated) => Poll::Ready(Ok(Part::Outdated)),
-            None if arrived > 0 => Poll::Ready(Ok(Part::More)),
+            None if arrived > 0 => Poll::Ready(Ok(Part::More { is_torn: state.is_torn })),
             None => {
                 match &mut state.owner {
                     Some(known) => known.clone_from(cx.waker()),
@@ -172,12 +185,19 @@ impl Answer {
         self.lock().channel = Some(channel.clone());
     }
 
-    /// Takes the first bytes of what has come in, between `prefix` and `suffix`.
-    pub(super) fn deliver(&self, prefix: &[u8], incoming: &mut BytesMut, length: usize, suffix: &[u8]) {
+    /// Takes the first bytes of what has come in, between `prefix` and what follows them.
+    pub(super) fn deliver(
+        &self,
+        prefix: &[u8],
+        incoming: &mut BytesMut,
+        length: usize,
+        follows: Follows,
+    ) {
         let mut state = self.lock();
         if state.abandoned {
             return incoming.advance(length);
         }
+        state.is_torn = matches!(follows, Follows::RestOfRow);
         let bytes = &mut state.bytes;
         bytes.extend_from_slice(prefix);
         if bytes.is_empty() && length >= LONG {
@@ -186,7 +206,9 @@ impl Answer {
             bytes.extend_from_slice(&incoming[..length]);
             incoming.advance(length);
         }
-        bytes.extend_from_slice(suffix);
+        if let Follows::Suffix(suffix) = follows {
+            bytes.extend_from_slice(suffix);
+        }
     }
 
     /// Lets the owner know of what was delivered.
@@ -198,12 +220,7 @@ impl Answer {
     }
 
     pub(super) fn finish(&self, parsed: bool, took: Duration, size: usize, columns: Option<u64>) {
-        self.end(End::Ready {
-            parsed,
-            took,
-            size,
-            columns,
-        });
+        self.end(End::Ready { parsed, took, size, columns });
     }
 
     pub(super) fn fail(&self, error: Arc<ServerError>) {

@@ -45,9 +45,11 @@ pub(super) struct State {
     unprepared: HashSet<Arc<str>>,
     /// Nothing is written behind what is under way.
     pub(super) held: bool,
-    /// Cancel requests that are under way: their signals must not reach another user of the connection.
+    /// Cancel requests that are under way: their signals must not reach another user of the
+    /// connection.
     pub(super) cancelling: usize,
-    /// A cancel request was sent to this connection's server process: its signal may hit a neighbour.
+    /// A cancel request was sent to this connection's server process: its signal may hit a
+    /// neighbour.
     pub(super) cancelled: bool,
     /// Since when the server can be at the first of `awaited`.
     pub(super) since: Instant,
@@ -90,7 +92,8 @@ pub(super) struct Awaited {
 pub(super) enum Learns {
     /// For the client alone.
     Nothing,
-    /// For us, who have asked for it in front of the batch: whether the statement's columns are still those that the client knows.
+    /// For us, who have asked for it in front of the batch: whether the statement's columns are
+    /// still those that the client knows.
     Hidden,
     /// For both.
     Told,
@@ -122,7 +125,11 @@ impl Channel {
                 settings: Arc::new(Settings::unknown()),
                 next: None,
                 unprepared: lease.outdated.drain().map(Arc::from).collect(),
-                prepared: lease.prepared.drain().map(|(name, version)| (Arc::from(name), version)).collect(),
+                prepared: lease
+                    .prepared
+                    .drain()
+                    .map(|(name, version)| (Arc::from(name), version))
+                    .collect(),
                 held: false,
                 cancelling: 0,
                 cancelled: false,
@@ -141,10 +148,14 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How long a batch would wait here for those before it, about; `None` when it can't be taken now.
+    /// How long a batch would wait here for those before it, about; `None` when it can't be taken
+    /// now.
     pub(super) fn wait(&self, request: &Request) -> Option<Duration> {
         let state = self.lock();
-        if !state.is_open() || state.awaited.len() >= DEPTH || !(request.is_quick || state.awaited.is_empty()) {
+        if !state.is_open()
+            || state.awaited.len() >= DEPTH
+            || !(request.is_quick || state.awaited.is_empty())
+        {
             None
         } else if state.has(&request.settings) {
             Some(state.pace * state.awaited.len() as u32)
@@ -200,7 +211,10 @@ impl Channel {
     pub(super) fn push(self: &Arc<Self>, request: Request, answer: Arc<Answer>) -> Option<Request> {
         let mut state = self.lock();
         let fits = state.is_open()
-            && (state.awaited.is_empty() || (request.is_quick && state.awaited.len() < DEPTH && state.has(&request.settings)));
+            && (state.awaited.is_empty()
+                || (request.is_quick
+                    && state.awaited.len() < DEPTH
+                    && state.has(&request.settings)));
         if !fits {
             return Some(request);
         }
@@ -219,7 +233,8 @@ impl Channel {
         None
     }
 
-    /// Cancels this answer's batch: by a cancel request when the server is at it, and by leaving its answer when it has yet to come to it.
+    /// Cancels this answer's batch: by a cancel request when the server is at it, and by leaving
+    /// its answer when it has yet to come to it.
     pub(super) async fn cancel(&self, answer: &Arc<Answer>) {
         let at_first = {
             let mut state = self.lock();
@@ -243,7 +258,8 @@ impl Channel {
         self.send_cancel().await;
     }
 
-    /// Cancels a group that nobody waits for any more; it is noted at once that its signal may hit others.
+    /// Cancels a group that nobody waits for any more; it is noted at once that its signal may hit
+    /// others.
     pub(super) fn cancel_group(self: &Arc<Self>, state: &mut State) {
         state.cancelled = true;
         state.cancelling += 1;
@@ -276,7 +292,11 @@ impl State {
 
     /// Whether nothing is under way.
     pub(super) fn is_done(&self) -> bool {
-        !self.held && self.next.is_none() && self.awaited.is_empty() && self.outgoing.is_empty() && self.cancelling == 0
+        !self.held
+            && self.next.is_none()
+            && self.awaited.is_empty()
+            && self.outgoing.is_empty()
+            && self.cancelling == 0
     }
 
     /// What the connection has on it, for its next user.
@@ -284,7 +304,8 @@ impl State {
         // It is set to read only.
         lease.forget_settings();
         lease.outdated = self.unprepared.drain().map(|name| name.to_string()).collect();
-        lease.prepared = self.prepared.drain().map(|(name, version)| (name.to_string(), version)).collect();
+        lease.prepared =
+            self.prepared.drain().map(|(name, version)| (name.to_string(), version)).collect();
     }
 
     fn has(&self, settings: &Arc<Settings>) -> bool {
@@ -305,7 +326,9 @@ impl State {
             version.is_some_and(|version| {
                 now.duration_since(version.since) <= request.form.max_age()
                     && request.known.is_none_or(|known| !version.is_old_for(known.since))
-                    && (known_columns.is_none() || version.columns.is_none() || version.columns == known_columns)
+                    && (known_columns.is_none()
+                        || version.columns.is_none()
+                        || version.columns == known_columns)
             })
         };
         let to_prepare = request.named.as_ref().filter(|named| !is_prepared(named)).cloned();
@@ -327,10 +350,7 @@ impl State {
         }
         let mut learns = if request.tells_columns { Learns::Told } else { Learns::Nothing };
         if let Some(named) = request.named.as_ref().filter(|_| known_columns.is_some())
-            && self
-                .prepared
-                .get(&named.name)
-                .is_none_or(|version| version.columns != known_columns)
+            && self.prepared.get(&named.name).is_none_or(|version| version.columns != known_columns)
             && frontend::describe(b'S', &named.name, &mut self.outgoing).is_ok()
         {
             learns = Learns::Hidden;
@@ -355,7 +375,8 @@ impl State {
         }
     }
 
-    /// What is to be written now. Nothing while enough is under way: what comes meanwhile goes together.
+    /// What is to be written now. Nothing while enough is under way: what comes meanwhile goes
+    /// together.
     pub(super) fn take_outgoing(&mut self, writing: &mut BytesMut) {
         if !self.has_to_write() {
             return;
@@ -419,7 +440,9 @@ impl State {
 
     /// Lets the first one's owner know of what has come of its answer.
     pub(super) fn wake_first(&self) {
-        if let Some(Whose::Client(_, answer) | Whose::Cancelled(answer)) = self.awaited.front().map(|awaited| &awaited.whose) {
+        if let Some(Whose::Client(_, answer) | Whose::Cancelled(answer)) =
+            self.awaited.front().map(|awaited| &awaited.whose)
+        {
             answer.wake();
         }
     }
@@ -431,13 +454,16 @@ impl State {
         let _ = frontend::close(b'S', &name, &mut self.outgoing);
     }
 
-    /// The columns of the first batch's statement have come. False: they aren't those that its client knows.
+    /// The columns of the first batch's statement have come. False: they aren't those that its
+    /// client knows.
     pub(super) fn learn(&mut self, columns: Option<u64>) -> bool {
         let Some(awaited) = self.awaited.front_mut() else { return true };
         let learnt = std::mem::replace(&mut awaited.learns, Learns::Nothing);
         awaited.columns = columns;
         let Whose::Client(request, _) = &awaited.whose else { return true };
-        if let Some(version) = request.named.as_ref().and_then(|named| self.prepared.get_mut(&named.name)) {
+        if let Some(version) =
+            request.named.as_ref().and_then(|named| self.prepared.get_mut(&named.name))
+        {
             version.columns = columns;
         }
         learnt != Learns::Hidden || request.known.is_none_or(|known| known.columns == columns)
@@ -450,12 +476,15 @@ impl State {
         }
     }
 
-    /// Takes away the batches that the server has yet to come to, as far as that can be told: of a group it may be at any. The group's are alone from then on.
+    /// Takes away the batches that the server has yet to come to, as far as that can be told: of a
+    /// group it may be at any. The group's are alone from then on.
     pub(super) fn evict(&mut self) -> Vec<(Request, Arc<Answer>)> {
-        let in_group = self.is_in_group() && self.awaited.front().is_some_and(|first| !first.delivered);
+        let in_group =
+            self.is_in_group() && self.awaited.front().is_some_and(|first| !first.delivered);
         let group = if in_group { self.left_of_group() as usize } else { 0 };
         let mut again = Vec::new();
-        for (position, awaited) in self.awaited.iter_mut().enumerate().skip(usize::from(!in_group)) {
+        for (position, awaited) in self.awaited.iter_mut().enumerate().skip(usize::from(!in_group))
+        {
             match std::mem::replace(&mut awaited.whose, Whose::Nobody) {
                 Whose::Client(mut request, answer) => {
                     if position < group {

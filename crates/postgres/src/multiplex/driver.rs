@@ -1,4 +1,5 @@
-//! The task that moves a shared connection's bytes: what is written for it goes out, and what comes in goes to its owners.
+//! The task that moves a shared connection's bytes: what is written for it goes out, and what comes
+//! in goes to its owners.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -12,6 +13,7 @@ use flywheel_wire::{frame, reply};
 use tokio::io::AsyncWrite;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::answer::Follows;
 use super::channel::{Channel, State, Whose};
 use super::group::READY;
 use super::inspect::{Inspected, ends_member, inspect, is_columns, is_farewell, is_quiet, learns};
@@ -74,7 +76,9 @@ impl Driver {
     /// Ends when the connection is to go back to the pool, clean.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ServerError>> {
         if self.lease.is_outdated() && !self.is_delivering() {
-            return Poll::Ready(Err(self.broken(io::Error::other("another server has taken this one's place"))));
+            return Poll::Ready(Err(
+                self.broken(io::Error::other("another server has taken this one's place"))
+            ));
         }
         loop {
             let wrote = self.poll_write(cx)?;
@@ -109,10 +113,14 @@ impl Driver {
         if self.writing.is_empty() {
             self.channel.lock().take_outgoing(&mut self.writing);
         }
+        let stream = Pin::new(&mut self.lease.stream);
         if self.writing.is_empty() {
-            return Ok(false);
+            return match stream.poll_flush(cx) {
+                Poll::Ready(Err(source)) => Err(self.broken(source)),
+                Poll::Ready(Ok(())) | Poll::Pending => Ok(false),
+            };
         }
-        match Pin::new(&mut self.lease.stream).poll_write(cx, &self.writing) {
+        match stream.poll_write(cx, &self.writing) {
             Poll::Ready(Ok(0)) => Err(self.broken(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Ok(written)) => {
                 self.writing.advance(written);
@@ -130,7 +138,8 @@ impl Driver {
         }
         self.incoming.reserve(READ_SIZE);
         let read = {
-            let mut read = pin!(tokio::io::AsyncReadExt::read_buf(&mut self.lease.stream, &mut self.incoming));
+            let mut read =
+                pin!(tokio::io::AsyncReadExt::read_buf(&mut self.lease.stream, &mut self.incoming));
             read.as_mut().poll(cx)
         };
         match read {
@@ -144,7 +153,8 @@ impl Driver {
         }
     }
 
-    /// Whether the owner of the answer that is arriving has too much of it unread. Those behind it needn't wait for it.
+    /// Whether the owner of the answer that is arriving has too much of it unread. Those behind it
+    /// needn't wait for it.
     fn is_blocked(&self, cx: &Context<'_>) -> bool {
         let mut state = self.channel.lock();
         let answer = match state.awaited.front().map(|awaited| &awaited.whose) {
@@ -212,7 +222,8 @@ impl Driver {
             let mut row_left = self.row_left - end;
             while row_left == 0 {
                 let here = &self.incoming[end..];
-                let peeked = frame::peek(here, i32::MAX as usize).map_err(|error| ServerError::frame(&self.lease.server, error))?;
+                let peeked = frame::peek(here, i32::MAX as usize)
+                    .map_err(|error| ServerError::frame(&self.lease.server, error))?;
                 let Some((tag, len)) = peeked else { break };
                 if here.len() < len {
                     if tag == reply::tag::DATA_ROW && end + here.len() >= WHOLE {
@@ -221,7 +232,8 @@ impl Driver {
                     }
                     break;
                 }
-                // The server's farewell is of the connection, not of the statement: what follows it is the end of the stream.
+                // The server's farewell is of the connection, not of the statement: what follows it
+                // is the end of the stream.
                 if in_group && ends_member(tag) && !is_farewell(tag, &here[..len]) {
                     if tag == reply::tag::ERROR_RESPONSE {
                         inspect(state, tag, &here[..len], self.lease.is_of_replica());
@@ -234,7 +246,8 @@ impl Driver {
                 if !is_quiet(tag) || (is_columns(tag) && learns(state)) {
                     let message = &here[..len];
                     if tag == reply::tag::PARAMETER_STATUS
-                        && let Some((name, value)) = reply::parameter_status(&message[frame::HEADER_LEN..])
+                        && let Some((name, value)) =
+                            reply::parameter_status(&message[frame::HEADER_LEN..])
                     {
                         // For the next user of the connection.
                         self.lease.parameters.insert(name, value);
@@ -243,7 +256,7 @@ impl Driver {
                         Inspected::Forward => {}
                         Inspected::Skip => {
                             // Before it there can be notices.
-                            deliver(state, &mut self.incoming, end, &[]);
+                            deliver(state, &mut self.incoming, end, Follows::Message);
                             state.wake_first();
                             self.incoming.advance(len);
                             end = 0;
@@ -273,8 +286,12 @@ impl Driver {
                 }
                 _ => {}
             }
-            let suffix: &[u8] = if matches!(ending, Some(Ending::Member)) { &READY } else { &[] };
-            deliver(state, &mut self.incoming, end, suffix);
+            let follows = match ending {
+                Some(Ending::Member) => Follows::Suffix(&READY),
+                None if row_left > 0 => Follows::RestOfRow,
+                _ => Follows::Message,
+            };
+            deliver(state, &mut self.incoming, end, follows);
             if ending.is_none() {
                 state.wake_first();
                 break;
@@ -284,14 +301,17 @@ impl Driver {
         Ok(())
     }
 
-    /// What becomes of the batches under way when the connection breaks: those of whose answers nothing was handed over are sent again.
+    /// What becomes of the batches under way when the connection breaks: those of whose answers
+    /// nothing was handed over are sent again.
     fn abandon(&self, error: &Arc<ServerError>) -> Batches {
         let mut state = self.channel.lock();
         state.closed = true;
         let mut again = Batches::new();
         for awaited in std::mem::take(&mut state.awaited) {
             match awaited.whose {
-                Whose::Client(mut request, answer) if !awaited.delivered && request.attempts < MAX_ATTEMPTS => {
+                Whose::Client(mut request, answer)
+                    if !awaited.delivered && request.attempts < MAX_ATTEMPTS =>
+                {
                     request.attempts += 1;
                     again.push((request, answer));
                 }
@@ -316,10 +336,7 @@ impl Driver {
     }
 
     fn broken(&self, source: io::Error) -> ServerError {
-        ServerError::Io {
-            server: self.lease.server.clone(),
-            source,
-        }
+        ServerError::Io { server: self.lease.server.clone(), source }
     }
 }
 
@@ -331,8 +348,8 @@ enum Ending {
     Member,
 }
 
-/// Moves the first bytes of what has come to the answer that they are of, with `suffix` behind them.
-fn deliver(state: &mut State, incoming: &mut BytesMut, length: usize, suffix: &[u8]) {
+/// Moves the first bytes of what has come to the answer that they are of.
+fn deliver(state: &mut State, incoming: &mut BytesMut, length: usize, follows: Follows) {
     let Some(awaited) = state.awaited.front_mut() else {
         return incoming.advance(length);
     };
@@ -341,7 +358,7 @@ fn deliver(state: &mut State, incoming: &mut BytesMut, length: usize, suffix: &[
         Whose::Client(_, answer) | Whose::Cancelled(answer) if !awaited.repeat && length > 0 => {
             let first = awaited.form == Form::Parsed && !awaited.delivered && awaited.is_parsed();
             let prefix: &[u8] = if first { &PARSE_COMPLETE } else { &[] };
-            answer.deliver(prefix, incoming, length, suffix);
+            answer.deliver(prefix, incoming, length, follows);
             awaited.delivered = true;
         }
         _ => incoming.advance(length),
@@ -362,7 +379,9 @@ fn finish(state: &mut State) -> Option<(Request, Arc<Answer>)> {
             request.attempts += 1;
             return Some((request, answer));
         }
-        Whose::Client(_, answer) | Whose::Cancelled(answer) => answer.finish(!awaited.unparsed, took, awaited.size, awaited.columns),
+        Whose::Client(_, answer) | Whose::Cancelled(answer) => {
+            answer.finish(!awaited.unparsed, took, awaited.size, awaited.columns)
+        }
         Whose::Nobody => {}
         Whose::Settings => {
             if let Some((request, answer)) = state.next.take() {

@@ -13,7 +13,10 @@ use crate::{ServerError, is_about_statement};
 pub(super) fn ends_member(tag: u8) -> bool {
     matches!(
         tag,
-        reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE | reply::tag::ERROR_RESPONSE
+        reply::tag::COMMAND_COMPLETE
+            | reply::tag::EMPTY_QUERY_RESPONSE
+            | reply::tag::PORTAL_SUSPENDED
+            | reply::tag::ERROR_RESPONSE
     )
 }
 
@@ -26,7 +29,11 @@ pub(super) fn is_farewell(tag: u8, message: &[u8]) -> bool {
 pub(super) fn is_quiet(tag: u8) -> bool {
     matches!(
         tag,
-        reply::tag::DATA_ROW | reply::tag::ROW_DESCRIPTION | reply::tag::COMMAND_COMPLETE | reply::tag::NO_DATA
+        reply::tag::DATA_ROW
+            | reply::tag::ROW_DESCRIPTION
+            | reply::tag::COMMAND_COMPLETE
+            | reply::tag::PORTAL_SUSPENDED
+            | reply::tag::NO_DATA
     )
 }
 
@@ -76,7 +83,9 @@ pub(super) fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bo
             if hidden { Inspected::Skip } else { Inspected::Forward }
         }
         reply::tag::BIND_COMPLETE if awaited.form == Form::Query => Inspected::Skip,
-        reply::tag::READY_FOR_QUERY => Inspected::Ready(TransactionStatus::from_byte(message.last().copied().unwrap_or_default())),
+        reply::tag::READY_FOR_QUERY => Inspected::Ready(TransactionStatus::from_byte(
+            message.last().copied().unwrap_or_default(),
+        )),
         reply::tag::ERROR_RESPONSE => {
             awaited.unparsed = !awaited.is_parsed();
             let parse_failed = awaited.skip > 0;
@@ -87,12 +96,16 @@ pub(super) fn inspect(state: &mut State, tag: u8, message: &[u8], of_replica: bo
             }
             let mut outdated = None;
             if let Whose::Client(request, _) = &awaited.whose {
-                let late_cancel = cancelled && error.code() == "57014" && !error.message().contains("timeout");
-                let named = request.named.as_ref().filter(|_| parse_failed || is_about_statement(&error));
+                let late_cancel =
+                    cancelled && error.code() == "57014" && !error.message().contains("timeout");
+                let named =
+                    request.named.as_ref().filter(|_| parse_failed || is_about_statement(&error));
                 outdated = named.map(|named| named.name.clone());
                 let mendable = late_cancel || (outdated.is_some() && !parse_failed);
                 awaited.repeat = mendable && !awaited.delivered && request.attempts < MAX_ATTEMPTS;
-                if !awaited.repeat && (writes(&error) || (awaited.form != Form::Verbatim && is_about_form(&error))) {
+                if !awaited.repeat
+                    && (writes(&error) || (awaited.form != Form::Verbatim && is_about_form(&error)))
+                {
                     awaited.leave();
                 }
             } else if matches!(awaited.whose, Whose::Settings)
@@ -115,7 +128,8 @@ impl Awaited {
         self.parsed || (self.form == Form::Parsed && self.skip == 0)
     }
 
-    /// Leaves the batch to its owner, to be sent as the client sent it, unless some of its answer is there already.
+    /// Leaves the batch to its owner, to be sent as the client sent it, unless some of its answer
+    /// is there already.
     fn leave(&mut self) {
         if self.delivered {
             return;
@@ -126,7 +140,8 @@ impl Awaited {
         }
     }
 
-    /// Leaves the batch to its owner, since its rows would be misread. Nothing of its answer is there yet: what Flywheel has asked comes first.
+    /// Leaves the batch to its owner, since its rows would be misread. Nothing of its answer is
+    /// there yet: what Flywheel has asked comes first.
     fn outdate(&mut self) {
         if let Whose::Client(_, answer) = &self.whose {
             answer.outdate();
@@ -134,7 +149,8 @@ impl Awaited {
         }
     }
 
-    /// Leaves the batch to its owner, who may send it to another server, unless some of its answer is there already.
+    /// Leaves the batch to its owner, who may send it to another server, unless some of its answer
+    /// is there already.
     fn refuse(&mut self, error: PgError) {
         if self.delivered {
             return;
@@ -146,8 +162,9 @@ impl Awaited {
     }
 }
 
-/// Whether it is an error that the primary wouldn't make, of a statement that only reads: the replica's replay of the log was in the statement's way
-/// (hot-standby, "query conflicts"), or it writes after all.
+/// Whether it is an error that the primary wouldn't make, of a statement that only reads: the
+/// replica's replay of the log was in the statement's way (hot-standby, "query conflicts"), or it
+/// writes after all.
 fn is_replicas_own(error: &PgError) -> bool {
     matches!(error.code(), "40001" | "40P01" | "25006")
 }
@@ -157,8 +174,8 @@ fn writes(error: &PgError) -> bool {
     error.code() == "25006"
 }
 
-/// Whether an error may be another, or none, when the statement is sent as the client wrote it: one of its values, its types, or the statement itself
-/// (classes 08, 0A, 22, 26 and 42).
+/// Whether an error may be another, or none, when the statement is sent as the client wrote it: one
+/// of its values, its types, or the statement itself (classes 08, 0A, 22, 26 and 42).
 fn is_about_form(error: &PgError) -> bool {
     ["08", "0A", "22", "26", "42"].iter().any(|class| error.code().starts_with(class))
 }

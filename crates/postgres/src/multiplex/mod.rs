@@ -1,9 +1,11 @@
 //! Server connections that many clients share at the same time.
 //!
-//! In transaction pooling a server connection is idle for a round trip between two clients. Here the next client's batch is written before the
-//! previous answer is back; the answers, which arrive in order, are cut at ReadyForQuery and handed to their owners.
+//! In transaction pooling a server connection is idle for a round trip between two clients. Here
+//! the next client's batch is written before the previous answer is back; the answers, which arrive
+//! in order, are cut at ReadyForQuery and handed to their owners.
 //!
-//! - [`Request`]: one batch of messages that ends in Query or Sync, is a transaction of its own, only reads, and can be repeated.
+//! - [`Request`]: one batch of messages that ends in Query or Sync, is a transaction of its own,
+//!   only reads, and can be repeated.
 //! - [`Answer`]: where the batch's answer arrives.
 //! - `channel`: one shared connection: what is written to it, what is awaited from it.
 //! - `group`: several batches in one transaction.
@@ -13,13 +15,30 @@
 //!
 //! What keeps one client's statement from another's trouble:
 //!
-//! - Batches are written only behind batches that are known to be quick ([`Request::is_quick`]). Any other has its channel to itself.
-//! - A batch that turns out to be slow, or whose client doesn't read its answer, loses those behind it: they are read-only, and are sent again
-//!   elsewhere.
-//! - A batch that stands for something else that the client has sent ([`Form`]) and fails is given back, to be sent as the client sent it.
-//! - A connection that has lived for as long as it may is closed to new batches, and goes when it has answered those that it has.
+//! - Batches are written only behind batches that are known to be quick ([`Request::is_quick`]).
+//!   Any other has its channel to itself.
+//! - A batch that turns out to be slow, or whose client doesn't read its answer, loses those behind
+//!   it: they are read-only, and are sent again elsewhere.
+//! - A batch that stands for something else that the client has sent ([`Form`]) and fails is given
+//!   back, to be sent as the client sent it.
+//! - A connection that has lived for as long as it may is closed to new batches, and goes when it
+//!   has answered those that it has.
 //! - Where others wait for a connection, those that are idle go back (`shortage`).
-//! - A cancel that arrives late and hits a neighbour, or a connection that breaks, makes the neighbours' batches be sent again.
+//! - A cancel that arrives late and hits a neighbour, or a connection that breaks, makes the
+//!   neighbours' batches be sent again.
+//!
+//! Reads share server connections. A single query that changes nothing and calls only functions
+//! known to act on nothing is written to one of a few connections before the answers to those in
+//! front of it are back; the answers, which come in order, are cut at ReadyForQuery. It may always
+//! be sent again, which is what makes sharing safe: behind a batch that turns out slow, or whose
+//! client doesn't read, the others are taken away and sent elsewhere; a cancel that comes late, or
+//! a broken connection, costs the neighbours a repetition. Only texts that have been quick and
+//! small are followed by others (`analysis::Observed`). Everything else borrows a connection.
+//!
+//! Shared connections leave the pool for long, so `multiplex` sees to their end itself: at its time
+//! a channel is closed to new batches, another is opened, and the old one goes when it has
+//! answered. One that is unused for `check_after` goes back to the pool, which checks and reaps it
+//! as any other.
 
 mod answer;
 mod channel;
@@ -58,7 +77,8 @@ pub struct Multiplexer {
 #[derive(Debug)]
 struct Shared {
     pool: Pool,
-    /// How many connections are kept open, and how many there may be while some of them are taken by slow batches.
+    /// How many connections are kept open, and how many there may be while some of them are taken
+    /// by slow batches.
     wanted: usize,
     most: usize,
     state: Mutex<State>,
@@ -85,7 +105,8 @@ struct Waiting {
 }
 
 impl Multiplexer {
-    /// Shares connections of this pool, as many as its options say as a rule. `None` when it has no connection to spare: transactions need some.
+    /// Shares connections of this pool, as many as its options say as a rule. `None` when it has no
+    /// connection to spare: transactions need some.
     #[must_use]
     pub fn new(pool: Pool) -> Option<Self> {
         let most = (pool.options().size as usize).saturating_sub(1);
@@ -114,7 +135,8 @@ impl Multiplexer {
         self.shared.waiting.load(Ordering::Relaxed)
     }
 
-    /// Sends a batch. `None` when no connection can take it soon: one of the pool is to be borrowed instead.
+    /// Sends a batch. `None` when no connection can take it soon: one of the pool is to be borrowed
+    /// instead.
     #[must_use]
     pub fn submit(&self, request: Request) -> Option<Arc<Answer>> {
         let mut state = self.shared.lock();
@@ -124,7 +146,8 @@ impl Multiplexer {
             let channel = state.channels.iter().find(|channel| channel.is_idle())?;
             return channel.push(request, answer.clone()).is_none().then_some(answer);
         }
-        // Where others' settings keep every connection busy, changing one to and fro would cost more than it gives.
+        // Where others' settings keep every connection busy, changing one to and fro would cost
+        // more than it gives.
         let is_foreign = |channel: &Arc<Channel>| !channel.serves(&request.settings);
         if state.channels.len() >= self.shared.wanted && state.channels.iter().all(is_foreign) {
             return None;
@@ -137,11 +160,13 @@ impl Multiplexer {
 impl State {
     /// Gives a batch to a connection that can take it; gives it back when none can.
     ///
-    /// It is the first of them whose wait is short, or else the one with the shortest: one server process that is kept busy answers more than several
-    /// that fall asleep between any two statements.
+    /// It is the first of them whose wait is short, or else the one with the shortest: one server
+    /// process that is kept busy answers more than several that fall asleep between any two
+    /// statements.
     fn give(&self, mut request: Request, answer: &Arc<Answer>) -> Option<Request> {
         for _ in 0..self.channels.len() {
-            let waits = self.channels.iter().filter_map(|channel| Some((channel.wait(&request)?, channel)));
+            let waits =
+                self.channels.iter().filter_map(|channel| Some((channel.wait(&request)?, channel)));
             let Some((_, channel)) = waits.min_by_key(|(wait, _)| (*wait).max(SHORT)) else {
                 break;
             };
@@ -159,11 +184,8 @@ impl Shared {
     /// Gives a batch to a connection, or lets it wait for one.
     fn place(self: &Arc<Self>, state: &mut State, request: Request, answer: Arc<Answer>) {
         // Those that wait already come first.
-        let refused = if state.waiting.is_empty() {
-            state.give(request, &answer)
-        } else {
-            Some(request)
-        };
+        let refused =
+            if state.waiting.is_empty() { state.give(request, &answer) } else { Some(request) };
         let Some(request) = refused else { return };
         self.wait(state, request, answer);
         self.open_if_needed(state);
@@ -171,11 +193,7 @@ impl Shared {
 
     fn wait(self: &Arc<Self>, state: &mut State, request: Request, answer: Arc<Answer>) {
         self.watch_deadlines(state);
-        state.waiting.push_back(Waiting {
-            request,
-            answer,
-            since: Instant::now(),
-        });
+        state.waiting.push_back(Waiting { request, answer, since: Instant::now() });
         self.waiting.store(state.waiting.len(), Ordering::Relaxed);
     }
 
@@ -205,7 +223,8 @@ impl Shared {
         });
     }
 
-    /// Opens a connection for those that wait, unless enough usable ones are there, which will come to them.
+    /// Opens a connection for those that wait, unless enough usable ones are there, which will come
+    /// to them.
     fn open_if_needed(self: &Arc<Self>, state: &mut State) {
         if !state.waiting.is_empty() && self.may_open(state) {
             self.open(state);
@@ -276,18 +295,15 @@ impl Shared {
         // They were first once.
         for (request, answer) in again.into_iter().rev() {
             answer.off();
-            state.waiting.push_front(Waiting {
-                request,
-                answer,
-                since: Instant::now(),
-            });
+            state.waiting.push_front(Waiting { request, answer, since: Instant::now() });
         }
         if !state.waiting.is_empty() {
             self.serve_waiting(&mut state);
         }
     }
 
-    /// Whether a connection that has nothing to do should go back to the pool: there are more than wanted.
+    /// Whether a connection that has nothing to do should go back to the pool: there are more than
+    /// wanted.
     fn retire(self: &Arc<Self>, channel: &Arc<Channel>) -> bool {
         let mut state = self.lock();
         if !state.waiting.is_empty() {
@@ -307,7 +323,8 @@ impl Shared {
         self.waiting.load(Ordering::Relaxed) > 0
     }
 
-    /// A connection has lived for as long as it may: it takes no more batches, and another takes its place, now or when it has gone.
+    /// A connection has lived for as long as it may: it takes no more batches, and another takes
+    /// its place, now or when it has gone.
     fn replace(self: &Arc<Self>, channel: &Arc<Channel>) {
         let mut state = self.lock();
         if state.channels.iter().any(|each| Arc::ptr_eq(each, channel)) {
@@ -318,7 +335,8 @@ impl Shared {
         }
     }
 
-    /// A connection that nobody has used for so long goes back to the pool, which sees to those that are idle.
+    /// A connection that nobody has used for so long goes back to the pool, which sees to those
+    /// that are idle.
     fn give_back_unused(&self, channel: &Arc<Channel>, idle: Duration) {
         let mut state = self.lock();
         if state.waiting.is_empty() && channel.close_if_unused(idle) {

@@ -21,15 +21,16 @@ pub struct Named {
 pub enum Form {
     /// As the client sent it.
     Verbatim,
-    /// It binds a prepared statement where the client has sent a Parse of the unnamed one: ParseComplete is put in front of the answer.
+    /// It binds a prepared statement where the client has sent a Parse of the unnamed one:
+    /// ParseComplete is put in front of the answer.
     Parsed,
     /// It binds a prepared statement where the client has sent a Query: BindComplete is kept back.
     Query,
 }
 
 impl Form {
-    /// How old the prepared statement may be, which the client hasn't asked for: definitions may have changed since, unseen, so that parameters would
-    /// be of other types.
+    /// How old the prepared statement may be, which the client hasn't asked for: definitions may
+    /// have changed since, unseen, so that parameters would be of other types.
     pub(super) fn max_age(self) -> Duration {
         match self {
             Self::Verbatim => Duration::MAX,
@@ -47,8 +48,8 @@ pub enum Ending {
     Sync,
 }
 
-/// A batch: one Query, or messages that a Sync is to end. It is a transaction of its own, changes nothing in the database or the session, and may be
-/// sent again.
+/// A batch: one Query, or messages that a Sync is to end. It is a transaction of its own, changes
+/// nothing in the database or the session, and may be sent again.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The messages, without a Sync.
@@ -67,7 +68,8 @@ pub struct Request {
     pub joins: bool,
     /// What its client knows of the prepared statement, where it has prepared it.
     pub known: Option<Known>,
-    /// Its answer has the statement's columns in it: they are to be told to its sender ([`super::Part::Last`]).
+    /// Its answer has the statement's columns in it: they are to be told to its sender
+    /// ([`super::Part::Last`]).
     pub tells_columns: bool,
     pub(super) attempts: u8,
 }
@@ -92,12 +94,12 @@ impl Request {
 
     /// Messages of the extended protocol, without their Sync.
     #[must_use]
-    pub fn batch(messages: Bytes, named: Option<Named>, form: Form, settings: Arc<Settings>) -> Self {
-        Self {
-            ending: Ending::Sync,
-            named,
-            form,
-            ..Self::query(messages, settings)
-        }
+    pub fn batch(
+        messages: Bytes,
+        named: Option<Named>,
+        form: Form,
+        settings: Arc<Settings>,
+    ) -> Self {
+        Self { ending: Ending::Sync, named, form, ..Self::query(messages, settings) }
     }
 }

@@ -1,5 +1,6 @@
-//! Shared connections that others need more: where all of a pool's are taken and somebody waits, those that aren't used go back at once, and one that is
-//! used all the time goes when the wait gets long. Batches then wait for their turn as everybody else does.
+//! Shared connections that others need more: where all of a pool's are taken and somebody waits,
+//! those that aren't used go back at once, and one that is used all the time goes when the wait
+//! gets long. Batches then wait for their turn as everybody else does.
 
 use std::sync::Weak;
 

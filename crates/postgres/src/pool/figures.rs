@@ -4,7 +4,8 @@ use std::sync::atomic::Ordering;
 
 use super::Pool;
 
-/// A server's connections in one pool, and those who want one. The counts are since the pool was made.
+/// A server's connections in one pool, and those who want one. The counts are since the pool was
+/// made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PoolFigures {
     /// Connections that are open and lent to nobody.

@@ -1,7 +1,13 @@
-//! Attempts to log in, which are spaced while they fail: a server that is down, or refuses, isn't asked by each client that waits for it.
+//! Attempts to log in, which are spaced while they fail: a server that is down, or refuses, isn't
+//! asked by each client that waits for it.
 //!
-//! As long as logins succeed, any number go on at the same time. After one has failed there is one attempt at a time, each after a longer pause, and
-//! all who want a connection share its outcome.
+//! As long as logins succeed, any number go on at the same time. After one has failed there is one
+//! attempt at a time, each after a longer pause, and all who want a connection share its outcome.
+//!
+//! Logins are spaced where they fail: one attempt at a time for a pool, all who wait share its
+//! outcome; whoever comes later waits for the next attempt, so a server that is back is used by the
+//! first who asks. A pool that follows the primary's seat attempts again as soon as somebody sits
+//! there. A replica's attempt is never waited for: another server is asked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -53,12 +59,7 @@ impl Logins {
         let now = Instant::now();
         Self {
             longest,
-            state: Mutex::new(State {
-                failures: 0,
-                failed: now,
-                next: now,
-                is_tried: false,
-            }),
+            state: Mutex::new(State { failures: 0, failed: now, next: now, is_tried: false }),
             outcomes: watch::Sender::new(None),
             counts: Default::default(),
         }
@@ -106,8 +107,9 @@ impl Logins {
         Turn::Then(state.next)
     }
 
-    /// Makes an attempt when it is time for one, or has the outcome of another's that is under way. `news` ends a pause early. Not to be dropped before
-    /// it is done, since others wait for it: bb8 makes connections in tasks of their own.
+    /// Makes an attempt when it is time for one, or has the outcome of another's that is under way.
+    /// `news` ends a pause early. Not to be dropped before it is done, since others wait for it:
+    /// bb8 makes connections in tasks of their own.
     pub(super) async fn attempt(
         &self,
         attempt: impl Future<Output = Result<Connection, ServerError>>,
@@ -201,7 +203,9 @@ mod tests {
     #[test]
     fn pauses_grow_up_to_the_longest() {
         let longest = Duration::from_secs(5);
-        for (failures, ceiling) in [(0, 50), (1, 100), (4, 800), (7, 5000), (40, 5000), (u32::MAX, 5000)] {
+        for (failures, ceiling) in
+            [(0, 50), (1, 100), (4, 800), (7, 5000), (40, 5000), (u32::MAX, 5000)]
+        {
             let ceiling = Duration::from_millis(ceiling);
             for _ in 0..20 {
                 let pause = pause(failures, longest);

@@ -5,6 +5,12 @@
 //! - `logins`: attempts to log in, spaced while they fail.
 //! - `shortage`: who waits, for those who could spare a connection.
 //! - [`PoolFigures`]: all that in numbers.
+//!
+//! Bb8 with a semaphore in front. bb8 wakes waiters in no particular order; the semaphore's permits
+//! are handed out in the order of asking. bb8's reaper closes idle connections and keeps
+//! `min_idle`; a connection's own end, earlier than `max_lifetime` by chance, is known to the
+//! connection (`Connection::ends`) and looked at when it is lent and comes back. The embedded
+//! PostgreSQL's pool has no `lifetimes`, so no reaper.
 
 mod figures;
 mod logins;
@@ -27,8 +33,12 @@ use manager::Manager;
 pub use options::{Lifetimes, PoolOptions};
 pub(crate) use shortage::Shortage;
 
+use crate::defaults::Generations;
 use crate::topology::Seat;
 use crate::{Connection, Login, ServerError, ServerOptions, Settings};
+
+/// How long a look that is taken from time to time waits for a lock.
+const LOOK_PATIENCE: &str = "100ms";
 
 /// A pool of connections to one server.
 #[derive(Debug, Clone)]
@@ -40,6 +50,7 @@ pub struct Pool {
     options: Arc<PoolOptions>,
     seat: Option<Seat>,
     logins: Arc<Logins>,
+    generations: Arc<Generations>,
     shortage: Arc<Shortage>,
     /// How many have waited in vain.
     timeouts: Arc<AtomicU64>,
@@ -53,14 +64,16 @@ pub struct Lease {
 }
 
 impl Pool {
-    /// A pool of connections to the host in `server`, each made when first needed. Must be called on a runtime.
+    /// A pool of connections to the host in `server`, each made when first needed. Must be called
+    /// on a runtime.
     #[must_use]
     pub fn new(server: ServerOptions, options: PoolOptions) -> Self {
         Self::build(server, options, None)
     }
 
-    /// A pool whose connections lead to whoever sits in this place of a cluster, rather than to the host in `server`. While nobody is the primary,
-    /// an acquire waits; connections to one that isn't the primary any more are closed when they come back.
+    /// A pool whose connections lead to whoever sits in this place of a cluster, rather than to the
+    /// host in `server`. While nobody is the primary, an acquire waits; connections to one that
+    /// isn't the primary any more are closed when they come back.
     #[must_use]
     pub fn following(seat: Seat, server: ServerOptions, options: PoolOptions) -> Self {
         Self::build(server, options, Some(seat))
@@ -69,6 +82,7 @@ impl Pool {
     fn build(server: ServerOptions, options: PoolOptions, seat: Option<Seat>) -> Self {
         let server = Arc::new(server);
         let logins = Arc::new(Logins::new(options.login_retry));
+        let generations = Arc::<Generations>::default();
         let lifetimes = options.lifetimes.clone();
         let mut builder = bb8::Pool::builder()
             .max_size(options.size)
@@ -90,6 +104,7 @@ impl Pool {
             patience: options.acquire_timeout,
             lifetimes,
             logins: logins.clone(),
+            generations: generations.clone(),
             lost: Mutex::new(None),
         });
         Self {
@@ -99,6 +114,7 @@ impl Pool {
             options: Arc::new(options),
             seat,
             logins,
+            generations,
             shortage: Arc::default(),
             timeouts: Arc::default(),
         }
@@ -130,6 +146,18 @@ impl Pool {
         &self.options
     }
 
+    /// Which settings sessions of its connections begin with: another number, maybe others.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.generations.current()
+    }
+
+    /// Sessions begin with other settings from now on: its connections are closed as they come
+    /// back, and others made.
+    pub fn renew(&self) {
+        self.generations.end();
+    }
+
     /// The error of one that has waited too long.
     pub(crate) fn timeout(&self) -> ServerError {
         self.timeouts.fetch_add(1, Ordering::Relaxed);
@@ -138,12 +166,13 @@ impl Pool {
         }
         match self.logins.problem() {
             Some(error) if self.is_empty() => error.into(),
-            _ => ServerError::PoolTimeout {
+            problem => ServerError::PoolTimeout {
                 waited: self.options.acquire_timeout,
                 size: self.options.size,
                 user: self.server.user.clone(),
                 database: self.server.database.clone(),
                 sized_by: self.options.sized_by.clone(),
+                refused: problem.map(|error| error.message().to_owned()),
             },
         }
     }
@@ -178,11 +207,15 @@ impl Pool {
         Ok(server)
     }
 
-    /// A connection of its own to the same server, past the pool, with further parameters in the startup packet.
+    /// A connection of its own to the same server, past the pool, with further parameters in the
+    /// startup packet.
     ///
     /// # Errors
     /// The server can't be reached, or refuses the login.
-    pub async fn connect_apart(&self, further: &[(String, String)]) -> Result<Connection, ServerError> {
+    pub async fn connect_apart(
+        &self,
+        further: &[(String, String)],
+    ) -> Result<Connection, ServerError> {
         match &self.seat {
             Some(seat) => seat.connect(&self.server, further).await,
             None => Connection::connect_with(&self.server, further).await,
@@ -225,7 +258,20 @@ impl Pool {
     /// As [`Self::acquire`].
     pub async fn acquire_plain(&self) -> Result<Lease, ServerError> {
         let mut lease = self.acquire().await?;
-        lease.apply_settings(&Settings::default()).await?;
+        lease.apply_settings(&Arc::default()).await?;
+        Ok(lease)
+    }
+
+    /// The same for a look that is taken from time to time: one that would have to wait for
+    /// somebody who has locked a part of the catalogue fails (55P03), and is repeated.
+    ///
+    /// # Errors
+    /// As [`Self::acquire`].
+    pub async fn acquire_for_look(&self) -> Result<Lease, ServerError> {
+        let mut settings = Settings::default();
+        settings.set("lock_timeout", format!("SET lock_timeout = '{LOOK_PATIENCE}'"));
+        let mut lease = self.acquire().await?;
+        lease.apply_settings(&Arc::new(settings)).await?;
         Ok(lease)
     }
 
@@ -237,8 +283,10 @@ impl Pool {
         outcomes: &mut watch::Receiver<Option<PgError>>,
     ) -> Result<Lease, ServerError> {
         loop {
-            // Boxed: the compiler can't prove the unboxed future Send for every lifetime (rust-lang/rust#102211).
-            let mut connection: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(self.connections.get_owned());
+            // Boxed: the compiler can't prove the unboxed future Send for every lifetime
+            // (rust-lang/rust#102211).
+            let mut connection: Pin<Box<dyn Future<Output = _> + Send>> =
+                Box::pin(self.connections.get_owned());
             tokio::select! {
                 biased;
                 got = &mut connection => return match got {
@@ -247,7 +295,8 @@ impl Pool {
                     Err(bb8::RunError::TimedOut) => Err(self.timeout()),
                 },
                 () = tokio::time::sleep_until(deadline) => return Err(self.timeout()),
-                // bb8 would have us wait for a connection to come back; asked anew, it makes another attempt.
+                // bb8 would have us wait for a connection to come back; asked anew, it makes
+                // another attempt.
                 Ok(()) = outcomes.changed() => self.hear(outcomes)?,
             }
         }
@@ -259,11 +308,33 @@ impl Pool {
         failure.map_or(Ok(()), |error| self.go_on(error.into()))
     }
 
-    /// Waits on after a failed login where a connection may come back, or another server may become the primary.
+    /// Waits on after a failed login where a connection may come back, or another server may become
+    /// the primary.
     fn go_on(&self, failure: ServerError) -> Result<(), ServerError> {
         if self.is_empty() && !(self.waits_for_primary() && failure.may_pass()) {
             return Err(failure);
         }
+        Ok(())
+    }
+}
+
+impl Lease {
+    /// Puts a connection in its place that was logged in with these settings, so that they are what
+    /// RESET means there. It isn't lent to anybody else.
+    ///
+    /// # Errors
+    /// The server can't be reached, or refuses the login.
+    pub async fn begin_with(
+        &mut self,
+        pool: &Pool,
+        settings: &Settings,
+    ) -> Result<(), ServerError> {
+        let mut own = pool.connect_apart(&settings.values()).await?;
+        own.applied = Arc::new(settings.clone());
+        own.startup = Some(settings.clone());
+        own.ends = self.ends;
+        let pooled = std::mem::replace(&mut *self.connection, own);
+        pooled.terminate().await;
         Ok(())
     }
 }

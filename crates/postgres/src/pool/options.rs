@@ -13,9 +13,11 @@ pub struct PoolOptions {
     pub acquire_timeout: Duration,
     /// The longest pause between attempts to log in while they fail.
     pub login_retry: Duration,
-    /// How connections come and go while nobody asks for one. `None`: the pool leaves them as they are.
+    /// How connections come and go while nobody asks for one. `None`: the pool leaves them as they
+    /// are.
     pub lifetimes: Option<Lifetimes>,
-    /// Where `size` is configured, for the error of one who has waited in vain: "`pool_size` of the PostgreSQL store".
+    /// Where `size` is configured, for the error of one who has waited in vain: "`pool_size` of the
+    /// PostgreSQL store".
     pub sized_by: String,
 }
 
@@ -26,14 +28,16 @@ pub struct Lifetimes {
     pub max_lifetime: Duration,
     /// How long a connection is kept without being used.
     pub idle_timeout: Duration,
-    /// A connection that has been idle for longer is asked whether it still works before somebody gets it.
+    /// A connection that has been idle for longer is asked whether it still works before somebody
+    /// gets it.
     pub check_after: Duration,
     /// How many idle connections are held ready.
     pub min_idle: u32,
 }
 
 impl Lifetimes {
-    /// When a connection made now is at its end: each a little earlier than it may be, so that those that were made together don't end together.
+    /// When a connection made now is at its end: each a little earlier than it may be, so that
+    /// those that were made together don't end together.
     pub(super) fn end(&self) -> Instant {
         Instant::now() + self.max_lifetime.mul_f64(rand::random_range(0.8..1.0))
     }

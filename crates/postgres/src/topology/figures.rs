@@ -39,9 +39,6 @@ impl Cluster {
         for (replica, busy) in replicas.iter_mut().zip(&self.shared.busy) {
             replica.busy = busy.load(Ordering::Relaxed);
         }
-        ClusterFigures {
-            primary: state.primary_host(),
-            replicas,
-        }
+        ClusterFigures { primary: state.primary_host(), replicas }
     }
 }

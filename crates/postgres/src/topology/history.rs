@@ -1,14 +1,18 @@
 //! How far the primary's log was at which time.
 //!
-//! A replica that has replayed the log up to where the primary was at a moment has everything that was committed before that moment. That one
-//! fact tells both its lag and whether a session that has written may read from it; no server's clock is in it. A primary that has nothing to do
-//! makes no log, so a replica that has replayed all is up to date however long ago the last transaction was.
+//! A replica that has replayed the log up to where the primary was at a moment has everything that
+//! was committed before that moment. That one fact tells both its lag and whether a session that
+//! has written may read from it; no server's clock is in it. A primary that has nothing to do makes
+//! no log, so a replica that has replayed all is up to date however long ago the last transaction
+//! was.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Past this many samples the oldest are forgotten: a replica that is further behind is compared with the oldest.
-const KEPT: usize = 1024;
+/// Past this many samples those are forgotten that are close together for their age: how long ago
+/// something was is known to one part in [`EXACTNESS`].
+const KEPT: usize = 4096;
+const EXACTNESS: u32 = 256;
 
 /// Positions of the primary's log, with the moments before which they were asked for.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +26,8 @@ impl History {
         match self.samples.back_mut() {
             // Asked later and no further: what was known of that position holds until now.
             Some((moment, last)) if *last == position => *moment = asked,
-            // A log doesn't go back. Another server's, which this one has taken over from, says nothing here.
+            // A log doesn't go back. Another server's, which this one has taken over from, says
+            // nothing here.
             Some((_, last)) if *last > position => {
                 self.samples.clear();
                 self.samples.push_back((asked, position));
@@ -30,7 +35,19 @@ impl History {
             _ => self.samples.push_back((asked, position)),
         }
         if self.samples.len() > KEPT {
-            self.samples.pop_front();
+            let mut last: Option<Instant> = None;
+            self.samples.retain(|(moment, _)| {
+                let age = asked.saturating_duration_since(*moment);
+                let is_apart = last.is_none_or(|last| *moment - last >= age / EXACTNESS);
+                if is_apart {
+                    last = Some(*moment);
+                }
+                is_apart
+            });
+            // Where that forgets nothing, the oldest go.
+            while self.samples.len() > KEPT {
+                self.samples.pop_front();
+            }
         }
     }
 
@@ -50,11 +67,8 @@ impl History {
 
     /// Before which moment everything committed is in a server that has replayed up to `position`.
     pub(super) fn complete_until(&self, position: u64) -> Option<Instant> {
-        self.samples
-            .iter()
-            .rev()
-            .find(|(_, sample)| *sample <= position)
-            .map(|(moment, _)| *moment)
+        let reached = self.samples.partition_point(|(_, sample)| *sample <= position);
+        self.samples.get(reached.checked_sub(1)?).map(|(moment, _)| *moment)
     }
 }
 
@@ -98,10 +112,15 @@ mod tests {
     fn it_is_bounded() {
         let start = Instant::now();
         let mut history = History::default();
-        for second in 0..5000 {
+        for second in 1..=50_000 {
             history.push(start + Duration::from_secs(second), second);
         }
-        assert_eq!(history.samples.len(), KEPT);
-        assert_eq!(history.complete_until(10), None);
+        assert!(history.samples.len() <= KEPT);
+        let until = |position| history.complete_until(position).map(|until| until - start);
+        assert_eq!(until(0), None);
+        assert_eq!(until(49_000), Some(Duration::from_secs(49_000)));
+        // Never later than it was, and not much earlier.
+        let long_ago = until(20_000).expect("it is remembered").as_secs();
+        assert!((19_500..=20_000).contains(&long_ago), "{long_ago}");
     }
 }

@@ -18,14 +18,17 @@ pub struct Look {
     pub read_only: bool,
     /// Of a primary: the timeline that it writes. Each promotion begins a higher one.
     pub timeline: Option<u32>,
-    /// The end of a primary's log, or how far a standby has replayed it; `None` where the server doesn't say.
+    /// The end of a primary's log, or how far a standby has replayed it; `None` where the server
+    /// doesn't say.
     pub position: Option<u64>,
     /// Of a standby: how long ago the last transaction that it has replayed was committed.
     pub since_last_transaction: Option<Duration>,
 }
 
-/// All that is asked, understood from PostgreSQL 10 on. Between two records, `pg_current_wal_insert_lsn` is past the header of a page that has
-/// none yet (`XLogBytePosToRecPtr`): 40 bytes at the beginning of a segment, 24 at that of another page. What replays the log is in front of it.
+/// All that is asked, understood from PostgreSQL 10 on. Between two records,
+/// `pg_current_wal_insert_lsn` is past the header of a page that has none yet
+/// (`XLogBytePosToRecPtr`): 40 bytes at the beginning of a segment, 24 at that of another page.
+/// What replays the log is in front of it.
 const ASKED: &str = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only'),
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint END,
     CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_insert_lsn() END - '0/0'::pg_lsn,
@@ -33,7 +36,8 @@ const ASKED: &str = "SELECT pg_is_in_recovery(), current_setting('default_transa
     pg_size_bytes(current_setting('wal_segment_size')), pg_size_bytes(current_setting('wal_block_size'))";
 
 /// What every server can tell, also one that isn't PostgreSQL's own and knows no log.
-const ASKED_AT_LEAST: &str = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')";
+const ASKED_AT_LEAST: &str =
+    "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')";
 
 /// A server that is looked at, over a connection that is kept.
 #[derive(Debug)]
@@ -47,9 +51,12 @@ impl Watched {
         Self { login, kept: None }
     }
 
-    /// Asks the server what it is, and when it was asked. Where its name has several addresses, the first that is what is `wanted`; when none is,
-    /// the first that answers.
-    pub(super) async fn look(&mut self, wanted: SessionAttributes) -> Result<(Instant, Look), ServerError> {
+    /// Asks the server what it is, and when it was asked. Where its name has several addresses, the
+    /// first that is what is `wanted`; when none is, the first that answers.
+    pub(super) async fn look(
+        &mut self,
+        wanted: SessionAttributes,
+    ) -> Result<(Instant, Look), ServerError> {
         let mut kept = None;
         if let Some((connection, address)) = &mut self.kept {
             match ask(connection, address, self.login.connect_timeout).await {
@@ -70,12 +77,10 @@ impl Watched {
             self.kept = None;
         }
         let mut outcome = Err(self.failed(std::io::ErrorKind::NotFound.into()));
+        let further = [("application_name".to_owned(), "flywheel".to_owned())];
         for address in addresses {
-            let login = ServerOptions {
-                host: address.clone(),
-                ..self.login.clone()
-            };
-            let looked = match Connection::connect(&login).await {
+            let login = ServerOptions { host: address.clone(), ..self.login.clone() };
+            let looked = match Connection::connect_with(&login, &further).await {
                 Ok(mut connection) => {
                     let looked = ask(&mut connection, &address, login.connect_timeout).await;
                     if let Ok((_, look)) = &looked
@@ -100,28 +105,31 @@ impl Watched {
     }
 
     fn failed(&self, source: std::io::Error) -> ServerError {
-        ServerError::Io {
-            server: self.login.host.to_string(),
-            source,
-        }
+        ServerError::Io { server: self.login.host.to_string(), source }
     }
 }
 
-async fn ask(connection: &mut Connection, address: &Host, patience: Duration) -> Result<(Instant, Look), ServerError> {
+async fn ask(
+    connection: &mut Connection,
+    address: &Host,
+    patience: Duration,
+) -> Result<(Instant, Look), ServerError> {
     let asked = Instant::now();
     let answered = async {
         match connection.query(ASKED).await {
-            Err(ServerError::Postgres(error)) if !error.is_fatal() => connection.query(ASKED_AT_LEAST).await,
+            Err(ServerError::Postgres(error)) if !error.is_fatal() => {
+                connection.query(ASKED_AT_LEAST).await
+            }
             answered => answered,
         }
     };
     let answered = tokio::time::timeout(patience, answered).await;
     let rows = answered.unwrap_or_else(|_| {
-        let source = std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {patience:?}"));
-        Err(ServerError::Io {
-            server: address.to_string(),
-            source,
-        })
+        let source = std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            format!("no answer within {patience:?}"),
+        );
+        Err(ServerError::Io { server: address.to_string(), source })
     })?;
     let none = Rows::default();
     Ok((asked, read(rows.first().unwrap_or(&none), address)))
@@ -148,7 +156,8 @@ fn read(rows: &Rows, address: &Host) -> Look {
     }
 }
 
-/// The end of the last record, where the position is behind the header of a page that has no record yet.
+/// The end of the last record, where the position is behind the header of a page that has no record
+/// yet.
 fn without_header(position: u64, segment: u64, page: u64) -> u64 {
     match (position % segment.max(1), position % page.max(1)) {
         (40, _) => position - 40,

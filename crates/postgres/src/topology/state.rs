@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::history::History;
+use super::seen::ReplicaPlace;
 use super::{ClusterOptions, Look, MaxLag, ReplicaFigures, SessionAttributes};
 use crate::{Host, ServerError};
 
@@ -48,8 +49,11 @@ struct Replica {
     problem: Option<String>,
     /// It was well once: what changes from then on is worth a line in the log.
     is_known: bool,
-    /// Before which moment everything committed is in it.
-    complete_until: Option<Instant>,
+    /// What of the primary's log is in it.
+    has: Has,
+    /// How often something has happened to it that may have put it back: a restart may be behind a
+    /// failure, and a standby that starts again doesn't begin where it was.
+    lapses: u64,
     /// A look that began before this doesn't say that it is well.
     ejected: Option<Instant>,
     /// How often it was ejected.
@@ -58,18 +62,27 @@ struct Replica {
     lag: Option<Lag>,
 }
 
+/// What of the primary's log a replica has.
+#[derive(Debug, Clone, Copy)]
+enum Has {
+    /// Nobody knows.
+    Unknown,
+    /// All up to this position.
+    UpTo(u64),
+    /// It is the primary itself, which was asked then.
+    All(Instant),
+}
+
 impl State {
     pub(super) fn new(options: &ClusterOptions) -> Self {
-        let candidate = |host: &Host| Candidate {
-            host: host.clone(),
-            last: None,
-        };
+        let candidate = |host: &Host| Candidate { host: host.clone(), last: None };
         let replica = |(host, is): (&Host, SessionAttributes)| Replica {
             host: host.clone(),
             is,
             problem: Some("not looked at yet".into()),
             is_known: false,
-            complete_until: None,
+            has: Has::Unknown,
+            lapses: 0,
             ejected: None,
             ejections: 0,
             lag: None,
@@ -81,7 +94,11 @@ impl State {
             primary: None,
             history: History::default(),
             timeline: None,
-            replicas: options.replicas.iter().map(|(login, is)| replica((&login.host, *is))).collect(),
+            replicas: options
+                .replicas
+                .iter()
+                .map(|(login, is)| replica((&login.host, *is)))
+                .collect(),
             seats: (0..=options.replicas.len()).map(|_| Place::default()).collect(),
         }
     }
@@ -105,11 +122,30 @@ impl State {
         self.primary.is_some() && !self.candidates.iter().filter_map(Candidate::look).any(is_there)
     }
 
-    /// Whether a replica is well, near enough to the primary, and has all that was committed before `after`.
+    /// Whether a replica is well, near enough to the primary, and has all that was committed before
+    /// `after`.
     pub(super) fn is_usable(&self, replica: usize, after: Option<Instant>) -> bool {
         self.replicas.get(replica).is_some_and(|replica| {
-            replica.problem.is_none() && after.is_none_or(|after| replica.complete_until.is_some_and(|until| until >= after))
+            replica.problem.is_none()
+                && after.is_none_or(|after| {
+                    self.complete_until(replica).is_some_and(|until| until >= after)
+                })
         })
+    }
+
+    /// Before which moment everything committed is in a replica.
+    fn complete_until(&self, replica: &Replica) -> Option<Instant> {
+        match replica.has {
+            Has::Unknown => None,
+            Has::UpTo(position) => self.history.complete_until(position),
+            Has::All(until) => Some(until),
+        }
+    }
+
+    /// A replica as it is now.
+    pub(super) fn place(&self, replica: usize) -> Option<ReplicaPlace> {
+        let lapses = self.replicas.get(replica)?.lapses;
+        Some(ReplicaPlace { replica, lapses })
     }
 
     /// The host that the primary is on.
@@ -141,9 +177,14 @@ impl State {
     }
 
     /// Takes in a look at a server that may be the primary.
-    pub(super) fn note_candidate(&mut self, number: usize, looked: Result<(Instant, Look), ServerError>) {
+    pub(super) fn note_candidate(
+        &mut self,
+        number: usize,
+        looked: Result<(Instant, Look), ServerError>,
+    ) {
         let asked = looked.as_ref().ok().map(|(asked, _)| *asked);
-        self.candidates[number].last = Some(looked.map(|(_, look)| look).map_err(|error| error.to_string()));
+        self.candidates[number].last =
+            Some(looked.map(|(_, look)| look).map_err(|error| error.to_string()));
         let before = self.primary;
         self.primary = self.best_candidate();
         let Some((primary, look)) = self
@@ -163,16 +204,22 @@ impl State {
             // Positions of another timeline aren't to be compared with this one's.
             self.history.clear();
             self.timeline = look.timeline;
+            for replica in &mut self.replicas {
+                replica.has = Has::Unknown;
+            }
         }
         if let (true, Some(asked), Some(position)) = (primary == number, asked, look.position) {
             self.history.push(asked, position);
         }
     }
 
-    /// Of those that are what the primary has to be, the one on the highest timeline: a promotion begins a higher one, so a primary that others have
-    /// been promoted over isn't it any more. Among equals the one that is it already, then the first.
+    /// Of those that are what the primary has to be, the one on the highest timeline: a promotion
+    /// begins a higher one, so a primary that others have been promoted over isn't it any more.
+    /// Among equals the one that is it already, then the first.
     fn best_candidate(&self) -> Option<usize> {
-        let fit = |number: &usize| self.candidates[*number].look().is_some_and(|look| self.primary_is.accepts(look));
+        let fit = |number: &usize| {
+            self.candidates[*number].look().is_some_and(|look| self.primary_is.accepts(look))
+        };
         let rank = |number: &usize| {
             let timeline = self.candidates[*number].look().and_then(|look| look.timeline);
             (timeline, self.primary == Some(*number), std::cmp::Reverse(*number))
@@ -181,22 +228,31 @@ impl State {
     }
 
     /// Takes in a look at a replica.
-    pub(super) fn note_replica(&mut self, number: usize, looked: Result<(Instant, Look), ServerError>) {
+    pub(super) fn note_replica(
+        &mut self,
+        number: usize,
+        looked: Result<(Instant, Look), ServerError>,
+    ) {
         let replica = &mut self.replicas[number];
         let problem = match looked {
             Err(error) => {
+                replica.lapses += 1;
                 replica.lag = None;
                 Some(error.to_string())
             }
             Ok((asked, _)) if replica.ejected.is_some_and(|ejected| asked <= ejected) => return,
             Ok((asked, look)) => {
                 replica.ejected = None;
-                self.seats[number + 1].sit(&look.address);
-                let is_primary = self.primary.is_some() && !look.in_recovery && self.seats[0].address.as_ref() == Some(&look.address);
-                replica.complete_until = match look.position {
-                    _ if is_primary => Some(asked),
-                    Some(position) if look.in_recovery => self.history.complete_until(position),
-                    _ => None,
+                if self.seats[number + 1].sit(&look.address) {
+                    replica.lapses += 1;
+                }
+                let is_primary = self.primary.is_some()
+                    && !look.in_recovery
+                    && self.seats[0].address.as_ref() == Some(&look.address);
+                replica.has = match look.position {
+                    _ if is_primary => Has::All(asked),
+                    Some(position) if look.in_recovery => Has::UpTo(position),
+                    _ => Has::Unknown,
                 };
                 replica.lag = if look.in_recovery { lag(&self.history, &look) } else { None };
                 if !replica.is.accepts(&look) {
@@ -217,6 +273,7 @@ impl State {
             return false;
         };
         replica.ejected = Some(now);
+        replica.lapses += 1;
         let was_used = replica.problem.is_none();
         replica.ejections += u64::from(was_used);
         replica.becomes(Some(reason.to_owned()));
@@ -249,7 +306,9 @@ impl Replica {
                 tracing::info!(host = %self.host, "this replica is used");
                 self.is_known = true;
             }
-            (None, Some(problem)) => tracing::warn!(host = %self.host, problem, "this replica isn't used until it is well again"),
+            (None, Some(problem)) => {
+                tracing::warn!(host = %self.host, problem, "this replica isn't used until it is well again")
+            }
             (Some(before), Some(problem)) if !self.is_known && before != problem => {
                 tracing::warn!(host = %self.host, problem, "this replica can't be used");
             }
@@ -266,8 +325,8 @@ struct Lag {
     bytes: u64,
 }
 
-/// `None` where one of the servers doesn't say how far it is. While there is no primary the lag is what it was against its last word: nothing is
-/// written that could be missed.
+/// `None` where one of the servers doesn't say how far it is. While there is no primary the lag is
+/// what it was against its last word: nothing is written that could be missed.
 fn lag(history: &History, look: &Look) -> Option<Lag> {
     let position = look.position?;
     let (now, end) = history.last()?;
@@ -275,14 +334,13 @@ fn lag(history: &History, look: &Look) -> Option<Lag> {
         Some(until) => now.saturating_duration_since(until),
         // Further behind than anybody remembers.
         None => {
-            let remembered = history.first().map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
+            let remembered = history
+                .first()
+                .map_or(Duration::ZERO, |first| now.saturating_duration_since(first));
             remembered.max(look.since_last_transaction.unwrap_or_default())
         }
     };
-    Some(Lag {
-        time,
-        bytes: end.saturating_sub(position),
-    })
+    Some(Lag { time, bytes: end.saturating_sub(position) })
 }
 
 impl Lag {

@@ -6,8 +6,9 @@ use flywheel_store::{Looked, StoreError, VersionName};
 
 use super::RedisExchange;
 
-/// Reads versions, and how many posts there were. KEYS: the counter, groups of versions. ARGV: where a version begins that isn't there, and pairs as in the post's.
-/// Groups that nobody reads for a week are those of tables that are gone, as a rule; where not, their versions begin anew.
+/// Reads versions, and how many posts there were. KEYS: the counter, groups of versions. ARGV:
+/// where a version begins that isn't there, and pairs as in the post's. Groups that nobody reads
+/// for a week are those of tables that are gone, as a rule; where not, their versions begin anew.
 pub(super) const LOOK: &str = "
 local answer = {tonumber(redis.call('GET', KEYS[1]) or '0')}
 for i = 2, #ARGV, 2 do
@@ -26,7 +27,11 @@ return answer";
 const BEGINNINGS: u64 = 1 << 52;
 
 impl RedisExchange {
-    pub(super) async fn look_for(&self, key: &str, versions: &[VersionName]) -> Result<Looked, StoreError> {
+    pub(super) async fn look_for(
+        &self,
+        key: &str,
+        versions: &[VersionName],
+    ) -> Result<Looked, StoreError> {
         let mut keys = vec![self.names.posts.clone()];
         let mut arguments = vec![(rand::random::<u64>() % BEGINNINGS).to_string().into_bytes()];
         self.put_versions(&[self.epoch()], &mut keys, &mut arguments);
@@ -44,10 +49,14 @@ impl RedisExchange {
         );
         let mut versions = versions?;
         let kept = kept?;
-        let typed = |value: &redis::Value| redis::from_redis_value_ref::<Option<Vec<u8>>>(value).ok().flatten();
+        let typed = |value: &redis::Value| {
+            redis::from_redis_value_ref::<Option<Vec<u8>>>(value).ok().flatten()
+        };
         let remaining = |value: &redis::Value| redis::from_redis_value_ref::<i64>(value).ok();
         let kept = match &kept[..] {
-            [bytes, lifetime] => typed(bytes).zip(remaining(lifetime).and_then(|millis| u64::try_from(millis).ok())),
+            [bytes, lifetime] => {
+                typed(bytes).zip(remaining(lifetime).and_then(|millis| u64::try_from(millis).ok()))
+            }
             _ => None,
         };
         let number = if versions.is_empty() { 0 } else { versions.remove(0) };
@@ -58,7 +67,12 @@ impl RedisExchange {
         })
     }
 
-    pub(super) async fn keep_answer(&self, key: &str, bytes: &[u8], lifetime: Duration) -> Result<(), StoreError> {
+    pub(super) async fn keep_answer(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        lifetime: Duration,
+    ) -> Result<(), StoreError> {
         let name = self.names.answers.clone() + key;
         let mut set = redis::cmd("SET");
         set.arg(&name)
@@ -68,8 +82,14 @@ impl RedisExchange {
         self.servers.query(&name, &set).await
     }
 
-    /// Versions as a script takes them: their groups among its keys, and for each its group's place there and its field.
-    pub(super) fn put_versions(&self, versions: &[VersionName], keys: &mut Vec<String>, arguments: &mut Vec<Vec<u8>>) {
+    /// Versions as a script takes them: their groups among its keys, and for each its group's place
+    /// there and its field.
+    pub(super) fn put_versions(
+        &self,
+        versions: &[VersionName],
+        keys: &mut Vec<String>,
+        arguments: &mut Vec<Vec<u8>>,
+    ) {
         for version in versions {
             let group = self.names.versions.clone() + &version.group;
             let place = keys.iter().position(|key| *key == group).unwrap_or_else(|| {

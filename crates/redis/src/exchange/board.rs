@@ -17,9 +17,11 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// The version that is read with all others.
 pub(super) const EPOCH: &str = "epoch";
 
-/// Moves versions, counts and publishes. KEYS: the counter, the gateways, that of the epoch, groups of versions. ARGV: the channel, the sender, kind and words, for
-/// how many seconds a gateway is one, the epoch, and pairs of a group's place in KEYS and a field. A version that isn't there has nothing that depends on it. What a
-/// gateway was about to post that has gone without a goodbye, nobody knows: then nothing that is kept is an answer any more.
+/// Moves versions, counts and publishes. KEYS: the counter, the gateways, that of the epoch, groups
+/// of versions. ARGV: the channel, the sender, kind and words, for how many seconds a gateway is
+/// one, the epoch, and pairs of a group's place in KEYS and a field. A version that isn't there has
+/// nothing that depends on it. What a gateway was about to post that has gone without a goodbye,
+/// nobody knows: then nothing that is kept is an answer any more.
 pub(super) const POST: &str = "
 local function move(group, field)
   if redis.call('HEXISTS', group, field) == 1 then redis.call('HINCRBY', group, field, 1) end
@@ -128,7 +130,11 @@ impl RedisExchange {
         subscribed.unwrap_or_else(|_| Err(timed_out().into())).map_err(store_error)
     }
 
-    async fn read(&self, mut subscription: PubSubStream, member: &dyn Member) -> Result<Infallible, StoreError> {
+    async fn read(
+        &self,
+        mut subscription: PubSubStream,
+        member: &dyn Member,
+    ) -> Result<Infallible, StoreError> {
         while let Some(message) = subscription.next().await {
             let Some(message) = Message::read(message.get_payload_bytes()) else {
                 tracing::warn!(channel = self.names.channel, "a post that isn't Flywheel's");
@@ -145,8 +151,11 @@ impl RedisExchange {
             }
             let is_own = message.sender == self.sender;
             match message.kind {
-                Kind::Beat(beat, _) if is_own => self.change_peers(|peers| peers.heard(beat, message.number)),
-                Kind::Beat(_, read) => self.change_peers(|peers| peers.other(message.sender, Some(read), Instant::now())),
+                Kind::Beat(beat, _) if is_own => {
+                    self.change_peers(|peers| peers.heard(beat, message.number))
+                }
+                Kind::Beat(_, read) => self
+                    .change_peers(|peers| peers.other(message.sender, Some(read), Instant::now())),
                 Kind::Post(_) if is_own => {}
                 Kind::Post(words) => {
                     member.posted(words);
@@ -172,7 +181,8 @@ impl RedisExchange {
                 _ = beats.tick() => true,
                 () = member.wait() => false,
             };
-            // Before it is asked what there is to post: a beat says that all of that went before it.
+            // Before it is asked what there is to post: a beat says that all of that went before
+            // it.
             let read = self.peers().last().unwrap_or(0);
             if let Some(Post { words, versions }) = member.take() {
                 let posted = self.post(b'p', &words, &versions).await;
@@ -183,7 +193,8 @@ impl RedisExchange {
                 beat += 1;
                 let after = self.options.forget_after;
                 let misses = self.peers().misses(after, Instant::now());
-                // What one has written that has died may be missing in what is kept: before it isn't waited for any more, nothing of that is an answer.
+                // What one has written that has died may be missing in what is kept: before it
+                // isn't waited for any more, nothing of that is an answer.
                 let moved: &[VersionName] = if misses { &[self.epoch()] } else { &[] };
                 self.peers().say(beat, Instant::now());
                 self.post(b'b', format!("{beat} {read}").as_bytes(), moved).await?;
@@ -203,7 +214,12 @@ impl RedisExchange {
         }
     }
 
-    async fn post(&self, kind: u8, words: &[u8], versions: &[VersionName]) -> Result<u64, StoreError> {
+    async fn post(
+        &self,
+        kind: u8,
+        words: &[u8],
+        versions: &[VersionName],
+    ) -> Result<u64, StoreError> {
         let epoch = self.epoch();
         let mut keys = vec![
             self.names.posts.clone(),
@@ -227,10 +243,7 @@ impl RedisExchange {
     }
 
     pub(super) fn epoch(&self) -> VersionName {
-        VersionName {
-            group: EPOCH.into(),
-            field: EPOCH.into(),
-        }
+        VersionName { group: EPOCH.into(), field: EPOCH.into() }
     }
 }
 

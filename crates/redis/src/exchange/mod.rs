@@ -8,10 +8,12 @@
 //! flywheel:answers:…             string   an answer, which expires
 //! ```
 //!
-//! Pub/Sub delivers at most once: who isn't connected misses what is posted, and isn't told. So each post has a number, counted in the script that publishes it; a
-//! number that doesn't follow its predecessor, and every new subscription, mean that posts were missed.
+//! Pub/Sub delivers at most once: who isn't connected misses what is posted, and isn't told. So
+//! each post has a number, counted in the script that publishes it; a number that doesn't follow
+//! its predecessor, and every new subscription, mean that posts were missed.
 //!
-//! - `board`: reading and posting. `peers`: how old the news may be. `answers`: versions, and what is kept beside them.
+//! - `board`: reading and posting. `peers`: how old the news may be. `answers`: versions, and what
+//!   is kept beside them.
 
 mod answers;
 mod board;
@@ -22,23 +24,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flywheel_store::{Exchange, Looked, Member, StoreError, VersionName};
+use flywheel_store::{Exchange, ExchangeOptions, Looked, Member, StoreError, VersionName};
 
 use crate::options::RedisOptions;
 use crate::script::Program;
 use crate::servers::Servers;
 use peers::{Lag, Peers};
-
-/// How gateways find each other, and for how long they wait for each other.
-#[derive(Debug, Clone)]
-pub struct ExchangeOptions {
-    /// Gateways of one name belong together.
-    pub name: String,
-    /// How often a gateway says how far it has read.
-    pub beat: Duration,
-    /// A gateway that says nothing for so long is no longer waited for.
-    pub forget_after: Duration,
-}
 
 /// A member's place in an exchange on Redis.
 pub struct RedisExchange {

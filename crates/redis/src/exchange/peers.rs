@@ -1,7 +1,9 @@
 //! How old the news may be.
 //!
-//! Each gateway says from time to time up to which post it has read, after it has posted all that it had to post when it read that one. Where that post is a beat of
-//! one's own, or a later one, all that the other's clients were told before one said that beat has come. So no clocks are compared.
+//! Each gateway says from time to time up to which post it has read, after it has posted all that
+//! it had to post when it read that one. Where that post is a beat of one's own, or a later one,
+//! all that the other's clients were told before one said that beat has come. So no clocks are
+//! compared.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,11 +41,7 @@ impl Peers {
     /// A subscription begins after this post, with these others.
     pub(super) fn enter(&mut self, last: u64, others: impl Iterator<Item = String>, now: Instant) {
         let others = others.map(|name| (name, Peer { seen: now, known: None })).collect();
-        *self = Self {
-            last: Some(last),
-            others,
-            ..Self::default()
-        };
+        *self = Self { last: Some(last), others, ..Self::default() };
     }
 
     /// The subscription is lost.
@@ -87,7 +85,9 @@ impl Peers {
 
     /// Another has posted; with a beat it says up to which post it had read.
     pub(super) fn other(&mut self, name: &str, read: Option<u64>, now: Instant) {
-        let proven = read.and_then(|read| self.beats.iter().rev().find(|(number, _)| *number <= read).map(|(_, at)| *at));
+        let proven = read.and_then(|read| {
+            self.beats.iter().rev().find(|(number, _)| *number <= read).map(|(_, at)| *at)
+        });
         match self.others.get_mut(name) {
             Some(peer) => {
                 peer.seen = now;
@@ -147,16 +147,14 @@ pub(super) struct Lag {
 
 impl Default for Lag {
     fn default() -> Self {
-        Self {
-            began: Instant::now(),
-            known: AtomicU64::new(0),
-        }
+        Self { began: Instant::now(), known: AtomicU64::new(0) }
     }
 }
 
 impl Lag {
     pub(super) fn note(&self, known: Option<Instant>) {
-        let since = known.map_or(0, |at| at.saturating_duration_since(self.began).as_nanos().max(1));
+        let since =
+            known.map_or(0, |at| at.saturating_duration_since(self.began).as_nanos().max(1));
         self.known.store(u64::try_from(since).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
 

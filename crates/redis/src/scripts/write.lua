@@ -14,7 +14,8 @@
 --     list of members to remove, list of members to add; the key of each one's set
 -- An expected text begins with "="; "~" is a field or string that isn't there.
 -- Modes: "write"; "prepare" checks the conditions and locks the rows; "commit" writes the rows that are locked by the transaction, whatever they
--- are, and takes the locks away.
+-- are, and takes the locks away. A lock of the transaction's own block, known by its last 24 characters, is in the way of neither "write", which
+-- takes it away, nor "prepare", which makes it the transaction's.
 -- Answer: {0} when a condition doesn't hold; {2} when a string isn't the one that its new text was made from;
 -- {3, place of the change, transaction} when another's lock is in the way; else {1, what the last change returns}.
 
@@ -260,9 +261,13 @@ local changes = {}
 local mode, transaction = argument(), argument()
 local place = -1
 
--- The conditions of a row that the transaction has locked held when it was locked.
-local function holds(change, layout, is_locked)
-  if is_locked or change.expect == 'any' or change.expect == 'same' then return true end
+local function is_of_block(holder)
+  return holder and transaction ~= '' and holder:sub(-24) == transaction:sub(-24)
+end
+
+-- What is committed is written whatever the row is.
+local function holds(change, layout)
+  if mode == 'commit' or change.expect == 'any' or change.expect == 'same' then return true end
   if change.expect == 'absent' then return not change.there end
   return change.there and (change.expect == 'present' or (change.expect == 'unchanged' and layout.unchanged(change)))
 end
@@ -274,7 +279,7 @@ while next_argument < #ARGV do
   local change = layout.read()
   place = place + 1
   local holder = redis.call('GET', lock)
-  local is_own = holder == transaction
+  local is_own = holder == transaction or (mode ~= 'commit' and is_of_block(holder))
   if holder and not is_own and mode ~= 'commit' then return { 3, place, holder } end
   local type_of = redis.call('TYPE', change.key).ok
   local type_of_companion = change.companion and redis.call('TYPE', change.companion).ok
@@ -284,13 +289,12 @@ while next_argument < #ARGV do
   end
   if is_own or mode ~= 'commit' then
     change.there = layout.exists(change)
-    local is_prepared = is_own and mode == 'prepare'
-    if not is_prepared and not guarded(change) then return { 2 } end
-    if change.expect == 'same' and not is_prepared and (change.before and '=' .. change.before or '~') ~= change.expected then
+    if not guarded(change) then return { 2 } end
+    if change.expect == 'same' and (change.before and '=' .. change.before or '~') ~= change.expected then
       return { 2 }
     end
-    if not holds(change, layout, is_own) or (change.there and not is_own and not layout.adds(change)) then return { 0 } end
-    change.layout, change.lock = layout, lock
+    if not holds(change, layout) or (change.there and mode ~= 'commit' and not layout.adds(change)) then return { 0 } end
+    change.layout, change.lock, change.is_own = layout, lock, is_own
     changes[#changes + 1] = change
   end
 end
@@ -302,7 +306,7 @@ for _, change in ipairs(changes) do
   else
     last = change.layout.apply(change)
     keep_whole(change)
-    if mode == 'commit' then redis.call('DEL', change.lock) end
+    if change.is_own then redis.call('DEL', change.lock) end
   end
 end
 return { 1, last }

@@ -1,10 +1,14 @@
-//! What anybody changes, as Redis' client tracking tells (Redis documentation, "Client-side caching in Redis", broadcasting mode).
+//! What anybody changes, as Redis' client tracking tells (Redis documentation, "Client-side caching
+//! in Redis", broadcasting mode).
 //!
-//! A connection of its own to each server that has rows is told the names of keys that change under the tables' prefixes. How old the news may be is proved: a small
-//! key of our own, under a prefix of its own, is written through the connection that rows are read and written through, and waited for where the news comes; what
-//! was told in the same turn of the server's loop has come once it answers a PING there.
+//! A connection of its own to each server that has rows is told the names of keys that change under
+//! the tables' prefixes. How old the news may be is proved: a small key of our own, under a prefix
+//! of its own, is written through the connection that rows are read and written through, and waited
+//! for where the news comes; what was told in the same turn of the server's loop has come once it
+//! answers a PING there.
 //!
-//! - `names`: from a key's name to a row. `node`: one server. `nodes`: a cluster's, and whether they are still the same.
+//! - `names`: from a key's name to a row. `node`: one server. `nodes`: a cluster's, and whether
+//!   they are still the same.
 
 mod names;
 mod node;
@@ -65,7 +69,11 @@ impl RedisStore {
     }
 
     /// Connects to all servers that have rows, or may get some.
-    async fn track(&self, names: &Names<'_>, news: &UnboundedSender<News>) -> Result<Vec<Node>, StoreError> {
+    async fn track(
+        &self,
+        names: &Names<'_>,
+        news: &UnboundedSender<News>,
+    ) -> Result<Vec<Node>, StoreError> {
         let places = match &*self.servers {
             Servers::One(link) => vec![Place::of_link(link).await?],
             Servers::Cluster(cluster) => nodes::places(cluster).await?,
@@ -79,7 +87,12 @@ impl RedisStore {
     }
 
     /// Proves from time to time how old the news may be.
-    async fn beat(&self, nodes: &[Node], news: &UnboundedSender<News>, often: Duration) -> Result<Infallible, StoreError> {
+    async fn beat(
+        &self,
+        nodes: &[Node],
+        news: &UnboundedSender<News>,
+        often: Duration,
+    ) -> Result<Infallible, StoreError> {
         loop {
             let begun = Instant::now();
             self.prove(nodes).await?;
@@ -92,9 +105,10 @@ impl RedisStore {
     /// All that was written before has come when this returns.
     async fn prove(&self, nodes: &[Node]) -> Result<(), StoreError> {
         let all = join_all(nodes.iter().map(|node| node.prove(nodes)));
-        let proved = tokio::time::timeout(self.timeout, all).await.map_err(|_| StoreError::Unavailable {
-            reason: format!("no news of a key of our own: {}", timed_out()),
-        })?;
+        let proved =
+            tokio::time::timeout(self.timeout, all).await.map_err(|_| StoreError::Unavailable {
+                reason: format!("no news of a key of our own: {}", timed_out()),
+            })?;
         proved.into_iter().collect()
     }
 }
@@ -105,9 +119,8 @@ async fn listen(
     names: &Names<'_>,
     listener: &dyn ChangeListener,
 ) -> Result<Infallible, StoreError> {
-    let ended = || StoreError::Unavailable {
-        reason: "the connection for changes has ended".into(),
-    };
+    let ended =
+        || StoreError::Unavailable { reason: "the connection for changes has ended".into() };
     loop {
         match news.recv().await.ok_or_else(ended)? {
             News::Told(until) => listener.told(until),

@@ -19,7 +19,8 @@ impl<'t> Names<'t> {
 
     /// With one of these all names of the tables' keys begin; none of them begins with another.
     pub(super) fn prefixes(&self) -> Vec<String> {
-        let mut prefixes: Vec<String> = self.tables.iter().flat_map(|table| self.keys.prefixes(table)).collect();
+        let mut prefixes: Vec<String> =
+            self.tables.iter().flat_map(|table| self.keys.prefixes(table)).collect();
         prefixes.sort_unstable();
         // In this order a longer one follows what it begins with.
         prefixes.dedup_by(|longer, shorter| longer.starts_with(shorter.as_str()));
@@ -55,7 +56,8 @@ impl<'t> Names<'t> {
 
     /// `{table:partition}:sort:sort`
     fn row_of(&self, table: &StoreTable, name: &str) -> Option<Changed> {
-        let (partition, sort) = self.keys.row_end(table, name).strip_prefix(':')?.split_once("}:")?;
+        let (partition, sort) =
+            self.keys.row_end(table, name).strip_prefix(':')?.split_once("}:")?;
         Some(row(table, std::iter::once(partition).chain(sort.split(':'))))
     }
 }
@@ -82,7 +84,8 @@ mod tests {
     #[test]
     fn names_of_keys_as_changes() {
         let keys = Keyspace::new("app:");
-        let sessions = table("public.sessions", &[("token", text_type()), ("n", int8_type())], &["token"]);
+        let sessions =
+            table("public.sessions", &[("token", text_type()), ("n", int8_type())], &["token"]);
         let visits = table(
             "public.visits",
             &[("who", text_type()), ("day", text_type()), ("n", int8_type())],

@@ -14,7 +14,8 @@ use crate::connection::{Failure, Link, connect_told, single};
 use crate::error::store_error;
 use crate::servers::query_at;
 
-/// How long the key that is waited for stays, in milliseconds: much longer than it is waited for, since its end is news, too.
+/// How long the key that is waited for stays, in milliseconds: much longer than it is waited for,
+/// since its end is news, too.
 const HEARTBEAT_STAYS: u64 = 600_000;
 
 /// A server to be followed.
@@ -24,7 +25,8 @@ pub(super) struct Place {
 }
 
 enum Kind {
-    /// The one that this link leads to; heartbeats go through it, so that none comes back from another server.
+    /// The one that this link leads to; heartbeats go through it, so that none comes back from
+    /// another server.
     One(Arc<Link>),
     /// A node of a cluster.
     Node(Member),
@@ -43,17 +45,11 @@ impl Place {
     pub(super) async fn of_link(link: &Arc<Link>) -> Result<Self, StoreError> {
         // Whether it is broken had better not be found out by the first heartbeat.
         query_at::<()>(link, &redis::cmd("PING")).await?;
-        Ok(Self {
-            client: link.client().await?,
-            kind: Kind::One(link.clone()),
-        })
+        Ok(Self { client: link.client().await?, kind: Kind::One(link.clone()) })
     }
 
     pub(super) const fn of_member(client: Client, member: Member) -> Self {
-        Self {
-            client,
-            kind: Kind::Node(member),
-        }
+        Self { client, kind: Kind::Node(member) }
     }
 }
 
@@ -81,12 +77,7 @@ impl Node {
         }
         let on: RedisResult<()> = tracking.query_async(&mut connection).await;
         on.map_err(|error| refused(store_error(error)))?;
-        Ok(Self {
-            connection,
-            kind: place.kind,
-            heartbeat,
-            came: Notify::new(),
-        })
+        Ok(Self { connection, kind: place.kind, heartbeat, came: Notify::new() })
     }
 
     pub(super) fn id(&self) -> Option<&str> {
@@ -109,9 +100,11 @@ impl Node {
     pub(super) async fn prove(&self, all: &[Self]) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         if self.id().is_some() {
-            let known: RedisResult<String> = redis::cmd("CLUSTER").arg("NODES").query_async(&mut connection).await;
+            let known: RedisResult<String> =
+                redis::cmd("CLUSTER").arg("NODES").query_async(&mut connection).await;
             let known = known.map_err(store_error)?;
-            let is_followed = |member: &Member| all.iter().any(|node| node.id() == Some(&member.id));
+            let is_followed =
+                |member: &Member| all.iter().any(|node| node.id() == Some(&member.id));
             if let Some(new) = nodes::members(&known).iter().find(|member| !is_followed(member)) {
                 return Err(StoreError::Unavailable {
                     reason: format!("the cluster has another primary, {}", new.address),
@@ -128,7 +121,9 @@ impl Node {
                         return Err(store_error(error));
                     }
                 }
-                Kind::Node(_) => set.query_async::<()>(&mut connection).await.map_err(store_error)?,
+                Kind::Node(_) => {
+                    set.query_async::<()>(&mut connection).await.map_err(store_error)?
+                }
             }
             self.came.notified().await;
         }

@@ -1,4 +1,5 @@
-//! The nodes of a cluster that have rows, or may get some: its primaries, those too that have no slots yet, since a slot's rows move before the slot does.
+//! The nodes of a cluster that have rows, or may get some: its primaries, those too that have no
+//! slots yet, since a slot's rows move before the slot does.
 
 use std::collections::HashMap;
 
@@ -51,7 +52,8 @@ fn member(line: &str) -> Option<Member> {
         Some((first.parse().ok()?, last.parse().ok()?))
     };
     // What is on its way stands in brackets.
-    let slots: Vec<_> = words.skip(5).filter(|word| !word.starts_with('[')).filter_map(slot).collect();
+    let slots: Vec<_> =
+        words.skip(5).filter(|word| !word.starts_with('[')).filter_map(slot).collect();
     let is_gone = has("handshake") || has("noaddr") || has("fail") && slots.is_empty();
     (has("master") && !is_gone).then(|| Member {
         id: id.to_owned(),
@@ -62,9 +64,7 @@ fn member(line: &str) -> Option<Member> {
 
 /// Where the cluster's primaries are.
 pub(super) async fn places(cluster: &Cluster) -> Result<Vec<Place>, StoreError> {
-    let mut failure = StoreError::Unavailable {
-        reason: "no node of the cluster is known".into(),
-    };
+    let mut failure = StoreError::Unavailable { reason: "no node of the cluster is known".into() };
     // Requests find out that nodes have changed; here nothing may have been asked for long.
     cluster.look_again().await?;
     for link in cluster.primaries().await? {
@@ -92,7 +92,8 @@ pub(super) async fn places(cluster: &Cluster) -> Result<Vec<Place>, StoreError> 
 /// The addresses that CLUSTER SLOTS tells clients, by the nodes' names.
 fn preferred(ranges: Vec<Vec<Value>>) -> HashMap<String, String> {
     let of_range = |range: Vec<Value>| {
-        let mut primary = from_redis_value::<Vec<Value>>(range.into_iter().nth(2)?).ok()?.into_iter();
+        let mut primary =
+            from_redis_value::<Vec<Value>>(range.into_iter().nth(2)?).ok()?.into_iter();
         let host: String = from_redis_value(primary.next()?).ok()?;
         let port: u16 = from_redis_value(primary.next()?).ok()?;
         let id: String = from_redis_value(primary.next()?).ok()?;

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use flywheel_redis::{Certificates, ExchangeOptions, RedisExchange, RedisOptions, Topology};
+use flywheel_redis::{Certificates, RedisExchange, RedisOptions, Topology};
+use flywheel_store::ExchangeOptions;
 use flywheel_store::{Exchange, Looked, Member, Post, VersionName};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
@@ -105,11 +106,7 @@ impl Gateway {
             let (exchange, notebook) = (exchange.clone(), notebook.clone());
             tokio::spawn(async move { exchange.run(&*notebook).await })
         };
-        let gateway = Self {
-            exchange,
-            notebook,
-            running,
-        };
+        let gateway = Self { exchange, notebook, running };
         gateway.knows().await;
         gateway
     }
@@ -124,10 +121,7 @@ impl Gateway {
     }
 
     pub(crate) fn post_with(&self, words: &str, versions: &[VersionName]) {
-        let post = Post {
-            words: words.as_bytes().to_vec(),
-            versions: versions.to_vec(),
-        };
+        let post = Post { words: words.as_bytes().to_vec(), versions: versions.to_vec() };
         self.notebook.posts.lock().expect("not poisoned").push(post);
         self.notebook.more.notify_one();
     }

@@ -1,7 +1,7 @@
 //! Secondary indexes.
 
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Bound, Index, KeyRange, Store, StoreError, StoreTable};
+use flywheel_store::{Bound, Defines, Index, Indexes, KeyRange, Store, StoreError, StoreTable};
 use flywheel_types::Row;
 use redis::AsyncTypedCommands;
 
@@ -21,10 +21,7 @@ async fn an_index_is_whole_or_not_read() {
         consistent_read: true,
         projected: None,
     };
-    let orders = StoreTable {
-        indexes: vec![index.clone()],
-        ..without.clone()
-    };
+    let orders = StoreTable { indexes: vec![index.clone()], ..without.clone() };
     store.drop_table(&orders).await.expect("drop_table");
     let row = |id: &str, at: i64| vec![text(id), int(17), int(at)];
     let range = KeyRange {
@@ -75,9 +72,8 @@ async fn an_index_is_whole_or_not_read() {
     for writer in writers.collect::<Vec<_>>() {
         writer.await.expect("a writer");
     }
-    let last = store.get(&orders, &[key(&[text("0")])]).await.expect("get")[0]
-        .clone()
-        .expect("the row");
+    let last =
+        store.get(&orders, &[key(&[text("0")])]).await.expect("get")[0].clone().expect("the row");
     assert_eq!(read().await.expect("rows").last(), Some(&last));
     store.drop_table(&orders).await.expect("drop_table");
     assert!(!redis.exists("{layout9:public.orders}#by_user:17").await.expect("exists"));

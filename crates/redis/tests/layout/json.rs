@@ -1,7 +1,9 @@
 //! A row as a JSON object.
 
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Assignment, Change, Effect, Expect, Layout, Store, StoreError};
+use flywheel_store::{
+    Applied, Assignment, Change, Defines, Effect, Expect, Layout, Store, StoreError, Writes,
+};
 use flywheel_types::Value;
 use redis::AsyncTypedCommands;
 
@@ -46,20 +48,15 @@ async fn a_row_is_a_json_object_with_its_expiry() {
         .await
         .expect("set");
     assert_eq!(store.get(&sessions, &[key(&[text("a")])]).await.expect("get"), [None]);
-    let absent = Change {
-        key: key(&[text("a")]),
-        expect: Expect::Absent,
-        effect: Effect::Put(row.clone()),
-    };
+    let absent =
+        Change { key: key(&[text("a")]), expect: Expect::Absent, effect: Effect::Put(row.clone()) };
     assert_eq!(store.write(&sessions, &absent).await, Ok(Applied::Done(Some(row.clone()))));
     assert_eq!(store.write(&sessions, &absent).await, Ok(Applied::Refused));
 
     // What isn't a row is told, can't be changed, and can be replaced.
-    for (text_there, column) in [
-        ("[]", "*"),
-        (r#"{"token":"a","user_id":1.5}"#, "user_id"),
-        (r#"{"token":"b"}"#, "token"),
-    ] {
+    for (text_there, column) in
+        [("[]", "*"), (r#"{"token":"a","user_id":1.5}"#, "user_id"), (r#"{"token":"b"}"#, "token")]
+    {
         redis.set(name, text_there).await.expect("set");
         let change = Change {
             key: key(&[text("a")]),

@@ -9,7 +9,10 @@ mod sets;
 
 use flywheel_redis::RedisStore;
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Assignment, Bound, Change, Effect, Expect, KeyRange, Store, StoreError, StoreTable, now_micros};
+use flywheel_store::{
+    Applied, Assignment, Bound, Change, Effect, Expect, KeyRange, Store, StoreError, StoreTable,
+    Writes, now_micros,
+};
 use flywheel_types::{Row, Value};
 use redis::aio::MultiplexedConnection;
 
@@ -27,7 +30,12 @@ async fn put(store: &RedisStore, table: &StoreTable, row: &[Value]) {
     store.write(table, &change).await.expect("write");
 }
 
-async fn set(store: &RedisStore, table: &StoreTable, row: &[Value], values: &[(usize, Value)]) -> Applied {
+async fn set(
+    store: &RedisStore,
+    table: &StoreTable,
+    row: &[Value],
+    values: &[(usize, Value)],
+) -> Applied {
     let change = Change {
         key: table.table.key_of(row),
         expect: Expect::Present,
@@ -41,13 +49,13 @@ async fn set(store: &RedisStore, table: &StoreTable, row: &[Value], values: &[(u
     store.write(table, &change).await.expect("write")
 }
 
-async fn all(store: &RedisStore, table: &StoreTable, partition: Value) -> Result<Vec<Row>, StoreError> {
-    let range = KeyRange {
-        partition,
-        lower: Bound::Unbounded,
-        upper: Bound::Unbounded,
-        descending: false,
-    };
+async fn all(
+    store: &RedisStore,
+    table: &StoreTable,
+    partition: Value,
+) -> Result<Vec<Row>, StoreError> {
+    let range =
+        KeyRange { partition, lower: Bound::Unbounded, upper: Bound::Unbounded, descending: false };
     store.range(table, &range, 1000).await
 }
 
@@ -71,10 +79,7 @@ fn in_seconds(seconds: i64) -> Value {
 }
 
 fn strings<const N: usize>(pairs: [(&str, &str); N]) -> std::collections::HashMap<String, String> {
-    pairs
-        .into_iter()
-        .map(|(field, value)| (field.to_owned(), value.to_owned()))
-        .collect()
+    pairs.into_iter().map(|(field, value)| (field.to_owned(), value.to_owned())).collect()
 }
 
 async fn ttl(redis: &mut MultiplexedConnection, name: &str) -> i64 {

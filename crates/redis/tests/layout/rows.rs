@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Applied, Change, Effect, Expect, Store, StoreError};
+use flywheel_store::{Applied, Change, Defines, Effect, Expect, Store, StoreError, Writes};
 use flywheel_types::Value;
 use redis::AsyncTypedCommands;
 
@@ -155,7 +155,10 @@ async fn a_table_leaves_others_with_longer_names_alone() {
         return;
     };
     let columns = [("id", text_type()), ("n", int8_type())];
-    let tables = BTreeMap::from_iter(["app", "app:sessions", "app.x", "ap[op]"].map(|name| (name, table(name, &columns, &["id"]))));
+    let tables = BTreeMap::from_iter(
+        ["app", "app:sessions", "app.x", "ap[op]"]
+            .map(|name| (name, table(name, &columns, &["id"]))),
+    );
     let row = vec![text("1"), int(1)];
     for table in tables.values() {
         store.drop_table(table).await.expect("drop_table");

@@ -1,7 +1,9 @@
 //! What keeps rows' order: a partition's companion, and a board that is a sorted set.
 
 use flywheel_store::conformance::fixture::*;
-use flywheel_store::{Bound, Change, Effect, Expect, ScoreRange, Store, StoreError};
+use flywheel_store::{
+    Bound, Change, Defines, Effect, Expect, ScoreRange, Scores, Store, StoreError, Writes,
+};
 use flywheel_types::Value;
 use redis::AsyncTypedCommands;
 

@@ -10,13 +10,10 @@ use flywheel_redis::RedisStore;
 use flywheel_store::Store;
 use rand::Rng as _;
 
-/// The server that all tests share; says so when there is none.
+/// The server that all tests share.
 pub(crate) fn shared() -> Option<String> {
-    let url = std::env::var("FLYWHEEL_TEST_REDIS").ok();
-    if url.is_none() {
-        eprintln!("FLYWHEEL_TEST_REDIS isn't set: nothing tested");
-    }
-    url
+    let url = std::env::var("FLYWHEEL_TEST_REDIS");
+    Some(url.expect("FLYWHEEL_TEST_REDIS: ./test starts the server and sets it"))
 }
 
 /// A store whose answers may take a second.
@@ -30,7 +27,8 @@ pub(crate) async fn plain(url: &str) -> redis::aio::MultiplexedConnection {
     client.get_multiplexed_async_connection().await.expect("a connection")
 }
 
-/// How many ports are tried: one that is found free, or the one 10,000 above it by which the servers of a cluster talk to each other, may be another's.
+/// How many ports are tried: one that is found free, or the one 10,000 above it by which the
+/// servers of a cluster talk to each other, may be another's.
 const PORTS: usize = 10;
 
 /// What became of a start.
@@ -63,7 +61,11 @@ pub(crate) struct Folder(pub(crate) std::path::PathBuf);
 
 impl Folder {
     pub(crate) fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("flywheel-redis-{name}-{}-{}", std::process::id(), free_port()));
+        let path = std::env::temp_dir().join(format!(
+            "flywheel-redis-{name}-{}-{}",
+            std::process::id(),
+            free_port()
+        ));
         std::fs::create_dir_all(&path).expect("a folder");
         Self(path)
     }
@@ -124,11 +126,8 @@ impl Server {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn();
-        let sentinel = Self {
-            port,
-            arguments: Vec::new(),
-            process: Some(process.expect("redis-server")),
-        };
+        let sentinel =
+            Self { port, arguments: Vec::new(), process: Some(process.expect("redis-server")) };
         let store = store(&sentinel.url(), "");
         until("the sentinel starts", async || store.ping().await.is_ok()).await;
         sentinel
@@ -176,10 +175,8 @@ impl Server {
     /// Stops (`STOP`) or continues (`CONT`) it: a server that is there and doesn't answer.
     pub(crate) fn signal(&self, signal: &str) {
         let process = self.process.as_ref().expect("a running server");
-        let status = Command::new("kill")
-            .arg(format!("-{signal}"))
-            .arg(process.id().to_string())
-            .status();
+        let status =
+            Command::new("kill").arg(format!("-{signal}")).arg(process.id().to_string()).status();
         assert!(status.expect("kill").success());
     }
 }

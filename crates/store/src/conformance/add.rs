@@ -39,11 +39,7 @@ pub(super) async fn check(suite: &Suite) {
         "additions beside a value",
     );
     let with_null = vec![add(1, 1), add(3, 1), (4, Assignment::Value(text("y")))];
-    same(
-        &suite.write(&table, assign(&id, with_null)).await,
-        &Applied::Refused,
-        "addition to NULL",
-    );
+    same(&suite.write(&table, assign(&id, with_null)).await, &Applied::Refused, "addition to NULL");
     same(&suite.get_one(&table, &id).await, &Some(expected.clone()), "nothing was written");
 
     // In a transaction with others.
@@ -134,7 +130,12 @@ async fn concurrent(suite: &Suite) {
     suite.drop(&table).await;
 }
 
-async fn added(suite: &Suite, table: &StoreTable, id: &flywheel_types::Key, position: usize) -> Vec<i64> {
+async fn added(
+    suite: &Suite,
+    table: &StoreTable,
+    id: &flywheel_types::Key,
+    position: usize,
+) -> Vec<i64> {
     let tasks: Vec<_> = (0..TASKS)
         .map(|_| {
             let (suite, table, id) = (suite.clone(), table.clone(), id.clone());
@@ -197,11 +198,7 @@ pub(super) async fn check_scores(suite: &Suite) {
     suite.put(&table, row(0)).await;
     let sums = added(suite, &table, &id, 2).await;
     same(&sums, &(1..=TASKS * ADDITIONS).collect(), "each addition has a score of its own");
-    let wide = Change {
-        key: id.clone(),
-        expect: Expect::Any,
-        effect: Effect::Put(row(EXACT + 1)),
-    };
+    let wide = Change { key: id.clone(), expect: Expect::Any, effect: Effect::Put(row(EXACT + 1)) };
     let answer = suite.store.write(&table, &wide).await;
     assert!(matches!(answer, Err(StoreError::LimitExceeded { .. })), "{answer:?}");
     suite.drop(&table).await;

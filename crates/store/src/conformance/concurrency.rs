@@ -17,7 +17,8 @@ pub(super) async fn check(suite: &Suite) {
 
 /// Read, compare and set, again when refused: no increment is lost.
 async fn increments(suite: &Suite) {
-    let table = suite.fresh("increments", &[("id", text_type()), ("n", int8_type())], &["id"]).await;
+    let table =
+        suite.fresh("increments", &[("id", text_type()), ("n", int8_type())], &["id"]).await;
     suite.put(&table, vec![text("c"), int(0)]).await;
     let tasks: Vec<_> = (0..TASKS)
         .map(|_| {
@@ -28,7 +29,8 @@ async fn increments(suite: &Suite) {
                     loop {
                         let row = suite.get_one(&table, &id).await.expect("the row");
                         let Value::Int(n) = row[1] else { panic!("{row:?}") };
-                        let change = put(&table, Expect::Unchanged(row), vec![text("c"), int(n + 1)]);
+                        let change =
+                            put(&table, Expect::Unchanged(row), vec![text("c"), int(n + 1)]);
                         if suite.write(&table, change).await != Applied::Refused {
                             break;
                         }
@@ -51,7 +53,9 @@ async fn one_wins(suite: &Suite) {
     let tasks: Vec<_> = (0..TASKS)
         .map(|n| {
             let (suite, table) = (suite.clone(), table.clone());
-            tokio::spawn(async move { suite.write(&table, put(&table, Expect::Absent, vec![text("w"), int(n)])).await })
+            tokio::spawn(async move {
+                suite.write(&table, put(&table, Expect::Absent, vec![text("w"), int(n)])).await
+            })
         })
         .collect();
     let mut winners = Vec::new();
@@ -61,11 +65,7 @@ async fn one_wins(suite: &Suite) {
         }
     }
     assert_eq!(winners.len(), 1, "one winner");
-    same(
-        &suite.get_one(&table, &key(&[text("w")])).await,
-        &winners[0],
-        "the winner's row stays",
-    );
+    same(&suite.get_one(&table, &key(&[text("w")])).await, &winners[0], "the winner's row stays");
     suite.drop(&table).await;
 }
 
@@ -114,7 +114,9 @@ async fn transfer(suite: &Suite, table: &crate::StoreTable, from: i64, to: i64) 
             .collect();
         match suite.store.write_all(&changes).await {
             Ok(true) => return,
-            Ok(false) | Err(StoreError::Throttled { .. } | StoreError::Conflict { .. }) => tokio::task::yield_now().await,
+            Ok(false) | Err(StoreError::Throttled { .. } | StoreError::Conflict { .. }) => {
+                tokio::task::yield_now().await
+            }
             Err(error) => panic!("write_all: {error}"),
         }
     }

@@ -4,18 +4,17 @@ use std::sync::Arc;
 
 use flywheel_types::{Column, ColumnDefault, Key, Table, TableName, TypeInfo, Value, oid};
 
-use crate::{Layout, StoreTable};
+use crate::{Layout, Own, StoreTable};
 
-/// A table of these columns in the hash layout: no expiry, scans allowed. Key columns are NOT NULL, the others not.
+/// A table of these columns in the hash layout: no expiry, scans allowed. Key columns are NOT NULL,
+/// the others not.
 ///
 /// # Panics
 /// When a key column isn't one of the columns.
 #[must_use]
 pub fn table(physical_name: &str, columns: &[(&str, TypeInfo)], key: &[&str]) -> StoreTable {
-    let columns: Vec<Column> = columns
-        .iter()
-        .map(|(name, ty)| column(name, ty.clone(), key.contains(name)))
-        .collect();
+    let columns: Vec<Column> =
+        columns.iter().map(|(name, ty)| column(name, ty.clone(), key.contains(name))).collect();
     let primary_key = key
         .iter()
         .map(|name| {
@@ -41,10 +40,9 @@ pub fn table(physical_name: &str, columns: &[(&str, TypeInfo)], key: &[&str]) ->
         allow_scan: true,
         allow_drop: true,
         consistent_read: true,
-        mismatch_is_null: false,
-        scan_segments: None,
         wanted: None,
         indexes: Vec::new(),
+        own: Own::default(),
     }
 }
 
@@ -106,6 +104,12 @@ pub fn int8_type() -> TypeInfo {
 #[must_use]
 pub fn timestamptz_type() -> TypeInfo {
     TypeInfo::new(oid::TIMESTAMPTZ, -1, "timestamp with time zone")
+}
+
+/// `timestamp`
+#[must_use]
+pub fn timestamp_type() -> TypeInfo {
+    TypeInfo::new(oid::TIMESTAMP, -1, "timestamp without time zone")
 }
 
 /// `numeric(10,2)`

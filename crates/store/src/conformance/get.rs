@@ -14,11 +14,7 @@ pub(super) async fn check(suite: &Suite) {
 async fn many_with_gaps(suite: &Suite) {
     let columns = [("id", int8_type()), ("name", text_type())];
     let table = suite.fresh("get", &columns, &["id"]).await;
-    same(
-        &suite.store.get(&table, &[]).await.expect("get of no keys"),
-        &vec![],
-        "no keys, no rows",
-    );
+    same(&suite.store.get(&table, &[]).await.expect("get of no keys"), &vec![], "no keys, no rows");
 
     let row = |id: i64| vec![int(id), text(&format!("name {id}"))];
     for id in (0..MANY).filter(|id| id % 3 != 0) {
@@ -47,6 +43,14 @@ async fn many_with_gaps(suite: &Suite) {
         &Err(StoreError::TooManyRows { limit: count - 1 }),
         "scan over the limit",
     );
+    for limit in [0, 1, 7, count, count + 1] {
+        let some = suite.store.some(&table, limit).await.expect("some");
+        let some = some.expect("a table alone has its rows close together");
+        same(&some.len(), &limit.min(count), "as many as are asked for");
+        let distinct: std::collections::HashSet<_> =
+            some.iter().map(|row| table.table.key_of(row)).collect();
+        assert!(distinct.len() == some.len() && some.iter().all(|row| all.contains(row)));
+    }
     same(
         &suite.store.scan(&table, usize::MAX).await.expect("scan").len(),
         &count,

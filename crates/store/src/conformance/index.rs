@@ -6,12 +6,8 @@ use super::{Suite, delete, fixture::*, put, same, set};
 use crate::{Bound, Expect, Index, KeyRange, StoreTable};
 
 pub(super) async fn check(suite: &Suite) {
-    let columns = [
-        ("id", int8_type()),
-        ("owner", text_type()),
-        ("at", int8_type()),
-        ("note", text_type()),
-    ];
+    let columns =
+        [("id", int8_type()), ("owner", text_type()), ("at", int8_type()), ("note", text_type())];
     let mut table = table(&format!("{}_index", suite.prefix), &columns, &["id"]);
     table.layout = suite.layout;
     table.indexes = vec![index("by_owner", &[1, 2]), index("by_note", &[3])];
@@ -27,7 +23,9 @@ pub(super) async fn check(suite: &Suite) {
     for (position, found) in found.into_iter().enumerate() {
         table.indexes[position] = found;
     }
-    let by = |name: &str| table.indexes.iter().find(|index| index.name == name).cloned().expect("an index");
+    let by = |name: &str| {
+        table.indexes.iter().find(|index| index.name == name).cloned().expect("an index")
+    };
     let (owner, note) = (by("by_owner"), by("by_note"));
     assert_eq!((owner.columns.as_slice(), note.columns.as_slice()), (&[1, 2][..], &[3][..]));
 
@@ -48,16 +46,8 @@ pub(super) async fn check(suite: &Suite) {
         &ints(&[10, 10, 20, 30]),
         "a partition in order",
     );
-    same(
-        &ats("ann", unbounded(), true, 3).await,
-        &ints(&[30, 20, 10]),
-        "backwards, up to a limit",
-    );
-    same(
-        &ats("nobody", unbounded(), false, 10).await,
-        &ints(&[]),
-        "a partition that isn't there",
-    );
+    same(&ats("ann", unbounded(), true, 3).await, &ints(&[30, 20, 10]), "backwards, up to a limit");
+    same(&ats("nobody", unbounded(), false, 10).await, &ints(&[]), "a partition that isn't there");
     let ends = (Bound::Excluded(int(10)), Bound::Included(int(30)));
     same(&ats("ann", ends, false, 10).await, &ints(&[20, 30]), "between two ends");
     let ends = (Bound::Included(int(10)), Bound::Excluded(int(20)));
@@ -70,34 +60,14 @@ pub(super) async fn check(suite: &Suite) {
     same(&whole, &vec![vec![int(7), Value::Null, int(1), text("y")]], "rows are whole");
 
     suite.write(&table, set(&key(&[int(1)]), &[(2, int(5)), (3, text("y"))])).await;
-    same(
-        &ats("ann", unbounded(), false, 10).await,
-        &ints(&[5, 10, 10, 20]),
-        "a set moves its row",
-    );
+    same(&ats("ann", unbounded(), false, 10).await, &ints(&[5, 10, 10, 20]), "a set moves its row");
     suite.write(&table, set(&key(&[int(1)]), &[(2, Value::Null)])).await;
-    same(
-        &ats("ann", unbounded(), false, 10).await,
-        &ints(&[10, 10, 20]),
-        "NULL takes its row out",
-    );
+    same(&ats("ann", unbounded(), false, 10).await, &ints(&[10, 10, 20]), "NULL takes its row out");
     suite.put(&table, row(2, "bob", 40)).await;
-    same(
-        &ats("ann", unbounded(), false, 10).await,
-        &ints(&[10, 20]),
-        "a put moves its row away",
-    );
-    same(
-        &ats("bob", unbounded(), false, 10).await,
-        &ints(&[10, 40]),
-        "and into another partition",
-    );
+    same(&ats("ann", unbounded(), false, 10).await, &ints(&[10, 20]), "a put moves its row away");
+    same(&ats("bob", unbounded(), false, 10).await, &ints(&[10, 40]), "and into another partition");
     suite.write(&table, delete(&key(&[int(3)]), Expect::Any)).await;
-    same(
-        &ats("ann", unbounded(), false, 10).await,
-        &ints(&[10]),
-        "a delete takes its row out",
-    );
+    same(&ats("ann", unbounded(), false, 10).await, &ints(&[10]), "a delete takes its row out");
     let changes = [
         (&table, put(&table, Expect::Absent, row(8, "ann", 1))),
         (&table, put(&table, Expect::Any, row(5, "ann", 2))),
@@ -107,11 +77,7 @@ pub(super) async fn check(suite: &Suite) {
     same(&ats("ann", unbounded(), false, 10).await, &ints(&[1, 2]), "several changes at once");
     let refused = suite.write(&table, put(&table, Expect::Absent, row(8, "bob", 99))).await;
     same(&refused, &crate::Applied::Refused, "a put of a key that is there");
-    same(
-        &ats("bob", unbounded(), false, 10).await,
-        &ints(&[40]),
-        "a refused write moves nothing",
-    );
+    same(&ats("bob", unbounded(), false, 10).await, &ints(&[40]), "a refused write moves nothing");
     suite.drop(&table).await;
 }
 
@@ -137,11 +103,6 @@ async fn read(
     (lower, upper): (Bound, Bound),
     (descending, limit): (bool, usize),
 ) -> Vec<Row> {
-    let range = KeyRange {
-        partition,
-        lower,
-        upper,
-        descending,
-    };
+    let range = KeyRange { partition, lower, upper, descending };
     suite.store.index_range(table, index, &range, limit).await.expect("index_range")
 }

@@ -9,25 +9,13 @@ use crate::Bound;
 pub(super) async fn check(suite: &Suite) {
     // No empty text and no empty bytea: DynamoDB has no empty key.
     let texts = [
-        "\u{1}", " ", "%", "%3A", "*", "-", "0", "10", "9", ":", "::", "A", "Z", "[", "\\", "a", "a\u{1}", "a ", "a%", "a:", "aa", "ab",
-        "b", "{", "{a}", "}", "~", "\u{7f}", "é", "日本", "\u{ffff}", "😀",
+        "\u{1}", " ", "%", "%3A", "*", "-", "0", "10", "9", ":", "::", "A", "Z", "[", "\\", "a",
+        "a\u{1}", "a ", "a%", "a:", "aa", "ab", "b", "{", "{a}", "}", "~", "\u{7f}", "é", "日本",
+        "\u{ffff}", "😀",
     ];
     order(suite, "text", text_type(), texts.map(text).to_vec()).await;
-    let integers = [
-        i64::from(i32::MIN),
-        -256,
-        -255,
-        -10,
-        -9,
-        -1,
-        0,
-        1,
-        9,
-        10,
-        255,
-        256,
-        i64::from(i32::MAX),
-    ];
+    let integers =
+        [i64::from(i32::MIN), -256, -255, -10, -9, -1, 0, 1, 9, 10, 255, 256, i64::from(i32::MAX)];
     order(suite, "int4", int4_type(), integers.map(int).to_vec()).await;
     let integers = [
         i64::MIN,
@@ -75,24 +63,16 @@ pub(super) async fn check(suite: &Suite) {
         i64::MAX,
     ];
     order(suite, "timestamptz", timestamptz_type(), times.map(Value::Timestamptz).to_vec()).await;
-    let dates = [i32::MIN, -2_451_545, -730_119, -1, 0, 1, 9_000, 2_921_939, 2_145_031_948, i32::MAX];
+    order(suite, "timestamp", timestamp_type(), times.map(Value::Timestamp).to_vec()).await;
+    let dates =
+        [i32::MIN, -2_451_545, -730_119, -1, 0, 1, 9_000, 2_921_939, 2_145_031_948, i32::MAX];
     let date = TypeInfo::new(oid::DATE, -1, "date");
     order(suite, "date", date, dates.map(Value::Date).to_vec()).await;
     let uuids = [0, 1, 0x0f, 0x10, 1 << 64, u128::MAX >> 1, u128::MAX - 1, u128::MAX];
     let uuid = TypeInfo::new(oid::UUID, -1, "uuid");
     order(suite, "uuid", uuid, uuids.map(|bits| Value::Uuid(Uuid::from_u128(bits))).to_vec()).await;
-    let bytes: [&[u8]; 10] = [
-        b"\0",
-        b"\0\0",
-        b"\0\x01",
-        b"\0\xff",
-        b"\x01",
-        b"a",
-        b"a\0",
-        b"ab",
-        b"\xff",
-        b"\xff\xff",
-    ];
+    let bytes: [&[u8]; 10] =
+        [b"\0", b"\0\0", b"\0\x01", b"\0\xff", b"\x01", b"a", b"a\0", b"ab", b"\xff", b"\xff\xff"];
     let bytea = TypeInfo::new(oid::BYTEA, -1, "bytea");
     order(suite, "bytea", bytea, bytes.map(|bytes| Value::Bytea(bytes.to_vec())).to_vec()).await;
     let bool = TypeInfo::new(oid::BOOL, -1, "boolean");

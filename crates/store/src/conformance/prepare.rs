@@ -14,13 +14,15 @@ pub(super) async fn check(suite: &Suite) {
     refused(suite).await;
     in_the_way(suite).await;
     expiring(suite).await;
+    own_block(suite).await;
 }
 
 async fn tables(suite: &Suite, part: &str) -> (StoreTable, StoreTable) {
     let people = suite
         .fresh(&format!("{part}_people"), &[("id", int8_type()), ("name", text_type())], &["id"])
         .await;
-    let columns = [("who", text_type()), ("at", int8_type()), ("n", int8_type()), ("page", text_type())];
+    let columns =
+        [("who", text_type()), ("at", int8_type()), ("n", int8_type()), ("page", text_type())];
     let visits = suite.fresh(&format!("{part}_visits"), &columns, &["who", "at", "n"]).await;
     for id in 1..=3 {
         suite.put(&people, person(id, "old")).await;
@@ -58,7 +60,8 @@ async fn state(suite: &Suite, people: &StoreTable, visits: &StoreTable) -> Vec<V
     let mut rows = store.scan(people, 100).await.expect("scan");
     rows.sort_by_key(|row| format!("{row:?}"));
     let by_key: Vec<Key> = (1..=9).map(|id| key(&[int(id)])).collect();
-    let got: Vec<_> = store.get(people, &by_key).await.expect("get").into_iter().flatten().collect();
+    let got: Vec<_> =
+        store.get(people, &by_key).await.expect("get").into_iter().flatten().collect();
     same(&got, &rows, "rows by their keys and all rows");
     for id in &by_key {
         let one = suite.get_one(people, id).await;
@@ -82,13 +85,7 @@ fn old() -> Vec<Vec<Value>> {
 }
 
 fn new() -> Vec<Vec<Value>> {
-    vec![
-        person(1, "new"),
-        person(3, "old"),
-        person(9, "new"),
-        visit(1, "new"),
-        visit(2, "new"),
-    ]
+    vec![person(1, "new"), person(3, "old"), person(9, "new"), visit(1, "new"), visit(2, "new")]
 }
 
 async fn carried_out(suite: &Suite) {
@@ -168,10 +165,7 @@ async fn in_the_way(suite: &Suite) {
     let changes = changes(&people, &visits);
     let store = &suite.store;
     assert_eq!(store.prepare(OURS, &changes).await.expect("prepare"), Prepared::Locked);
-    let locked = |position| StoreError::Locked {
-        position,
-        transaction: OURS,
-    };
+    let locked = |position| StoreError::Locked { position, transaction: OURS };
     let writes = [
         put(&people, Expect::Any, person(1, "no")),
         put(&people, Expect::Present, person(1, "no")),
@@ -203,11 +197,60 @@ async fn in_the_way(suite: &Suite) {
     suite.drop(&visits).await;
 }
 
-/// An expired row counts as absent, and a row that expires while it is locked is written all the same.
+/// A block's locks give way to those of its own, and go with what it writes; conditions hold for it
+/// as for others.
+async fn own_block(suite: &Suite) {
+    let (people, visits) = tables(suite, "own_block").await;
+    let changes = changes(&people, &visits);
+    let store = &suite.store;
+    let [first, second, theirs] =
+        [(7, 0), (7, 1), (8, 0)].map(|(block, at)| TransactionId::of_block(block, at));
+    let committing = TransactionId { xid: 741, ..second };
+    assert_eq!(store.prepare(first, &changes[..2]).await.expect("prepare"), Prepared::Locked);
+    assert_eq!(store.prepare(second, &changes[1..]).await.expect("prepare"), Prepared::Locked);
+    // Its own lock is still on the first row, which is another's now.
+    store.rollback_prepared(first, &keys(&changes)[1..2]).await.expect("rollback_prepared");
+    let locked = |position, transaction| StoreError::Locked { position, transaction };
+    for (position, holder) in [first, second, second, second, second].into_iter().enumerate() {
+        let change = &changes[position..=position];
+        assert_eq!(store.prepare(theirs, change).await, Err(locked(0, holder)), "{change:?}");
+        assert_eq!(store.write_own(theirs, change).await, Err(locked(0, holder)), "{change:?}");
+    }
+    // Somebody else's row, in spite of the lock.
+    let other = [(&people, put(&people, Expect::Unchanged(person(1, "other")), person(1, "no")))];
+    let taken = [(&people, put(&people, Expect::Absent, person(1, "no")))];
+    for change in [&other, &taken] {
+        assert_eq!(store.prepare(committing, change).await.expect("prepare"), Prepared::Refused);
+        assert!(!store.write_own(second, change).await.expect("write_own"));
+    }
+    same(&state(suite, &people, &visits).await, &old(), "nothing was written");
+    assert!(store.write_own(second, &changes).await.expect("write_own"));
+    same(&state(suite, &people, &visits).await, &new(), "written");
+    // The locks have gone.
+    suite.put(&people, person(1, "old")).await;
+    suite.write(&people, delete(&key(&[int(9)]), Expect::Present)).await;
+    suite.put(&people, person(2, "old")).await;
+    let again = [
+        (&people, put(&people, Expect::Unchanged(person(1, "old")), person(1, "new"))),
+        (&people, put(&people, Expect::Absent, person(9, "new"))),
+    ];
+    assert_eq!(store.prepare(first, &again).await.expect("prepare"), Prepared::Locked);
+    assert_eq!(store.prepare(committing, &again).await.expect("prepare"), Prepared::Locked);
+    store.rollback_prepared(first, &keys(&again)).await.expect("not its locks any more");
+    store.commit_prepared(committing, &again).await.expect("commit_prepared");
+    let rows = store.get(&people, &[1, 9].map(|id| key(&[int(id)]))).await.expect("get");
+    same(&rows, &vec![Some(person(1, "new")), Some(person(9, "new"))], "carried out");
+    suite.drop(&people).await;
+    suite.drop(&visits).await;
+}
+
+/// An expired row counts as absent, and a row that expires while it is locked is written all the
+/// same.
 async fn expiring(suite: &Suite) {
     let columns = [("id", int8_type()), ("until", timestamptz_type()), ("name", text_type())];
     let table = expiring_table(suite, &columns).await;
-    let row = |id: i64, until: i64, name: &str| vec![int(id), Value::Timestamptz(until), text(name)];
+    let row =
+        |id: i64, until: i64, name: &str| vec![int(id), Value::Timestamptz(until), text(name)];
     let (now, hour) = (now_micros(), 3_600_000_000);
     let store = &suite.store;
     suite.put(&table, row(1, now + 300_000, "old")).await;
@@ -232,10 +275,7 @@ async fn expiring(suite: &Suite) {
     let over_expired = [(&table, put(&table, Expect::Absent, row(4, now + hour, "new")))];
     assert_eq!(store.prepare(OURS, &over_expired).await.expect("prepare"), Prepared::Locked);
     assert!(suite.get_one(&table, &key(&[int(4)])).await.is_none(), "not there yet");
-    store
-        .rollback_prepared(OURS, &keys(&over_expired))
-        .await
-        .expect("rollback_prepared");
+    store.rollback_prepared(OURS, &keys(&over_expired)).await.expect("rollback_prepared");
     assert!(suite.get_one(&table, &key(&[int(4)])).await.is_none(), "never there");
     let living = [(&table, put(&table, Expect::Present, row(3, now + hour, "no")))];
     assert_eq!(store.prepare(OURS, &living).await.expect("prepare"), Prepared::Locked);
@@ -249,7 +289,10 @@ async fn expiring(suite: &Suite) {
 }
 
 async fn expiring_table(suite: &Suite, columns: &[(&str, flywheel_types::TypeInfo)]) -> StoreTable {
-    let table = super::fixture::expiring(table(&format!("{}_prepared_expiring", suite.prefix), columns, &["id"]), "until");
+    let table = super::fixture::expiring(
+        table(&format!("{}_prepared_expiring", suite.prefix), columns, &["id"]),
+        "until",
+    );
     suite.empty(&table).await;
     table
 }
@@ -287,11 +330,7 @@ pub(super) async fn check_sorted_set(suite: &Suite) {
         descending: true,
     };
     let by_score = || store.by_score(&table, &range, 0, 10);
-    same(
-        &by_score().await.expect("by_score"),
-        &vec![row("bob", 22), row("ann", 1)],
-        "as before",
-    );
+    same(&by_score().await.expect("by_score"), &vec![row("bob", 22), row("ann", 1)], "as before");
     store.commit_prepared(OURS, &changes).await.expect("commit_prepared");
     let after = vec![row("bob", 22), row("ann", 11), row("cy:{}", 3)];
     same(&by_score().await.expect("by_score"), &after, "carried out");

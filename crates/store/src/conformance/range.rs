@@ -18,12 +18,7 @@ pub(super) async fn read(
     descending: bool,
     limit: usize,
 ) -> Vec<Row> {
-    let range = KeyRange {
-        partition: partition.clone(),
-        lower,
-        upper,
-        descending,
-    };
+    let range = KeyRange { partition: partition.clone(), lower, upper, descending };
     suite.store.range(table, &range, limit).await.expect("range")
 }
 
@@ -121,7 +116,9 @@ async fn several_sort_columns(suite: &Suite) {
         ("note", text_type()),
     ];
     let table = suite.fresh("range_several", &columns, &["shop", "day", "item", "price"]).await;
-    let row = |day: i64, item: &str, price: &str| vec![text("s"), int(day), text(item), Value::Numeric(price.into()), text("n")];
+    let row = |day: i64, item: &str, price: &str| {
+        vec![text("s"), int(day), text(item), Value::Numeric(price.into()), text("n")]
+    };
     let rows = [
         row(-1, "z", "0.00"),
         row(0, "a", "-1.50"),

@@ -50,25 +50,21 @@ async fn leaderboard(suite: &Suite) {
     suite.put(&table, vec![text("chess"), int(5), text("ann")]).await;
 
     let board = text("go:{1}");
-    let whole = |partition: &Value, descending: bool| range_of(Some(partition), Bound::Unbounded, Bound::Unbounded, descending);
+    let whole = |partition: &Value, descending: bool| {
+        range_of(Some(partition), Bound::Unbounded, Bound::Unbounded, descending)
+    };
     let mut expected: Vec<Row> = ascending.map(|(score, player)| row(score, player)).to_vec();
     let rows = suite.store.by_score(&table, &whole(&board, false), 0, 100).await.expect("by_score");
     same(&rows, &expected, "by score, ascending");
     expected.reverse();
     let rows = suite.store.by_score(&table, &whole(&board, true), 0, 3).await.expect("by_score");
     same(rows.as_slice(), &expected[..3], "the three highest");
-    let rows = suite
-        .store
-        .by_score(&table, &whole(&text("none"), true), 0, 3)
-        .await
-        .expect("by_score");
+    let rows =
+        suite.store.by_score(&table, &whole(&text("none"), true), 0, 3).await.expect("by_score");
     same(&rows, &vec![], "an empty board");
     for (limit, count) in [(0, 0), (usize::MAX, ascending.len())] {
-        let rows = suite
-            .store
-            .by_score(&table, &whole(&board, true), 0, limit)
-            .await
-            .expect("by_score");
+        let rows =
+            suite.store.by_score(&table, &whole(&board, true), 0, limit).await.expect("by_score");
         same(&rows.len(), &count, "a limit at its ends");
     }
 
@@ -86,11 +82,7 @@ async fn leaderboard(suite: &Suite) {
     let rows = read(suite, &table, &board, (Bound::Unbounded, Bound::Unbounded), true, 1).await;
     same(&rows, &vec![row(-7, "é")], "the last member");
 
-    same(
-        &suite.get_one(&table, &id("ann")).await,
-        &Some(row(31, "ann")),
-        "a member by its key",
-    );
+    same(&suite.get_one(&table, &id("ann")).await, &Some(row(31, "ann")), "a member by its key");
     same(&suite.get_one(&table, &id("bob")).await, &None, "no such member");
     let rows = suite.store.get(&table, &[id("bob"), id("max"), id("")]).await.expect("get");
     same(
@@ -139,7 +131,10 @@ async fn leaderboard(suite: &Suite) {
 
     for score in [EXACT + 1, -EXACT - 1, i64::MAX, i64::MIN] {
         let answer = suite.store.write(&table, &put(&table, Expect::Any, row(score, "wide"))).await;
-        assert!(matches!(answer, Err(StoreError::LimitExceeded { .. })), "score {score}: {answer:?}");
+        assert!(
+            matches!(answer, Err(StoreError::LimitExceeded { .. })),
+            "score {score}: {answer:?}"
+        );
     }
     same(&suite.store.scan(&table, 8).await.expect("scan").len(), &8, "scan over all boards");
     same(
@@ -178,12 +173,7 @@ async fn without_partition(suite: &Suite) {
 }
 
 fn range_of(partition: Option<&Value>, lower: Bound, upper: Bound, descending: bool) -> ScoreRange {
-    ScoreRange {
-        partition: partition.cloned(),
-        lower,
-        upper,
-        descending,
-    }
+    ScoreRange { partition: partition.cloned(), lower, upper, descending }
 }
 
 async fn ranges_of_scores(suite: &Suite) {
@@ -210,13 +200,17 @@ async fn ranges_of_scores(suite: &Suite) {
         (past(i64::MIN), past(i64::MAX), "abcdef"),
     ] {
         let what = format!("{lower:?} to {upper:?}");
-        let mut expected: Vec<Value> = players.chars().map(|player| text(&player.to_string())).collect();
+        let mut expected: Vec<Value> =
+            players.chars().map(|player| text(&player.to_string())).collect();
         for descending in [false, true] {
             let range = range_of(Some(&text("x")), lower.clone(), upper.clone(), descending);
             let count = suite.store.count_by_score(&table, &range).await.expect("count_by_score");
             same(&count, &(expected.len() as u64), &what);
-            for (offset, limit) in [(0, 100), (1, 100), (1, 2), (100, 1), (0, usize::MAX), (usize::MAX, usize::MAX)] {
-                let rows = suite.store.by_score(&table, &range, offset, limit).await.expect("by_score");
+            for (offset, limit) in
+                [(0, 100), (1, 100), (1, 2), (100, 1), (0, usize::MAX), (usize::MAX, usize::MAX)]
+            {
+                let rows =
+                    suite.store.by_score(&table, &range, offset, limit).await.expect("by_score");
                 let players: Vec<Value> = rows.iter().map(|row| row[2].clone()).collect();
                 let page: Vec<Value> = expected.iter().skip(offset).take(limit).cloned().collect();
                 same(&players, &page, &format!("{what} without {offset} at most {limit}"));
@@ -259,7 +253,8 @@ async fn ranks(suite: &Suite) {
 async fn float_scores(suite: &Suite) {
     let float8 = TypeInfo::new(oid::FLOAT8, -1, "double precision");
     let columns = [("id", int8_type()), ("who", int8_type()), ("score", float8)];
-    let table = sorted_set(table(&format!("{}_floats", suite.prefix), &columns, &["id", "who"]), "score");
+    let table =
+        sorted_set(table(&format!("{}_floats", suite.prefix), &columns, &["id", "who"]), "score");
     suite.empty(&table).await;
     let scores = [f64::NEG_INFINITY, f64::MIN, -1.5, 5e-324, 0.1, 1e15, f64::MAX, f64::INFINITY];
     let rows: Vec<Row> = (0..)
@@ -271,7 +266,12 @@ async fn float_scores(suite: &Suite) {
     }
     let found = suite
         .store
-        .by_score(&table, &range_of(Some(&int(-1)), Bound::Unbounded, Bound::Unbounded, false), 0, 100)
+        .by_score(
+            &table,
+            &range_of(Some(&int(-1)), Bound::Unbounded, Bound::Unbounded, false),
+            0,
+            100,
+        )
         .await
         .expect("by_score");
     same(&found, &rows, "doubles, exactly");

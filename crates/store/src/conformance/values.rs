@@ -29,7 +29,8 @@ pub(super) async fn check(suite: &Suite) {
             &Applied::Done(Some(row.clone())),
             "a row as it was read is unchanged",
         );
-        let empty: Vec<(usize, Value)> = (1..row.len()).map(|position| (position, Value::Null)).collect();
+        let empty: Vec<(usize, Value)> =
+            (1..row.len()).map(|position| (position, Value::Null)).collect();
         suite.write(&table, set(&id, &empty)).await;
         let full: Vec<(usize, Value)> = row.iter().cloned().enumerate().skip(1).collect();
         same(
@@ -49,16 +50,14 @@ pub(super) async fn check(suite: &Suite) {
 }
 
 fn cases() -> Vec<(TypeInfo, Vec<Value>)> {
-    let numeric = |texts: &[&str]| texts.iter().map(|text| Value::Numeric((*text).into())).collect();
+    let numeric =
+        |texts: &[&str]| texts.iter().map(|text| Value::Numeric((*text).into())).collect();
     let sixty_digits = "123456789012345678901234567890.123456789012345678901234567890";
     vec![
         (TypeInfo::new(oid::BOOL, -1, "boolean"), vec![Value::Bool(true), Value::Bool(false)]),
         (TypeInfo::new(oid::INT2, -1, "smallint"), [-32_768, 0, 32_767].map(int).to_vec()),
         (int4_type(), [i64::from(i32::MIN), -1, i64::from(i32::MAX)].map(int).to_vec()),
-        (
-            int8_type(),
-            [i64::MIN, 0, i64::MAX, (1 << 53) + 1, -(1 << 53) - 1].map(int).to_vec(),
-        ),
+        (int8_type(), [i64::MIN, 0, i64::MAX, (1 << 53) + 1, -(1 << 53) - 1].map(int).to_vec()),
         (
             TypeInfo::new(oid::FLOAT4, -1, "real"),
             [-0.0, f32::NAN, f32::INFINITY, f32::MIN, f32::MIN_POSITIVE, 1e-45, 0.1, 16_777_216.0]
@@ -142,8 +141,14 @@ fn cases() -> Vec<(TypeInfo, Vec<Value>)> {
                 .to_vec(),
         ),
         (
-            TypeInfo::new(oid::TIMESTAMP, -1, "timestamp without time zone"),
-            ["2024-01-01 00:00:00", ""].map(|text| Value::Other(text.into())).to_vec(),
+            timestamp_type(),
+            [i64::MAX, i64::MIN, -1, 0, 757_382_400_123_456, -64_497_000_000_000_000]
+                .map(Value::Timestamp)
+                .to_vec(),
+        ),
+        (
+            TypeInfo::new(oid::BPCHAR, -1, "bpchar"),
+            ["a  ", ""].map(|text| Value::Other(text.into())).to_vec(),
         ),
     ]
 }

@@ -6,12 +6,8 @@ use super::{Suite, delete, fixture::*, put, same, set};
 use crate::{Applied, Change, Effect, Expect};
 
 pub(super) async fn check(suite: &Suite) {
-    let columns = [
-        ("id", text_type()),
-        ("name", text_type()),
-        ("age", int4_type()),
-        ("price", money_type()),
-    ];
+    let columns =
+        [("id", text_type()), ("name", text_type()), ("age", int4_type()), ("price", money_type())];
     let table = suite.fresh("write", &columns, &["id"]).await;
     let id = key(&[text("one")]);
     let row = vec![text("one"), text("Ann"), int(41), Value::Null];

@@ -6,9 +6,8 @@ use super::{Suite, delete, fixture::*, put, same, set};
 use crate::Expect;
 
 pub(super) async fn check(suite: &Suite) {
-    let people = suite
-        .fresh("all_people", &[("id", int8_type()), ("name", text_type())], &["id"])
-        .await;
+    let people =
+        suite.fresh("all_people", &[("id", int8_type()), ("name", text_type())], &["id"]).await;
     let visits = suite
         .fresh(
             "all_visits",

@@ -6,10 +6,11 @@ use uuid::Uuid;
 
 use crate::{Scalar, TypeInfo, Value, calendar, text};
 
-/// Reads a binary-format value of type `ty`; `None` for a type that isn't read natively, for bytes that aren't a value
-/// of it, and for a value that the type's modifier would change or refuse.
+/// Reads a binary-format value of type `ty`; `None` for a type that isn't read natively, for bytes
+/// that aren't a value of it, and for a value that the type's modifier would change or refuse.
 ///
-/// Documents are taken as they are. PostgreSQL sends `jsonb` in canonical form, a client needn't: see [`is_canonical`].
+/// Documents are taken as they are. PostgreSQL sends `jsonb` in canonical form, a client needn't:
+/// see [`is_canonical`].
 #[must_use]
 pub fn decode(ty: &TypeInfo, bytes: &[u8]) -> Option<Value> {
     Some(match ty.scalar {
@@ -21,9 +22,12 @@ pub fn decode(ty: &TypeInfo, bytes: &[u8]) -> Option<Value> {
         Scalar::Float8 => Value::Float8(f64::from_be_bytes(fixed(bytes)?)),
         Scalar::Numeric(modifier) => numeric::decode(bytes, modifier)?,
         Scalar::Text => Value::Text(storable(bytes)?),
-        Scalar::Varchar(limit) => Value::Text(storable(bytes).filter(|text| text::within(limit, text))?),
+        Scalar::Varchar(limit) => {
+            Value::Text(storable(bytes).filter(|text| text::within(limit, text))?)
+        }
         Scalar::Uuid => Value::Uuid(Uuid::from_bytes(fixed(bytes)?)),
-        Scalar::Timestamptz => timestamptz(i64::from_be_bytes(fixed(bytes)?))?,
+        Scalar::Timestamp => Value::Timestamp(moment(ty, bytes)?),
+        Scalar::Timestamptz => Value::Timestamptz(moment(ty, bytes)?),
         Scalar::Date => date(i32::from_be_bytes(fixed(bytes)?))?,
         Scalar::Json => Value::Json(storable(bytes)?),
         Scalar::Jsonb => Value::Json(storable(bytes.strip_prefix(&[JSONB_VERSION])?)?),
@@ -32,15 +36,17 @@ pub fn decode(ty: &TypeInfo, bytes: &[u8]) -> Option<Value> {
     })
 }
 
-/// Whether the bytes that a client sends of such a type need nothing of PostgreSQL once [`decode`] has read them. False
-/// for documents, which PostgreSQL must validate (`json`) or canonicalise (`jsonb`) first, and for types that aren't read.
+/// Whether the bytes that a client sends of such a type need nothing of PostgreSQL once [`decode`]
+/// has read them. False for documents, which PostgreSQL must validate (`json`) or canonicalise
+/// (`jsonb`) first, and for types that aren't read.
 #[must_use]
 pub fn is_canonical(scalar: Scalar) -> bool {
     !matches!(scalar, Scalar::Json | Scalar::Jsonb | Scalar::Other)
 }
 
-/// Appends the value in the binary format of `ty`; false, and nothing appended, when the type has no native binary form
-/// or the value isn't one of it. NULL is such a value: its absence is the caller's to encode.
+/// Appends the value in the binary format of `ty`; false, and nothing appended, when the type has
+/// no native binary form or the value isn't one of it. NULL is such a value: its absence is the
+/// caller's to encode.
 #[must_use]
 pub fn encode(ty: &TypeInfo, value: &Value, out: &mut Vec<u8>) -> bool {
     match (ty.scalar, value) {
@@ -57,15 +63,17 @@ pub fn encode(ty: &TypeInfo, value: &Value, out: &mut Vec<u8>) -> bool {
         (Scalar::Float4, Value::Float4(number)) => out.extend_from_slice(&number.to_be_bytes()),
         (Scalar::Float8, Value::Float8(number)) => out.extend_from_slice(&number.to_be_bytes()),
         (Scalar::Numeric(_), Value::Numeric(text)) => return numeric::encode(text, out),
-        (Scalar::Text | Scalar::Varchar(_), Value::Text(text)) | (Scalar::Json, Value::Json(text)) => {
-            out.extend_from_slice(text.as_bytes())
-        }
+        (Scalar::Text | Scalar::Varchar(_), Value::Text(text))
+        | (Scalar::Json, Value::Json(text)) => out.extend_from_slice(text.as_bytes()),
         (Scalar::Jsonb, Value::Json(text)) => {
             out.push(JSONB_VERSION);
             out.extend_from_slice(text.as_bytes());
         }
         (Scalar::Uuid, Value::Uuid(uuid)) => out.extend_from_slice(uuid.as_bytes()),
-        (Scalar::Timestamptz, Value::Timestamptz(micros)) => out.extend_from_slice(&micros.to_be_bytes()),
+        (Scalar::Timestamp, Value::Timestamp(micros))
+        | (Scalar::Timestamptz, Value::Timestamptz(micros)) => {
+            out.extend_from_slice(&micros.to_be_bytes())
+        }
         (Scalar::Date, Value::Date(days)) => out.extend_from_slice(&days.to_be_bytes()),
         (Scalar::Bytea, Value::Bytea(bytes)) => out.extend_from_slice(bytes),
         _ => return false,
@@ -84,9 +92,11 @@ fn storable(bytes: &[u8]) -> Option<String> {
     text::storable(std::str::from_utf8(bytes).ok()?)
 }
 
-fn timestamptz(micros: i64) -> Option<Value> {
+/// The microseconds of a timestamp.
+fn moment(ty: &TypeInfo, bytes: &[u8]) -> Option<i64> {
+    let micros = i64::from_be_bytes(fixed(bytes)?);
     let valid = matches!(micros, i64::MIN | i64::MAX) || calendar::is_valid_timestamp(micros);
-    valid.then_some(Value::Timestamptz(micros))
+    (valid && ty.keeps(micros)).then_some(micros)
 }
 
 fn date(days: i32) -> Option<Value> {

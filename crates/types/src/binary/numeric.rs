@@ -1,5 +1,5 @@
-//! `numeric`'s binary format: four 16-bit numbers (count of groups, weight of the first group, sign, digits after the
-//! point), then the groups, each of four decimal digits.
+//! `numeric`'s binary format: four 16-bit numbers (count of groups, weight of the first group,
+//! sign, digits after the point), then the groups, each of four decimal digits.
 
 use std::{fmt::Write as _, ops::Range};
 
@@ -19,14 +19,19 @@ const DIGITS_AFTER_INFINITY: u16 = 0x20;
 /// Decimal digits of a group.
 const GROUP: usize = 4;
 
-/// Groups without a digit say nothing: PostgreSQL strips them, and so may a sender or not. Digits that the stated count of
-/// digits after the point would hide are declined, for PostgreSQL cuts them off.
+/// Groups without a digit say nothing: PostgreSQL strips them, and so may a sender or not. Digits
+/// that the stated count of digits after the point would hide are declined, for PostgreSQL cuts
+/// them off.
 pub(super) fn decode(bytes: &[u8], modifier: Modifier) -> Option<Value> {
     let (words, odd) = bytes.as_chunks();
     let (header, groups) = words.split_first_chunk()?;
     let [count, weight, sign, digits_after] = header.map(u16::from_be_bytes);
-    let group_at = |position: usize| groups.get(position).map_or(0, |group| u16::from_be_bytes(*group));
-    if !odd.is_empty() || groups.len() != usize::from(count) || (0..groups.len()).any(|position| group_at(position) > 9_999) {
+    let group_at =
+        |position: usize| groups.get(position).map_or(0, |group| u16::from_be_bytes(*group));
+    if !odd.is_empty()
+        || groups.len() != usize::from(count)
+        || (0..groups.len()).any(|position| group_at(position) > 9_999)
+    {
         return None;
     }
     let digits_after = usize::from(digits_after);
@@ -58,16 +63,14 @@ pub(super) fn decode(bytes: &[u8], modifier: Modifier) -> Option<Value> {
     let fraction = digits(groups_before..groups_shown);
     let (fraction, hidden_digits) = fraction.split_at(digits_after);
     let first_hidden = usize::try_from(groups_shown).unwrap_or(0);
-    if hidden_digits.bytes().any(|digit| digit != b'0') || (first_hidden..groups.len()).any(|position| group_at(position) != 0) {
+    if hidden_digits.bytes().any(|digit| digit != b'0')
+        || (first_hidden..groups.len()).any(|position| group_at(position) != 0)
+    {
         return None;
     }
-    Decimal {
-        negative: sign == NEGATIVE,
-        whole: &whole,
-        fraction,
-    }
-    .canonical(modifier)
-    .map(Value::Numeric)
+    Decimal { negative: sign == NEGATIVE, whole: &whole, fraction }
+        .canonical(modifier)
+        .map(Value::Numeric)
 }
 
 /// False, and nothing appended, when `text` is no `numeric` in canonical form.
@@ -121,10 +124,7 @@ fn encode_number(text: &str, out: &mut Vec<u8>) -> Option<()> {
 /// The number that up to four digits and some zeros after them make.
 fn value(digits: &[u8], zeros_after: usize) -> u16 {
     let zeros = std::iter::repeat_n(&b'0', zeros_after);
-    digits
-        .iter()
-        .chain(zeros)
-        .fold(0, |number, digit| number * 10 + u16::from(digit - b'0'))
+    digits.iter().chain(zeros).fold(0, |number, digit| number * 10 + u16::from(digit - b'0'))
 }
 
 fn push_words(out: &mut Vec<u8>, words: &[u16]) {

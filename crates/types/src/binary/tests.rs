@@ -104,7 +104,9 @@ fn what_is_no_value_of_the_type_is_declined() {
     assert_eq!(decode(&ty(oid::TIMESTAMPTZ, -1), &(i64::MAX - 1).to_be_bytes()), None);
     assert_eq!(decode(&ty(oid::DATE, -1), &(i32::MIN + 1).to_be_bytes()), None);
     assert_eq!(decode(&ty(600, -1), &[0; 16]), None);
-    assert!(is_canonical(Scalar::Text) && !is_canonical(Scalar::Jsonb) && !is_canonical(Scalar::Json));
+    assert!(
+        is_canonical(Scalar::Text) && !is_canonical(Scalar::Jsonb) && !is_canonical(Scalar::Json)
+    );
 }
 
 /// By text, for NaN isn't equal to itself.
@@ -137,6 +139,7 @@ proptest! {
 
     #[test]
     fn moments_are_read(micros in -211_813_488_000_000_000..9_223_371_331_200_000_000_i64, days in -2_451_545..2_145_031_949_i32) {
+        comes_back(&ty(oid::TIMESTAMP, -1), &Value::Timestamp(micros))?;
         comes_back(&ty(oid::TIMESTAMPTZ, -1), &Value::Timestamptz(micros))?;
         comes_back(&ty(oid::DATE, -1), &Value::Date(days))?;
     }

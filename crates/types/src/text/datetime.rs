@@ -1,9 +1,11 @@
-//! Dates and timestamps: ISO 8601 with four or more digits of the year, the one order of fields that no `DateStyle`
-//! changes.
+//! Dates and timestamps: ISO 8601 with four or more digits of the year, the one order of fields
+//! that no `DateStyle` changes.
 
 use std::io::Write as _;
 
-use crate::calendar::{MICROS_PER_DAY, MICROS_PER_SECOND, date_of, day_number, is_valid_date, is_valid_timestamp};
+use crate::calendar::{
+    MICROS_PER_DAY, MICROS_PER_SECOND, date_of, day_number, is_valid_date, is_valid_timestamp,
+};
 
 /// `2026-01-02`, `0044-03-15 BC`, `infinity`.
 pub(super) fn decode_date(text: &str) -> Option<i32> {
@@ -16,24 +18,36 @@ pub(super) fn decode_date(text: &str) -> Option<i32> {
     i32::try_from(cursor.end().then_some(days)?).ok()
 }
 
-/// `2026-01-02 03:04:05.123456+00`, with `T` or a blank between date and time, seconds and their fraction optional,
-/// and always an offset.
+/// `2026-01-02 03:04:05.123456`, or a day alone. What names a zone is PostgreSQL's to read: it
+/// leaves the zone out.
+pub(super) fn decode_timestamp(text: &str) -> Option<i64> {
+    moment(text, |cursor| {
+        let has_time = cursor.eat(b' ') || cursor.eat(b'T');
+        if has_time { cursor.time() } else { Some(0) }
+    })
+}
+
+/// `2026-01-02 03:04:05.123456+00`, with `T` or a blank between date and time, seconds and their
+/// fraction optional, and always an offset.
 pub(super) fn decode_timestamptz(text: &str) -> Option<i64> {
+    moment(text, |cursor| {
+        if !(cursor.eat(b' ') || cursor.eat(b'T')) {
+            return None;
+        }
+        let time = cursor.time()?;
+        Some(time - cursor.offset()? * MICROS_PER_SECOND)
+    })
+}
+
+/// A day and what `time` reads behind it, in microseconds after its midnight.
+fn moment(text: &str, time: impl FnOnce(&mut Cursor<'_>) -> Option<i64>) -> Option<i64> {
     if let Some(positive) = infinity(text) {
         return Some(if positive { i64::MAX } else { i64::MIN });
     }
     let (text, before_christ) = era(text);
     let mut cursor = Cursor(text.as_bytes());
     let days = cursor.date(before_christ)?;
-    if !(cursor.eat(b' ') || cursor.eat(b'T')) {
-        return None;
-    }
-    let time = cursor.time()?;
-    let offset = cursor.offset()?;
-    let micros = days
-        .checked_mul(MICROS_PER_DAY)?
-        .checked_add(time)?
-        .checked_sub(offset * MICROS_PER_SECOND)?;
+    let micros = days.checked_mul(MICROS_PER_DAY)?.checked_add(time(&mut cursor)?)?;
     (cursor.end() && is_valid_timestamp(micros)).then_some(micros)
 }
 
@@ -48,7 +62,8 @@ pub(super) fn encode_date(days: i32, out: &mut Vec<u8>) {
     }
 }
 
-pub(super) fn encode_timestamptz(micros: i64, out: &mut Vec<u8>) {
+/// `zone` follows the time: `+00` of a `timestamptz`, nothing of a `timestamp`.
+pub(super) fn encode_timestamp(micros: i64, zone: &str, out: &mut Vec<u8>) {
     match micros {
         i64::MAX => out.extend_from_slice(b"infinity"),
         i64::MIN => out.extend_from_slice(b"-infinity"),
@@ -56,14 +71,15 @@ pub(super) fn encode_timestamptz(micros: i64, out: &mut Vec<u8>) {
             let before_christ = push_date(micros.div_euclid(MICROS_PER_DAY), out);
             let time = micros.rem_euclid(MICROS_PER_DAY);
             let (seconds, fraction) = (time / MICROS_PER_SECOND, time % MICROS_PER_SECOND);
-            let _ = write!(out, " {:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+            let _ =
+                write!(out, " {:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
             if fraction != 0 {
                 let _ = write!(out, ".{fraction:06}");
                 while out.last() == Some(&b'0') {
                     out.pop();
                 }
             }
-            out.extend_from_slice(b"+00");
+            out.extend_from_slice(zone.as_bytes());
             out.extend_from_slice(before_christ);
         }
     }

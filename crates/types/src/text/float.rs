@@ -4,8 +4,8 @@ use std::{fmt::LowerExp, str::FromStr};
 
 /// What differs between `real` and `double precision`.
 pub(super) trait Float: Copy + PartialEq + FromStr + LowerExp {
-    /// Decimal digits that any decimal number keeps through this type: `FLT_DIG` and `DBL_DIG`. From this exponent on
-    /// PostgreSQL prints the scientific form.
+    /// Decimal digits that any decimal number keeps through this type: `FLT_DIG` and `DBL_DIG`.
+    /// From this exponent on PostgreSQL prints the scientific form.
     const DIGITS: usize;
     const NAN: Self;
     const INFINITY: Self;
@@ -63,10 +63,12 @@ macro_rules! float {
 float!(f32);
 float!(f64);
 
-/// Decimal forms and the names of the rest. `None` as well for what PostgreSQL refuses as out of range: an infinity or a
-/// zero that came of rounding.
+/// Decimal forms and the names of the rest. `None` as well for what PostgreSQL refuses as out of
+/// range: an infinity or a zero that came of rounding.
 pub(super) fn decode<F: Float>(text: &str) -> Option<F> {
-    for (name, value) in [("NaN", F::NAN), ("Infinity", F::INFINITY), ("-Infinity", F::INFINITY.negated())] {
+    for (name, value) in
+        [("NaN", F::NAN), ("Infinity", F::INFINITY), ("-Infinity", F::INFINITY.negated())]
+    {
         if name.eq_ignore_ascii_case(text) {
             return Some(value);
         }
@@ -101,11 +103,12 @@ pub(super) fn encode<F: Float>(number: F, out: &mut Vec<u8>) {
     }
 }
 
-/// The shortest significant digits that read back as this positive number, and the exponent of the first.
+/// The shortest significant digits that read back as this positive number, and the exponent of the
+/// first.
 ///
-/// They are Rust's but for two cases, in which PostgreSQL's are others: of two equally near digit strings it takes the
-/// even one, and it avoids those that lie exactly midway between two numbers (1e23, which it prints as
-/// 9.999999999999999e+22), because not every reader rounds half to even.
+/// They are Rust's but for two cases, in which PostgreSQL's are others: of two equally near digit
+/// strings it takes the even one, and it avoids those that lie exactly midway between two numbers
+/// (1e23, which it prints as 9.999999999999999e+22), because not every reader rounds half to even.
 fn shortest<F: Float>(number: F) -> (String, i32) {
     let (mut digits, mut exponent) = split(&format!("{number:e}"));
     if digits.len() >= F::DIGITS {
@@ -114,7 +117,8 @@ fn shortest<F: Float>(number: F) -> (String, i32) {
             (digits, exponent) = (nearest, nearest_exponent);
         }
     }
-    // The nearest with a digit more is no farther off than midway: it reads back, or is the same point again.
+    // The nearest with a digit more is no farther off than midway: it reads back, or is the same
+    // point again.
     while is_midway(&digits, exponent, number) {
         (digits, exponent) = split(&format!("{number:.*e}", digits.len()));
     }
@@ -133,11 +137,12 @@ fn reads_as<F: Float>(digits: &str, exponent: i32, number: F) -> bool {
     format!("{first}.{rest}e{exponent}").parse().is_ok_and(|read: F| read == number)
 }
 
-/// Whether the decimal number lies exactly midway between `number` = m·2^e and a neighbour, at (2m±1)·2^(e−1).
+/// Whether the decimal number lies exactly midway between `number` = m·2^e and a neighbour, at
+/// (2m±1)·2^(e−1).
 ///
-/// With d·10^k the decimal number, this is d·5^k·2^k = (2m±1)·2^(e−1): the odd factors agree and the powers of two do.
-/// The lower neighbour of a power of two is nearer than that, but a point midway to it is never the shortest:
-/// neither 2^54−1 nor 2^25−1 is divisible by 5.
+/// With d·10^k the decimal number, this is d·5^k·2^k = (2m±1)·2^(e−1): the odd factors agree and
+/// the powers of two do. The lower neighbour of a power of two is nearer than that, but a point
+/// midway to it is never the shortest: neither 2^54−1 nor 2^25−1 is divisible by 5.
 fn is_midway<F: Float>(digits: &str, exponent: i32, number: F) -> bool {
     let (mantissa, binary_exponent) = number.parts();
     let midway = |odd: u64| {
@@ -156,7 +161,8 @@ fn is_midway<F: Float>(digits: &str, exponent: i32, number: F) -> bool {
     midway(2 * mantissa + 1).unwrap_or(false) || midway(2 * mantissa - 1).unwrap_or(false)
 }
 
-/// The fixed form, or the scientific one for exponents that `%g` with the type's digits would give it to.
+/// The fixed form, or the scientific one for exponents that `%g` with the type's digits would give
+/// it to.
 fn push_digits<F: Float>(digits: &[u8], exponent: i32, out: &mut Vec<u8>) {
     let (first, rest) = digits.split_at(1);
     match usize::try_from(exponent) {

@@ -1,7 +1,8 @@
 //! PostgreSQL's text format.
 //!
-//! Three functions: [`decode`] reads what a client wrote, [`encode`] writes what PostgreSQL would print under one
-//! fixed set of settings, and [`decode_canonical`] reads that back, as stores keep it.
+//! Three functions: [`decode`] reads what a client wrote, [`encode`] writes what PostgreSQL would
+//! print under one fixed set of settings, and [`decode_canonical`] reads that back, as stores keep
+//! it.
 
 mod datetime;
 mod float;
@@ -12,8 +13,9 @@ use uuid::Uuid;
 
 use crate::{Scalar, TypeInfo, Value, decimal};
 
-/// Reads `text`, a literal or a text-format parameter, as a value of type `ty` where that reading is exact and
-/// depends on no setting. `None`: PostgreSQL must read it (and says what is wrong with it, if anything is).
+/// Reads `text`, a literal or a text-format parameter, as a value of type `ty` where that reading
+/// is exact and depends on no setting. `None`: PostgreSQL must read it (and says what is wrong with
+/// it, if anything is).
 ///
 /// What is read, blanks around it aside where PostgreSQL allows them:
 ///
@@ -34,24 +36,36 @@ use crate::{Scalar, TypeInfo, Value, decimal};
 pub fn decode(ty: &TypeInfo, text: &str) -> Option<Value> {
     match ty.scalar {
         Scalar::Bool => boolean(trim(text)).map(Value::Bool),
-        Scalar::Int2 => integer(trim(text)).filter(|&number| i16::try_from(number).is_ok()).map(Value::Int),
-        Scalar::Int4 => integer(trim(text)).filter(|&number| i32::try_from(number).is_ok()).map(Value::Int),
+        Scalar::Int2 => {
+            integer(trim(text)).filter(|&number| i16::try_from(number).is_ok()).map(Value::Int)
+        }
+        Scalar::Int4 => {
+            integer(trim(text)).filter(|&number| i32::try_from(number).is_ok()).map(Value::Int)
+        }
         Scalar::Int8 => integer(trim(text)).map(Value::Int),
         Scalar::Float4 => float::decode(trim(text)).map(Value::Float4),
         Scalar::Float8 => float::decode(trim(text)).map(Value::Float8),
         Scalar::Numeric(modifier) => decimal::read(trim(text), modifier),
         Scalar::Text => storable(text).map(Value::Text),
-        Scalar::Varchar(limit) => storable(text).filter(|text| within(limit, text)).map(Value::Text),
+        Scalar::Varchar(limit) => {
+            storable(text).filter(|text| within(limit, text)).map(Value::Text)
+        }
         Scalar::Uuid => uuid(text).map(Value::Uuid),
-        Scalar::Timestamptz => datetime::decode_timestamptz(trim(text)).map(Value::Timestamptz),
+        Scalar::Timestamp => datetime::decode_timestamp(trim(text))
+            .filter(|micros| ty.keeps(*micros))
+            .map(Value::Timestamp),
+        Scalar::Timestamptz => datetime::decode_timestamptz(trim(text))
+            .filter(|micros| ty.keeps(*micros))
+            .map(Value::Timestamptz),
         Scalar::Date => datetime::decode_date(trim(text)).map(Value::Date),
         Scalar::Bytea => bytea(text).map(Value::Bytea),
         Scalar::Json | Scalar::Jsonb | Scalar::Other => None,
     }
 }
 
-/// Reads text that PostgreSQL or [`encode`] printed under [`encode`]'s settings: what a store keeps of a value.
-/// Beyond [`decode`] it takes documents and values of types that aren't read natively as they are.
+/// Reads text that PostgreSQL or [`encode`] printed under [`encode`]'s settings: what a store keeps
+/// of a value. Beyond [`decode`] it takes documents and values of types that aren't read natively
+/// as they are.
 #[must_use]
 pub fn decode_canonical(ty: &TypeInfo, text: &str) -> Option<Value> {
     match ty.scalar {
@@ -61,8 +75,9 @@ pub fn decode_canonical(ty: &TypeInfo, text: &str) -> Option<Value> {
     }
 }
 
-/// Appends the value as PostgreSQL prints it under `TimeZone = UTC`, `DateStyle = ISO`, `bytea_output = hex` and
-/// `extra_float_digits = 1`. NULL appends nothing: its absence is the caller's to encode.
+/// Appends the value as PostgreSQL prints it under `TimeZone = UTC`, `DateStyle = ISO`,
+/// `bytea_output = hex` and `extra_float_digits = 1`. NULL appends nothing: its absence is the
+/// caller's to encode.
 pub fn encode(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Null => {}
@@ -73,9 +88,12 @@ pub fn encode(value: &Value, out: &mut Vec<u8>) {
         Value::Float4(number) => float::encode(*number, out),
         Value::Float8(number) => float::encode(*number, out),
         Value::Uuid(uuid) => {
-            out.extend_from_slice(uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes());
+            out.extend_from_slice(
+                uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()).as_bytes(),
+            );
         }
-        Value::Timestamptz(micros) => datetime::encode_timestamptz(*micros, out),
+        Value::Timestamp(micros) => datetime::encode_timestamp(*micros, "", out),
+        Value::Timestamptz(micros) => datetime::encode_timestamp(*micros, "+00", out),
         Value::Date(days) => datetime::encode_date(*days, out),
         Value::Bytea(bytes) => {
             const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -87,7 +105,9 @@ pub fn encode(value: &Value, out: &mut Vec<u8>) {
                     .flat_map(|&byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]),
             );
         }
-        Value::Numeric(text) | Value::Text(text) | Value::Json(text) | Value::Other(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Numeric(text) | Value::Text(text) | Value::Json(text) | Value::Other(text) => {
+            out.extend_from_slice(text.as_bytes())
+        }
     }
 }
 
@@ -121,7 +141,8 @@ fn boolean(text: &str) -> Option<bool> {
         ("1", 1, true),
         ("0", 1, false),
     ];
-    let begins = |word: &str| word.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
+    let begins =
+        |word: &str| word.get(..text.len()).is_some_and(|start| start.eq_ignore_ascii_case(text));
     WORDS
         .iter()
         .find(|(word, shortest, _)| text.len() >= *shortest && begins(word))

@@ -7,6 +7,7 @@ fn login(name: &str) -> ServerOptions {
         user: "app".into(),
         password: None,
         database: "app".into(),
+        encryption: crate::Encryption::Never,
         connect_timeout: Duration::from_secs(1),
     }
 }
@@ -37,18 +38,11 @@ fn primary(name: &str, timeline: u32, position: u64) -> Look {
 }
 
 fn standby(name: &str, position: u64) -> Look {
-    Look {
-        in_recovery: true,
-        timeline: None,
-        ..primary(name, 0, position)
-    }
+    Look { in_recovery: true, timeline: None, ..primary(name, 0, position) }
 }
 
 fn down() -> ServerError {
-    ServerError::Io {
-        server: "it".into(),
-        source: std::io::ErrorKind::ConnectionRefused.into(),
-    }
+    ServerError::Io { server: "it".into(), source: std::io::ErrorKind::ConnectionRefused.into() }
 }
 
 /// Who sits in a seat, and which in number it is.
@@ -69,10 +63,7 @@ fn the_primary_is_the_first_that_is_one() {
     assert!(state.no_primary().contains("one:5432 hasn't answered yet"));
     state.note_candidate(0, Ok((now, standby("one", 10))));
     assert_eq!(sits(&state, 0), None);
-    let read_only = Look {
-        read_only: true,
-        ..primary("two", 1, 10)
-    };
+    let read_only = Look { read_only: true, ..primary("two", 1, 10) };
     state.note_candidate(1, Ok((now, read_only)));
     assert_eq!(sits(&state, 0), None);
     assert_eq!(state.no_primary(), "no primary: one:5432 is a standby; two:5432 is read-only");
@@ -177,18 +168,12 @@ fn positions_of_two_timelines_are_not_compared() {
 #[test]
 fn lag_is_how_long_something_has_been_missing() {
     let now = Instant::now();
-    let most = MaxLag {
-        time: Some(seconds(10)),
-        bytes: None,
-    };
+    let most = MaxLag { time: Some(seconds(10)), bytes: None };
     let mut state = state(SessionAttributes::ReadWrite, most);
     state.note_candidate(0, Ok((now, primary("one", 1, 100))));
     // Idle for an hour.
     state.note_candidate(0, Ok((now + seconds(3600), primary("one", 1, 100))));
-    let idle = Look {
-        since_last_transaction: Some(seconds(3600)),
-        ..standby("three", 100)
-    };
+    let idle = Look { since_last_transaction: Some(seconds(3600)), ..standby("three", 100) };
     state.note_replica(0, Ok((now + seconds(3600), idle.clone())));
     assert!(state.is_usable(0, None));
     // Then there is a write, which the replica doesn't have yet.
@@ -207,16 +192,11 @@ fn lag_is_how_long_something_has_been_missing() {
 #[test]
 fn further_behind_than_is_remembered() {
     let now = Instant::now();
-    let most = MaxLag {
-        time: Some(seconds(10)),
-        bytes: None,
-    };
+    let most = MaxLag { time: Some(seconds(10)), bytes: None };
     let mut state = state(SessionAttributes::ReadWrite, most);
     state.note_candidate(0, Ok((now, primary("one", 1, 100))));
-    let behind = |since| Look {
-        since_last_transaction: Some(seconds(since)),
-        ..standby("three", 50)
-    };
+    let behind =
+        |since| Look { since_last_transaction: Some(seconds(since)), ..standby("three", 50) };
     state.note_replica(0, Ok((now, behind(5))));
     assert!(state.is_usable(0, None));
     state.note_replica(0, Ok((now, behind(11))));
@@ -226,10 +206,7 @@ fn further_behind_than_is_remembered() {
 #[test]
 fn lag_in_bytes() {
     let now = Instant::now();
-    let most = MaxLag {
-        time: None,
-        bytes: Some(1000),
-    };
+    let most = MaxLag { time: None, bytes: Some(1000) };
     let mut state = state(SessionAttributes::ReadWrite, most);
     state.note_candidate(0, Ok((now, primary("one", 1, 5000))));
     for (position, usable) in [(4000, true), (3999, false), (5000, true)] {
@@ -237,10 +214,7 @@ fn lag_in_bytes() {
         assert_eq!(state.is_usable(0, None), usable, "at {position}");
     }
     // A server that doesn't say how far it is.
-    let silent = Look {
-        position: None,
-        ..standby("four", 0)
-    };
+    let silent = Look { position: None, ..standby("four", 0) };
     state.note_replica(1, Ok((now, silent)));
     assert!(state.is_usable(1, None) && !state.is_usable(1, Some(now)));
 }
@@ -251,7 +225,10 @@ fn the_primary_itself_has_everything() {
     let mut state = State::new(&ClusterOptions {
         primaries: vec![login("one")],
         primary_is: SessionAttributes::Any,
-        replicas: vec![(login("one"), SessionAttributes::Any), (login("two"), SessionAttributes::Any)],
+        replicas: vec![
+            (login("one"), SessionAttributes::Any),
+            (login("two"), SessionAttributes::Any),
+        ],
         check_interval: seconds(1),
         max_lag: MaxLag::default(),
     });
@@ -259,7 +236,9 @@ fn the_primary_itself_has_everything() {
     state.note_replica(0, Ok((now, primary("one", 1, 100))));
     // Another that isn't in recovery may have its rows from anywhere.
     state.note_replica(1, Ok((now, primary("two", 1, 100))));
-    assert!(state.is_usable(0, Some(now)) && state.is_usable(1, None) && !state.is_usable(1, Some(now)));
+    assert!(
+        state.is_usable(0, Some(now)) && state.is_usable(1, None) && !state.is_usable(1, Some(now))
+    );
 }
 
 #[test]

@@ -1,0 +1,80 @@
+//! SHOW CACHE, FLUSH CACHE [table] and RELOAD.
+
+use bytes::BytesMut;
+use flywheel_execute::{Answer, CacheCommand};
+use flywheel_sql::RelationName;
+use flywheel_wire::{PgError, Severity, backend, sqlstate};
+
+use crate::session::{Outcome, Session};
+
+impl Session {
+    pub(in crate::session) async fn cache_command(
+        &mut self,
+        command: &CacheCommand,
+    ) -> Outcome<Answer> {
+        self.check_administers(command).await?;
+        match command {
+            CacheCommand::Show => Ok(self.show_cache()),
+            CacheCommand::Flush(name) => self.flush_cache(name.as_ref()).await,
+            CacheCommand::Reload => self.reload().await,
+        }
+    }
+
+    /// What can't change without a restart is told in a warning each.
+    async fn reload(&self) -> Outcome<Answer> {
+        let kept = self.shared.options.reloading.ask().await?;
+        let mut answer = Answer::tagged("RELOAD");
+        for what in kept {
+            let message = format!("{what} has changed: the gateway must be restarted for it");
+            let warning = PgError::new(Severity::Warning, sqlstate::WARNING, message);
+            let mut notice = BytesMut::new();
+            backend::notice_response(&mut notice, &warning);
+            answer.push_notice(&notice);
+        }
+        Ok(answer)
+    }
+
+    fn show_cache(&self) -> Answer {
+        let mut answer = Answer::default();
+        let mut shown = 0;
+        if let Some(caching) = &self.shared.caching {
+            for rule in caching.figures() {
+                let been = rule.bypasses.iter().filter(|(_, number)| *number > 0);
+                let bypasses: Vec<_> =
+                    been.map(|(reason, number)| format!("{}: {number}", reason.name())).collect();
+                let mut columns = vec![rule.number.to_string(), rule.condition];
+                columns.extend(rule.values.iter().map(|(_, value)| value.to_string()));
+                columns.push(bypasses.join(", "));
+                // Empty: it has no lag, or nothing is known.
+                columns.push(rule.lag.map_or_else(String::new, |lag| lag.as_millis().to_string()));
+                columns.push(rule.retained.map_or_else(String::new, |bytes| bytes.to_string()));
+                columns.push(rule.problems.join("; "));
+                answer.push_texts(columns.iter().map(String::as_str));
+                shown += 1;
+            }
+        }
+        answer.tag = format!("SHOW {shown}");
+        answer
+    }
+
+    async fn flush_cache(&mut self, name: Option<&RelationName>) -> Outcome<Answer> {
+        let Some(caching) = self.shared.caching.clone() else {
+            return Ok(Answer::tagged("FLUSH CACHE"));
+        };
+        let graph = match name {
+            Some(_) => Some(
+                caching
+                    .graph_over(self.server().await?)
+                    .await
+                    .map_err(|error| self.server_failed(&error))?,
+            ),
+            None => None,
+        };
+        if !caching.flush(name, graph.as_deref()) {
+            let name = name.map(ToString::to_string).unwrap_or_default();
+            let message = format!("relation \"{name}\" does not exist");
+            return Err(PgError::error(flywheel_wire::SqlState("42P01"), message).into());
+        }
+        Ok(Answer::tagged("FLUSH CACHE"))
+    }
+}

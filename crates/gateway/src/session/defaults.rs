@@ -1,0 +1,75 @@
+//! What is reset on a server connection is set to the value that the client has begun with
+//! (`parts/settings.rs`), behind the statement that resets it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use flywheel_postgres::{PORTAL_STEPS, Portal};
+use flywheel_sql::SessionEffect;
+use flywheel_statement::Analysis;
+use flywheel_wire::{Frame, frame};
+use postgres_protocol::message::frontend as message;
+
+use super::parts::Resets;
+use super::step::Step;
+use super::{Outcome, Session};
+
+impl Session {
+    /// A text is about to be carried out. Where it shows what settings are reset to, its connection
+    /// must be one that has begun with the client's.
+    pub(super) fn note_shown(&mut self, analysis: &Analysis) {
+        self.upstream.begins_anew =
+            analysis.shows_settings && !self.settings.base.is_empty() && !self.has_server();
+    }
+
+    /// Has the server restore, after a statement that it has carried out. What it reports meanwhile
+    /// is told once, as it is in the end.
+    pub(super) async fn restore(&mut self, effect: &SessionEffect) -> Outcome<()> {
+        let Some(restoring) = self.settings.restoring(effect) else { return Ok(()) };
+        self.upstream.lose_unnamed();
+        let lease = self.server().await?;
+        lease.query(&restoring).await.map_err(|error| self.server_failed(&error))?;
+        self.follow_server();
+        Ok(())
+    }
+
+    /// Statement by statement, where some reset what the client has begun with. As PostgreSQL, it
+    /// reports settings once, when all statements of the text have run.
+    pub(super) async fn run_restored(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
+        if self.settings.resets(analysis) == Resets::Nothing {
+            self.settings.reports.begin_text();
+            let done = self.run_statements(analysis).await;
+            let names = self.settings.reports.end_text();
+            self.settings.tell(names, self.upstream.lease(), &mut self.client.out);
+            self.report_settings();
+            return done;
+        }
+        self.settings.reports.begin_silence();
+        let done = self.run_statements(analysis).await;
+        self.settings.reports.end_silence();
+        self.report_settings();
+        done
+    }
+
+    /// Sends the same behind an Execute, in the same write.
+    pub(super) async fn put_restoring(
+        &mut self,
+        effect: &SessionEffect,
+        steps: &mut VecDeque<Step>,
+    ) -> Outcome<()> {
+        let Some(restoring) = self.settings.restoring(effect) else { return Ok(()) };
+        let portal = Portal { sql: &restoring, ..Portal::default() };
+        let put = self.server().await?.put_portal(&portal);
+        put.map_err(|error| self.server_failed(&error))?;
+        steps.extend((0..=PORTAL_STEPS).map(|_| Step::Hidden));
+        Ok(())
+    }
+}
+
+/// A Query with this text. `None`: there is a zero byte in it.
+pub(super) fn query_frame(text: &str) -> Option<Frame> {
+    let mut out = BytesMut::new();
+    message::query(text, &mut out).ok()?;
+    frame::take(&mut out, usize::MAX).ok()?
+}

@@ -1,0 +1,269 @@
+//! A session as statements on store tables see it.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use flywheel_execute::{
+    Answer, Arguments, Block, CacheCommand, Executor, Failure, Host, Mark, Outcome,
+    PreparedStatement, Redefined, Reliance, Server, Settled, StatementKey, StoreStatement, Stores,
+    Told, Transacting, Way,
+};
+use flywheel_postgres::{Lease, Portal, Rows, ServerError, Settings};
+use flywheel_statement::Analysis;
+use flywheel_wire::PgError;
+use flywheel_wire::backend::TransactionStatus;
+
+use super::Session;
+
+impl Session {
+    /// Carries out statements on store tables.
+    pub(crate) fn executor(&mut self) -> Executor<'_, Self> {
+        Executor::new(self)
+    }
+}
+
+impl Server for Session {
+    async fn server(&mut self) -> Outcome<&mut Lease> {
+        Self::server(self).await
+    }
+
+    fn held_server(&mut self) -> Option<&mut Lease> {
+        Self::held_server(self)
+    }
+
+    fn server_failed(&mut self, error: &ServerError) -> Failure {
+        Self::server_failed(self, error)
+    }
+
+    fn follow_server(&mut self) {
+        Self::follow_server(self);
+    }
+
+    fn drop_server(&mut self) {
+        Self::drop_server(self);
+    }
+
+    fn lose_server(&mut self, lost: PgError, note: Option<&'static str>) -> Outcome<()> {
+        Self::lose_server(self, lost, note)
+    }
+
+    fn lose_unnamed(&mut self) {
+        self.upstream.lose_unnamed();
+    }
+
+    fn forget_server_settings(&mut self) {
+        Self::forget_server_settings(self);
+    }
+
+    fn note_server_write(&mut self) {
+        self.upstream.replicas.note_write();
+    }
+
+    async fn spares_a_connection(&mut self) -> bool {
+        Self::spares_a_connection(self).await
+    }
+
+    async fn on_server(&mut self, sql: &str) -> Outcome<String> {
+        Self::on_server(self, sql).await
+    }
+
+    async fn on_server_with_notices(&mut self, sql: &str) -> Outcome<Answer> {
+        Self::on_server_with_notices(self, sql).await
+    }
+
+    async fn results_on_server(&mut self, sql: &str) -> Outcome<Vec<Rows>> {
+        Self::results_on_server(self, sql).await
+    }
+
+    async fn portals_on_server(&mut self, portals: &[Portal<'_>]) -> Outcome<Vec<Rows>> {
+        Self::portals_on_server(self, portals).await
+    }
+
+    async fn receive_copy(&mut self, sql: &str) -> Outcome<String> {
+        Self::receive_copy(self, sql).await
+    }
+
+    fn is_pinned(&self) -> bool {
+        Self::is_pinned(self)
+    }
+
+    fn status(&self) -> TransactionStatus {
+        self.transaction.status
+    }
+}
+
+impl Settled for Session {
+    fn settings(&self) -> &Arc<Settings> {
+        &self.settings.now
+    }
+
+    fn setting(&self, name: &str) -> Option<&str> {
+        Self::setting(self, name)
+    }
+
+    fn reported(&self) -> &HashMap<String, String> {
+        &self.settings.reported
+    }
+
+    fn naming(&self) -> Option<String> {
+        Self::naming(self)
+    }
+
+    fn prints_hex(&self) -> bool {
+        self.identity.access.prints_hex()
+    }
+
+    fn prints_shortest_floats(&self) -> bool {
+        self.identity.access.prints_shortest_floats()
+    }
+
+    fn is_read_committed(&self) -> bool {
+        self.identity.access.is_read_committed()
+    }
+
+    fn conforming<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.settings.conforming(text)
+    }
+
+    fn check_conforming(&self, text: &str) -> Result<(), PgError> {
+        Self::check_conforming(self, text)
+    }
+
+    fn report_settings(&mut self) {
+        Self::report_settings(self);
+    }
+
+    fn statements(&self) -> &HashMap<String, Arc<PreparedStatement>> {
+        &self.prepared.statements
+    }
+
+    fn note_prepared(&mut self, name: String, statement: PreparedStatement) {
+        Self::note_prepared(self, name, statement);
+    }
+
+    fn known_plan(&self, key: &StatementKey) -> Option<Arc<StoreStatement>> {
+        self.identity.access.statements.get(key)
+    }
+
+    fn keep_plan(&self, key: StatementKey, plan: Arc<StoreStatement>, bytes: usize) {
+        self.identity.access.statements.insert(key, plan, bytes);
+    }
+}
+
+impl Transacting for Session {
+    fn block(&self) -> &Block {
+        &self.transaction.block
+    }
+
+    fn block_mut(&mut self) -> &mut Block {
+        &mut self.transaction.block
+    }
+
+    fn redefined(&self) -> &Redefined {
+        &self.transaction.redefined
+    }
+
+    fn redefined_mut(&mut self) -> &mut Redefined {
+        &mut self.transaction.redefined
+    }
+
+    fn reliance(&self) -> &Reliance {
+        &self.transaction.reliance
+    }
+
+    fn reliance_mut(&mut self) -> &mut Reliance {
+        &mut self.transaction.reliance
+    }
+
+    fn unmarked(&mut self) -> &mut Vec<Mark> {
+        &mut self.transaction.unmarked
+    }
+
+    async fn begin_implicit(&mut self) -> Outcome<()> {
+        Self::begin_implicit(self).await
+    }
+
+    async fn end_implicit(&mut self, commit: bool) -> Outcome<()> {
+        Self::end_implicit(self, commit).await
+    }
+
+    fn end_block(&mut self, rolled_back: bool) {
+        Self::end_block(self, rolled_back);
+    }
+
+    async fn announce_commit(&mut self) -> Outcome<()> {
+        Self::announce_commit(self).await
+    }
+
+    async fn check_waiting(&mut self) -> Outcome<()> {
+        Self::check_waiting(self).await
+    }
+
+    async fn begin_guard(&mut self, text: &str) -> Outcome<Option<bool>> {
+        Self::begin_guard(self, text).await
+    }
+
+    async fn begin_marks(&mut self, changing: &str) -> Outcome<bool> {
+        Self::begin_marks(self, changing).await
+    }
+
+    async fn end_guard<T: Send>(&mut self, guard: Option<bool>, done: Outcome<T>) -> Outcome<T> {
+        Self::end_guard(self, guard, done).await
+    }
+
+    fn sees_own_definitions(&self) -> bool {
+        self.guarding.sees_own_definitions()
+    }
+
+    fn note_definition(&mut self, temporary: bool) {
+        Self::note_definition(self, temporary);
+    }
+}
+
+impl Told for Session {
+    fn out(&mut self) -> &mut BytesMut {
+        &mut self.client.out
+    }
+
+    async fn interruptible<T: Send>(&self, work: impl Future<Output = T> + Send) -> Outcome<T> {
+        Self::interruptible(self, work).await
+    }
+
+    fn count(&self, way: Way) {
+        Self::count(self, way);
+    }
+
+    fn begin_answer(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> bool {
+        self.note_store_write(statement, arguments);
+        std::mem::replace(&mut self.writes.is_answering, true)
+    }
+
+    fn end_answer(&mut self, is_within: bool) {
+        self.writes.is_answering = is_within;
+        self.settle_writes();
+    }
+
+    fn settle_writes_at_rest(&mut self) {
+        Self::settle_writes_at_rest(self);
+    }
+
+    fn lose_writes(&mut self) {
+        Self::lose_writes(self);
+    }
+
+    fn explain_cache(&self, analysis: &Analysis, position: usize) -> Option<String> {
+        Self::explain_cache(self, analysis, position)
+    }
+
+    async fn cache_command(&mut self, command: &CacheCommand) -> Outcome<Answer> {
+        Self::cache_command(self, command).await
+    }
+}
+
+impl Host for Session {
+    fn stores(&self) -> &Arc<Stores> {
+        &self.shared.stores
+    }
+}

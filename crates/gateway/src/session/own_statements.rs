@@ -1,0 +1,53 @@
+//! Statements of Flywheel's own on the server connection, whose answers the client doesn't get.
+
+use flywheel_execute::Answer;
+use flywheel_postgres::{Portal, Rows};
+
+use super::{Outcome, Session};
+
+impl Session {
+    /// Runs a statement on the server, its answer kept back; its tag.
+    pub(crate) async fn on_server(&mut self, sql: &str) -> Outcome<String> {
+        Ok(self.on_server_with_notices(sql).await?.tag)
+    }
+
+    /// The same, with the notices that the client is to get.
+    pub(crate) async fn on_server_with_notices(&mut self, sql: &str) -> Outcome<Answer> {
+        let last = self.results_on_server(sql).await?.into_iter().next_back().unwrap_or_default();
+        let mut answer = Answer::tagged(last.tag);
+        for notice in &last.notices {
+            answer.push_notice(notice.raw());
+        }
+        Ok(answer)
+    }
+
+    /// The same; the results of all its statements.
+    pub(crate) async fn results_on_server(&mut self, sql: &str) -> Outcome<Vec<Rows>> {
+        self.upstream.replicas.note_write();
+        let lease = self.server().await?;
+        match lease.query(sql).await {
+            Ok(results) => {
+                if results.last().is_some_and(|last| last.tag == "ROLLBACK") {
+                    self.listening.note_failed();
+                }
+                self.follow_server();
+                self.settle_writes_at_rest();
+                Ok(results)
+            }
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+
+    /// Runs statements of Flywheel's own, with parameters, in one round trip; the results of each.
+    pub(crate) async fn portals_on_server(&mut self, portals: &[Portal<'_>]) -> Outcome<Vec<Rows>> {
+        self.upstream.replicas.note_write();
+        let lease = self.server().await?;
+        match lease.run_all(portals).await {
+            Ok(results) => {
+                self.follow_server();
+                Ok(results)
+            }
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The house rules that a compiler doesn't check: which crate may use which, and that no files of a
+//! crate form a circle.
+
+mod circles;
+mod modules;
+mod table;

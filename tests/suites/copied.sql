@@ -1,0 +1,52 @@
+-- COPY of tables, in and out.
+-- table: public.t
+-- table: public.e
+
+CREATE TABLE t (id int PRIMARY KEY, a text DEFAULT 'none', g int GENERATED ALWAYS AS (id * 2) STORED, "B" int);
+CREATE TABLE e (id int PRIMARY KEY, at timestamptz DEFAULT '2026-01-01 00:00+00');
+CREATE VIEW v AS SELECT id, a FROM t;
+CREATE VIEW both AS SELECT t.id, t.a FROM t JOIN e ON e.id = t.id;
+INSERT INTO t (id, a, "B") VALUES (2, 'two "quoted"', NULL);
+INSERT INTO e VALUES (2), (3);
+
+COPY t TO STDOUT;
+COPY public.t TO STDOUT (FORMAT csv, HEADER);
+COPY t ("B", id) TO STDOUT WITH CSV;
+COPY t TO STDOUT (FORMAT csv, FORCE_QUOTE (a), NULL 'nothing');
+COPY t TO STDOUT (FORMAT csv, FORCE_QUOTE (id, "B"), DELIMITER ';');
+COPY t (g) TO STDOUT;
+COPY t (id, g) TO STDOUT;
+COPY t (id, id) TO STDOUT;
+COPY t (missing) TO STDOUT;
+COPY t TO STDOUT (FORMAT csv, FORCE_QUOTE (g));
+COPY t TO STDOUT (FORMAT csv, FORCE_NOT_NULL (a));
+COPY t TO STDOUT (FORMAT csv, FORCE_NULL (a));
+COPY t TO STDOUT (FREEZE);
+COPY t TO STDOUT (FORMAT xml);
+COPY v TO STDOUT;
+COPY both TO STDOUT;
+COPY (SELECT * FROM v ORDER BY id) TO STDOUT;
+COPY (SELECT g, id FROM t ORDER BY id) TO STDOUT;
+COPY (SELECT t.a, count(*) FROM t JOIN e ON e.id = t.id GROUP BY t.a ORDER BY 1) TO STDOUT (FORMAT csv);
+COPY (SELECT 1 / (id - 2) FROM t) TO STDOUT;
+BEGIN;
+UPDATE t SET a = 'in a block' WHERE id = 2;
+COPY t TO STDOUT;
+COPY t (g) TO STDOUT;
+ROLLBACK;
+
+COPY (SELECT * FROM v) TO STDOUT;
+DELETE FROM t;
+COPY t TO STDOUT;
+
+COPY t FROM STDIN;
+5	five	50
+\.
+COPY t (id) FROM STDIN;
+6
+\.
+COPY t FROM STDIN (FORMAT csv, FORCE_NULL (a), FORCE_NOT_NULL (a));
+7,"",
+\.
+SELECT * FROM t ORDER BY id;
+SELECT * FROM e ORDER BY id;
