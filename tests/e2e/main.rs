@@ -1,5 +1,6 @@
 //! Flywheel from outside: the program, real clients, real servers.
 
+mod abandoned;
 mod bad_input;
 mod bounds;
 mod bulk;

@@ -2,7 +2,7 @@
 
 use flywheel_tests::child::{in_time, run};
 use flywheel_tests::raw::{Client, Event, Message};
-use flywheel_tests::world::column;
+use flywheel_tests::world::{column, until};
 use flywheel_tests::{Setup, World};
 use tokio::process::Command;
 
@@ -53,6 +53,9 @@ async fn logical_changes_are_received() {
         assert!(received.stdout.contains(expected), "{received:?}");
     }
     assert!(!received.stdout.contains("id[integer]:3"), "{received:?}");
+    // Its receiver has ended, but the server may not have noticed.
+    let active = format!("SELECT active FROM pg_replication_slots WHERE slot_name = '{slot}'");
+    until("the slot is free", async || column(&behind, &active).await == ["f"]).await;
     run(&mut logical(&["--drop-slot"])).await.well();
 }
 

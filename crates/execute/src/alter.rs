@@ -231,7 +231,7 @@ impl<H: Host> Executor<'_, H> {
 
     /// All rows of the table, few enough to be looked at. ALTER TABLE says plainly that it concerns
     /// all of them, so `allow_scan` isn't asked.
-    async fn all_rows(&self, home: &Arc<Home>) -> Outcome<Vec<Row>> {
+    async fn all_rows(&mut self, home: &Arc<Home>) -> Outcome<Vec<Row>> {
         let table = StoreTable { allow_scan: true, ..home.table.clone() };
         let limit = self.stores().max_fetch_rows;
         self.interruptible(home.store.scan(&table, limit)).await?.map_err(|error| match error {

@@ -60,7 +60,7 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// Reads all again that the block has read, when there is more than a single row of it.
-    pub(crate) async fn confirm_snapshot(&self) -> Outcome<()> {
+    pub(crate) async fn confirm_snapshot(&mut self) -> Outcome<()> {
         if !self.keeps_a_snapshot() {
             return Ok(());
         }
@@ -81,7 +81,7 @@ impl<H: Host> Executor<'_, H> {
         self.read_again().await
     }
 
-    async fn read_again(&self) -> Outcome<()> {
+    async fn read_again(&mut self) -> Outcome<()> {
         for home in self.block().snapshot.homes() {
             // Of a transaction that has committed, all stores show all.
             self.stores().carry_out_of(home.name()).await;

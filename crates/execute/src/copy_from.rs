@@ -159,7 +159,7 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// 23505 when the key of one of the rows is taken.
-    async fn check_absent(&self, home: &Arc<Home>, rows: &[Row]) -> Outcome<()> {
+    async fn check_absent(&mut self, home: &Arc<Home>, rows: &[Row]) -> Outcome<()> {
         let keys: Vec<Key> = rows.iter().map(|row| home.table.table.key_of(row)).collect();
         let stored = self.read_keys(home, &keys).await?;
         match stored.iter().position(Option::is_some) {

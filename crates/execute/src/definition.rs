@@ -201,11 +201,11 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// Whether the table has rows in its store.
-    pub async fn has_rows(&self, home: &Arc<Home>) -> Outcome<bool> {
+    pub async fn has_rows(&mut self, home: &Arc<Home>) -> Outcome<bool> {
         Ok(self.find_rows(home).await? == Found::Rows)
     }
 
-    async fn find_rows(&self, home: &Arc<Home>) -> Outcome<Found> {
+    async fn find_rows(&mut self, home: &Arc<Home>) -> Outcome<Found> {
         // One row is asked for, whatever may be read by statements.
         let table = StoreTable { allow_scan: true, ..home.table.clone() };
         match self.interruptible(home.store.scan(&table, 1)).await? {

@@ -154,7 +154,7 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// A table with rows needs `allow_drop`.
-    async fn check_droppable(&self, home: &Arc<Home>) -> Outcome<()> {
+    async fn check_droppable(&mut self, home: &Arc<Home>) -> Outcome<()> {
         // What a ROLLBACK would bring back must not be gone from the store.
         self.check_not_written(home, "DROP TABLE")?;
         // What a store doesn't define stays there.

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use flywheel_postgres::{Lease, Portal, Rows, ServerError, Settings};
 use flywheel_statement::Analysis;
-use flywheel_wire::PgError;
 use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::{Frame, PgError};
 
 use crate::answer::Answer;
 use crate::arguments::Arguments;
@@ -70,6 +70,14 @@ pub trait Server: Send + Sync {
         &mut self,
         portals: &[Portal<'_>],
     ) -> impl Future<Output = Outcome<Vec<Rows>>> + Send;
+
+    /// Runs a statement by the extended protocol; its tag. `each` is given RowDescription, DataRows
+    /// and notices.
+    fn run_on_server(
+        &mut self,
+        portal: &Portal<'_>,
+        each: impl FnMut(Frame) + Send,
+    ) -> impl Future<Output = Outcome<String>> + Send;
 
     /// Runs a COPY FROM STDIN with the client's data; its tag.
     fn receive_copy(&mut self, sql: &str) -> impl Future<Output = Outcome<String>> + Send;
@@ -190,10 +198,10 @@ pub trait Told: Send + Sync {
     /// Messages to the client.
     fn out(&mut self) -> &mut BytesMut;
 
-    /// Waits for a store, unless the client cancels.
+    /// Waits for a store or for others, unless the client cancels or goes.
     fn interruptible<T: Send>(
-        &self,
-        work: impl Future<Output = T> + Send,
+        &mut self,
+        waiting: impl Future<Output = T> + Send,
     ) -> impl Future<Output = Outcome<T>> + Send;
 
     /// Counts a statement that was answered in this way.

@@ -179,18 +179,11 @@ impl<H: Host> Executor<'_, H> {
     }
 
     async fn run_portal(&mut self, portal: &Portal<'_>) -> Outcome<Answer> {
-        let lease = self.server().await?;
         let mut answer = Answer::default();
-        let ran = lease.run_with(portal, |frame| answer.push_frame(&frame)).await;
+        let ran = self.run_on_server(portal, |frame| answer.push_frame(&frame)).await;
         self.lose_unnamed();
-        match ran {
-            Ok(tag) => {
-                self.follow_server();
-                answer.tag = tag;
-                Ok(answer)
-            }
-            Err(error) => Err(self.server_failed(&error)),
-        }
+        answer.tag = ran?;
+        Ok(answer)
     }
 
     /// The name under which server connections keep the rewritten statement: made of all that

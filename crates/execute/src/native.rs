@@ -148,7 +148,7 @@ impl<H: Host> Executor<'_, H> {
 
     /// A page of the rows that a SELECT reads.
     async fn native_rows(
-        &self,
+        &mut self,
         select: &NativeSelect,
         home: &Arc<Home>,
         parameters: &Parameters<'_>,
@@ -174,7 +174,7 @@ impl<H: Host> Executor<'_, H> {
                 let rows = match ranges.pop() {
                     Some(mut range) => {
                         range.descending = *descending;
-                        self.read_range(home, index, &range, wanted).await?
+                        self.read_ranges(home, index, std::slice::from_ref(&range), wanted).await?
                     }
                     None => Vec::new(),
                 };

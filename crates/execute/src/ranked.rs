@@ -33,7 +33,7 @@ pub(super) fn ranked_types<'t>(table: &'t Table, ranked: &NativeRanked) -> Vec<&
 
 impl<H: Host> Executor<'_, H> {
     pub(super) async fn native_count(
-        &self,
+        &mut self,
         count: &NativeCount,
         home: &Arc<Home>,
         parameters: &Parameters<'_>,
@@ -61,7 +61,7 @@ impl<H: Host> Executor<'_, H> {
     }
 
     pub(super) async fn native_ranked(
-        &self,
+        &mut self,
         ranked: &NativeRanked,
         home: &Arc<Home>,
         parameters: &Parameters<'_>,
@@ -130,7 +130,7 @@ impl<H: Host> Executor<'_, H> {
     /// The top of the set, which stands in its table's place; `None` when the statement must be
     /// answered otherwise.
     pub(super) async fn top_array(
-        &self,
+        &mut self,
         top: &NativeTop,
         home: &Arc<Home>,
         (statement, fetches): (&StoreStatement, &[Fetch]),
@@ -161,7 +161,7 @@ impl<H: Host> Executor<'_, H> {
 
     /// The first `head` rows of a range, with all that equal the last of them.
     async fn top_rows(
-        &self,
+        &mut self,
         home: &Arc<Home>,
         range: &ScoreRange,
         score: usize,
@@ -171,7 +171,7 @@ impl<H: Host> Executor<'_, H> {
         let (Some(before), true) = (head.checked_sub(1), head <= most) else {
             return Ok(None);
         };
-        let read = async |range: &ScoreRange, offset: usize, limit: usize| {
+        let mut read = async |range: &ScoreRange, offset: usize, limit: usize| {
             let _relied = self.rely_on(home)?;
             let rows =
                 self.interruptible(home.store.by_score(&home.table, range, offset, limit)).await?;

@@ -21,7 +21,7 @@ const PARALLEL_RANGES: usize = 16;
 impl<H: Host> Executor<'_, H> {
     /// The rows of these keys, in the keys' order.
     pub(crate) async fn read_keys(
-        &self,
+        &mut self,
         home: &Arc<Home>,
         keys: &[Key],
     ) -> Outcome<Vec<Option<Row>>> {
@@ -65,18 +65,19 @@ impl<H: Host> Executor<'_, H> {
             .collect())
     }
 
-    /// The rows of a range of the primary key or an index in its order, at most `limit`.
-    pub(crate) async fn read_range(
-        &self,
+    /// The rows of ranges of the primary key or an index, read at the same time: one range's behind
+    /// the other's, each in its order and at most `limit` of it.
+    pub(crate) async fn read_ranges(
+        &mut self,
         home: &Arc<Home>,
         index: Option<usize>,
-        range: &KeyRange,
+        ranges: &[KeyRange],
         limit: usize,
     ) -> Outcome<Vec<Row>> {
         self.check_written_for(home)?;
         let written = self.block().count_of_table(home.name());
         let most = limit.saturating_add(written);
-        let read = async {
+        let read = ranges.iter().map(|range| async move {
             match index {
                 Some(index) => {
                     let index = &home.table.indexes[index];
@@ -84,34 +85,39 @@ impl<H: Host> Executor<'_, H> {
                 }
                 None => home.store.range(&home.table, range, most).await,
             }
-        };
+        });
         let relied = self.rely_on(home)?;
-        let rows = self.interruptible(read).await?.map_err(|error| store_error(&error, home))?;
+        let found = self.interruptible(try_join_all(read)).await?;
+        let found = found.map_err(|error| store_error(&error, home))?;
         drop(relied);
-        if self.keeps_a_snapshot() {
-            let range = range.clone();
-            let read = ReadOf::Range { index, range, limit: most };
-            self.block().snapshot.note(home, read, &rows);
+        let mut all = Vec::new();
+        for (range, rows) in ranges.iter().zip(found) {
+            if self.keeps_a_snapshot() {
+                let read = ReadOf::Range { index, range: range.clone(), limit: most };
+                self.block().snapshot.note(home, read, &rows);
+            }
+            if written == 0 {
+                all.extend(rows);
+                continue;
+            }
+            let columns = home.table.order_columns(index);
+            // What the block has moved out of the range goes with the rows that it has written; what
+            // it has moved in comes.
+            let mut rows = self.lay_over(home, rows, |row| range.contains(columns, row));
+            rows.sort_by_cached_key(|row| KeyRange::sort_key(columns, row));
+            if range.descending {
+                rows.reverse();
+            }
+            rows.truncate(limit);
+            all.extend(rows);
         }
-        if written == 0 {
-            return Ok(rows);
-        }
-        let columns = home.table.order_columns(index);
-        // What the block has moved out of the range goes with the rows that it has written; what it
-        // has moved in comes.
-        let mut rows = self.lay_over(home, rows, |row| range.contains(columns, row));
-        rows.sort_by_cached_key(|row| KeyRange::sort_key(columns, row));
-        if range.descending {
-            rows.reverse();
-        }
-        rows.truncate(limit);
-        Ok(rows)
+        Ok(all)
     }
 
     /// Any `limit` rows of a table; `None` where they can't be told: the store would have to look at
     /// too much for them, or the block's snapshot is of other rows.
     pub(crate) async fn read_some(
-        &self,
+        &mut self,
         home: &Arc<Home>,
         limit: usize,
     ) -> Outcome<Option<Vec<Row>>> {
@@ -136,7 +142,7 @@ impl<H: Host> Executor<'_, H> {
 
     /// A page of a sorted set by score; refused when it has more than `max_fetch_rows`.
     pub(crate) async fn read_by_score(
-        &self,
+        &mut self,
         home: &Arc<Home>,
         range: &ScoreRange,
         page: Page,
@@ -184,7 +190,7 @@ impl<H: Host> Executor<'_, H> {
     /// All rows that an access means; refused when there are more than `max_fetch_rows`, or when it
     /// is the whole table and that isn't allowed.
     pub(crate) async fn read_access(
-        &self,
+        &mut self,
         home: &Arc<Home>,
         access: &ResolvedAccess,
     ) -> Outcome<Vec<Row>> {
@@ -207,10 +213,7 @@ impl<H: Host> Executor<'_, H> {
                 // Several at a time: each is a round trip to the store.
                 for together in ranges.chunks(PARALLEL_RANGES) {
                     let most = (limit - rows.len()).saturating_add(1);
-                    let read = try_join_all(
-                        together.iter().map(|range| self.read_range(home, *index, range, most)),
-                    );
-                    rows.extend(read.await?.into_iter().flatten());
+                    rows.extend(self.read_ranges(home, *index, together, most).await?);
                     if rows.len() > limit {
                         return Err(too_many_rows(home, limit).into());
                     }

@@ -399,7 +399,7 @@ impl<H: Host> Executor<'_, H> {
     /// Adds the stored rows of the keys that an INSERT with ON CONFLICT names, so that it runs
     /// once, and its rows meet those that are there before they meet each other.
     async fn add_inserted(
-        &self,
+        &mut self,
         targets: &[Target],
         before: &mut [Images],
         statement: &StoreStatement,
@@ -427,7 +427,7 @@ impl<H: Host> Executor<'_, H> {
     /// Adds the stored rows whose keys an INSERT with ON CONFLICT has made; whether there were any
     /// that weren't staged yet.
     async fn add_conflicting(
-        &self,
+        &mut self,
         targets: &[Target],
         before: &mut [Images],
         after: &[Images],
@@ -540,7 +540,7 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// The error of a new row whose key is taken; `None` when another change was refused.
-    async fn taken_key(&self, writes: &[(Arc<Home>, Change)]) -> Outcome<Option<PgError>> {
+    async fn taken_key(&mut self, writes: &[(Arc<Home>, Change)]) -> Outcome<Option<PgError>> {
         for (home, change) in writes.iter().filter(|(_, change)| change.expect == Expect::Absent) {
             let stored = self.read_keys(home, std::slice::from_ref(&change.key)).await?;
             if stored.iter().any(Option::is_some) {

@@ -105,7 +105,7 @@ impl<H: Host> Executor<'_, H> {
         }
     }
 
-    async fn is_present(&self, home: &Arc<Home>, key: &Key) -> Outcome<bool> {
+    async fn is_present(&mut self, home: &Arc<Home>, key: &Key) -> Outcome<bool> {
         let rows = self.read_keys(home, std::slice::from_ref(key)).await?;
         Ok(rows.iter().any(Option::is_some))
     }

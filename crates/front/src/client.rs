@@ -65,6 +65,8 @@ pub struct Client {
     taken: Option<Place>,
     /// Nothing more comes from it: it has closed its side, or all.
     ended: Option<Probe>,
+    /// It was found to have gone.
+    is_gone: bool,
     recording: Option<Recording>,
 }
 
@@ -115,6 +117,7 @@ impl Client {
             place: None,
             taken: None,
             ended: None,
+            is_gone: false,
             recording: None,
         }
     }
@@ -211,6 +214,14 @@ impl Client {
     /// Its system answers that with a reset when nobody is there any more. `between` is whether
     /// what it was told ends with a whole message.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>, between: bool) -> Poll<()> {
+        if !self.is_gone {
+            ready!(self.poll_going(cx, between));
+            self.is_gone = true;
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_going(&mut self, cx: &mut Context<'_>, between: bool) -> Poll<()> {
         self.poll_answered(cx);
         while self.ended.is_none() {
             if self.incoming.len() >= READ_AHEAD {

@@ -92,9 +92,17 @@ impl Connection {
         }
     }
 
-    /// Forgets a statement (its preparation failed, or it was closed).
+    /// Forgets a statement that isn't there: its Parse was carried out and has failed.
     pub fn forget_prepared(&mut self, name: &str) {
         self.prepared.remove(name);
+    }
+
+    /// Whether a statement of this name is there isn't known any more: the server may have ignored
+    /// its Close and Parse behind an error, or code may have deallocated it. It is closed before it
+    /// is prepared anew, and before the connection's statements are listed.
+    pub fn doubt_prepared(&mut self, name: &str) {
+        self.prepared.remove(name);
+        self.outdated.insert(name.to_owned());
     }
 
     /// Notes that a prepared statement isn't what it should be any more: it is to be closed and
@@ -113,7 +121,7 @@ impl Connection {
     /// Whether so many statements are prepared here that they should be closed.
     #[must_use]
     pub fn has_too_many_prepared(&self) -> bool {
-        self.prepared.len() >= MAX_PREPARED
+        self.prepared.len() + self.outdated.len() >= MAX_PREPARED
     }
 
     /// The names of all statements that Flywheel has prepared here, which count as not prepared
@@ -167,7 +175,15 @@ impl Connection {
         self.read_results().await
     }
 
-    /// Forgets all statements, after DEALLOCATE ALL or DISCARD ALL.
+    /// A client's DEALLOCATE ALL or DISCARD ALL was carried out: none of the statements is known to
+    /// be there, but for those whose Parse was sent behind it already.
+    pub fn doubt_all_prepared(&mut self) {
+        let prepared = self.prepared.drain().map(|(name, _)| name);
+        self.outdated.extend(prepared);
+    }
+
+    /// Forgets all statements, after Flywheel's own DEALLOCATE ALL or DISCARD ALL, behind which
+    /// nothing was sent.
     pub fn forget_all_prepared(&mut self) {
         self.prepared.clear();
         self.outdated.clear();

@@ -205,8 +205,8 @@ impl Connection {
             _ => {}
         });
         let ran = ran.await;
-        for name in parses.into_iter().skip(parsed) {
-            self.forget_prepared(name);
+        for name in parses.into_iter().skip(parsed).filter(|name| !name.is_empty()) {
+            self.doubt_prepared(name);
         }
         ran.map(|()| results)
     }

@@ -186,7 +186,7 @@ impl Stores {
         if !self.holds_definitions() {
             return Ok(());
         }
-        let mut lease = self.pool().acquire_plain().await?;
+        let mut lease = self.pool().acquire_for_look().await?;
         let lost = lost(&mut lease).await?;
         let over = |(number, left): (i32, Duration)| left.is_zero().then(|| number.to_string());
         let over: Vec<String> = self.steady.note_lost(&lost).into_iter().filter_map(over).collect();

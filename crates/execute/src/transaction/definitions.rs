@@ -269,7 +269,7 @@ impl Stores {
         if names.is_empty() {
             return Ok(());
         }
-        let mut lease = self.pool().acquire_plain().await?;
+        let mut lease = self.pool().acquire_for_look().await?;
         self.carry_out_definitions(&mut lease, &names).await.map(drop)
     }
 }

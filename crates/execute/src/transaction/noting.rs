@@ -139,7 +139,7 @@ impl Stores {
         let mut after = Uuid::nil();
         loop {
             // Not held while the stores are at work.
-            let mut lease = self.pool().acquire_plain().await?;
+            let mut lease = self.pool().acquire_for_look().await?;
             if !is_true(&lease.query(EXISTS).await?) {
                 return Ok(());
             }
@@ -157,10 +157,10 @@ impl Stores {
             self.visible(&mut lease).await?;
             drop(lease);
             for row in 0..page.rows.len() {
-                if let (Ok(id), Ok(xid)) =
-                    (page.text(row, 0).parse::<Uuid>(), page.text(row, 1).parse())
-                {
-                    after = id;
+                let Ok(id) = page.text(row, 0).parse::<Uuid>() else { return Ok(()) };
+                // Whatever the row says, the next page begins behind it.
+                after = id;
+                if let Ok(xid) = page.text(row, 1).parse() {
                     self.recover_locks_of(TransactionId { xid, id: id.as_u128() }, &page, row)
                         .await?;
                 }

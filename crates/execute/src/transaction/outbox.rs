@@ -86,7 +86,7 @@ impl Outbox {
         }
         let ids: Vec<_> = done.iter().map(|id| format!("'{}'", Uuid::from_u128(*id))).collect();
         let delete = format!("DELETE FROM flywheel.outbox WHERE id IN ({})", ids.join(", "));
-        let deleted = match pool.acquire_plain().await {
+        let deleted = match pool.acquire_for_look().await {
             Ok(mut lease) => match lease.query(&delete).await {
                 Ok(_) => return locks.delete_done(&mut lease).await,
                 Err(error) => Err(error),

@@ -196,7 +196,11 @@ impl Stores {
                 tracing::debug!(%error, "lost gateways stay listed in flywheel.gateways");
             }
             let next = tokio::time::Instant::now() + INTERVAL;
-            while tokio::time::timeout_at(next, self.outbox.wake.notified()).await.is_ok() {
+            // Not longer, however often something is done: a timeout alone is overlooked where
+            // something always is.
+            while tokio::time::Instant::now() < next
+                && tokio::time::timeout_at(next, self.outbox.wake.notified()).await.is_ok()
+            {
                 tokio::time::sleep(GATHER).await;
                 self.tidy_outbox().await;
             }
@@ -238,18 +242,20 @@ impl Stores {
     async fn carry_out_rows(&self, rows: &Rows) -> (Option<Uuid>, usize) {
         let (mut last, mut left) = (None, 0);
         for row in 0..rows.rows.len() {
-            if let (Ok(id), Ok(xid)) =
-                (rows.text(row, 0).parse::<Uuid>(), rows.text(row, 1).parse())
-            {
-                last = Some(id);
-                let id = id.as_u128();
-                if self.outbox.noted().is_aside(id) {
-                    continue;
-                }
-                let done =
-                    self.carry_out_recorded(TransactionId { xid, id }, rows.text(row, 2)).await;
-                left += usize::from(!done && !self.outbox.noted().is_aside(id));
+            let Ok(id) = rows.text(row, 0).parse::<Uuid>() else { continue };
+            // Whatever the row says, the next page begins behind it.
+            last = Some(id);
+            let id = id.as_u128();
+            let Ok(xid) = rows.text(row, 1).parse() else {
+                // No transaction has a negative number.
+                self.outbox.noted().put_aside(id);
+                continue;
+            };
+            if self.outbox.noted().is_aside(id) {
+                continue;
             }
+            let done = self.carry_out_recorded(TransactionId { xid, id }, rows.text(row, 2)).await;
+            left += usize::from(!done && !self.outbox.noted().is_aside(id));
         }
         (last, left)
     }
@@ -264,8 +270,9 @@ impl Stores {
     async fn recover(&self, age: &str) -> Result<(), ServerError> {
         let (mut after, mut left) = (Uuid::nil(), 0);
         loop {
-            // Not held while the stores are at work: it may be the only connection.
-            let mut lease = self.pool().acquire_plain().await?;
+            // Not held while the stores are at work: it may be the only connection. Nor does it wait
+            // for whoever has locked the outbox, or a table: what else is to be kept is behind it.
+            let mut lease = self.pool().acquire_for_look().await?;
             let exists = lease.query(&format!("SELECT {}", outbox::EXISTS)).await?;
             if exists.first().is_none_or(|rows| rows.text(0, 0) != "t") {
                 self.outbox.note_left(0);
@@ -295,7 +302,8 @@ impl Stores {
                     "flywheel.outbox has records that no gateway has written; they are put aside: DELETE them"
                 ),
             }
-            after = last.unwrap_or(after);
+            let Some(last) = last else { return Ok(()) };
+            after = last;
             left += of_page;
             self.tidy_outbox().await;
         }

@@ -22,7 +22,7 @@ impl Session {
         if matches!(tag, "DEALLOCATE ALL" | "DISCARD ALL") {
             // Statements of other clients were among them.
             if let Some(lease) = self.held_server() {
-                lease.forget_all_prepared();
+                lease.doubt_all_prepared();
             }
             self.prepared.statements.retain(|name, _| name.is_empty());
         }

@@ -139,10 +139,11 @@ impl Session {
     }
 
     /// After an error: a Parse that has failed has prepared nothing, and what was ignored after it
-    /// hasn't happened, whatever was noted when it was sent.
+    /// hasn't happened, whatever was noted when it was sent. A Close that was ignored has left what
+    /// it was to take away.
     pub(super) fn undo_ignored(&mut self, failed: &Step, ignored: &VecDeque<Step>) {
         for step in ignored.iter().rev() {
-            self.forget_prepared(step);
+            self.doubt_prepared(step);
             if let Step::Parse { undo: Some(undo), .. } | Step::Local(_, Some(undo)) = step {
                 match &undo.before {
                     Some(before) => {
@@ -152,20 +153,25 @@ impl Session {
                 };
             }
         }
-        self.forget_prepared(failed);
+        match (failed, self.upstream.lease_mut()) {
+            (Step::Parse { server_name, .. }, Some(lease)) if !server_name.is_empty() => {
+                lease.forget_prepared(server_name);
+            }
+            _ => self.doubt_prepared(failed),
+        }
         if let Step::Parse { undo: Some(undo), .. } = failed {
             self.prepared.statements.remove(&undo.name);
         }
     }
 
-    /// The server connection doesn't have a statement after all.
-    fn forget_prepared(&mut self, step: &Step) {
+    /// The server connection may not have the statement of a step that was ignored.
+    fn doubt_prepared(&mut self, step: &Step) {
         match (step, self.upstream.lease_mut()) {
             (Step::Parse { server_name, .. }, _) if server_name.is_empty() => {
                 self.upstream.lose_unnamed()
             }
-            (Step::Parse { server_name, .. }, Some(lease)) => lease.forget_prepared(server_name),
-            (Step::Guard { prepares: Some(name), .. }, Some(lease)) => lease.forget_prepared(name),
+            (Step::Parse { server_name, .. }, Some(lease)) => lease.doubt_prepared(server_name),
+            (Step::Guard { prepares: Some(name), .. }, Some(lease)) => lease.doubt_prepared(name),
             _ => {}
         }
     }

@@ -12,8 +12,8 @@ use flywheel_execute::{
 };
 use flywheel_postgres::{Lease, Portal, Rows, ServerError, Settings};
 use flywheel_statement::Analysis;
-use flywheel_wire::PgError;
 use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::{Frame, PgError};
 
 use super::Session;
 
@@ -79,6 +79,14 @@ impl Server for Session {
 
     async fn portals_on_server(&mut self, portals: &[Portal<'_>]) -> Outcome<Vec<Rows>> {
         Self::portals_on_server(self, portals).await
+    }
+
+    async fn run_on_server(
+        &mut self,
+        portal: &Portal<'_>,
+        each: impl FnMut(Frame) + Send,
+    ) -> Outcome<String> {
+        Self::run_on_server(self, portal, each).await
     }
 
     async fn receive_copy(&mut self, sql: &str) -> Outcome<String> {
@@ -227,8 +235,11 @@ impl Told for Session {
         &mut self.client.out
     }
 
-    async fn interruptible<T: Send>(&self, work: impl Future<Output = T> + Send) -> Outcome<T> {
-        Self::interruptible(self, work).await
+    async fn interruptible<T: Send>(
+        &mut self,
+        waiting: impl Future<Output = T> + Send,
+    ) -> Outcome<T> {
+        Self::interruptible(self, waiting).await
     }
 
     fn count(&self, way: Way) {

@@ -12,12 +12,14 @@
 //! of many, `replica.rs` says which reads go to replicas. Else `server.rs` has a connection,
 //! `relay.rs` reads its answer along the steps of `step.rs`, and `guard/` sees to statements that may
 //! touch twins. `host.rs` is the session as `flywheel_execute` sees it: `own_statements.rs` runs what
-//! that asks of PostgreSQL, `local.rs` sends its answers.
+//! that asks of PostgreSQL, `local.rs` sends its answers. `attended.rs` waits while the client is
+//! there; `stopping.rs` ends what runs for one that has gone.
 //!
 //! What a statement leaves behind is noted in `effects.rs`, refused in `refusals.rs`, and found out
 //! in `learning.rs`, before the connection goes to somebody else. `errors.rs` is the one way by which
 //! an error reaches the client.
 
+mod attended;
 mod cached;
 mod control;
 mod copy;
@@ -49,6 +51,7 @@ mod shaped;
 mod shared;
 mod simple;
 mod step;
+mod stopping;
 mod strings;
 mod work;
 mod written;
@@ -332,13 +335,5 @@ impl Session {
         self.release().await;
         self.client.send_if_much().await?;
         Ok(())
-    }
-
-    /// Waits for a store, unless the client cancels.
-    pub(crate) async fn interruptible<T>(&self, work: impl Future<Output = T>) -> Outcome<T> {
-        tokio::select! {
-            done = work => Ok(done),
-            () = self.identity.registered.handle.interrupt.notified() => Err(cancelled().into()),
-        }
     }
 }

@@ -1,8 +1,11 @@
-//! Statements of Flywheel's own on the server connection, whose answers the client doesn't get.
+//! Statements of Flywheel's own on the server connection, whose answers the client doesn't get. They
+//! may wait for locks: one whose client goes is given up, see `attended.rs`.
 
 use flywheel_execute::Answer;
 use flywheel_postgres::{Portal, Rows};
+use flywheel_wire::Frame;
 
+use super::attended::while_there;
 use super::{Outcome, Session};
 
 impl Session {
@@ -24,8 +27,9 @@ impl Session {
     /// The same; the results of all its statements.
     pub(crate) async fn results_on_server(&mut self, sql: &str) -> Outcome<Vec<Rows>> {
         self.upstream.replicas.note_write();
-        let lease = self.server().await?;
-        match lease.query(sql).await {
+        self.server().await?;
+        let answering = self.upstream.held()?.query(sql);
+        match while_there(&mut self.client, answering).await? {
             Ok(results) => {
                 if results.last().is_some_and(|last| last.tag == "ROLLBACK") {
                     self.listening.note_failed();
@@ -41,11 +45,30 @@ impl Session {
     /// Runs statements of Flywheel's own, with parameters, in one round trip; the results of each.
     pub(crate) async fn portals_on_server(&mut self, portals: &[Portal<'_>]) -> Outcome<Vec<Rows>> {
         self.upstream.replicas.note_write();
-        let lease = self.server().await?;
-        match lease.run_all(portals).await {
+        self.server().await?;
+        let answering = self.upstream.held()?.run_all(portals);
+        match while_there(&mut self.client, answering).await? {
             Ok(results) => {
                 self.follow_server();
                 Ok(results)
+            }
+            Err(error) => Err(self.server_failed(&error)),
+        }
+    }
+
+    /// Runs a statement by the extended protocol; its tag. `each` is given RowDescription, DataRows
+    /// and notices.
+    pub(crate) async fn run_on_server(
+        &mut self,
+        portal: &Portal<'_>,
+        each: impl FnMut(Frame) + Send,
+    ) -> Outcome<String> {
+        self.server().await?;
+        let answering = self.upstream.held()?.run_with(portal, each);
+        match while_there(&mut self.client, answering).await? {
+            Ok(tag) => {
+                self.follow_server();
+                Ok(tag)
             }
             Err(error) => Err(self.server_failed(&error)),
         }

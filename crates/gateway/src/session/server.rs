@@ -1,38 +1,19 @@
 //! The session's server connection: when it has one, and in which state it gives it back.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use bytes::BytesMut;
-use flywheel_front::ClientError;
 use flywheel_postgres::{Lease, Pool, ServerError};
 use flywheel_sql::Pin;
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::parts::{Told, may_create_temporary};
-use super::{End, Failure, Outcome, Session, cancelled};
+use super::stopping::{abandon, stop};
+use super::{End, Failure, Outcome, Session};
 use crate::running::Running;
-
-/// How long a statement whose client has gone may take to end.
-const STOP: Duration = Duration::from_secs(5);
-
-/// Cancels what a connection is at, and reads its answer to the end. False: it didn't come.
-async fn stop(lease: &mut Lease) -> bool {
-    if let Some(key) = lease.cancel_key().cloned()
-        && let Err(error) = flywheel_postgres::cancel(&key).await
-    {
-        tracing::warn!(%error, "the statement of a client that has gone could not be cancelled");
-    }
-    if !lease.is_between_messages() {
-        return false;
-    }
-    let stopped = tokio::time::timeout(STOP, lease.until_ready(drop)).await;
-    matches!(stopped, Ok(Ok(()) | Err(ServerError::Postgres(_))))
-}
 
 impl Session {
     /// The server connection, borrowed from the pool of the primary when there is none yet, with
@@ -86,13 +67,8 @@ impl Session {
 
     /// Waits for a connection, unless the client cancels or goes.
     async fn wait_for(&mut self, pool: &Pool) -> Outcome<Lease> {
-        let interrupt = &self.identity.registered.handle.interrupt;
-        tokio::select! {
-            biased;
-            lease = pool.acquire() => lease.map_err(|error| Failure::Statement(error.to_pg())),
-            () = interrupt.notified() => Err(cancelled().into()),
-            () = poll_fn(|cx| self.client.poll_gone(cx, true)) => Err(ClientError::Gone.into()),
-        }
+        let lease = self.interruptible(pool.acquire()).await?;
+        lease.map_err(|error| Failure::Statement(error.to_pg()))
     }
 
     /// Appends a message for the server.
@@ -237,11 +213,12 @@ impl Session {
         let has_names = self.upstream.has_any_named();
         let Some(mut lease) = self.upstream.put_back() else { return };
         if lease.is_broken() {
+            abandon(lease);
             return;
         }
         // What was under way may have been done, unseen.
         let was_busy = lease.is_busy();
-        if (was_busy || is_unsynced) && !stop(&mut lease).await {
+        if (was_busy || is_unsynced) && !stop(&mut lease, is_unsynced).await {
             lease.poison();
             return;
         }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flywheel_answers::{Caching, Elsewhere, Place};
 use flywheel_cache::{Filling, Found, Lifetimes, Reason, Snapshot, Waited, Waiting};
-use flywheel_front::{ClientError, Mark};
+use flywheel_front::Mark;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::sqlstate;
 
 use super::answer::{answer, is_outage};
 use super::question::{Head, Question};
-use crate::session::{Outcome, Session, cancelled};
+use crate::session::{Outcome, Session};
 
 /// How often a client waits for others that then go without an answer.
 const TURNS: usize = 2;
@@ -256,12 +256,6 @@ impl Session {
 
     /// Waits for another client's fill, unless this one cancels or goes.
     async fn wait_for_fill(&mut self, waiting: Waiting) -> Outcome<Waited> {
-        let interrupt = &self.identity.registered.handle.interrupt;
-        tokio::select! {
-            biased;
-            waited = waiting.wait() => Ok(waited),
-            () = interrupt.notified() => Err(cancelled().into()),
-            () = std::future::poll_fn(|cx| self.client.poll_gone(cx, true)) => Err(ClientError::Gone.into()),
-        }
+        self.interruptible(waiting.wait()).await
     }
 }

@@ -8,7 +8,7 @@ use flywheel_wire::{Frame, PgError, reply, sqlstate};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend as message;
 
-use super::{FOLDED, Quiet};
+use super::{FOLDED, Quiet, WAITING};
 use crate::session::step::Step;
 use crate::session::work::Work;
 use crate::session::{Failure, Outcome, Session};
@@ -80,7 +80,7 @@ impl Session {
     /// takes them.
     pub(in crate::session) fn forget_guards(&mut self) {
         if let Some(lease) = self.held_server() {
-            [MARK, CHECK, FOLDED].into_iter().for_each(|name| lease.forget_prepared(name));
+            [MARK, CHECK, FOLDED, WAITING].into_iter().for_each(|name| lease.doubt_prepared(name));
         }
     }
 

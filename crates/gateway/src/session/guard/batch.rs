@@ -65,7 +65,7 @@ impl Session {
                         return Err(self.server_ended(error));
                     }
                     if let (Some(name), Some(lease)) = (prepares, self.held_server()) {
-                        lease.forget_prepared(name);
+                        lease.doubt_prepared(name);
                     }
                     self.guarding.held.forget();
                     self.guarding.held.end();
