@@ -29,6 +29,7 @@ pub(crate) fn admission(config: &Config) -> Admission {
             in_databases: in_databases.filter_map(named).collect(),
         },
         login_timeout: config.limits.login_timeout,
+        tcp_user_timeout: config.limits.tcp_user_timeout,
         timeouts: timeouts(config.limits.timeouts),
     }
 }

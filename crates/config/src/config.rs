@@ -110,6 +110,8 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// How long clients may take.
     pub timeouts: Timeouts,
+    /// How long what was sent to a client may go unacknowledged.
+    pub tcp_user_timeout: Option<Duration>,
     /// How long clients are still let in after the gateway was asked to stop.
     pub drain_delay: Duration,
     /// How long sessions may take to end after that.

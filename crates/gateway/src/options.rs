@@ -102,6 +102,9 @@ pub struct Admission {
     pub most_clients: MostClients,
     /// How long a client may take to log in.
     pub login_timeout: Duration,
+    /// How long what was sent to it may go unacknowledged (`TCP_USER_TIMEOUT`, tcp(7)); `None`: as
+    /// long as the operating system says.
+    pub tcp_user_timeout: Option<Duration>,
     /// How long it may take afterwards, unless its user or itself says.
     pub timeouts: Timeouts,
 }

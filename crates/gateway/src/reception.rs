@@ -39,6 +39,7 @@ pub(crate) struct Rules {
     authenticator: Authenticator,
     encryption: Option<Encryption>,
     login_timeout: Duration,
+    tcp_user_timeout: Option<Duration>,
     /// How many may be connected.
     pub(crate) most: MostClients,
     users: Arc<Vec<User>>,
@@ -56,6 +57,7 @@ impl Rules {
             authenticator: Authenticator::new(options.authentication, users),
             encryption: options.encryption.clone(),
             login_timeout: options.login_timeout,
+            tcp_user_timeout: options.tcp_user_timeout,
             most: options.most_clients.clone(),
             users: options.users.clone(),
             timeouts: options.timeouts,
@@ -119,14 +121,14 @@ impl Reception {
 
 /// One client's connection, from its first byte.
 pub(crate) async fn connection(reception: Arc<Reception>, stream: TcpStream, peer: SocketAddr) {
+    let rules = reception.rules();
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%peer, %error, "can't set TCP_NODELAY");
     }
-    if let Err(error) = flywheel_postgres::watch_for_loss(&stream) {
+    if let Err(error) = flywheel_postgres::watch_for_loss(&stream, rules.tcp_user_timeout) {
         tracing::debug!(%peer, %error, "can't set TCP keepalive");
     }
     let mut client = Client::new(stream);
-    let rules = reception.rules();
     let _place = match reception.places.for_address(peer.ip(), &rules.most) {
         Ok(place) => place,
         Err(error) => return turn_away(&reception, &mut client, peer, &error).await,
