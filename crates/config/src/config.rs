@@ -138,6 +138,10 @@ pub struct User {
     pub common_names: Vec<String>,
     /// Whether it may open replication connections.
     pub replication: bool,
+    /// Whether it may do everything in the console.
+    pub admin: bool,
+    /// Whether it may look at the console.
+    pub stats: bool,
     /// The role in PostgreSQL, when it isn't the url's.
     pub role: Option<Role>,
     /// How long its clients may take.

@@ -224,6 +224,13 @@ pub struct User {
     /// statements. Default: false.
     #[serde(default)]
     pub replication: bool,
+    /// Whether the user may connect to the console, the database "flywheel_admin", and end clients
+    /// and reload the configuration there. Default: false.
+    #[serde(default)]
+    pub admin: bool,
+    /// Whether the user may connect to the console to look. Default: false.
+    #[serde(default)]
+    pub stats: bool,
     /// limits.statement_timeout for this user. Default: that of all users.
     #[schemars(example = "30s")]
     pub statement_timeout: Option<String>,

@@ -22,13 +22,9 @@ const TIMES: u32 = 3;
 ///
 /// # Errors
 /// It can't.
-pub fn watch_for_loss(
-    socket: &impl AsFd,
-    unacknowledged: Option<Duration>,
-) -> std::io::Result<()> {
+pub fn watch_for_loss(socket: &impl AsFd, unacknowledged: Option<Duration>) -> std::io::Result<()> {
     let socket = SockRef::from(socket);
-    let asking =
-        TcpKeepalive::new().with_time(SILENCE).with_interval(INTERVAL).with_retries(TIMES);
+    let asking = TcpKeepalive::new().with_time(SILENCE).with_interval(INTERVAL).with_retries(TIMES);
     socket.set_tcp_keepalive(&asking)?;
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if unacknowledged.is_some() {

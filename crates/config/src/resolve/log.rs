@@ -10,7 +10,8 @@ impl Resolver<'_> {
     /// The log that the file asks for. A level that is none would be taken for the name of a crate,
     /// and nothing would be logged.
     pub(super) fn log(&mut self, log: file::Log) -> Log {
-        let wrong = log.level.as_deref().and_then(|level| level.split(',').find(|part| !says(part)));
+        let wrong =
+            log.level.as_deref().and_then(|level| level.split(',').find(|part| !says(part)));
         if let Some(wrong) = wrong {
             self.mistake(
                 &["log", "level"],

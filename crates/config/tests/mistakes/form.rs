@@ -1,6 +1,9 @@
 //! Syntax, keys, types and units.
 
-use super::{WELL, adding, has, replacing};
+use flywheel_cli::KINDS;
+use flywheel_config::parse;
+
+use super::{WELL, adding, environment, has, replacing};
 
 #[test]
 fn syntax() {
@@ -65,7 +68,7 @@ fn unknown_keys() {
                 12,
                 1,
                 "unknown key `passwrod`",
-                "did you mean `password`? Allowed here: client_idle_timeout, common_names, idle_transaction_timeout, max_connections, name, password, pool_mode, pool_size, replication, server_password, server_user, statement_timeout",
+                "did you mean `password`? Allowed here: admin, client_idle_timeout, common_names, idle_transaction_timeout, max_connections, name, password, pool_mode, pool_size, replication, server_password, server_user, statement_timeout, stats",
             ),
         ),
         (
