@@ -1,6 +1,6 @@
 //! SHOW CLIENTS, with PgBouncer's names for what PgBouncer has, too.
 
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use flywheel_console::{Column, Row, Value};
 
@@ -28,7 +28,7 @@ pub(super) fn rows(reception: &Reception) -> Vec<Row> {
 }
 
 fn row(sight: Sight) -> Row {
-    let waits = sight.is_waiting().then_some(sight.for_so_long).unwrap_or_default();
+    let waits = if sight.is_waiting() { sight.for_so_long } else { Duration::ZERO };
     let began = sight.began.duration_since(UNIX_EPOCH).unwrap_or_default();
     vec![
         sight.id.into(),
