@@ -1,6 +1,7 @@
 //! The session's server connection: when it has one, and in which state it gives it back.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -10,9 +11,11 @@ use flywheel_sql::Pin;
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
 
+use super::attended::while_there;
 use super::parts::{Told, may_create_temporary};
 use super::stopping::{abandon, stop};
-use super::{End, Failure, Outcome, Session};
+use super::{End, Failure, Outcome, Session, cancelled};
+use crate::roster::Activity;
 use crate::running::Running;
 
 impl Session {
@@ -67,8 +70,18 @@ impl Session {
 
     /// Waits for a connection, unless the client cancels or goes.
     async fn wait_for(&mut self, pool: &Pool) -> Outcome<Lease> {
-        let lease = self.interruptible(pool.acquire()).await?;
-        lease.map_err(|error| Failure::Statement(error.to_pg()))
+        let interrupt = &self.identity.registered.handle.interrupt;
+        let entry = &self.identity.entry;
+        tokio::select! {
+            biased;
+            lease = while_there(&mut self.client, pool.acquire()) => {
+                entry.note(Activity::Active);
+                lease?.map_err(|error| Failure::Statement(error.to_pg()))
+            }
+            // There is none at once.
+            () = async { entry.note(Activity::Waiting); pending().await } => unreachable!(),
+            () = interrupt.notified() => Err(cancelled().into()),
+        }
     }
 
     /// Appends a message for the server.
