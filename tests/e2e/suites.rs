@@ -52,6 +52,7 @@ suites![
     alltypes,
     generated,
     moments,
+    key_types,
     range,
     indexes,
     mixed,
