@@ -100,8 +100,8 @@ SELECT * FROM tickets WHERE state IN ('open', 'done') AND id = 1 ORDER BY state;
 SELECT * FROM tickets WHERE state > 'open' ORDER BY state, id;
 SELECT * FROM tickets ORDER BY state DESC, id;
 SELECT state, count(*) FROM tickets GROUP BY state ORDER BY state;
--- params: state 'in progress', int4 3
-SELECT * FROM tickets WHERE state = $1 AND id = $2;
+-- params: text 'in progress', int4 3
+SELECT * FROM tickets WHERE state = $1::state AND id = $2;
 -- params: text 'open', int4 2
 UPDATE tickets SET title = title || '!', next = 'done' WHERE state = $1::state AND id = $2 RETURNING *;
 UPDATE tickets SET next = 'nowhere' WHERE state = 'open' AND id = 1;
@@ -184,7 +184,7 @@ INSERT INTO accounts VALUES ('ann@example.org', 'twice', NULL);
 SELECT * FROM accounts WHERE email = 'ann@example.org';
 SELECT * FROM accounts WHERE email = 'nobody';
 SELECT * FROM accounts WHERE email = 'ann@example.org'::text;
-SELECT pg_typeof(email), pg_typeof(handle), pg_typeof(now) FROM accounts WHERE email = 'ann@example.org';
+SELECT pg_typeof(email)::text, pg_typeof(handle)::text, pg_typeof(now)::text FROM accounts WHERE email = 'ann@example.org';
 -- params: text 'ben@example.org'
 SELECT * FROM accounts WHERE email = $1;
 UPDATE accounts SET handle = 'much too long' WHERE email = 'ann@example.org';
