@@ -53,6 +53,7 @@ suites![
     generated,
     moments,
     key_types,
+    own_key_types,
     range,
     indexes,
     mixed,

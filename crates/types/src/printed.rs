@@ -52,7 +52,7 @@ impl Printed {
     }
 
     /// The text of a value in binary format; `None` for bytes that aren't one.
-    pub(crate) fn from_binary(self, bytes: &[u8]) -> Option<String> {
+    pub(crate) fn decode(self, bytes: &[u8]) -> Option<String> {
         let text = match self {
             Self::Oid => u32::from_be_bytes(bytes.try_into().ok()?).to_string(),
             Self::Name => std::str::from_utf8(bytes).ok()?.to_owned(),
@@ -67,7 +67,7 @@ impl Printed {
 
     /// Appends the binary format; false, and nothing appended, when the text isn't one that PostgreSQL
     /// prints.
-    pub(crate) fn to_binary(self, text: &str, out: &mut Vec<u8>) -> bool {
+    pub(crate) fn encode(self, text: &str, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Oid => match text.parse::<u32>() {
                 Ok(number) => out.extend_from_slice(&number.to_be_bytes()),
@@ -217,8 +217,8 @@ mod tests {
 
     fn goes_round(printed: Printed, text: &str) {
         let mut bytes = Vec::new();
-        assert!(printed.is_printed(text) && printed.to_binary(text, &mut bytes), "{text}");
-        assert_eq!(printed.from_binary(&bytes).as_deref(), Some(text));
+        assert!(printed.is_printed(text) && printed.encode(text, &mut bytes), "{text}");
+        assert_eq!(printed.decode(&bytes).as_deref(), Some(text));
     }
 
     #[test]
@@ -260,8 +260,8 @@ mod tests {
         for text in ["10.0.0.1", "10.0.0.1/8", "2001:db8::1/64"] {
             assert!(!Printed::Cidr.is_printed(text), "{text}");
         }
-        assert_eq!(Printed::Inet.from_binary(&[2, 32, 1, 4, 10, 0, 0, 1]), None);
-        assert_eq!(Printed::Inet.from_binary(&[2, 33, 0, 4, 10, 0, 0, 1]), None);
-        assert_eq!(Printed::Cidr.from_binary(&[]), None);
+        assert_eq!(Printed::Inet.decode(&[2, 32, 1, 4, 10, 0, 0, 1]), None);
+        assert_eq!(Printed::Inet.decode(&[2, 33, 0, 4, 10, 0, 0, 1]), None);
+        assert_eq!(Printed::Cidr.decode(&[]), None);
     }
 }

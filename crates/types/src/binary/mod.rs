@@ -37,7 +37,7 @@ pub fn decode(ty: &TypeInfo, bytes: &[u8]) -> Option<Value> {
             let valid = (0..=calendar::MICROS_PER_DAY).contains(&micros) && ty.keeps(micros);
             Value::Time(valid.then_some(micros)?)
         }
-        Scalar::Printed(printed) => Value::Other(printed.from_binary(bytes)?),
+        Scalar::Printed(printed) => Value::Other(printed.decode(bytes)?),
         Scalar::Enum => Value::Other(storable(bytes)?),
         Scalar::Json => Value::Json(storable(bytes)?),
         Scalar::Jsonb => Value::Json(storable(bytes.strip_prefix(&[JSONB_VERSION])?)?),
@@ -82,7 +82,7 @@ pub fn encode(ty: &TypeInfo, value: &Value, out: &mut Vec<u8>) -> bool {
             out.extend_from_slice(text.as_bytes());
         }
         (Scalar::Uuid, Value::Uuid(uuid)) => out.extend_from_slice(uuid.as_bytes()),
-        (Scalar::Printed(printed), Value::Other(text)) => return printed.to_binary(text, out),
+        (Scalar::Printed(printed), Value::Other(text)) => return printed.encode(text, out),
         (Scalar::Time, Value::Time(micros))
         | (Scalar::Timestamp, Value::Timestamp(micros))
         | (Scalar::Timestamptz, Value::Timestamptz(micros)) => {
