@@ -236,7 +236,8 @@ mod tests {
             "::1",
             "::1.2.3.4",
             "::ffff:1.2.3.4",
-            "::ffff:0:1",
+            "::ffff:0.0.0.1",
+            "::ffff:0:0:1",
         ] {
             goes_round(Printed::Inet, text);
         }
