@@ -52,6 +52,8 @@ suites![
     alltypes,
     generated,
     moments,
+    key_types,
+    own_key_types,
     range,
     indexes,
     mixed,

@@ -26,10 +26,12 @@ pub(crate) fn encode(column: &Column, value: &Value) -> Result<Option<AttributeV
         (Scalar::Date, Value::Date(days)) => AttributeValue::S(time::date_text(*days)),
         (Scalar::Jsonb, Value::Json(document)) => json::to_document(document).unwrap_or_else(|| AttributeValue::S(document.clone())),
         (Scalar::Bytea, Value::Bytea(bytes)) => AttributeValue::B(Blob::new(bytes.as_slice())),
-        (Scalar::Uuid, Value::Uuid(_)) => AttributeValue::S(printed(value)),
+        // Texts of the time of day come in the order in time: a fraction follows its second.
+        (Scalar::Time, Value::Time(_)) | (Scalar::Uuid, Value::Uuid(_)) => AttributeValue::S(printed(value)),
         (Scalar::Text | Scalar::Varchar(_), Value::Text(text))
         | (Scalar::Json, Value::Json(text)) // `json` keeps the text as it was given, blanks and all
-        | (Scalar::Other, Value::Other(text)) => AttributeValue::S(text.clone()),
+        | (Scalar::Bpchar(_), Value::Bpchar(text))
+        | (Scalar::Printed(_) | Scalar::Enum | Scalar::Other, Value::Other(text)) => AttributeValue::S(text.clone()),
         _ => return Err(mismatch(column)),
     }))
 }
@@ -66,11 +68,16 @@ pub(crate) fn decode(column: &Column, attribute: AttributeValue) -> Option<Value
         (Scalar::Text | Scalar::Varchar(_), AttributeValue::S(text)) => {
             (!text.contains('\0')).then_some(Value::Text(text))
         }
-        (Scalar::Other, AttributeValue::S(text)) => {
+        (Scalar::Printed(_) | Scalar::Enum | Scalar::Other, AttributeValue::S(text)) => {
             (!text.contains('\0')).then_some(Value::Other(text))
         }
         (
-            Scalar::Numeric(_) | Scalar::Float4 | Scalar::Float8 | Scalar::Uuid,
+            Scalar::Numeric(_)
+            | Scalar::Float4
+            | Scalar::Float8
+            | Scalar::Uuid
+            | Scalar::Bpchar(_)
+            | Scalar::Time,
             AttributeValue::S(text),
         ) => reread(column, &text),
         (Scalar::Json | Scalar::Jsonb, AttributeValue::S(text)) => {
@@ -291,7 +298,8 @@ mod tests {
         #[test]
         fn texts_come_back(text in "[^\0]*") {
             come_back(&column("c", oid::TEXT, -1), &Value::Text(text.clone()));
-            come_back(&column("c", 600, -1), &Value::Other(text));
+            come_back(&column("c", 600, -1), &Value::Other(text.clone()));
+            come_back(&column("c", oid::BPCHAR, -1), &Value::Bpchar(text));
         }
 
         #[test]

@@ -124,6 +124,10 @@ pub(crate) fn encode_part(
         // Key attributes are S, N or B only; "false" sorts before "true" as PostgreSQL's booleans
         // do.
         (Scalar::Bool, Value::Bool(flag)) => AttributeValue::S(flag.to_string()),
+        // Without the blanks at its end, which PostgreSQL doesn't compare: `a` sorts before `a\x01`.
+        (Scalar::Bpchar(_), Value::Bpchar(text)) => {
+            AttributeValue::S(text.trim_end_matches(' ').to_owned())
+        }
         (Scalar::Numeric(_), Value::Numeric(digits)) => match Decimal::parse(digits) {
             Some(number) if number.fits() => AttributeValue::N(number.to_plain()),
             _ => {
@@ -240,6 +244,18 @@ mod tests {
             encode_part(&column("n", oid::INT4, -1), Part::Partition, &Value::Null),
             Err(StoreError::Unsupported { .. })
         ));
+    }
+
+    #[test]
+    fn blanks_at_the_end_are_no_part_of_a_key() {
+        let code = column("code", oid::BPCHAR, 4 + 4);
+        let padded = Value::Bpchar("ab  ".into());
+        let attribute = encode_part(&code, Part::Sort, &padded).unwrap();
+        assert_eq!(attribute, AttributeValue::S("ab".into()));
+        assert_eq!(attribute::decode(&code, attribute), Some(padded));
+        assert!(
+            refusal(&code, Part::Sort, Value::Bpchar("    ".into())).contains("no empty value")
+        );
     }
 
     #[test]

@@ -20,6 +20,9 @@
 //! | `real`, `double precision` | N; S for `NaN`, infinities, `-0` and magnitudes outside of 1E-130 … 9.9E+125 | – |
 //! | `boolean` | BOOL | S: `false`, `true` |
 //! | `text`, `varchar`, `uuid` | S | S, not empty |
+//! | `char(n)` | S with the blanks that fill it up | S without them, not empty |
+//! | `time` | S: `14:24:28.5`, whose byte order is the order in time | S |
+//! | `name`, `oid`, `inet`, `cidr`, `macaddr`, enums | S as PostgreSQL prints it | S, not empty |
 //! | `timestamptz` | S: `2026-11-23T14:24:28.123456Z`, always this wide, so that byte order is the order in time | S |
 //! | `timestamp` | S: the same without the Z | S |
 //! | `date` | S: `2026-11-23` | S |

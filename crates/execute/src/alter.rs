@@ -384,10 +384,12 @@ async fn take_back(alteration: &Alteration, change: &Change) {
 
 /// Whether what is stored for a value of one type is read as that of another.
 fn is_stored_alike(old: &Column, was: &Value, new: &Column, is: &Value) -> bool {
-    use Scalar::{Int2, Int4, Int8, Numeric, Other, Text, Varchar};
+    use Scalar::{Bpchar, Enum, Int2, Int4, Int8, Numeric, Other, Printed, Text, Time, Varchar};
+    let is_printed =
+        |scalar| matches!(scalar, Text | Varchar(_) | Bpchar(_) | Time | Printed(_) | Enum | Other);
     let alike = match (old.ty.scalar, new.ty.scalar) {
-        (Int2 | Int4 | Int8, Int2 | Int4 | Int8)
-        | (Text | Varchar(_) | Other, Text | Varchar(_) | Other) => true,
+        (Int2 | Int4 | Int8, Int2 | Int4 | Int8) => true,
+        (old, new) if is_printed(old) && is_printed(new) => true,
         (Numeric(Some((_, was))), Numeric(Some((_, is)))) => was == is,
         (Numeric(None), Numeric(_)) => true,
         (old, new) => old == new,

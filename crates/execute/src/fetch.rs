@@ -11,7 +11,7 @@ use flywheel_plan::{
 use flywheel_postgres::{Portal, Rows};
 use flywheel_sql::Constant;
 use flywheel_store::StoreTable;
-use flywheel_types::{Key, Row, Scalar, Table, TypeInfo, Value, binary};
+use flywheel_types::{Key, Printed, Row, Scalar, Table, TypeInfo, Value, binary};
 
 use super::{Arguments, StoreStatement};
 use crate::error::too_many_rows;
@@ -236,7 +236,8 @@ fn keys_of(
     joined_access(table, index, values.collect())
 }
 
-/// A constant as a value of the type. A number outside the type equals none of its values, as NULL
+/// A constant as a value of the type. A `cidr` is compared as an `inet`, so that what isn't a network
+/// is no error. A number outside the type equals none of its values, as NULL
 /// doesn't.
 fn cast(constant: &Constant, ty: &TypeInfo) -> String {
     let constant = explain::constant(constant);
@@ -244,6 +245,9 @@ fn cast(constant: &Constant, ty: &TypeInfo) -> String {
         Scalar::Int2 => (i64::from(i16::MIN), i64::from(i16::MAX)),
         Scalar::Int4 => (i64::from(i32::MIN), i64::from(i32::MAX)),
         Scalar::Int8 => (i64::MIN, i64::MAX),
+        Scalar::Printed(Printed::Cidr) => {
+            return format!("({constant})::pg_catalog.inet::pg_catalog.cidr");
+        }
         Scalar::Numeric(Some((precision, scale))) => {
             let digits = i32::from(precision) - i32::from(scale);
             return format!(

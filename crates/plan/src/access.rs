@@ -371,7 +371,11 @@ pub(crate) fn distinct(keys: Vec<Key>) -> Vec<Key> {
 }
 
 /// Whether a range over the column's values in a store is PostgreSQL's: false for text that isn't
-/// ordered by bytes.
+/// ordered by bytes, for networks, and for an enum, whose labels may be put between others.
 pub(crate) fn orders_exactly(column: &flywheel_types::Column) -> bool {
-    column.byte_ordered && !matches!(column.ty.scalar, Scalar::Other)
+    match column.ty.scalar {
+        Scalar::Enum | Scalar::Other => false,
+        Scalar::Printed(printed) => printed.is_byte_ordered(),
+        _ => column.byte_ordered,
+    }
 }

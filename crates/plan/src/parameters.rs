@@ -204,6 +204,8 @@ fn same_family(own: &TypeInfo, key: &TypeInfo) -> bool {
         || (is_exact(own.scalar) && is_exact(key.scalar))
         || ((is_exact(own.scalar) || is_float(own.scalar)) && is_float(key.scalar))
         || (is_text(own.scalar) && is_text(key.scalar))
+        // A `cidr` is compared as an `inet`.
+        || (own.oid == oid::INET && key.oid == oid::CIDR)
         || is_day(own, key)
 }
 
@@ -236,6 +238,12 @@ fn named_type(name: &str) -> Option<TypeInfo> {
         "timestamp" | "timestamp without time zone" => oid::TIMESTAMP,
         "timestamptz" | "timestamp with time zone" => oid::TIMESTAMPTZ,
         "date" => oid::DATE,
+        "time" | "time without time zone" => oid::TIME,
+        "inet" => oid::INET,
+        "cidr" => oid::CIDR,
+        "macaddr" => oid::MACADDR,
+        "oid" => oid::OID,
+        "bpchar" => oid::BPCHAR,
         "bytea" => oid::BYTEA,
         "real" | "float4" => oid::FLOAT4,
         "double precision" | "float8" | "float" => oid::FLOAT8,

@@ -39,19 +39,29 @@ pub struct Obstacle {
 }
 
 /// One row a column: table name, oid, and the column's facts. `contype = 'p'` gives the key's order
-/// by `conkey`.
+/// by `conkey`. A domain's type is its base type, with the modifier that it was declared with.
+/// LIMIT 1 tells the planner that there is one: it would think the query dear enough to be compiled,
+/// which takes seconds.
 const COLUMNS: &str = "
-SELECT n.nspname, c.relname, c.oid, a.attname, a.atttypid, a.atttypmod, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+SELECT n.nspname, c.relname, c.oid, a.attname, base.type, base.modifier, format_type(base.type, base.modifier), a.attnotnull,
        (a.atthasdef OR a.attidentity <> '') AS has_default, a.attgenerated <> '' AS generated,
        coalesce(l.collname IN ('C', 'POSIX') OR (l.collname = 'default' AND d.datcollate IN ('C', 'POSIX')
                 AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'), true) AS byte_ordered,
        coalesce(l.collisdeterministic, true) AS deterministic, t.typtype = 'd' AS is_domain,
        coalesce(array_position(p.conkey, a.attnum), 0) AS key_position, coalesce(p.conname, '') AS key_name,
-       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS is_readable, {digest} AS digest
+       has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT') AS is_readable, {digest} AS digest,
+       a.atttypid AS declared, base.kind = 'e' AS is_enum
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 JOIN pg_type t ON t.oid = a.atttypid
+CROSS JOIN LATERAL (
+  WITH RECURSIVE types(type, modifier, kind) AS (
+    SELECT t.oid, a.atttypmod, t.typtype
+    UNION ALL SELECT b.oid, o.typtypmod, b.typtype FROM types
+      JOIN pg_type o ON o.oid = types.type AND types.kind = 'd' JOIN pg_type b ON b.oid = o.typbasetype
+  ) SELECT * FROM types WHERE kind <> 'd' LIMIT 1
+) AS base
 JOIN pg_database d ON d.datname = current_database()
 LEFT JOIN pg_collation l ON l.oid = a.attcollation
 LEFT JOIN pg_constraint p ON p.conrelid = c.oid AND p.contype = 'p'
@@ -256,7 +266,7 @@ pub async fn column_types(
     let list: Vec<_> =
         names.iter().map(|(number, name)| format!("({number}, {})", literal(name))).collect();
     let sql = format!(
-        "SELECT v.number, a.attname, coalesce(nullif(t.typbasetype, 0), t.oid), greatest(a.atttypmod, t.typtypmod), pg_catalog.format_type(t.oid, a.atttypmod) \
+        "SELECT v.number, a.attname, coalesce(nullif(t.typbasetype, 0), t.oid), greatest(a.atttypmod, t.typtypmod), pg_catalog.format_type(t.oid, a.atttypmod), t.typtype = 'e' \
          FROM (VALUES {}) AS v(number, name) JOIN pg_catalog.pg_attribute a ON a.attrelid = pg_catalog.to_regclass(v.name) \
          JOIN pg_catalog.pg_type t ON t.oid = a.atttypid LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation \
          WHERE a.attnum > 0 AND NOT a.attisdropped AND coalesce(l.collisdeterministic, true)",
@@ -268,7 +278,9 @@ pub async fn column_types(
         let place = usize::try_from(number(row, 0)).unwrap_or_default();
         let oid = u32::try_from(number(row, 2)).unwrap_or_default();
         let modifier = i32::try_from(number(row, 3)).unwrap_or(-1);
-        ((place, rows.text(row, 1).to_owned()), TypeInfo::new(oid, modifier, rows.text(row, 4)))
+        let ty = TypeInfo::new(oid, modifier, rows.text(row, 4));
+        let ty = if rows.text(row, 5) == "t" { ty.as_enum() } else { ty };
+        ((place, rows.text(row, 1).to_owned()), ty)
     };
     Ok((0..rows.rows.len()).map(entry).collect())
 }
@@ -381,13 +393,11 @@ fn tables(columns: &Rows) -> HashMap<TableName, Definition> {
         }
         // A domain has checks of its own, and its base type is what its values are.
         table.has_checks |= text(12) == "t";
+        let oid = |column| text(column).parse().unwrap_or_default();
+        let ty = TypeInfo::new(oid(4), text(5).parse().unwrap_or(-1), text(6)).declared_as(oid(17));
         table.columns.push(Column {
             name: text(3).to_owned(),
-            ty: TypeInfo::new(
-                text(4).parse().unwrap_or_default(),
-                text(5).parse().unwrap_or(-1),
-                text(6),
-            ),
+            ty: if text(18) == "t" { ty.as_enum() } else { ty },
             not_null: text(7) == "t",
             default: if text(8) == "t" { ColumnDefault::Computed } else { ColumnDefault::None },
             generated: text(9) == "t",

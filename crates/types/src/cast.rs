@@ -1,6 +1,6 @@
 //! Assignment casts that lose nothing.
 
-use crate::{Scalar, TypeInfo, Value, decimal, oid, text};
+use crate::{Printed, Scalar, TypeInfo, Value, decimal, oid, text};
 
 /// The value as one of type `to`, where PostgreSQL's assignment cast from `from` gives exactly that
 /// and can't fail:
@@ -8,7 +8,9 @@ use crate::{Scalar, TypeInfo, Value, decimal, oid, text};
 /// - NULL, and a value of the same type and modifier;
 /// - integers to integers that hold them, and to `numeric` within its precision;
 /// - `numeric` to `numeric` without rounding and within its precision;
-/// - a timestamp to another precision that keeps it;
+/// - a timestamp or time to another precision that keeps it;
+/// - `char(n)` to another length that holds all but blanks;
+/// - integers to `oid`, and an `inet` that is a whole network to `cidr`;
 /// - `text` and `varchar` to each other within the length limit;
 /// - a literal or parameter of unknown type as [`text::decode`] reads it.
 ///
@@ -28,9 +30,17 @@ pub fn cast(value: Value, from: &TypeInfo, to: &TypeInfo) -> Option<Value> {
         (Value::Numeric(text), Scalar::Numeric(_), Scalar::Numeric(modifier)) => {
             decimal::read(&text, modifier)
         }
-        (value @ Value::Timestamp(micros), Scalar::Timestamp, Scalar::Timestamp)
+        (value @ Value::Time(micros), Scalar::Time, Scalar::Time)
+        | (value @ Value::Timestamp(micros), Scalar::Timestamp, Scalar::Timestamp)
         | (value @ Value::Timestamptz(micros), Scalar::Timestamptz, Scalar::Timestamptz) => {
             to.keeps(micros).then_some(value)
+        }
+        // No `cidr` equals an `inet` with bits to the right of its network's.
+        (Value::Other(text), Scalar::Printed(Printed::Inet), Scalar::Printed(Printed::Cidr)) => {
+            Printed::cidr_of(&text).map(Value::Other)
+        }
+        (Value::Bpchar(text), Scalar::Bpchar(_), Scalar::Bpchar(length)) => {
+            text::padded(length, &text).map(Value::Bpchar)
         }
         (Value::Text(text), Scalar::Text | Scalar::Varchar(_), Scalar::Text) => {
             Some(Value::Text(text))
@@ -47,6 +57,9 @@ fn integer(number: i64, to: Scalar) -> Option<Value> {
         Scalar::Int2 => i16::try_from(number).is_ok(),
         Scalar::Int4 => i32::try_from(number).is_ok(),
         Scalar::Int8 => true,
+        Scalar::Printed(Printed::Oid) => {
+            return u32::try_from(number).ok().map(|number| Value::Other(number.to_string()));
+        }
         Scalar::Numeric(modifier) => return decimal::read(&number.to_string(), modifier),
         _ => false,
     };
@@ -76,6 +89,14 @@ mod tests {
         assert_eq!(cast(Value::Int(100), &int4, &numeric(4, 2)), None);
         assert_eq!(cast(Value::Int(7), &int4, &ty(oid::FLOAT8, -1)), None);
         assert_eq!(cast(Value::Bool(true), &ty(oid::BOOL, -1), &int4), None);
+        let oid = ty(oid::OID, -1);
+        assert_eq!(cast(Value::Int(7), &int8, &oid), Some(Value::Other("7".into())));
+        assert_eq!(cast(Value::Int(-1), &int4, &oid), None);
+        let network =
+            |text: &str| cast(Value::Other(text.into()), &ty(oid::INET, -1), &ty(oid::CIDR, -1));
+        assert_eq!(network("10.0.0.1"), Some(Value::Other("10.0.0.1/32".into())));
+        assert_eq!(network("10.0.0.0/8"), Some(Value::Other("10.0.0.0/8".into())));
+        assert_eq!(network("10.0.0.1/8"), None);
 
         let unconstrained = ty(oid::NUMERIC, -1);
         let numerics =
@@ -96,6 +117,11 @@ mod tests {
         assert_eq!(cast(value("abc"), &varchar, &text), Some(value("abc")));
         assert_eq!(cast(value("1"), &text, &ty(oid::INT4, -1)), None);
         assert_eq!(cast(value("a"), &text, &ty(oid::BPCHAR, 5)), None);
+        let (three, two) = (ty(oid::BPCHAR, 4 + 3), ty(oid::BPCHAR, 4 + 2));
+        let padded = |text: &str| Value::Bpchar(text.into());
+        assert_eq!(cast(padded("a "), &two, &three), Some(padded("a  ")));
+        assert_eq!(cast(padded("a  "), &three, &two), Some(padded("a ")));
+        assert_eq!(cast(padded("abc"), &three, &two), None);
     }
 
     #[test]
@@ -106,6 +132,7 @@ mod tests {
         assert_eq!(cast(Value::Timestamptz(1_001), &micros, &millis), None);
         assert_eq!(cast(moment.clone(), &millis, &micros), Some(moment.clone()));
         assert_eq!(cast(moment, &micros, &ty(oid::TIMESTAMP, -1)), None);
+        assert_eq!(cast(Value::Time(1_001), &ty(oid::TIME, -1), &ty(oid::TIME, 3)), None);
         let local = Value::Timestamp(7_000_000);
         assert_eq!(
             cast(local.clone(), &ty(oid::TIMESTAMP, -1), &ty(oid::TIMESTAMP, 0)),

@@ -56,13 +56,19 @@ pub fn key_type_problem(column: &Column) -> Option<&'static str> {
         | Scalar::Timestamp
         | Scalar::Timestamptz
         | Scalar::Date
+        | Scalar::Time
+        | Scalar::Printed(_)
+        | Scalar::Enum
         | Scalar::Bytea => None,
         Scalar::Numeric(Some(_)) => None,
         Scalar::Numeric(None) => Some(
             "is numeric without a scale, so that 1.5 and 1.50 would be two keys; declare it as numeric(p,s)",
         ),
-        Scalar::Text | Scalar::Varchar(_) if column.deterministic => None,
-        Scalar::Text | Scalar::Varchar(_) => {
+        Scalar::Bpchar(None) => Some(
+            "is bpchar without a length, so that 'a' and 'a ' would be two keys; declare it as char(n) or text",
+        ),
+        Scalar::Text | Scalar::Varchar(_) | Scalar::Bpchar(Some(_)) if column.deterministic => None,
+        Scalar::Text | Scalar::Varchar(_) | Scalar::Bpchar(Some(_)) => {
             Some("has a nondeterministic collation, under which equal texts differ in their bytes")
         }
         Scalar::Float4 | Scalar::Float8 => Some(

@@ -22,6 +22,7 @@ mod decimal;
 mod key;
 pub mod oid;
 pub mod ordered;
+mod printed;
 mod scalar;
 mod table;
 pub mod text;
@@ -29,6 +30,7 @@ mod value;
 
 pub use cast::cast;
 pub use key::{Key, key_type_problem};
+pub use printed::Printed;
 pub use scalar::{Scalar, TypeInfo};
 pub use table::{Column, ColumnDefault, Row, Table, TableName, quote_identifier};
 pub use value::Value;

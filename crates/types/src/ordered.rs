@@ -25,12 +25,15 @@ fn encode_one(value: &Value, out: &mut Vec<u8>) {
         Value::Timestamp(micros) | Value::Timestamptz(micros) => {
             out.extend_from_slice(&flip(*micros))
         }
+        Value::Time(micros) => out.extend_from_slice(&flip(*micros)),
         Value::Date(days) => out.extend_from_slice(&flip(i64::from(*days))),
         Value::Uuid(uuid) => out.extend_from_slice(uuid.as_bytes()),
         Value::Numeric(digits) => encode_numeric(digits, out),
         Value::Text(text) | Value::Json(text) | Value::Other(text) => {
             encode_bytes(text.as_bytes(), out)
         }
+        // Compared without the blanks at their end (varchar.c, `bpcharcmp`).
+        Value::Bpchar(text) => encode_bytes(text.trim_end_matches(' ').as_bytes(), out),
         Value::Bytea(bytes) => encode_bytes(bytes, out),
         Value::Float4(number) => out.extend_from_slice(&flip_float(f64::from(*number))),
         Value::Float8(number) => out.extend_from_slice(&flip_float(*number)),
@@ -127,6 +130,7 @@ mod tests {
         assert!(sorted(
             &["", "\0", "\0\0", "a", "a\0", "ab", "b"].map(|text| Value::Text(text.into()))
         ));
+        assert!(sorted(&["  ", "a  ", "a\u{1} ", "ab "].map(|text| Value::Bpchar(text.into()))));
         assert!(sorted(
             &[f64::NEG_INFINITY, -1.5, 0.0, 1e-300, 2.0, f64::INFINITY].map(Value::Float8)
         ));

@@ -1,6 +1,6 @@
 //! What type a column or parameter has.
 
-use crate::oid;
+use crate::{Printed, oid};
 
 /// A type that Flywheel reads and writes natively, or [`Scalar::Other`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -24,6 +24,9 @@ pub enum Scalar {
     Text,
     /// `varchar`, with its length limit in characters when there is one.
     Varchar(Option<u32>),
+    /// `char(n)`, with its length in characters; `None` when declared as `bpchar`, whose values
+    /// keep the blanks at their end.
+    Bpchar(Option<u32>),
     /// `uuid`
     Uuid,
     /// `timestamp`, of any precision.
@@ -32,6 +35,12 @@ pub enum Scalar {
     Timestamptz,
     /// `date`
     Date,
+    /// `time`, of any precision.
+    Time,
+    /// A type whose values are carried as PostgreSQL prints them, equal ones alike.
+    Printed(Printed),
+    /// An enum, carried as its label. Which labels there are PostgreSQL knows.
+    Enum,
     /// `json`, kept as the text that was given.
     Json,
     /// `jsonb`, kept as PostgreSQL prints it.
@@ -42,7 +51,8 @@ pub enum Scalar {
     Other,
 }
 
-/// A type as the catalogue names it: `pg_type.oid`, `atttypmod` and `format_type()`.
+/// A type as the catalogue names it: `pg_type.oid`, `atttypmod` and `format_type()`. A domain is
+/// its base type: PostgreSQL compares and sends its values as that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TypeInfo {
     /// `pg_type.oid`
@@ -53,17 +63,39 @@ pub struct TypeInfo {
     pub name: String,
     /// How Flywheel reads it.
     pub scalar: Scalar,
+    /// The type that a column is declared with: the domain's oid, else `oid`.
+    pub declared: u32,
 }
 
 impl TypeInfo {
     /// The type for an oid and type modifier as `pg_attribute` gives them.
     #[must_use]
     pub fn new(type_oid: u32, typmod: i32, name: impl Into<String>) -> Self {
-        Self { oid: type_oid, typmod, name: name.into(), scalar: Scalar::of(type_oid, typmod) }
+        Self {
+            oid: type_oid,
+            typmod,
+            name: name.into(),
+            scalar: Scalar::of(type_oid, typmod),
+            declared: type_oid,
+        }
+    }
+
+    /// The type as an enum, which no oid tells.
+    #[must_use]
+    pub fn as_enum(self) -> Self {
+        Self { scalar: Scalar::Enum, ..self }
+    }
+
+    /// The type of a column that is declared with the type of this oid, which may be a domain over
+    /// it.
+    #[must_use]
+    pub fn declared_as(self, domain: u32) -> Self {
+        Self { declared: domain, ..self }
     }
 
     /// Whether a moment, in microseconds, is one of the type's precision: `timestamp(3)` rounds
-    /// what is finer. The modifier of both timestamps is the number of digits (timestamp.c).
+    /// what is finer. The modifier of both timestamps (timestamp.c) and of `time` (date.c) is the
+    /// number of digits.
     pub(crate) fn keeps(&self, micros: i64) -> bool {
         match u32::try_from(self.typmod) {
             Ok(digits @ 0..6) => {
@@ -89,10 +121,18 @@ impl Scalar {
             oid::TEXT => Self::Text,
             // A varchar's modifier is its length plus the 4 bytes of a varlena header (varchar.c).
             oid::VARCHAR => Self::Varchar(u32::try_from(typmod - 4).ok()),
+            // So is a char's.
+            oid::BPCHAR => Self::Bpchar(u32::try_from(typmod - 4).ok()),
             oid::UUID => Self::Uuid,
             oid::TIMESTAMP => Self::Timestamp,
             oid::TIMESTAMPTZ => Self::Timestamptz,
             oid::DATE => Self::Date,
+            oid::TIME => Self::Time,
+            oid::OID => Self::Printed(Printed::Oid),
+            oid::NAME => Self::Printed(Printed::Name),
+            oid::MACADDR => Self::Printed(Printed::Macaddr),
+            oid::INET => Self::Printed(Printed::Inet),
+            oid::CIDR => Self::Printed(Printed::Cidr),
             oid::JSON => Self::Json,
             oid::JSONB => Self::Jsonb,
             oid::BYTEA => Self::Bytea,

@@ -21,6 +21,8 @@ pub enum Value {
     Numeric(String),
     /// `text` and `varchar`
     Text(String),
+    /// `char(n)` with the blanks that fill it up, and `bpchar` as it was given.
+    Bpchar(String),
     /// `uuid`
     Uuid(Uuid),
     /// `timestamp`: microseconds since 2000-01-01 00:00; `i64::MIN` and `i64::MAX` are `-infinity`
@@ -31,11 +33,14 @@ pub enum Value {
     Timestamptz(i64),
     /// `date`: days since 2000-01-01; `i32::MIN` and `i32::MAX` are `-infinity` and `infinity`.
     Date(i32),
+    /// `time`: microseconds since midnight, up to 24:00.
+    Time(i64),
     /// `json` as given, `jsonb` as PostgreSQL prints it.
     Json(String),
     /// `bytea`
     Bytea(Vec<u8>),
-    /// A value of a type that Flywheel doesn't read, as PostgreSQL prints it.
+    /// A value as PostgreSQL prints it: of a [`crate::Scalar::Printed`] type, an enum, or a type
+    /// that Flywheel doesn't read.
     Other(String),
 }
 
@@ -45,6 +50,7 @@ impl PartialEq for Value {
             (Self::Null, Self::Null) => true,
             (Self::Bool(left), Self::Bool(right)) => left == right,
             (Self::Int(left), Self::Int(right))
+            | (Self::Time(left), Self::Time(right))
             | (Self::Timestamp(left), Self::Timestamp(right))
             | (Self::Timestamptz(left), Self::Timestamptz(right)) => left == right,
             // NaN is printed like NaN, and -0 unlike 0.
@@ -56,6 +62,7 @@ impl PartialEq for Value {
             }
             (Self::Numeric(left), Self::Numeric(right))
             | (Self::Text(left), Self::Text(right))
+            | (Self::Bpchar(left), Self::Bpchar(right))
             | (Self::Json(left), Self::Json(right))
             | (Self::Other(left), Self::Other(right)) => left == right,
             (Self::Uuid(left), Self::Uuid(right)) => left == right,

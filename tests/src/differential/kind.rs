@@ -163,7 +163,7 @@ pub(super) static KINDS: &[Kind] = &[
     kind("text", Family::Text, TEXTS).key(),
     kind("text COLLATE \"C\"", Family::Text, TEXTS).cast("text").key(),
     kind("varchar(9)", Family::Text, TEXTS).key(),
-    kind("char(3)", Family::Text, &["", "a", "a  ", "ab", "äb", "abc", "b"]),
+    kind("char(3)", Family::Text, &["", "a", "a  ", "ab", "äb", "abc", "b"]).key(),
     kind("boolean", Family::Bool, &["t", "f"]).key(),
     kind(
         "uuid",
@@ -217,7 +217,7 @@ pub(super) static KINDS: &[Kind] = &[
         ],
     )
     .key(),
-    kind("time", Family::Span, &["00:00", "12:34:56.789", "24:00"]),
+    kind("time", Family::Span, &["00:00", "12:34:56.789", "24:00"]).key(),
     kind(
         "interval",
         Family::Span,
@@ -242,7 +242,7 @@ pub(super) static KINDS: &[Kind] = &[
     .not_canonical(),
     kind("integer[]", Family::List, &["{}", "{1,2,NULL}", "{{1,2},{3,4}}", "[0:1]={1,2}"]),
     kind("text[]", Family::List, &["{}", "{a,\"b c\",NULL,\"NULL\",\"\"}", "{ä}"]),
-    kind("inet", Family::Address, &["10.0.0.1", "10.0.0.0/8", "::1"]),
+    kind("inet", Family::Address, &["10.0.0.1", "10.0.0.0/8", "::1"]).key(),
 ];
 
 /// A type by its name.

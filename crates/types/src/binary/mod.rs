@@ -25,10 +25,20 @@ pub fn decode(ty: &TypeInfo, bytes: &[u8]) -> Option<Value> {
         Scalar::Varchar(limit) => {
             Value::Text(storable(bytes).filter(|text| text::within(limit, text))?)
         }
+        Scalar::Bpchar(length) => {
+            Value::Bpchar(storable(bytes).and_then(|text| text::padded(length, &text))?)
+        }
         Scalar::Uuid => Value::Uuid(Uuid::from_bytes(fixed(bytes)?)),
         Scalar::Timestamp => Value::Timestamp(moment(ty, bytes)?),
         Scalar::Timestamptz => Value::Timestamptz(moment(ty, bytes)?),
         Scalar::Date => date(i32::from_be_bytes(fixed(bytes)?))?,
+        Scalar::Time => {
+            let micros = i64::from_be_bytes(fixed(bytes)?);
+            let valid = (0..=calendar::MICROS_PER_DAY).contains(&micros) && ty.keeps(micros);
+            Value::Time(valid.then_some(micros)?)
+        }
+        Scalar::Printed(printed) => Value::Other(printed.decode(bytes)?),
+        Scalar::Enum => Value::Other(storable(bytes)?),
         Scalar::Json => Value::Json(storable(bytes)?),
         Scalar::Jsonb => Value::Json(storable(bytes.strip_prefix(&[JSONB_VERSION])?)?),
         Scalar::Bytea => Value::Bytea(bytes.to_owned()),
@@ -38,10 +48,10 @@ pub fn decode(ty: &TypeInfo, bytes: &[u8]) -> Option<Value> {
 
 /// Whether the bytes that a client sends of such a type need nothing of PostgreSQL once [`decode`]
 /// has read them. False for documents, which PostgreSQL must validate (`json`) or canonicalise
-/// (`jsonb`) first, and for types that aren't read.
+/// (`jsonb`) first, for enums, whose labels it knows, and for types that aren't read.
 #[must_use]
 pub fn is_canonical(scalar: Scalar) -> bool {
-    !matches!(scalar, Scalar::Json | Scalar::Jsonb | Scalar::Other)
+    !matches!(scalar, Scalar::Json | Scalar::Jsonb | Scalar::Enum | Scalar::Other)
 }
 
 /// Appends the value in the binary format of `ty`; false, and nothing appended, when the type has
@@ -64,13 +74,17 @@ pub fn encode(ty: &TypeInfo, value: &Value, out: &mut Vec<u8>) -> bool {
         (Scalar::Float8, Value::Float8(number)) => out.extend_from_slice(&number.to_be_bytes()),
         (Scalar::Numeric(_), Value::Numeric(text)) => return numeric::encode(text, out),
         (Scalar::Text | Scalar::Varchar(_), Value::Text(text))
+        | (Scalar::Bpchar(_), Value::Bpchar(text))
+        | (Scalar::Enum, Value::Other(text))
         | (Scalar::Json, Value::Json(text)) => out.extend_from_slice(text.as_bytes()),
         (Scalar::Jsonb, Value::Json(text)) => {
             out.push(JSONB_VERSION);
             out.extend_from_slice(text.as_bytes());
         }
         (Scalar::Uuid, Value::Uuid(uuid)) => out.extend_from_slice(uuid.as_bytes()),
-        (Scalar::Timestamp, Value::Timestamp(micros))
+        (Scalar::Printed(printed), Value::Other(text)) => return printed.encode(text, out),
+        (Scalar::Time, Value::Time(micros))
+        | (Scalar::Timestamp, Value::Timestamp(micros))
         | (Scalar::Timestamptz, Value::Timestamptz(micros)) => {
             out.extend_from_slice(&micros.to_be_bytes())
         }

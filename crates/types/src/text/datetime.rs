@@ -39,6 +39,16 @@ pub(super) fn decode_timestamptz(text: &str) -> Option<i64> {
     })
 }
 
+/// `03:04:05.123456`, seconds and their fraction optional, and `24:00:00`.
+pub(super) fn decode_time(text: &str) -> Option<i64> {
+    if let Some(rest) = text.strip_prefix("24:00") {
+        return matches!(rest, "" | ":00").then_some(MICROS_PER_DAY);
+    }
+    let mut cursor = Cursor(text.as_bytes());
+    let micros = cursor.time()?;
+    cursor.end().then_some(micros)
+}
+
 /// A day and what `time` reads behind it, in microseconds after its midnight.
 fn moment(text: &str, time: impl FnOnce(&mut Cursor<'_>) -> Option<i64>) -> Option<i64> {
     if let Some(positive) = infinity(text) {
@@ -69,18 +79,22 @@ pub(super) fn encode_timestamp(micros: i64, zone: &str, out: &mut Vec<u8>) {
         i64::MIN => out.extend_from_slice(b"-infinity"),
         _ => {
             let before_christ = push_date(micros.div_euclid(MICROS_PER_DAY), out);
-            let time = micros.rem_euclid(MICROS_PER_DAY);
-            let (seconds, fraction) = (time / MICROS_PER_SECOND, time % MICROS_PER_SECOND);
-            let _ =
-                write!(out, " {:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
-            if fraction != 0 {
-                let _ = write!(out, ".{fraction:06}");
-                while out.last() == Some(&b'0') {
-                    out.pop();
-                }
-            }
+            out.push(b' ');
+            encode_time(micros.rem_euclid(MICROS_PER_DAY), out);
             out.extend_from_slice(zone.as_bytes());
             out.extend_from_slice(before_christ);
+        }
+    }
+}
+
+/// Appends the time of day, in microseconds since midnight.
+pub(super) fn encode_time(micros: i64, out: &mut Vec<u8>) {
+    let (seconds, fraction) = (micros / MICROS_PER_SECOND, micros % MICROS_PER_SECOND);
+    let _ = write!(out, "{:02}:{:02}:{:02}", seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    if fraction != 0 {
+        let _ = write!(out, ".{fraction:06}");
+        while out.last() == Some(&b'0') {
+            out.pop();
         }
     }
 }

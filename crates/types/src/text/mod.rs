@@ -26,12 +26,16 @@ use crate::{Scalar, TypeInfo, Value, decimal};
 /// | floats | decimal forms that neither overflow nor underflow, `NaN`, `Infinity`, `-Infinity` |
 /// | `numeric` | decimal forms without exponent that need no rounding, `NaN`, and without modifier the infinities |
 /// | `text`, `varchar` | any; with a length limit, any that keeps it |
+/// | `char(n)` | any that fits without the blanks at its end |
 /// | `uuid` | every form that PostgreSQL knows |
 /// | `timestamptz` | ISO 8601 with an explicit offset from UTC, ` BC`, `infinity`, `-infinity` |
+/// | `time` | `HH:MM`, `HH:MM:SS` and a fraction, up to 24:00, without a zone |
+/// | `oid`, `name`, `macaddr`, `inet`, `cidr` | as PostgreSQL prints them |
 /// | `date` | `YYYY-MM-DD`, ` BC`, `infinity`, `-infinity` |
 /// | `bytea` | the hex form without blanks |
 ///
-/// Never `json` and `jsonb`: PostgreSQL validates the one and canonicalises the other.
+/// Never `json` and `jsonb`, of which PostgreSQL validates the one and canonicalises the other, and
+/// never an enum, whose labels it knows.
 #[must_use]
 pub fn decode(ty: &TypeInfo, text: &str) -> Option<Value> {
     match ty.scalar {
@@ -50,6 +54,9 @@ pub fn decode(ty: &TypeInfo, text: &str) -> Option<Value> {
         Scalar::Varchar(limit) => {
             storable(text).filter(|text| within(limit, text)).map(Value::Text)
         }
+        Scalar::Bpchar(length) => {
+            storable(text).and_then(|text| padded(length, &text)).map(Value::Bpchar)
+        }
         Scalar::Uuid => uuid(text).map(Value::Uuid),
         Scalar::Timestamp => datetime::decode_timestamp(trim(text))
             .filter(|micros| ty.keeps(*micros))
@@ -58,8 +65,12 @@ pub fn decode(ty: &TypeInfo, text: &str) -> Option<Value> {
             .filter(|micros| ty.keeps(*micros))
             .map(Value::Timestamptz),
         Scalar::Date => datetime::decode_date(trim(text)).map(Value::Date),
+        Scalar::Time => {
+            datetime::decode_time(trim(text)).filter(|micros| ty.keeps(*micros)).map(Value::Time)
+        }
+        Scalar::Printed(printed) => printed.is_printed(text).then(|| Value::Other(text.to_owned())),
         Scalar::Bytea => bytea(text).map(Value::Bytea),
-        Scalar::Json | Scalar::Jsonb | Scalar::Other => None,
+        Scalar::Json | Scalar::Jsonb | Scalar::Enum | Scalar::Other => None,
     }
 }
 
@@ -70,7 +81,7 @@ pub fn decode(ty: &TypeInfo, text: &str) -> Option<Value> {
 pub fn decode_canonical(ty: &TypeInfo, text: &str) -> Option<Value> {
     match ty.scalar {
         Scalar::Json | Scalar::Jsonb => storable(text).map(Value::Json),
-        Scalar::Other => storable(text).map(Value::Other),
+        Scalar::Printed(_) | Scalar::Enum | Scalar::Other => storable(text).map(Value::Other),
         _ => decode(ty, text),
     }
 }
@@ -94,6 +105,7 @@ pub fn encode(value: &Value, out: &mut Vec<u8>) {
         }
         Value::Timestamp(micros) => datetime::encode_timestamp(*micros, "", out),
         Value::Timestamptz(micros) => datetime::encode_timestamp(*micros, "+00", out),
+        Value::Time(micros) => datetime::encode_time(*micros, out),
         Value::Date(days) => datetime::encode_date(*days, out),
         Value::Bytea(bytes) => {
             const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -105,9 +117,11 @@ pub fn encode(value: &Value, out: &mut Vec<u8>) {
                     .flat_map(|&byte| [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]),
             );
         }
-        Value::Numeric(text) | Value::Text(text) | Value::Json(text) | Value::Other(text) => {
-            out.extend_from_slice(text.as_bytes())
-        }
+        Value::Numeric(text)
+        | Value::Text(text)
+        | Value::Bpchar(text)
+        | Value::Json(text)
+        | Value::Other(text) => out.extend_from_slice(text.as_bytes()),
     }
 }
 
@@ -122,6 +136,17 @@ pub(crate) fn within(limit: Option<u32>, text: &str) -> bool {
         let limit = limit as usize;
         text.len() <= limit || text.chars().count() <= limit
     })
+}
+
+/// The text with as many blanks at its end as a `char` of this length has, where nothing but blanks
+/// is cut off. PostgreSQL counts code points.
+pub(crate) fn padded(length: Option<u32>, text: &str) -> Option<String> {
+    let Some(length) = length else {
+        return Some(text.to_owned());
+    };
+    let kept = text.trim_end_matches(' ');
+    let missing = usize::try_from(length).ok()?.checked_sub(kept.chars().count())?;
+    Some(format!("{kept}{}", " ".repeat(missing)))
 }
 
 /// Without the blanks that C's `isspace` knows, which is what PostgreSQL's input functions skip.

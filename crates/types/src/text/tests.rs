@@ -202,11 +202,22 @@ fn texts_and_bytes() {
 
 #[test]
 fn documents_and_other_types_are_read_only_from_stores() {
-    for type_oid in [oid::JSON, oid::JSONB, oid::BPCHAR] {
-        assert_eq!(decode(&ty(type_oid, -1), "{}"), None);
+    let point = ty(600, -1);
+    for ty in [ty(oid::JSON, -1), ty(oid::JSONB, -1), point.clone(), point.clone().as_enum()] {
+        assert_eq!(decode(&ty, "{}"), None);
     }
     assert_eq!(decode_canonical(&ty(oid::JSONB, -1), "{}"), Some(Value::Json("{}".into())));
-    assert_eq!(decode_canonical(&ty(oid::BPCHAR, 7), "ab "), Some(Value::Other("ab ".into())));
+    assert_eq!(decode_canonical(&point, "(1,2)"), Some(Value::Other("(1,2)".into())));
+}
+
+#[test]
+fn a_char_has_its_length() {
+    let char = ty(oid::BPCHAR, 4 + 3);
+    for (text, read) in [("", "   "), ("é", "é  "), ("abc", "abc"), ("abc   ", "abc")] {
+        assert_eq!(decode(&char, text), Some(Value::Bpchar(read.into())), "{text:?}");
+    }
+    assert_eq!(decode(&char, "abcd"), None);
+    assert_eq!(decode(&ty(oid::BPCHAR, -1), "ab "), Some(Value::Bpchar("ab ".into())));
 }
 
 /// By text, for NaN isn't equal to itself.

@@ -134,7 +134,7 @@ impl Session {
         let known = self.shared.stores.catalogue.known();
         let has_own_types = |home: &&Arc<Home>| {
             let mut columns = home.table.table.columns.iter();
-            columns.any(|column| column.ty.oid >= FIRST_NORMAL)
+            columns.any(|column| column.ty.declared >= FIRST_NORMAL)
         };
         let mut empty = Vec::new();
         for home in known.homes.iter().filter(has_own_types) {
