@@ -1,8 +1,10 @@
 //! What a statement is executed with.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use flywheel_wire::frontend::format_at;
 
 /// What a statement is executed with: nothing in the simple protocol.
 #[derive(Debug, Clone, Copy, Default)]
@@ -18,6 +20,26 @@ pub struct Arguments<'a> {
     /// The digest of the result columns that the client takes the rows to have. `None`: it is told
     /// them with the rows.
     pub columns: Option<u64>,
+}
+
+impl<'a> Arguments<'a> {
+    /// The formats and values of the client's parameters with those behind them, in text format.
+    pub(crate) fn followed_by(
+        &self,
+        behind: &[Bytes],
+    ) -> (Cow<'a, [i16]>, Cow<'a, [Option<Bytes>]>) {
+        if behind.is_empty() {
+            return (Cow::Borrowed(self.formats), Cow::Borrowed(self.values));
+        }
+        let formats = if self.formats.iter().all(|format| *format == 0) {
+            Vec::new()
+        } else {
+            let given = (0..self.values.len()).map(|place| format_at(self.formats, place));
+            given.chain(behind.iter().map(|_| 0)).collect()
+        };
+        let values = self.values.iter().cloned().chain(behind.iter().cloned().map(Some));
+        (Cow::Owned(formats), Cow::Owned(values.collect()))
+    }
 }
 
 /// What PostgreSQL is asked in the place of a statement, and what it says.

@@ -1,13 +1,10 @@
 //! Statements that PostgreSQL runs over fetched rows.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use flywheel_plan::{Fetch, General, Native, Plan};
 use flywheel_postgres::{Portal, is_about_statement};
 use flywheel_sql::Parsed;
 use flywheel_wire::backend::TransactionStatus;
-use flywheel_wire::frontend::format_at;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::fetch::Fetched;
@@ -119,7 +116,7 @@ impl<H: Host> Executor<'_, H> {
             .into());
         }
         let text = rewritten.map_or(&statement.text, |rewritten| &rewritten.text);
-        let (formats, values) = with_rows(arguments, rows);
+        let (formats, values) = arguments.followed_by(rows);
         let portal = Portal {
             name: "",
             sql: text,
@@ -209,25 +206,6 @@ impl<H: Host> Executor<'_, H> {
             (self.settings(), self.block().local_settings(), self.stores().catalogue.definitions());
         Some(content_name(&(&rewritten.text, statement.parameters(), context)))
     }
-}
-
-/// The formats and values of the client's parameters with those of the rows behind them, in text
-/// format.
-fn with_rows<'a>(
-    arguments: &Arguments<'a>,
-    rows: &[Bytes],
-) -> (Cow<'a, [i16]>, Cow<'a, [Option<Bytes>]>) {
-    if rows.is_empty() {
-        return (Cow::Borrowed(arguments.formats), Cow::Borrowed(arguments.values));
-    }
-    let formats = if arguments.formats.iter().all(|format| *format == 0) {
-        Vec::new()
-    } else {
-        let given = (0..arguments.values.len()).map(|place| format_at(arguments.formats, place));
-        given.chain(rows.iter().map(|_| 0)).collect()
-    };
-    let values = arguments.values.iter().cloned().chain(rows.iter().cloned().map(Some));
-    (Cow::Owned(formats), Cow::Owned(values.collect()))
 }
 
 #[cfg(test)]
