@@ -152,7 +152,7 @@ async fn are_postgresqls(home: Home) {
     }
 }
 
-const ROUNDS: usize = 4;
+const ROUNDS: usize = 2;
 
 #[tokio::test]
 async fn parsed_from_memory_are_postgresqls() {
