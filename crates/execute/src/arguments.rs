@@ -56,3 +56,21 @@ impl Analyzing {
         *self.plan.lock().unwrap_or_else(PoisonError::into_inner) = lines;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_reach_to_what_is_behind() {
+        let values = [Some(Bytes::from_static(b"1")), None];
+        let behind = [Bytes::from_static(b"{}")];
+        let cases: [(&[i16], &[i16]); 4] =
+            [(&[], &[]), (&[0], &[]), (&[1], &[1, 1, 0]), (&[0, 1], &[0, 1, 0])];
+        for (formats, all) in cases {
+            let arguments = Arguments { formats, values: &values, ..Arguments::default() };
+            let (formats, values) = arguments.followed_by(&behind);
+            assert_eq!((&*formats, values.len()), (all, 3));
+        }
+    }
+}

@@ -207,21 +207,3 @@ impl<H: Host> Executor<'_, H> {
         Some(content_name(&(&rewritten.text, statement.parameters(), context)))
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_reach_to_the_rows() {
-        let values = [Some(Bytes::from_static(b"1")), None];
-        let rows = [Bytes::from_static(b"{}")];
-        let cases: [(&[i16], &[i16]); 4] =
-            [(&[], &[]), (&[0], &[]), (&[1], &[1, 1, 0]), (&[0, 1], &[0, 1, 0])];
-        for (formats, all) in cases {
-            let arguments = Arguments { formats, values: &values, ..Arguments::default() };
-            let (formats, values) = with_rows(&arguments, &rows);
-            assert_eq!((&*formats, values.len()), (all, 3));
-        }
-    }
-}
