@@ -16,6 +16,7 @@ mod cache_writes;
 mod changed_results;
 mod changed_store_results;
 mod cli;
+mod console;
 mod crashes;
 mod csv;
 mod definitions;

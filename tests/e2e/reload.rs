@@ -175,5 +175,5 @@ async fn the_log_follows_the_file() {
     .await;
     let (client, _) = administrator(&world).await;
     edit(&world, "level = \"info\"", "level = \"flywheel=what\"");
-    Told::by(client.batch_execute("RELOAD").await).is("F0000", &["log.level"]);
+    Told::by(client.batch_execute("RELOAD").await).is("F0000", &["\"flywheel=what\"", "level of the log"]);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flywheel_config::{self as config, Config};
-use flywheel_gateway::options::{Admission, Authentication, Encryption, PoolMode, User};
+use flywheel_gateway::options::{Admission, Authentication, Encryption, PoolMode, Rights, User};
 use flywheel_gateway::{MostClients, Timeouts};
 
 /// Who is let in, and how.
@@ -29,6 +29,7 @@ pub(crate) fn admission(config: &Config) -> Admission {
             in_databases: in_databases.filter_map(named).collect(),
         },
         login_timeout: config.limits.login_timeout,
+        tcp_user_timeout: config.limits.tcp_user_timeout,
         timeouts: timeouts(config.limits.timeouts),
     }
 }
@@ -45,6 +46,11 @@ fn user(user: &config::User) -> User {
         password: user.password.as_ref().map(secret),
         common_names: user.common_names.clone(),
         replication: user.replication,
+        console: match (user.admin, user.stats) {
+            (true, _) => Some(Rights::All),
+            (false, true) => Some(Rights::Show),
+            (false, false) => None,
+        },
         role: user
             .role
             .as_ref()

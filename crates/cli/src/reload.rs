@@ -26,6 +26,7 @@ const CHANGEABLE: &[&str] = &[
     "limits.statement_timeout",
     "limits.idle_transaction_timeout",
     "limits.client_idle_timeout",
+    "limits.tcp_user_timeout",
     "limits.drain_delay",
     "limits.drain_timeout",
     "databases.*.max_connections",

@@ -110,6 +110,8 @@ pub struct Limits {
     pub login_timeout: Duration,
     /// How long clients may take.
     pub timeouts: Timeouts,
+    /// How long what was sent to a client may go unacknowledged.
+    pub tcp_user_timeout: Option<Duration>,
     /// How long clients are still let in after the gateway was asked to stop.
     pub drain_delay: Duration,
     /// How long sessions may take to end after that.
@@ -136,6 +138,10 @@ pub struct User {
     pub common_names: Vec<String>,
     /// Whether it may open replication connections.
     pub replication: bool,
+    /// Whether it may do everything in the console.
+    pub admin: bool,
+    /// Whether it may look at the console.
+    pub stats: bool,
     /// The role in PostgreSQL, when it isn't the url's.
     pub role: Option<Role>,
     /// How long its clients may take.

@@ -157,6 +157,11 @@ pub struct Limits {
     /// idle_session_timeout is at the beginning of a session. Default: as the server says.
     #[schemars(example = "1h")]
     pub client_idle_timeout: Option<String>,
+    /// How long a client may leave unacknowledged what was sent to it, such as "5m", before its
+    /// connection is given up; so is that of a client that doesn't read for so long. Default: as
+    /// the operating system says, about 15 minutes, and a client that doesn't read is waited for.
+    #[schemars(example = "5m")]
+    pub tcp_user_timeout: Option<String>,
     /// After SIGTERM: for how long /readyz says that the gateway stops while clients are still let
     /// in, such as "5s", or "0s". Default: 0s.
     #[schemars(example = "5s")]
@@ -219,6 +224,13 @@ pub struct User {
     /// statements. Default: false.
     #[serde(default)]
     pub replication: bool,
+    /// Whether the user may connect to the console, the database "flywheel_admin", and end clients
+    /// and reload the configuration there. Default: false.
+    #[serde(default)]
+    pub admin: bool,
+    /// Whether the user may connect to the console to look. Default: false.
+    #[serde(default)]
+    pub stats: bool,
     /// limits.statement_timeout for this user. Default: that of all users.
     #[schemars(example = "30s")]
     pub statement_timeout: Option<String>,

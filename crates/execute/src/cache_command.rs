@@ -7,7 +7,7 @@ use flywheel_wire::{PgError, sqlstate};
 use super::statement::{CacheCommand, Kind, StoreStatement};
 
 /// The columns of SHOW CACHE.
-const COLUMNS: [&str; 14] = [
+pub const CACHE_COLUMNS: [&str; 14] = [
     "rule",
     "condition",
     "hits",
@@ -41,7 +41,7 @@ pub(crate) fn prepare(analysis: &Analysis) -> Result<Option<StoreStatement>, PgE
             type_len: -1,
             typmod: -1,
         };
-        let fields = COLUMNS.into_iter().map(field).collect();
+        let fields = CACHE_COLUMNS.into_iter().map(field).collect();
         let kind = Kind::Cache(CacheCommand::Show);
         return Ok(Some(StoreStatement::own(analysis.text.clone(), kind, Some(fields))));
     }

@@ -82,6 +82,7 @@ pub use arguments::Arguments;
 pub use block::{
     Block, Buffered, Cursors, Guard, Isolation, Mark, Marks, ReadOf, Redefined, Snapshot,
 };
+pub use cache_command::CACHE_COLUMNS;
 pub use client_statement::{BoundPortal, PreparedStatement, Progress};
 pub use copy_to::{CopyOut, SET_ROWS};
 pub use error::changed_result;

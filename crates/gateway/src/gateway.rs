@@ -10,18 +10,18 @@ use std::time::Duration;
 use flywheel_answers::Membership;
 use flywheel_answers::{Following, Kept, RuleProblem, Source};
 use flywheel_execute::Explained;
-use flywheel_execute::home;
 use flywheel_postgres::ServerError;
 use flywheel_sql::split;
-use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::arrival::connection;
 use crate::busy_poll::BusyPoll;
-use crate::figures::ClientFigures;
+use crate::checking::{TableReport, table_reports};
+use crate::figures::Figures;
 use crate::options::{Admission, Database, Options};
-use crate::reception::{Reception, connection};
+use crate::reception::Reception;
 use crate::shared::{Memory, Shared};
 use crate::stage::{Stage, reached};
 
@@ -31,19 +31,6 @@ pub struct Gateway {
     reception: Arc<Reception>,
     /// It will stop soon.
     ending: Arc<AtomicBool>,
-}
-
-/// How one configured table fits PostgreSQL's definition and its store.
-#[derive(Debug)]
-pub struct TableReport {
-    /// The table.
-    pub name: TableName,
-    /// Its store.
-    pub store_name: String,
-    /// What is wrong, a sentence each; empty when all is well.
-    pub problems: Vec<String>,
-    /// What the configuration gives up of its definition, a sentence each.
-    pub given_up: Vec<String>,
 }
 
 impl Gateway {
@@ -82,22 +69,14 @@ impl Gateway {
     }
 
     /// The databases that are served: the main one, then the others as they are configured.
-    pub(crate) fn databases(&self) -> impl Iterator<Item = &Arc<Shared>> {
-        let others = self.main().options.databases.iter();
-        std::iter::once(self.main())
-            .chain(others.filter_map(|database| self.reception.others.get(&database.name)))
+    fn databases(&self) -> impl Iterator<Item = &Arc<Shared>> {
+        self.reception.databases()
     }
 
-    pub(crate) fn clients(&self) -> ClientFigures {
-        let most = self.reception.rules().most.all;
-        let arrivals = &self.reception.arrivals;
-        ClientFigures {
-            connected: self.reception.places.sessions(),
-            most,
-            sessions: arrivals.sessions.load(Ordering::Relaxed),
-            refused: arrivals.refused.load(Ordering::Relaxed),
-            turned_away: arrivals.turned_away.load(Ordering::Relaxed),
-        }
+    /// What it is doing now.
+    #[must_use]
+    pub fn figures(&self) -> Figures {
+        self.reception.figures()
     }
 
     /// Clients that come from now on are let in by these rules. Sessions that have begun go on.
@@ -293,43 +272,7 @@ impl Gateway {
     /// # Errors
     /// PostgreSQL can't be reached.
     pub async fn check(&self) -> Result<Vec<TableReport>, ServerError> {
-        let mut lease = self.main().pool().acquire_plain().await?;
-        let configured = self.main().stores.catalogue.configured();
-        let names: Vec<_> = configured.iter().map(|table| table.name.clone()).collect();
-        let mut definitions = flywheel_postgres::catalogue::load(&mut lease, &names).await?;
-        let mut reports = Vec::new();
-        for table in configured {
-            let mut given_up = Vec::new();
-            let problems = match definitions.remove(&table.name) {
-                None => vec![
-                    "PostgreSQL has no table of this name: CREATE TABLE through Flywheel makes it"
-                        .to_owned(),
-                ],
-                Some(mut definition) => {
-                    let warnings = flywheel_execute::given_up(table, &definition);
-                    given_up
-                        .extend(warnings.iter().map(|(_, warning)| warning.message().to_owned()));
-                    if !warnings.is_empty() {
-                        definition.obstacles.retain(|obstacle| obstacle.drop.is_none());
-                    }
-                    match home(table, definition) {
-                        Err(error) => vec![error.message().to_owned()],
-                        Ok(home) => home
-                            .store
-                            .check_table(&home.table)
-                            .await
-                            .unwrap_or_else(|error| vec![error.to_string()]),
-                    }
-                }
-            };
-            reports.push(TableReport {
-                name: table.name.clone(),
-                store_name: table.store_name.clone(),
-                problems,
-                given_up,
-            });
-        }
-        Ok(reports)
+        table_reports(self.main()).await
     }
 
     /// How a statement would be answered.

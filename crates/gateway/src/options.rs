@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use flywheel_answers::options::StoredTable;
 pub use flywheel_answers::options::{CacheRule, Sharing};
+pub use flywheel_console::Rights;
 pub use flywheel_execute::options::TableHome;
 pub use flywheel_front::{Authentication, Encryption};
 use flywheel_postgres::Servers;
@@ -26,6 +27,8 @@ pub struct User {
     pub common_names: Vec<String>,
     /// Whether it may open replication connections.
     pub replication: bool,
+    /// What it may do in the console; `None`: it isn't let in there.
+    pub console: Option<Rights>,
     /// The role in PostgreSQL and its password, when it isn't that of [`Options::servers`].
     pub role: Option<(String, Option<String>)>,
     /// How long its clients may take.
@@ -46,6 +49,18 @@ pub enum PoolMode {
     Session,
     /// Until the end of its statement: transaction blocks are refused.
     Statement,
+}
+
+impl PoolMode {
+    /// As the configuration names it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Transaction => "transaction",
+            Self::Session => "session",
+            Self::Statement => "statement",
+        }
+    }
 }
 
 /// A database beside the main one, without store tables.
@@ -102,6 +117,9 @@ pub struct Admission {
     pub most_clients: MostClients,
     /// How long a client may take to log in.
     pub login_timeout: Duration,
+    /// How long what was sent to it may go unacknowledged (`TCP_USER_TIMEOUT`, tcp(7)); `None`: as
+    /// long as the operating system says.
+    pub tcp_user_timeout: Option<Duration>,
     /// How long it may take afterwards, unless its user or itself says.
     pub timeouts: Timeouts,
 }

@@ -1,24 +1,25 @@
 //! What a gateway is doing, in figures.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use flywheel_postgres::Servers;
 
 use crate::access::Access;
 use crate::figures::{
-    CacheFigures, DatabaseFigures, Figures, FollowingFigures, MemoryFigures, PoolFigures, PoolName,
+    CacheFigures, ClientFigures, DatabaseFigures, Figures, FollowingFigures, MemoryFigures,
+    PoolFigures, PoolName,
 };
-use crate::gateway::Gateway;
+use crate::reception::Reception;
 use crate::shared::Shared;
 
-impl Gateway {
-    /// What it is doing now.
-    #[must_use]
-    pub fn figures(&self) -> Figures {
+impl Reception {
+    /// What the gateway is doing now.
+    pub(crate) fn figures(&self) -> Figures {
         let databases: Vec<_> = self.databases().collect();
         let main = databases[0];
         Figures {
-            clients: self.clients(),
+            clients: clients(self),
             databases: databases
                 .iter()
                 .map(|shared| DatabaseFigures {
@@ -47,6 +48,17 @@ impl Gateway {
                 sharing: caching.sharing().map(|sharing| sharing.lag()),
             }),
         }
+    }
+}
+
+fn clients(reception: &Reception) -> ClientFigures {
+    let arrivals = &reception.arrivals;
+    ClientFigures {
+        connected: reception.places.sessions(),
+        most: reception.rules().most.all,
+        sessions: arrivals.sessions.load(Ordering::Relaxed),
+        refused: arrivals.refused.load(Ordering::Relaxed),
+        turned_away: arrivals.turned_away.load(Ordering::Relaxed),
     }
 }
 

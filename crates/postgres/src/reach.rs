@@ -55,7 +55,7 @@ async fn dial(host: &Host) -> std::io::Result<Stream> {
             let stream = TcpStream::connect((name.as_str(), *port)).await?;
             stream.set_nodelay(true)?;
             // One that can't be watched serves all the same.
-            let _ = watch_for_loss(&stream);
+            let _ = watch_for_loss(&stream, None);
             Ok(Stream::Tcp(stream))
         }
         Host::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),

@@ -57,6 +57,8 @@ states! {
     SERIALIZATION_FAILURE = "40001";
     /// 42501
     INSUFFICIENT_PRIVILEGE = "42501";
+    /// 42704: a name that nothing has.
+    UNDEFINED_OBJECT = "42704";
     /// 42601
     SYNTAX_ERROR = "42601";
     /// 42P05: a prepared statement of this name is there already.

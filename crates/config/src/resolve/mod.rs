@@ -3,6 +3,7 @@
 
 mod cache;
 mod indexes;
+mod log;
 mod names;
 mod own;
 mod pools;
@@ -24,8 +25,8 @@ use std::time::Duration;
 use flywheel_kind::{Kinds, Secret, SecretSource, Section};
 
 use crate::Diagnostic;
-use crate::config::{Authentication, Config, Database, Limits, Log, LogFormat, Store, Table, User};
-use crate::file::{self, Auth, File};
+use crate::config::{Authentication, Config, Database, Limits, Store, Table, User};
+use crate::file::{Auth, File};
 use crate::tree::{Node, NodeKind};
 use own::OwnKeys;
 
@@ -54,6 +55,10 @@ pub(crate) fn resolve(
     let limits = file.limits.unwrap_or_default();
     let limits = Limits {
         timeouts: resolver.timeouts(&limits),
+        tcp_user_timeout: limits
+            .tcp_user_timeout
+            .as_deref()
+            .map(|text| resolver.duration(&["limits", "tcp_user_timeout"], Some(text), text)),
         drain_delay: match limits.drain_delay.as_deref() {
             None | Some("0s") => Duration::ZERO,
             text => resolver.duration(&["limits", "drain_delay"], text, "0s"),
@@ -94,6 +99,7 @@ pub(crate) fn resolve(
     let tls = file.tls.as_ref().and_then(|tls| resolver.tls(tls));
     let users = resolver.users(&file.users, authentication);
     let databases = resolver.databases(&file.databases);
+    let log = file.log.map(|log| resolver.log(log)).unwrap_or_default();
     let stores = resolver.stores(&file.stores);
     let primary = resolver.primary(&stores);
     let tables = resolver.tables(&file.tables, &stores);
@@ -119,7 +125,7 @@ pub(crate) fn resolve(
         database: database.unwrap_or_else(|| "flywheel".into()),
         authentication,
         tls,
-        log: file.log.map(log).unwrap_or_default(),
+        log,
         max_connections: file.max_connections.unwrap_or(1000) as usize,
         limits,
         metrics,
@@ -134,16 +140,6 @@ pub(crate) fn resolve(
     };
     resolver.fitting_pools(&config, &file.databases, &file.users);
     Some(config)
-}
-
-fn log(log: file::Log) -> Log {
-    Log {
-        format: match log.format {
-            None | Some(file::LogFormat::Text) => LogFormat::Text,
-            Some(file::LogFormat::Json) => LogFormat::Json,
-        },
-        level: log.level,
-    }
 }
 
 /// What routes can refer to.

@@ -58,6 +58,8 @@ impl Resolver<'_> {
                 timeouts: self.timeouts_of(&at, user),
                 max_connections: user.max_connections,
                 replication: user.replication,
+                admin: user.admin,
+                stats: user.stats,
                 role: self.role(&at, user),
                 pool_size: user.pool_size,
                 pool_mode: user.pool_mode.map(Into::into),

@@ -1,6 +1,9 @@
 //! Syntax, keys, types and units.
 
-use super::{WELL, adding, has, replacing};
+use flywheel_cli::KINDS;
+use flywheel_config::parse;
+
+use super::{WELL, adding, environment, has, replacing};
 
 #[test]
 fn syntax() {
@@ -33,7 +36,7 @@ fn unknown_keys() {
                 11,
                 1,
                 "unknown key `max_fetch_row`",
-                "did you mean `max_fetch_rows`? Allowed here: busy_poll, cache_memory, client_idle_timeout, drain_delay, drain_timeout, idle_transaction_timeout, login_timeout, max_connections_per_address, max_fetch_rows, max_message_size, statement_memory, statement_timeout",
+                "did you mean `max_fetch_rows`? Allowed here: busy_poll, cache_memory, client_idle_timeout, drain_delay, drain_timeout, idle_transaction_timeout, login_timeout, max_connections_per_address, max_fetch_rows, max_message_size, statement_memory, statement_timeout, tcp_user_timeout",
             ),
         ),
         (
@@ -65,7 +68,7 @@ fn unknown_keys() {
                 12,
                 1,
                 "unknown key `passwrod`",
-                "did you mean `password`? Allowed here: client_idle_timeout, common_names, idle_transaction_timeout, max_connections, name, password, pool_mode, pool_size, replication, server_password, server_user, statement_timeout",
+                "did you mean `password`? Allowed here: admin, client_idle_timeout, common_names, idle_transaction_timeout, max_connections, name, password, pool_mode, pool_size, replication, server_password, server_user, statement_timeout, stats",
             ),
         ),
         (
@@ -346,4 +349,22 @@ fn environment_variables() {
             (10, 10, "environment variable UNSET_2 isn't set", "set UNSET_2, …"),
         ],
     );
+}
+
+#[test]
+fn levels_of_the_log() {
+    let help = "write one of off, error, warn, info, debug, trace, or levels by crates: \"warn,flywheel_gateway=debug\"";
+    adding(&[
+        ("[log]\nlevel = \"inof\"\n", (11, 9, "\"inof\" isn't a level of the log", help)),
+        (
+            "[log]\nlevel = \"warn, flywheel=loud\"\n",
+            (11, 9, "\"flywheel=loud\" isn't a level of the log", help),
+        ),
+        ("[log]\nlevel = \"=info\"\n", (11, 9, "\"=info\" isn't a level of the log", help)),
+        ("[log]\nlevel = \"warn,\"\n", (11, 9, "\"\" isn't a level of the log", help)),
+    ]);
+    for level in ["off", "WARN", "warn, flywheel=info", "warn,flywheel::x=trace,aws_config=off"] {
+        let text = format!("{WELL}[log]\nlevel = \"{level}\"\n");
+        parse("app.toml", &text, &environment, KINDS).expect("no mistake");
+    }
 }

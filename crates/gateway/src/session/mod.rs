@@ -57,20 +57,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flywheel_execute::Way;
-use flywheel_front::{Client, ClientError, Login};
+use flywheel_front::{Client, ClientError};
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend, reply, sqlstate};
 use tokio::sync::watch;
 
 use flywheel_execute::{BoundPortal, End, Failure, Outcome, PreparedStatement, Progress};
 
+pub(crate) use cached::cache_rows;
+pub(crate) use parts::Identity;
 use parts::{
-    Batch, Cached, Guarding, Identity, Listening, Phase, Pins, Prepared, Reading, Renewal,
-    SessionSettings, Transaction, Upstream, Writes, idle, timed_out,
+    Batch, Cached, Guarding, Listening, Phase, Pins, Prepared, Reading, Renewal, SessionSettings,
+    Transaction, Upstream, Writes, idle, timed_out,
 };
 
-use crate::access::Access;
-use crate::running::Registered;
+use crate::roster::Activity;
 use crate::shared::Shared;
 use crate::stage::{FAREWELL, Stage, farewell, reached};
 
@@ -104,20 +105,19 @@ fn cancelled() -> PgError {
 }
 
 impl Session {
-    /// A session for a client that has proved who it is.
+    /// A session for a client that has proved who it is. `values` are the settings that it begins
+    /// with.
     pub(crate) fn new(
         shared: Arc<Shared>,
-        access: Arc<Access>,
         client: Client,
-        login: Login,
-        registered: Registered,
+        identity: Identity,
+        values: &[(String, String)],
     ) -> Self {
-        let mode = shared.accesses.pool_mode(&login.user);
-        let replicas = Reading::new(shared.has_replicas_for(&login.user));
+        let replicas = Reading::new(shared.has_replicas_for(&identity.user));
         Self {
-            settings: SessionSettings::new(&login.values),
-            identity: Identity { user: login.user, access, mode, registered },
-            upstream: Upstream::new(Pins::new(mode), replicas),
+            settings: SessionSettings::new(values),
+            upstream: Upstream::new(Pins::new(identity.mode), replicas),
+            identity,
             shared,
             client,
             transaction: Transaction::default(),
@@ -135,10 +135,12 @@ impl Session {
     /// Serves the client until it goes, and gives the server connection back clean.
     pub(crate) async fn run(mut self, values: &[(String, String)]) {
         let mut stage = self.shared.stage.subscribe();
+        let ended = self.identity.entry.end();
         let served = tokio::select! {
             biased;
             end = self.attend(values) => Some(end),
             () = reached(Stage::Cutting, &mut stage) => None,
+            () = ended => None,
         };
         let Some(end) = served else { return self.end_amid().await };
         match end {
@@ -227,6 +229,7 @@ impl Session {
             let idle_timeout = if is_idle { self.settings.idle_timeout() } else { None };
             // What waits for its Sync fails without it.
             let waits = !self.batch.is_empty() && !self.phase.is_skipping();
+            self.note_pause();
             let read = tokio::select! {
                 biased;
                 () = reached(last, stage) => return End::Fatal(farewell()),
@@ -260,6 +263,7 @@ impl Session {
                     }
                 } => Some(read),
             };
+            self.identity.entry.note(Activity::Active);
             match read {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return End::Client(error),
@@ -270,6 +274,18 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// Tells operators that the session waits for its client.
+    fn note_pause(&mut self) {
+        let activity = match self.transaction.status {
+            TransactionStatus::Idle => Activity::Idle,
+            TransactionStatus::InTransaction => Activity::IdleInTransaction,
+            TransactionStatus::Failed => Activity::Aborted,
+        };
+        let entry = &mut self.identity.entry;
+        entry.note(activity);
+        entry.note_pin(self.upstream.pins.reason());
     }
 
     /// What the server says while the client says nothing.

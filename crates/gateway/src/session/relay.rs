@@ -291,6 +291,9 @@ impl Session {
         };
         if self.settings.reports.tells(&name) {
             self.guarding.held.put_behind(frame, &mut self.client.out);
+            if name == "application_name" {
+                self.identity.entry.note_application(&value);
+            }
             self.settings.reported.insert(name, value);
         }
     }

@@ -1,7 +1,7 @@
 //! The session's server connection: when it has one, and in which state it gives it back.
 
 use std::collections::HashMap;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use flywheel_wire::{PgError, sqlstate};
 
 use super::parts::{Told, may_create_temporary};
 use super::{End, Failure, Outcome, Session, cancelled};
+use crate::roster::Activity;
 use crate::running::Running;
 
 /// How long a statement whose client has gone may take to end.
@@ -87,9 +88,15 @@ impl Session {
     /// Waits for a connection, unless the client cancels or goes.
     async fn wait_for(&mut self, pool: &Pool) -> Outcome<Lease> {
         let interrupt = &self.identity.registered.handle.interrupt;
+        let entry = &self.identity.entry;
         tokio::select! {
             biased;
-            lease = pool.acquire() => lease.map_err(|error| Failure::Statement(error.to_pg())),
+            lease = pool.acquire() => {
+                entry.note(Activity::Active);
+                lease.map_err(|error| Failure::Statement(error.to_pg()))
+            }
+            // There is none at once.
+            () = async { entry.note(Activity::Waiting); pending().await } => unreachable!(),
             () = interrupt.notified() => Err(cancelled().into()),
             () = poll_fn(|cx| self.client.poll_gone(cx, true)) => Err(ClientError::Gone.into()),
         }

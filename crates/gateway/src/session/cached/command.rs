@@ -1,6 +1,7 @@
 //! SHOW CACHE, FLUSH CACHE [table] and RELOAD.
 
 use bytes::BytesMut;
+use flywheel_answers::{Caching, RuleFigures};
 use flywheel_execute::{Answer, CacheCommand};
 use flywheel_sql::RelationName;
 use flywheel_wire::{PgError, Severity, backend, sqlstate};
@@ -35,25 +36,12 @@ impl Session {
     }
 
     fn show_cache(&self) -> Answer {
+        let rows = self.shared.caching.as_deref().map(cache_rows).unwrap_or_default();
         let mut answer = Answer::default();
-        let mut shown = 0;
-        if let Some(caching) = &self.shared.caching {
-            for rule in caching.figures() {
-                let been = rule.bypasses.iter().filter(|(_, number)| *number > 0);
-                let bypasses: Vec<_> =
-                    been.map(|(reason, number)| format!("{}: {number}", reason.name())).collect();
-                let mut columns = vec![rule.number.to_string(), rule.condition];
-                columns.extend(rule.values.iter().map(|(_, value)| value.to_string()));
-                columns.push(bypasses.join(", "));
-                // Empty: it has no lag, or nothing is known.
-                columns.push(rule.lag.map_or_else(String::new, |lag| lag.as_millis().to_string()));
-                columns.push(rule.retained.map_or_else(String::new, |bytes| bytes.to_string()));
-                columns.push(rule.problems.join("; "));
-                answer.push_texts(columns.iter().map(String::as_str));
-                shown += 1;
-            }
+        for row in &rows {
+            answer.push_texts(row.iter().map(String::as_str));
         }
-        answer.tag = format!("SHOW {shown}");
+        answer.tag = format!("SHOW {}", rows.len());
         answer
     }
 
@@ -77,4 +65,22 @@ impl Session {
         }
         Ok(Answer::tagged("FLUSH CACHE"))
     }
+}
+
+/// The rows of SHOW CACHE: a rule each.
+pub(crate) fn cache_rows(caching: &Caching) -> Vec<Vec<String>> {
+    let row = |rule: RuleFigures| {
+        let been = rule.bypasses.iter().filter(|(_, number)| *number > 0);
+        let bypasses: Vec<_> =
+            been.map(|(reason, number)| format!("{}: {number}", reason.name())).collect();
+        let mut columns = vec![rule.number.to_string(), rule.condition];
+        columns.extend(rule.values.iter().map(|(_, value)| value.to_string()));
+        columns.push(bypasses.join(", "));
+        // Empty: it has no lag, or nothing is known.
+        columns.push(rule.lag.map_or_else(String::new, |lag| lag.as_millis().to_string()));
+        columns.push(rule.retained.map_or_else(String::new, |bytes| bytes.to_string()));
+        columns.push(rule.problems.join("; "));
+        columns
+    };
+    caching.figures().into_iter().map(row).collect()
 }

@@ -13,4 +13,6 @@ mod lookup;
 mod question;
 mod revalidation;
 
+pub(crate) use command::cache_rows;
+
 pub(in crate::session) use fill::Looked;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flywheel_answers::Caching;
 use flywheel_cache::{Filling, Lifetimes};
-use flywheel_front::{Client, Login};
+use flywheel_front::Client;
 use flywheel_wire::Frame;
 
 use super::fill::{Looked, Lookup};
@@ -65,20 +65,8 @@ impl Session {
 
     /// One of the same user, as it stands outside a transaction.
     fn aside(&self) -> Self {
-        let login = Login {
-            user: self.identity.user.clone(),
-            database: String::new(),
-            minor: 0,
-            replication: None,
-            values: Vec::new(),
-        };
-        let mut session = Self::new(
-            self.shared.clone(),
-            self.identity.access.clone(),
-            Client::nowhere(),
-            login,
-            self.identity.registered.another(),
-        );
+        let identity = self.identity.aside();
+        let mut session = Self::new(self.shared.clone(), Client::nowhere(), identity, &[]);
         session.settings = self.settings.aside();
         session
     }

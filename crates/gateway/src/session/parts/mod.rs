@@ -24,7 +24,7 @@ mod writes;
 pub(super) use batch::{Batch, Message, Renewal};
 pub(super) use cached::{Cached, put, put_formats};
 pub(super) use guarding::Guarding;
-pub(super) use identity::Identity;
+pub(crate) use identity::Identity;
 pub(super) use idle::{idle, timed_out};
 pub(super) use learning::Learning;
 pub(super) use listening::{Listening, Listens};

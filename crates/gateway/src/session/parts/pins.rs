@@ -30,6 +30,11 @@ impl Pins {
         self.reasons.is_empty()
     }
 
+    /// The first of the reasons, as the log says it.
+    pub(crate) fn reason(&self) -> Option<&'static str> {
+        self.reasons.first().map(|pin| pin.reason())
+    }
+
     /// The session has asked for last values of sequences.
     pub(crate) fn asks_last_values(&self) -> bool {
         self.reasons.contains(&Pin::LastValue)
