@@ -27,6 +27,28 @@ fn texts_like_others(number: i32) -> [String; 6] {
     ]
 }
 
+/// The same in the extended protocol, beside parameters of the client's; with a value of that.
+fn parsed_like_others(number: i32) -> [String; 5] {
+    [
+        format!("SELECT name FROM items WHERE id = $1 LIMIT {number} /* trace {number} */"),
+        format!(
+            "/* trace {number} */ UPDATE items SET n = $1, name = 'it''s {number}' WHERE id = {number}"
+        ),
+        format!("INSERT INTO items VALUES ({number}0, 'x{number}', $1) ON CONFLICT DO NOTHING"),
+        format!(
+            "SELECT who FROM visits WHERE who = $1 AND at > '2024-01-01 00:00:0{number}+00' ORDER BY at LIMIT {number}"
+        ),
+        format!("DELETE FROM items WHERE id = $1 -- trace {number}"),
+    ]
+}
+
+/// As a driver does that prepares each text, asks what it is, and runs it.
+async fn parsed(client: &tokio_postgres::Client, number: i32) {
+    for sql in parsed_like_others(number) {
+        client.execute(&sql, &[&number]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+    }
+}
+
 /// PostgreSQL falls silent; its connections stand, and nothing comes of what is asked on them.
 #[tokio::test]
 async fn native_statements_go_on_while_postgresql_is_silent() {
@@ -79,6 +101,7 @@ async fn native_statements_go_on_while_postgresql_is_silent() {
         for sql in texts_like_others(7) {
             client.batch_execute(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
         }
+        parsed(&client, 7).await;
         let by_key =
             client.prepare("SELECT name, n FROM items WHERE id = $1").await.expect("prepared");
         client.query(&by_key, &[&1]).await.expect("a row");
@@ -107,6 +130,8 @@ async fn native_statements_go_on_while_postgresql_is_silent() {
                 column(&other, "SELECT name FROM items WHERE id IN (0, 8, 9)").await,
                 ["it's 8"]
             );
+            parsed(&other, 8).await;
+            parsed(&client, 9).await;
         };
         tokio::time::timeout(PATIENCE, all)
             .await

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use flywheel_postgres::{Known, Named};
 use flywheel_sql::Verb;
 use flywheel_sql::lex::TokenKind;
-use flywheel_statement::Analysis;
+use flywheel_statement::{Analysis, TextShape};
 use flywheel_wire::PgError;
 use flywheel_wire::frontend::Bind;
 use flywheel_wire::reply::fields_digest;
@@ -33,6 +33,9 @@ pub struct PreparedStatement {
     pub named: Option<Named>,
     /// Its plan, when it names a store table.
     pub store: Option<Arc<StoreStatement>>,
+    /// What makes `store` its plan, where that is the plan of texts that differ in their constants
+    /// and comments: behind the client's parameters, the plan has those of the constants.
+    pub shape: Option<Arc<TextShape>>,
     /// SQL's PREPARE has made it, on the server connection, which stays with the session.
     pub by_sql: bool,
     /// When the client has parsed it.
@@ -69,6 +72,7 @@ impl PreparedStatement {
             server_name,
             named,
             store,
+            shape: None,
             by_sql: false,
             since: Instant::now(),
             told,
@@ -109,6 +113,7 @@ impl PreparedStatement {
             server_name: String::new(),
             named: None,
             store: None,
+            shape: None,
             by_sql: false,
             since: Instant::now(),
             told: AtomicU64::new(0),
@@ -130,6 +135,7 @@ impl PreparedStatement {
             server_name: self.server_name.clone(),
             named: None,
             store: Some(store),
+            shape: None,
             by_sql: self.by_sql,
             since: self.since,
             told: AtomicU64::new(told),
@@ -144,6 +150,7 @@ impl PreparedStatement {
             server_name: self.server_name.clone(),
             named: self.named.clone(),
             store: self.store.clone(),
+            shape: self.shape.clone(),
             by_sql: self.by_sql,
             since: self.since,
             told: AtomicU64::new(self.told.load(Ordering::Relaxed)),
@@ -161,9 +168,18 @@ impl PreparedStatement {
         Known { since: self.since, columns: (told != 0).then_some(told) }
     }
 
+    /// The same, answered by the plan of its shape.
+    pub fn shaped(self, shape: TextShape) -> Self {
+        Self { shape: Some(Arc::new(shape)), ..self }
+    }
+
     /// The types of its parameters, as far as they are known.
     pub fn parameters(&self) -> &[u32] {
-        self.store.as_ref().map_or(&self.types, |store| store.parameters())
+        let Some(store) = &self.store else { return &self.types };
+        match &self.shape {
+            Some(shape) => shape.own(store.parameters()),
+            None => store.parameters(),
+        }
     }
 
     /// Whether Flywheel answers it rather than a server.

@@ -1,13 +1,10 @@
 //! Statements that PostgreSQL runs over fetched rows.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use flywheel_plan::{Fetch, General, Native, Plan};
 use flywheel_postgres::{Portal, is_about_statement};
 use flywheel_sql::Parsed;
 use flywheel_wire::backend::TransactionStatus;
-use flywheel_wire::frontend::format_at;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::fetch::Fetched;
@@ -119,7 +116,7 @@ impl<H: Host> Executor<'_, H> {
             .into());
         }
         let text = rewritten.map_or(&statement.text, |rewritten| &rewritten.text);
-        let (formats, values) = with_rows(arguments, rows);
+        let (formats, values) = arguments.followed_by(rows);
         let portal = Portal {
             name: "",
             sql: text,
@@ -201,42 +198,5 @@ impl<H: Host> Executor<'_, H> {
         let context =
             (self.settings(), self.block().local_settings(), self.stores().catalogue.definitions());
         Some(content_name(&(&rewritten.text, statement.parameters(), context)))
-    }
-}
-
-/// The formats and values of the client's parameters with those of the rows behind them, in text
-/// format.
-fn with_rows<'a>(
-    arguments: &Arguments<'a>,
-    rows: &[Bytes],
-) -> (Cow<'a, [i16]>, Cow<'a, [Option<Bytes>]>) {
-    if rows.is_empty() {
-        return (Cow::Borrowed(arguments.formats), Cow::Borrowed(arguments.values));
-    }
-    let formats = if arguments.formats.iter().all(|format| *format == 0) {
-        Vec::new()
-    } else {
-        let given = (0..arguments.values.len()).map(|place| format_at(arguments.formats, place));
-        given.chain(rows.iter().map(|_| 0)).collect()
-    };
-    let values = arguments.values.iter().cloned().chain(rows.iter().cloned().map(Some));
-    (Cow::Owned(formats), Cow::Owned(values.collect()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn formats_reach_to_the_rows() {
-        let values = [Some(Bytes::from_static(b"1")), None];
-        let rows = [Bytes::from_static(b"{}")];
-        let cases: [(&[i16], &[i16]); 4] =
-            [(&[], &[]), (&[0], &[]), (&[1], &[1, 1, 0]), (&[0, 1], &[0, 1, 0])];
-        for (formats, all) in cases {
-            let arguments = Arguments { formats, values: &values, ..Arguments::default() };
-            let (formats, values) = with_rows(&arguments, &rows);
-            assert_eq!((&*formats, values.len()), (all, 3));
-        }
     }
 }

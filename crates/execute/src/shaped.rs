@@ -10,6 +10,9 @@
 //! ([`flywheel_sql::Template`]); a native plan has each of them as a value. A value that isn't read
 //! exactly takes the whole way, by its text: PostgreSQL's error points into it.
 //!
+//! The text of a Parse may have parameters of its own, which stay what they are: the constants are
+//! parameters behind them, bound by the gateway.
+//!
 //! A statement that a connection keeps is planned without its parameters' values at last. Of a
 //! text's constants PostgreSQL computes in advance what it can, and leaves out what that makes
 //! superfluous, errors too (`CASE WHEN one = 2 THEN 1/0 END`, where `one` is a constant of a view).
@@ -24,9 +27,12 @@ use flywheel_sql::lex::{Token, lex};
 use flywheel_statement::{Analysis, TextShape};
 use flywheel_types::{TypeInfo, text};
 use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::reply::fields_digest;
 
 use super::statement::{Serving, StatementKey};
 use super::{Answer, Arguments, Kind, StoreStatement};
+use crate::client_statement::PreparedStatement;
+use crate::error::changed_result;
 use crate::failure::{Failure, Outcome};
 use crate::host::{Executor, Host};
 use crate::result::is_of_definition;
@@ -45,7 +51,8 @@ impl<H: Host> Executor<'_, H> {
         let Some(statement) = self.planned_text(&shape.analysis, &shape.types) else {
             return Ok(None);
         };
-        let arguments = Arguments { values: &shape.values, ..Arguments::default() };
+        let (_, values) = Arguments::default().followed_by(&shape.values);
+        let arguments = Arguments { values: &values, ..Arguments::default() };
         if statement.serving.get().is_some() {
             // What is known of texts may have been forgotten meanwhile.
             shape.analysis.planning.prove();
@@ -63,8 +70,88 @@ impl<H: Host> Executor<'_, H> {
         }
     }
 
+    /// The plan of a parsed text's shape, where that answers it. `None`: it takes its own.
+    ///
+    /// What PostgreSQL would say of a constant it says when it reads the text: one that isn't read
+    /// exactly leads to the text's own plan here, not when it runs.
+    pub async fn prepare_shaped(
+        &mut self,
+        of: &Analysis,
+        types: &[u32],
+        shape: &TextShape,
+    ) -> Outcome<Option<Arc<StoreStatement>>> {
+        self.settle_definitions().await?;
+        if !self.may_use_shapes() {
+            return Ok(None);
+        }
+        let planned = self.planned_text(&shape.analysis, &shape.types);
+        let Some(planned) = planned.filter(|it| it.serving.get().is_some()) else {
+            return Ok(None);
+        };
+        if !are_exact(&planned, shape) {
+            return Ok(None);
+        }
+        self.check_conforming(&of.text)?;
+        if planned.reads_others() {
+            // As in `prepare_parsed`.
+            let described = self.describe(&of.text, types).await?;
+            if described.fields != planned.described.fields
+                || described.parameters != shape.own(planned.parameters())
+            {
+                planned.outdate();
+                return Ok(None);
+            }
+        }
+        Ok(Some(planned))
+    }
+
+    /// Answers a prepared statement by its plan, which may be that of its shape: with the text's
+    /// constants behind the client's parameters, and by the text itself where that gives no answer.
+    pub async fn answer_bound(
+        &mut self,
+        prepared: &PreparedStatement,
+        store: &Arc<StoreStatement>,
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Answer> {
+        let analysis = &prepared.analysis;
+        let Some(shape) = &prepared.shape else {
+            return Ok(self.answer_anew(analysis, store, arguments).await?.1);
+        };
+        let (formats, values) = arguments.followed_by(&shape.values);
+        let with_constants = Arguments { formats: &formats, values: &values, ..*arguments };
+        match store.serving.get() {
+            Some(Serving::Natively) => {
+                if let Some(answer) = self.answer_natively(store, &with_constants).await? {
+                    return Ok(answer);
+                }
+            }
+            Some(Serving::OverRows { .. }) => {
+                let answered = self.answer_anew(&shape.analysis, store, &with_constants).await?;
+                return Ok(answered.1);
+            }
+            None => {}
+        }
+        let own = Box::pin(self.prepare_store(analysis, prepared.parameters())).await?;
+        if arguments.columns.is_some() && arguments.columns != own.fields().map(fields_digest) {
+            return Err(changed_result().into());
+        }
+        Ok(self.answer_anew(analysis, &own, arguments).await?.1)
+    }
+
     /// A text was answered by its own plan: looks whether that of its shape is the same.
     pub async fn learn_shape(&mut self, of: &Analysis, shape: &TextShape) -> Outcome<()> {
+        match self.planned_text(of, &[]) {
+            Some(own) => self.learn_shape_of(&own, shape).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The same of a text that has this plan.
+    pub async fn learn_shape_of(
+        &mut self,
+        own: &Arc<StoreStatement>,
+        shape: &TextShape,
+    ) -> Outcome<()> {
         if !self.may_use_shapes() || self.status() == TransactionStatus::Failed {
             return Ok(());
         }
@@ -72,7 +159,6 @@ impl<H: Host> Executor<'_, H> {
         if known.is_some_and(|known| known.serving.get().is_some()) {
             return Ok(());
         }
-        let Some(own) = self.planned_text(of, &[]) else { return Ok(()) };
         if own.serves_alike(shape).is_none() {
             shape.analysis.planning.note_failure();
             return Ok(());
@@ -96,7 +182,7 @@ impl<H: Host> Executor<'_, H> {
                 return Ok(());
             }
         };
-        match made.serves_in_place_of(&own, shape) {
+        match made.serves_in_place_of(own, shape) {
             Some(serving) => {
                 let _ = made.serving.set(serving);
                 shape.analysis.planning.prove();
@@ -197,6 +283,7 @@ impl StoreStatement {
             && types.iter().zip(&shape.types).all(|(ty, given)| *given == 0 || ty == given);
         let is_same = keeps_types
             && own.serves_alike(shape) == Some(serving)
+            && own.parameters() == shape.own(types)
             && self.described.fields == own.described.fields
             && self.names == own.names
             && self.version == own.version;
@@ -211,13 +298,11 @@ impl StoreStatement {
     }
 }
 
-/// Whether each of the values is one of its parameter's type, so that PostgreSQL takes it.
+/// Whether each of the constants is one of its parameter's type, so that PostgreSQL takes it.
 fn are_exact(statement: &StoreStatement, shape: &TextShape) -> bool {
-    let mut values = statement.parameters().iter().zip(&shape.values);
-    values.all(|(&type_oid, value)| {
-        let written = value.as_ref().and_then(|value| std::str::from_utf8(value).ok());
-        written.is_some_and(|written| {
-            text::decode(&TypeInfo::new(type_oid, -1, ""), written).is_some()
-        })
+    let types = statement.parameters().iter().skip(shape.own_parameters);
+    types.zip(&shape.values).all(|(&type_oid, value)| {
+        std::str::from_utf8(value)
+            .is_ok_and(|written| text::decode(&TypeInfo::new(type_oid, -1, ""), written).is_some())
     })
 }

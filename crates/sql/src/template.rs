@@ -16,6 +16,9 @@ const NUMERIC: u32 = 1700;
 /// A string constant's type is what its place asks for, and so is a parameter's of no type.
 const UNKNOWN: u32 = 0;
 
+/// Texts with more parameters of their own, or with higher numbers, aren't looked at either.
+const MAX_PARAMETERS: usize = 4096;
+
 /// A text without its constants and comments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
@@ -23,6 +26,8 @@ pub struct Template {
     pub text: String,
     /// The constants, in the order of the parameters.
     pub constants: Vec<Literal>,
+    /// How many parameters come before those of the constants: the text's own.
+    pub own_parameters: usize,
     /// With the constants as parameters the text means what it did: each was only a value.
     /// Otherwise it only serves to find what is known of such texts.
     pub is_exact: bool,
@@ -58,19 +63,31 @@ impl Literal {
 impl Template {
     /// Takes the constants and comments out of a text. `None` when it has parameters of its own, or
     /// is too long.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        Self::with_parameters(text, 0).filter(|template| template.own_parameters == 0)
+    }
+
+    /// The same of a text that may have parameters of its own: at least so many, if they aren't all
+    /// named in it. Constants are the parameters behind them.
     ///
     /// The constants that are taken are compared with something, by an operator or in an IN list;
     /// assigned or inserted; or a LIMIT or OFFSET. There PostgreSQL decides on a parameter of the
     /// constant's type as on the constant itself (typeconv). Of a statement that writes, all
     /// constants are taken where some stand elsewhere: then it isn't exact.
     #[must_use]
-    pub fn of(text: &str) -> Option<Self> {
+    pub fn with_parameters(text: &str, at_least: usize) -> Option<Self> {
         if text.len() > MAX_LENGTH {
             return None;
         }
         let tokens = lex(text);
         let first = tokens.first()?;
-        if tokens.iter().any(|token| token.kind == TokenKind::Parameter) {
+        let mut own_parameters = at_least;
+        for token in tokens.iter().filter(|token| token.kind == TokenKind::Parameter) {
+            let number = text[token.range.clone()].trim_start_matches('$').parse().ok()?;
+            own_parameters = own_parameters.max(number);
+        }
+        if own_parameters > MAX_PARAMETERS {
             return None;
         }
         let is_one_of = |words: &[&str]| words.iter().any(|word| first.is_keyword(text, word));
@@ -97,15 +114,17 @@ impl Template {
         if !is_exact {
             constants = tokens.iter().filter_map(|token| literal(text, token, false)).collect();
         }
-        Some(Self::made(text, &tokens, constants, is_exact))
+        let bare =
+            Self { text: String::new(), constants, own_parameters, is_exact, had_comments: false };
+        Some(bare.with_text(text, &tokens))
     }
 
-    /// The text with parameters for these constants.
-    fn made(text: &str, tokens: &[Token], constants: Vec<Literal>, is_exact: bool) -> Self {
+    /// The text with parameters for the constants.
+    fn with_text(self, text: &str, tokens: &[Token]) -> Self {
         let mut out = String::with_capacity(text.len() + 8);
         let mut had_comments = false;
         let mut behind = 0;
-        let mut taken = constants.iter().zip(1_usize..).peekable();
+        let mut taken = self.constants.iter().zip(self.own_parameters + 1..).peekable();
         for Token { range: Range { start, end }, .. } in tokens.iter().cloned() {
             let blank = &text[behind..start];
             behind = end;
@@ -132,7 +151,7 @@ impl Template {
         } else {
             out.push_str(rest);
         }
-        Self { text: out, constants, is_exact, had_comments }
+        Self { text: out, had_comments, ..self }
     }
 
     /// Whether none of the constants is compared with another one: PostgreSQL computes as much of
@@ -333,6 +352,25 @@ mod tests {
         assert!(!compares_names("SELECT 1 FROM t WHERE 1::pg_catalog.int4 IN (2)"));
         assert!(!compares_names("SELECT 1 FROM t WHERE interval '1' day = '2'"));
         assert!(!compares_names("SELECT 1 FROM t WHERE 'a' COLLATE \"C\" = 'b'"));
+    }
+
+    #[test]
+    fn constants_come_behind_the_parameters() {
+        for (text, at_least, template) in [
+            (
+                "SELECT 1 FROM t WHERE a = 'x' AND b = $2 AND c IN ($1, 5) -- id=7",
+                0,
+                "SELECT 1 FROM t WHERE a = $3 AND b = $2 AND c IN ($1, $4)",
+            ),
+            ("INSERT INTO t VALUES ($1, 2)", 3, "INSERT INTO t VALUES ($1, $4)"),
+            ("SELECT 1 FROM t WHERE a = $1 /* 5 */", 1, "SELECT 1 FROM t WHERE a = $1"),
+        ] {
+            let made = Template::with_parameters(text, at_least).expect("a template");
+            assert!(made.is_exact);
+            assert_eq!(made.text, template);
+        }
+        assert_eq!(Template::with_parameters("SELECT $99999", 0), None);
+        assert_eq!(Template::with_parameters("SELECT $99999999999999999999999", 0), None);
     }
 
     #[test]

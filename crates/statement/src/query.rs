@@ -42,7 +42,7 @@ impl Analyses {
             let constants = template.is_exact.then_some(template.constants);
             return Query { analysis, constants, has_comments, shape: None };
         }
-        let Some(shape) = TextShape::of(&analysis, template, text) else {
+        let Some(shape) = TextShape::of(&analysis, template, text, &[]) else {
             return Query::whole(self.of(text));
         };
         if !analysis.planning.is_proved() {
@@ -50,6 +50,20 @@ impl Analyses {
         }
         let constants = Some(shape.constants.clone());
         Query { analysis, constants, has_comments, shape: Some(shape) }
+    }
+
+    /// What the text of a Parse has in common with others on a store table, if it does. `types`: of
+    /// its parameters, as the client gives them.
+    pub fn shape_of_parsed(&self, analysis: &Analysis, types: &[u32]) -> Option<TextShape> {
+        if !analysis.concerns_any_store() {
+            return None;
+        }
+        let template = Template::with_parameters(&analysis.text, types.len())?;
+        if template.text == analysis.text {
+            return None;
+        }
+        let like = self.of(&template.text);
+        TextShape::of(&like, template, &analysis.text, types)
     }
 
     /// [`Self::of_query`], without keeping the thread from others meanwhile.

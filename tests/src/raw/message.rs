@@ -25,7 +25,7 @@ pub struct Bind<'a> {
 }
 
 /// A message under way to the server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Message(Vec<u8>);
 
 impl Message {

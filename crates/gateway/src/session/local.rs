@@ -44,10 +44,9 @@ impl Session {
                 };
                 // On the heap while it runs: sessions that read no store tables don't carry its
                 // state.
-                let analysis = &portal.statement.analysis;
                 let answer =
-                    Box::pin(self.executor().answer_anew(analysis, &store, &arguments)).await;
-                let answer = answer.map(|(_, answer)| answer);
+                    Box::pin(self.executor().answer_bound(&portal.statement, &store, &arguments))
+                        .await;
                 if answer.is_ok() {
                     let analysis = portal.statement.analysis.clone();
                     self.note_run(&analysis);

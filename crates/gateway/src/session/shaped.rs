@@ -1,11 +1,32 @@
-//! A Query on a store table whose text differs from others in its constants and comments only.
+//! A statement on a store table whose text differs from others in its constants and comments only.
 
-use flywheel_statement::TextShape;
+use std::sync::Arc;
+
+use flywheel_execute::StoreStatement;
+use flywheel_statement::{Analysis, TextShape};
 
 use super::{Failure, Outcome, Session};
 
 impl Session {
-    /// Runs it by the plan of its shape, or else by its text, and looks then whether its shape's
+    /// The plan of a text that a client parses: that of its shape, which comes with it, or its own.
+    /// `types`: of its parameters, as the client gives them.
+    pub(super) async fn plan_parsed(
+        &mut self,
+        analysis: &Arc<Analysis>,
+        types: &[u32],
+    ) -> Outcome<(Arc<StoreStatement>, Option<TextShape>)> {
+        let Some(shape) = self.shared.analyses.shape_of_parsed(analysis, types) else {
+            return Ok((self.executor().prepare_parsed(analysis, types).await?, None));
+        };
+        if let Some(planned) = self.executor().prepare_shaped(analysis, types, &shape).await? {
+            return Ok((planned, Some(shape)));
+        }
+        let own = self.executor().prepare_parsed(analysis, types).await?;
+        self.executor().learn_shape_of(&own, &shape).await?;
+        Ok((own, None))
+    }
+
+    /// Runs a Query by the plan of its shape, or else by its text, and looks then whether its shape's
     /// plan does.
     pub(super) async fn run_shaped_or_whole(
         &mut self,

@@ -41,8 +41,8 @@ impl Work {
             }
             return self.fail(no_statement(&bind.statement), session).await;
         };
-        if let Some(store) = statement.store.as_ref().filter(|store| !store.is_relayed())
-            && let Err(error) = check_parameters(&bind, store.parameters().len())
+        if statement.is_local()
+            && let Err(error) = check_parameters(&bind, statement.parameters().len())
         {
             return self.fail(error, session).await;
         }
@@ -65,7 +65,7 @@ impl Work {
         session.settings.bind_startup_values(&statement.analysis, &mut bind);
         if statement.is_local() {
             if let Some(store) = &statement.store
-                && let Err(error) = check_parameters(&bind, store.parameters().len())
+                && let Err(error) = check_parameters(&bind, statement.parameters().len())
                     .and_then(|()| check_result_formats(&bind, store))
             {
                 return self.fail(error, session).await;

@@ -41,7 +41,7 @@ impl Work {
         };
         match &statement.store {
             Some(store) if statement.is_local() => self.local(|out| {
-                backend::parameter_description(out, store.parameters());
+                backend::parameter_description(out, statement.parameters());
                 match store.fields() {
                     Some(fields) => backend::row_description(out, fields, &[]),
                     None => backend::no_data(out),

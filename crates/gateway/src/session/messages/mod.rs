@@ -49,7 +49,7 @@ impl Work {
         session: &mut Session,
     ) -> Outcome<Arc<PreparedStatement>> {
         let types = match &statement.store {
-            Some(store) if !is_current(session, store) => store.parameters().to_vec(),
+            Some(store) if !is_current(session, store) => statement.parameters().to_vec(),
             // One that was answered from memory without being planned.
             None if statement.analysis.concerns_any_store()
                 && statement.analysis.statements.len() == 1 =>

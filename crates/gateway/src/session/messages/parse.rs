@@ -40,6 +40,7 @@ impl Work {
         }
         session.put_names_within(&analysis, self).await?;
         let mut store = None;
+        let mut shape = None;
         if (analysis.concerns_any_store()
             || executes_prepared(&session.prepared.statements, &analysis))
             && analysis.statements.len() == 1
@@ -50,10 +51,8 @@ impl Work {
                 session.executor().read_in_failed_block(text, types).await?;
                 session.transaction.check_not_failed()?;
             }
-            store = Some(
-                Box::pin(session.executor().prepare_parsed(&analysis, &parse.parameter_types))
-                    .await?,
-            );
+            let planned = Box::pin(session.plan_parsed(&analysis, &parse.parameter_types)).await?;
+            (store, shape) = (Some(planned.0), planned.1);
         }
         session.note_shown(&analysis);
         let context = (
@@ -61,13 +60,12 @@ impl Work {
             session.transaction.block.local_settings(),
             session.shared.stores.catalogue.definitions(),
         );
-        let statement = Arc::new(PreparedStatement::new(
-            &parse.name,
-            analysis,
-            parse.parameter_types,
-            store,
-            &context,
-        ));
+        let statement =
+            PreparedStatement::new(&parse.name, analysis, parse.parameter_types, store, &context);
+        let statement = Arc::new(match shape {
+            Some(shape) => statement.shaped(shape),
+            None => statement,
+        });
         let before = session.prepared.statements.insert(parse.name.clone(), statement.clone());
         let undo = Undo { name: parse.name, before };
         if statement.is_local() {

@@ -2,6 +2,8 @@
 //! place of values of every type: the answers are PostgreSQL's, and its errors point to where the
 //! mistake is in each text.
 
+mod parsed;
+
 use flywheel_tests::raw::{Client, Event};
 use flywheel_tests::{Home, Setup, World};
 
