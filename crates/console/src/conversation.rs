@@ -1,13 +1,14 @@
 //! A client at the console, from its login to its end.
 
-use flywheel_front::{Client, ClientError};
+use flywheel_front::Client;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::frontend::{self, tag};
-use flywheel_wire::{Frame, PgError, Severity, sqlstate};
+use flywheel_wire::{Frame, PgError, sqlstate};
 
 use crate::command::Command;
+use crate::desk::{Desk, Ending, refused};
 use crate::extended::Extended;
-use crate::rows::{Row, data_row, describe};
+use crate::rows::{data_row, describe};
 use crate::{Operator, Rights};
 
 /// What a client is told of the session when it begins, as far as drivers want to know it.
@@ -42,7 +43,8 @@ pub async fn converse(
     }
     backend::backend_key_data(&mut client.out, key.process_id, key.secret_key);
     backend::ready_for_query(&mut client.out, TransactionStatus::Idle);
-    let mut conversation = Conversation { client, rights, operator, extended: Extended::default() };
+    let mut conversation =
+        Conversation { desk: Desk { client, rights, operator }, extended: Extended::default() };
     let ended = tokio::select! {
         ended = conversation.serve() => ended,
         end = end => Err(Ending::Told(end)),
@@ -52,31 +54,15 @@ pub async fn converse(
     }
 }
 
-/// Why a client isn't served any more.
-pub(crate) enum Ending {
-    /// It has gone.
-    Gone,
-    /// It is told this.
-    Told(PgError),
-}
-
-impl From<ClientError> for Ending {
-    fn from(error: ClientError) -> Self {
-        error.farewell().map_or(Self::Gone, Self::Told)
-    }
-}
-
-pub(crate) struct Conversation<'c, O> {
-    pub(crate) client: &'c mut Client,
-    rights: Rights,
-    pub(crate) operator: &'c O,
-    pub(crate) extended: Extended,
+struct Conversation<'c, O> {
+    desk: Desk<'c, O>,
+    extended: Extended,
 }
 
 impl<O: Operator> Conversation<'_, O> {
     async fn serve(&mut self) -> Result<(), Ending> {
         loop {
-            let frame = self.client.next_frame().await?;
+            let frame = self.desk.client.next_frame().await?;
             match frame.tag() {
                 tag::TERMINATE => return Ok(()),
                 tag::QUERY => self.query(&frame).await?,
@@ -86,10 +72,10 @@ impl<O: Operator> Conversation<'_, O> {
                 | tag::EXECUTE
                 | tag::CLOSE
                 | tag::FLUSH
-                | tag::SYNC => self.extended(&frame).await?,
+                | tag::SYNC => self.extended.take(&mut self.desk, &frame).await?,
                 tag::FUNCTION_CALL => {
-                    self.refuse(&refused("the console has no functions"));
-                    self.ready();
+                    self.desk.refuse(&refused("the console has no functions"));
+                    self.desk.ready();
                 }
                 // What is left of a COPY that was never begun.
                 tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => {}
@@ -108,9 +94,9 @@ impl<O: Operator> Conversation<'_, O> {
     async fn query(&mut self, frame: &Frame) -> Result<(), Ending> {
         self.extended.end_batch();
         if let Err(error) = self.statements(frame).await? {
-            self.refuse(&error);
+            self.desk.refuse(&error);
         }
-        self.ready();
+        self.desk.ready();
         Ok(())
     }
 
@@ -127,54 +113,22 @@ impl<O: Operator> Conversation<'_, O> {
                 Err(error) => return Ok(Err(error)),
             };
             is_empty = false;
-            let rows = match self.run(command).await {
+            let rows = match self.desk.run(command).await {
                 Ok(rows) => rows,
                 Err(error) => return Ok(Err(error)),
             };
             if let Command::Show(subject) = command {
-                describe(&mut self.client.out, &self.operator.columns(subject), &[]);
+                describe(&mut self.desk.client.out, &self.desk.operator.columns(subject), &[]);
             }
             for row in &rows {
-                data_row(&mut self.client.out, row, &[]);
-                self.client.send_if_much().await?;
+                data_row(&mut self.desk.client.out, row, &[]);
+                self.desk.client.send_if_much().await?;
             }
-            backend::command_complete(&mut self.client.out, command.tag());
+            backend::command_complete(&mut self.desk.client.out, command.tag());
         }
         if is_empty {
-            backend::empty_query_response(&mut self.client.out);
+            backend::empty_query_response(&mut self.desk.client.out);
         }
         Ok(Ok(()))
     }
-
-    /// Carries a statement out: its rows.
-    pub(crate) async fn run(&mut self, command: Command) -> Result<Vec<Row>, PgError> {
-        if let (Rights::Show, false) = (self.rights, matches!(command, Command::Show(_))) {
-            let message = format!("permission denied for {}", command.tag());
-            return Err(PgError::error(sqlstate::INSUFFICIENT_PRIVILEGE, message)
-                .with_hint("It is for users with `admin = true` in Flywheel's configuration."));
-        }
-        match command {
-            Command::Show(subject) => return self.operator.rows(subject).await,
-            Command::KillClient(id) => self.operator.kill_client(id)?,
-            Command::Reload => {
-                for warning in self.operator.reload().await? {
-                    let warning = PgError::new(Severity::Warning, sqlstate::WARNING, warning);
-                    backend::notice_response(&mut self.client.out, &warning);
-                }
-            }
-        }
-        Ok(Vec::new())
-    }
-
-    pub(crate) fn refuse(&mut self, error: &PgError) {
-        backend::error_response(&mut self.client.out, error);
-    }
-
-    pub(crate) fn ready(&mut self) {
-        backend::ready_for_query(&mut self.client.out, TransactionStatus::Idle);
-    }
-}
-
-pub(crate) fn refused(message: &'static str) -> PgError {
-    PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
 }

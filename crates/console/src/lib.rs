@@ -6,6 +6,7 @@
 
 mod command;
 mod conversation;
+mod desk;
 mod extended;
 mod operator;
 mod rows;
