@@ -125,7 +125,7 @@ impl Graph {
 
     /// The relations that a name may mean: without a schema, those of all schemas.
     pub fn find(&self, name: &RelationName) -> Vec<u32> {
-        let all = self.by_name.get(&name.name).map(Vec::as_slice).unwrap_or_default();
+        let all = self.relations_named(&name.name);
         all.iter()
             .copied()
             .filter(|oid| {
@@ -211,8 +211,18 @@ impl Graph {
         }
     }
 
+    /// The relations of this name, in any schema.
+    fn relations_named(&self, name: &str) -> &[u32] {
+        self.by_name.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The functions of this name, in any schema.
+    fn functions_named(&self, name: &str) -> &[u32] {
+        self.functions_by_name.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
     fn is_system(&self, name: &str) -> bool {
-        let named = self.by_name.get(name).map(Vec::as_slice).unwrap_or_default();
+        let named = self.relations_named(name);
         named.iter().any(|oid| self.relations[oid].schema == "pg_catalog")
     }
 
@@ -225,8 +235,7 @@ impl Graph {
         from: &mut ReadFrom,
     ) {
         for word in words(text, tokens).filter(|word| !known.contains(word.as_ref())) {
-            for &relation in self.by_name.get(word.as_ref()).map(Vec::as_slice).unwrap_or_default()
-            {
+            for &relation in self.relations_named(&word) {
                 if relation >= FIRST_NORMAL {
                     self.read(relation, from);
                 }
@@ -249,17 +258,13 @@ impl Graph {
             if self.volatile.contains(name.as_ref()) {
                 from.refused.get_or_insert_with(|| format!("function {name}() is volatile"));
             }
-            for &function in
-                self.functions_by_name.get(name.as_ref()).map(Vec::as_slice).unwrap_or_default()
-            {
+            for &function in self.functions_named(&name) {
                 self.read_by(function, from);
             }
         }
         // value.function is a call too.
         for name in words(text, tokens) {
-            for function in
-                self.functions_by_name.get(name.as_ref()).map(Vec::as_slice).unwrap_or_default()
-            {
+            for function in self.functions_named(&name) {
                 if self.functions[function].is_column {
                     self.read_by(*function, from);
                 }
@@ -291,8 +296,7 @@ impl Graph {
                         Some(format!("function {}() executes texts that it makes", function.name));
                 }
                 for word in words(&function.body, &tokens) {
-                    let relations =
-                        self.by_name.get(word.as_ref()).map(Vec::as_slice).unwrap_or_default();
+                    let relations = self.relations_named(&word);
                     for relation in relations {
                         let is_system = matches!(
                             self.relations[relation].schema.as_str(),
@@ -429,15 +433,12 @@ impl Graph {
         reached: &mut Reached,
     ) {
         for word in words(text, tokens) {
-            for &relation in self.by_name.get(word.as_ref()).map(Vec::as_slice).unwrap_or_default()
-            {
+            for &relation in self.relations_named(&word) {
                 if relation >= FIRST_NORMAL {
                     self.write(relation, false, reached);
                 }
             }
-            for &function in
-                self.functions_by_name.get(word.as_ref()).map(Vec::as_slice).unwrap_or_default()
-            {
+            for &function in self.functions_named(&word) {
                 self.write_by(function, reached);
             }
         }
@@ -451,13 +452,10 @@ impl Graph {
         reached: &mut Reached,
     ) {
         for name in words(text, tokens) {
-            for &function in
-                self.functions_by_name.get(name.as_ref()).map(Vec::as_slice).unwrap_or_default()
-            {
+            for &function in self.functions_named(&name) {
                 self.write_by(function, reached);
             }
-            for &relation in self.by_name.get(name.as_ref()).map(Vec::as_slice).unwrap_or_default()
-            {
+            for &relation in self.relations_named(&name) {
                 self.write_by_view(relation, reached);
             }
         }
