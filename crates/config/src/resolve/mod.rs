@@ -55,10 +55,8 @@ pub(crate) fn resolve(
     let limits = file.limits.unwrap_or_default();
     let limits = Limits {
         timeouts: resolver.timeouts(&limits),
-        tcp_user_timeout: limits
-            .tcp_user_timeout
-            .as_deref()
-            .map(|text| resolver.duration(&["limits", "tcp_user_timeout"], Some(text), text)),
+        tcp_user_timeout: resolver
+            .duration_if_given(&["limits", "tcp_user_timeout"], limits.tcp_user_timeout.as_deref()),
         drain_delay: match limits.drain_delay.as_deref() {
             None | Some("0s") => Duration::ZERO,
             text => resolver.duration(&["limits", "drain_delay"], text, "0s"),

@@ -36,7 +36,7 @@ impl Resolver<'_> {
 
     fn timeouts_at(&mut self, at: &[&str], keys: &Keys<'_>) -> Timeouts {
         let mut timeout = |key: &str, text: Option<&str>| -> Option<Duration> {
-            text.map(|text| self.duration(&[at, &[key]].concat(), Some(text), text))
+            self.duration_if_given(&[at, &[key]].concat(), text)
         };
         Timeouts {
             statement: timeout("statement_timeout", keys.statement),

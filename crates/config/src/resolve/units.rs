@@ -16,6 +16,15 @@ impl Resolver<'_> {
         self.section(&[]).duration(path, text, default)
     }
 
+    /// A duration that may be left out.
+    pub(super) fn duration_if_given(
+        &mut self,
+        path: &[&str],
+        text: Option<&str>,
+    ) -> Option<Duration> {
+        text.map(|text| self.duration(path, Some(text), text))
+    }
+
     /// A duration of at most a millisecond, or none.
     pub(super) fn moment(&mut self, path: &[&str], text: Option<&str>, default: &str) -> Duration {
         let text = text.unwrap_or(default);
