@@ -80,15 +80,19 @@ impl<'k> Reload<'k> {
         let now = keys(&self.file);
         let mut kept = Vec::new();
         differences("", &self.keys, &now, &mut kept);
-        for what in &kept {
-            tracing::warn!("{what} has changed: the gateway must be restarted for it");
+        let restarts: Vec<_> = kept
+            .iter()
+            .map(|what| format!("{what} has changed: the gateway must be restarted for it"))
+            .collect();
+        for warning in &restarts {
+            tracing::warn!("{warning}");
         }
         config.limits = new.limits;
         config.authentication = new.authentication;
         config.users = new.users;
         tracing::info!(file = %self.file.display(), "the configuration was read anew");
         self.force(&now);
-        Ok(kept)
+        Ok(restarts)
     }
 
     /// Notes what is in force now, so that what isn't is told the next time, too.

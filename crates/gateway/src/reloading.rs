@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 /// How many may ask at the same time; more wait.
 const WAITING: usize = 16;
 
-/// What has changed and can't without a restart; or why nothing has changed.
+/// What has changed and can't without a restart, a sentence each; or why nothing has changed.
 pub type Reloaded = Result<Vec<String>, PgError>;
 
 /// Where sessions ask.

@@ -97,9 +97,7 @@ impl Operator for Reception {
     }
 
     async fn reload(&self) -> Result<Vec<String>, PgError> {
-        let kept = self.main.options.reloading.ask().await?;
-        let restart = |what| format!("{what} has changed: the gateway must be restarted for it");
-        Ok(kept.into_iter().map(restart).collect())
+        self.main.options.reloading.ask().await
     }
 }
 

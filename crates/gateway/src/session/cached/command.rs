@@ -23,11 +23,10 @@ impl Session {
 
     /// What can't change without a restart is told in a warning each.
     async fn reload(&self) -> Outcome<Answer> {
-        let kept = self.shared.options.reloading.ask().await?;
+        let restarts = self.shared.options.reloading.ask().await?;
         let mut answer = Answer::tagged("RELOAD");
-        for what in kept {
-            let message = format!("{what} has changed: the gateway must be restarted for it");
-            let warning = PgError::new(Severity::Warning, sqlstate::WARNING, message);
+        for restart in restarts {
+            let warning = PgError::new(Severity::Warning, sqlstate::WARNING, restart);
             let mut notice = BytesMut::new();
             backend::notice_response(&mut notice, &warning);
             answer.push_notice(&notice);
