@@ -1,8 +1,9 @@
 //! Blocks whose clients die: what they have locked is free at once, whatever they were waiting for.
 
-use flywheel_tests::raw::Message;
+use flywheel_tests::raw::{Client as Raw, Event, Message};
 use flywheel_tests::world::{column, until};
 use flywheel_tests::{Home, Setup};
+use tokio_postgres::Client;
 
 /// Each waits for what the holder has.
 const WAITING: [&str; 4] = [
@@ -57,6 +58,42 @@ async fn the_locks_of_a_client_that_dies_are_free() {
         for table in ["kv", "things"] {
             let values = column(&client, &format!("SELECT v FROM {table} ORDER BY k")).await;
             assert_eq!(values, [expected.to_string(), "0".to_owned()], "{home:?}, {table}");
+        }
+    }
+}
+
+const WRITTEN: &str = "CREATE TABLE kv (k int PRIMARY KEY, v int); CREATE TABLE things (k int PRIMARY KEY, v int);
+                       INSERT INTO kv VALUES (1, 0); INSERT INTO things VALUES (1, 0); SET lock_timeout = '50s'";
+
+/// A client writes in a batch, is told that it is done, and dies before its Sync: what another one
+/// then makes of the row.
+async fn after_a_batch(client: &Client, mut dies: Raw, begin: &str, table: &str) -> Vec<String> {
+    dies.query(begin).await.expect("a block, or none");
+    let write = format!("UPDATE {table} SET v = 7 WHERE k = 1");
+    let [parse, bind, execute, _] = Message::batch_of(&write);
+    dies.send(&[parse, bind, execute, Message::new(b'H', &[])]).await.expect("sent");
+    while !matches!(dies.next().await.expect("an answer"), Event::Done(_)) {}
+    drop(dies);
+    column(client, &format!("UPDATE {table} SET v = v + 1 WHERE k = 1 RETURNING v")).await
+}
+
+/// PostgreSQL commits a batch with its Sync. Where a client goes before that, nothing of it is done,
+/// however much of it was answered, and its locks are free.
+#[tokio::test]
+async fn a_batch_without_its_sync_is_undone() {
+    for home in [None, Some(Home::Redis), Some(Home::Memory), Some(Home::Dynoxide)] {
+        let setup = Setup::default().main("pool_size = 2");
+        let setup = home.into_iter().fold(setup, |setup, home| setup.table("public.kv", home));
+        let Some(world) = setup.start().await else { continue };
+        let (client, oracle) = (world.gateway().await, world.oracle().await);
+        client.batch_execute(WRITTEN).await.expect("tables");
+        oracle.batch_execute(WRITTEN).await.expect("tables");
+        for begin in ["", "BEGIN"] {
+            for table in ["things", "kv"] {
+                let told = after_a_batch(&client, world.raw().await, begin, table).await;
+                let expected = after_a_batch(&oracle, world.raw_oracle().await, begin, table).await;
+                assert_eq!(told, expected, "{home:?}, {table} after {begin:?}");
+            }
         }
     }
 }

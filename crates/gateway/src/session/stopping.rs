@@ -8,6 +8,7 @@
 use std::time::{Duration, Instant};
 
 use flywheel_postgres::{Lease, ServerError};
+use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend;
 
 /// How long a statement whose client has gone may take to end.
@@ -20,12 +21,12 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Cancels what a connection is at, and reads its answer to the end. False: it didn't come.
 /// `is_unsynced`: a batch was flushed without its Sync.
 pub(super) async fn stop(lease: &mut Lease, is_unsynced: bool) -> bool {
-    if is_unsynced && !lease.is_busy() && lease.is_between_messages() {
-        frontend::sync(lease.out());
-        lease.expect_ready();
-        if lease.send().await.is_err() {
-            return false;
-        }
+    if is_unsynced
+        && !lease.is_busy()
+        && lease.is_between_messages()
+        && (undo_batch(lease).is_err() || lease.send().await.is_err())
+    {
+        return false;
     }
     let key = lease.cancel_key().cloned();
     let until = Instant::now() + STOP;
@@ -42,6 +43,19 @@ pub(super) async fn stop(lease: &mut Lease, is_unsynced: bool) -> bool {
             Err(_) => pause = (pause * 2).min(LONGEST_PAUSE),
         }
     }
+}
+
+/// Ends a batch as the end of its client ends it in PostgreSQL: nothing of it is done. Its Sync alone
+/// would commit it.
+fn undo_batch(lease: &mut Lease) -> std::io::Result<()> {
+    let out = lease.out();
+    frontend::parse("", "ROLLBACK", [], out)?;
+    let bound = frontend::bind("", "", [], [], |(), _| Ok(IsNull::Yes), [], out);
+    bound.map_err(|_| std::io::ErrorKind::InvalidInput)?;
+    frontend::execute("", 0, out)?;
+    frontend::sync(out);
+    lease.expect_ready();
+    Ok(())
 }
 
 /// Reads what the server still says; whether that was the end of all answers. May be given up and
