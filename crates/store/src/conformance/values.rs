@@ -148,7 +148,8 @@ fn cases() -> Vec<(TypeInfo, Vec<Value>)> {
         ),
         (
             TypeInfo::new(oid::BPCHAR, -1, "bpchar"),
-            ["a  ", ""].map(|text| Value::Other(text.into())).to_vec(),
+            ["a  ", ""].map(|text| Value::Bpchar(text.into())).to_vec(),
         ),
+        (TypeInfo::new(oid::BPCHAR, 4 + 3, "character(3)"), vec![Value::Bpchar("a  ".into())]),
     ]
 }
