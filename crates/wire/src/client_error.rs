@@ -42,6 +42,9 @@ impl ClientError {
                     .with_hint("Try again later, send the data in smaller pieces, or raise `limits.max_message_size`: there is room for four of the longest messages."),
             ),
             Self::Frame(error) => Some(PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
+            Self::Startup(error @ StartupError::Version { .. }) => {
+                Some(PgError::fatal(sqlstate::FEATURE_NOT_SUPPORTED, error.to_string()))
+            }
             Self::Startup(error) => Some(
                 PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())
                     .with_hint("This port speaks PostgreSQL's protocol, version 3."),

@@ -119,8 +119,16 @@ impl Session {
     ) -> Outcome<Option<Frame>> {
         self.client.send().await?;
         loop {
-            let next = match self.batch.take_copied() {
-                Some(frame) => Ok(frame),
+            let buffered = match self.batch.take_copied() {
+                Some(frame) => Ok(Some(frame)),
+                None => self.client.buffered_frame(),
+            };
+            if matches!(buffered, Ok(None)) {
+                // What is wrong with the rows is told while the client has no more of them.
+                self.send_to_server().await?;
+            }
+            let next = match buffered.transpose() {
+                Some(next) => next,
                 None => tokio::select! {
                     biased;
                     said = self.upstream.unasked() => match said {

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use flywheel_postgres::{PORTAL_STEPS, Portal};
 use flywheel_sql::SessionEffect;
 use flywheel_statement::Analysis;
-use flywheel_wire::{Frame, frame};
+use flywheel_wire::{Frame, PgError, frame, sqlstate};
 use postgres_protocol::message::frontend as message;
 
 use super::parts::Resets;
@@ -17,10 +17,25 @@ use super::{Outcome, Session};
 
 impl Session {
     /// A text is about to be carried out. Where it shows what settings are reset to, its connection
-    /// must be one that has begun with the client's.
+    /// must be one that has begun with the client's; where it shows whether there are temporary
+    /// objects, one on which others have made none.
     pub(super) fn note_shown(&mut self, analysis: &Analysis) {
+        let is_first = !self.has_server();
         self.upstream.begins_anew =
-            analysis.shows_settings && !self.settings.base.is_empty() && !self.has_server();
+            is_first && (self.settings.shows_startup(&analysis.shown, analysis.shown.settings));
+        self.upstream.begins_without_temporary = analysis.shown.temporary && is_first;
+    }
+
+    /// Refuses a text that needs a connection which has begun with the client's settings, where
+    /// another one is held.
+    pub(super) fn check_shown(&self, analysis: &Analysis) -> Result<(), PgError> {
+        let is_other = || self.upstream.lease().is_some_and(|lease| !lease.has_own_startup());
+        if !self.settings.shows_startup(&analysis.shown, analysis.shown.startup) || !is_other() {
+            return Ok(());
+        }
+        let message = "what settings are reset to isn't known in a transaction block of a client that has connected with settings of its own";
+        Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+            .with_hint("Send the statement outside of a transaction block."))
     }
 
     /// Has the server restore, after a statement that it has carried out. What it reports meanwhile

@@ -1,7 +1,7 @@
 //! What statements do to the session: it is noted once they are done.
 
 use flywheel_sql::lex::TokenKind;
-use flywheel_sql::{Pin, SessionEffect, Statement, Verb, prepared};
+use flywheel_sql::{Pin, SessionEffect, Statement, Traces, Verb, prepared};
 use flywheel_statement::{Analysis, changes_rights};
 
 use super::parts::creates_temporary;
@@ -147,7 +147,12 @@ impl Session {
                     self.pin(Pin::TemporaryObject);
                 }
                 self.transaction.block.forget_local(name);
-                self.settings.change().set(name, analysis.statement_text(position));
+                let text = analysis.statement_text(position);
+                if !self.charset().is_utf8() && !text.is_ascii() {
+                    // PostgreSQL is asked what it has made of it.
+                    return self.note_traces(&Traces::named(name.clone()));
+                }
+                self.settings.change().set(name, text);
                 self.note_settings();
             }
             SessionEffect::Reset { name } => {

@@ -14,7 +14,7 @@ use flywheel_postgres::is_about_statement;
 use flywheel_statement::Analysis;
 use flywheel_wire::frame::Piece;
 use flywheel_wire::quote::literal;
-use flywheel_wire::{Frame, PgError, backend, reply, sqlstate};
+use flywheel_wire::{Frame, PgError, reply, sqlstate};
 use postgres_protocol::message::frontend as message;
 
 use super::step::Step;
@@ -25,7 +25,7 @@ impl Session {
     /// Tells the client an error that no server has made. What is open on the server has failed
     /// afterwards, and undoes what it has done.
     pub(super) async fn tell_error(&mut self, error: &PgError) -> Result<(), End> {
-        backend::error_response(&mut self.client.out, error);
+        self.charset().put_error(error, &mut self.client.out);
         match self.fail_server(error).await {
             Err(Failure::Session(end)) => Err(end),
             _ => Ok(()),
@@ -43,7 +43,7 @@ impl Session {
         let raise = format!(
             "DO $flywheel$ BEGIN RAISE EXCEPTION USING ERRCODE = {}, MESSAGE = {}; END $flywheel$",
             literal(error.code()),
-            literal(&error.message().replace("$flywheel$", ""))
+            literal(&in_ascii(error.message()).replace("$flywheel$", ""))
         );
         self.on_server(&raise).await.map(drop)
     }
@@ -113,24 +113,23 @@ impl Session {
 
     /// An error, in which the server's name of a statement is the client's.
     pub(super) fn forward_error(&mut self, frame: &Frame, error: &PgError, step: &Step) {
+        let charset = self.charset();
         match step {
-            Step::Fail(error) => backend::error_response(&mut self.client.out, error),
+            Step::Fail(error) => charset.put_error(error, &mut self.client.out),
             Step::Bind { statement, client_name }
                 if !statement.server_name.is_empty()
                     && error.message().contains(&statement.server_name) =>
             {
                 let message = error.message().replace(&statement.server_name, client_name);
-                backend::error_response(
-                    &mut self.client.out,
-                    &error.clone().with_field(b'M', message),
-                );
+                let renamed = error.clone().with_field(b'M', message);
+                charset.put_error(&renamed, &mut self.client.out);
             }
             Step::Query { analysis, first, is_part: true, .. } => {
                 match place_in_text(error, analysis, *first) {
-                    Some(place) => backend::error_response(
-                        &mut self.client.out,
-                        &error.clone().with_field(b'P', place),
-                    ),
+                    Some(place) => {
+                        let placed = error.clone().with_field(b'P', place);
+                        charset.put_error(&placed, &mut self.client.out);
+                    }
                     None => self.forward(frame),
                 }
             }
@@ -175,6 +174,11 @@ impl Session {
             _ => {}
         }
     }
+}
+
+/// A message as PostgreSQL's log may have it, whatever the session's encoding.
+fn in_ascii(message: &str) -> String {
+    message.chars().map(|each| if each.is_ascii() { each } else { '?' }).collect()
 }
 
 /// Where an error of a statement that was sent by itself stands in its client's text; `None`:

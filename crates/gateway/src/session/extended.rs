@@ -30,7 +30,7 @@ impl Session {
                 Ok(())
             }
             _ if self.phase.is_skipping() => Ok(()),
-            _ => match Message::read(&frame) {
+            _ => match self.read_message(&frame) {
                 Ok(mut message) => {
                     if let Err(error) = self.conform(&mut message) {
                         let worked = self.work_off(false).await;

@@ -19,7 +19,8 @@ impl Session {
         if !self.finish_batch().await? {
             return Ok(());
         }
-        self.end_flushed(true).await?;
+        // What a batch without Sync has begun ends with it: they are one transaction.
+        let is_within = self.transaction.is_batch;
         self.upstream.replicas.note_write();
         self.note_any_write();
         self.note_function_call(frame);
@@ -30,9 +31,14 @@ impl Session {
             lease.expect_ready();
             self.upstream.note_synced();
             self.send_to_server().await?;
-            self.drain(VecDeque::from([Step::FunctionCall])).await
+            let step = Step::FunctionCall { show_ready: !is_within };
+            self.drain(VecDeque::from([step])).await
         };
         match relayed.await {
+            Ok(drained) if is_within => {
+                self.end_flushed(!drained.failed).await?;
+                self.ready().await
+            }
             Ok(_) => {
                 if self.transaction.is_idle() {
                     self.prepared.portals.clear();

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use flywheel_sql::{Pin, SessionEffect, Statement, Traces, Verb};
 use flywheel_statement::Analysis;
-use flywheel_wire::{PgError, sqlstate};
 
 use super::parts::{Learning, creates_temporary};
 use super::{Outcome, Session};
@@ -70,14 +69,6 @@ impl Session {
         }
         for name in names {
             match name.as_deref() {
-                Some("client_encoding") => {
-                    let message = "client_encoding can't be set by a parameter's name";
-                    return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
-                        .with_hint(
-                            "Flywheel speaks UTF8 to clients: leave client_encoding at UTF8.",
-                        )
-                        .into());
-                }
                 Some("session_authorization") => self.pin(Pin::SessionUser),
                 Some("seed") => self.pin(Pin::RandomSeed),
                 Some(name) => self.upstream.learning.add(&Traces::named(name)),

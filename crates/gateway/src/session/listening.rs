@@ -7,8 +7,8 @@
 //! others from then on isn't missed, as in PostgreSQL, which begins to listen just before it
 //! commits.
 //!
-//! In session mode, where the connection is the client's, and for LISTEN in the code of a function,
-//! the connection itself is listened on.
+//! In session mode, where the connection is the client's, for LISTEN in the code of a function, and
+//! for a client whose encoding isn't UTF8, the connection itself is listened on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -31,8 +31,11 @@ const UNREAD: usize = 64 * 1024;
 impl Session {
     /// Whether the database's connection listens for the session.
     fn listens_together(&self) -> bool {
-        // Where PostgreSQL serves one connection there is no other.
-        self.identity.mode != PoolMode::Session && self.shared.pool().options().lifetimes.is_some()
+        // Where PostgreSQL serves one connection there is no other. What the database's connection
+        // hears is UTF-8.
+        self.identity.mode != PoolMode::Session
+            && self.charset().is_utf8()
+            && self.shared.pool().options().lifetimes.is_some()
     }
 
     /// Has the database's connection listen to what the session would, if what is about to be sent
@@ -103,7 +106,7 @@ impl Session {
             return Ok(());
         }
         self.catch_up_listening().await;
-        self.listening.tell(&mut self.client.out, usize::MAX)
+        self.listening.tell(self.charset(), &mut self.client.out, usize::MAX)
     }
 
     /// Tells what the server connection has heard while statements of Flywheel's own ran.
@@ -125,7 +128,7 @@ impl Session {
 
     /// Tells the client what has been heard until now, between transactions.
     pub(super) fn tell_news(&mut self) -> Result<(), End> {
-        self.listening.tell(&mut self.client.out, UNREAD)
+        self.listening.tell(self.charset(), &mut self.client.out, UNREAD)
     }
 
     /// Whether the client may be told something that it doesn't wait for.

@@ -15,7 +15,7 @@
 //! that asks of PostgreSQL, `local.rs` sends its answers. `attended.rs` waits while the client is
 //! there; `stopping.rs` ends what runs for one that has gone.
 //!
-//! What a statement leaves behind is noted in `effects.rs`, refused in `refusals.rs`, and found out
+//! `encoding.rs` has what is different for clients whose encoding isn't UTF8. What a statement leaves behind is noted in `effects.rs`, refused in `refusals.rs`, and found out
 //! in `learning.rs`, before the connection goes to somebody else. `errors.rs` is the one way by which
 //! an error reaches the client.
 
@@ -26,6 +26,7 @@ mod copy;
 mod deallocation;
 mod defaults;
 mod effects;
+mod encoding;
 mod errors;
 mod extended;
 mod function_call;
@@ -340,13 +341,15 @@ impl Session {
 
     /// Ends the answer to a simple Query or a Sync.
     async fn ready(&mut self) -> Result<(), End> {
+        self.settle_writes();
+        // Notifications come before settings, as PostgreSQL tells them.
+        self.tell_heard().await?;
         self.settle_settings().await?;
         self.settle_writes();
         if self.transaction.is_idle() {
             // Portals end with their transaction.
             self.prepared.portals.clear();
         }
-        self.tell_heard().await?;
         backend::ready_for_query(&mut self.client.out, self.transaction.status);
         self.release().await;
         self.client.send_if_much().await?;

@@ -28,6 +28,7 @@ impl Session {
         let is_wanted = |name: &String, statement: &PreparedStatement| {
             !name.is_empty()
                 && !statement.by_sql
+                && self.check_came_in(&statement.analysis.text, statement.charset).is_ok()
                 && !self.upstream.has_named(name)
                 && (analysis.lists_prepared || analysis.names_prepared.contains(name))
         };

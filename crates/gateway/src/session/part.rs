@@ -75,6 +75,7 @@ impl<'t> Part<'t> {
                 return Ok(());
             }
             session.check_conforming(text)?;
+            session.check_came_in(text, session.charset())?;
             return self.relay_restored(session).await;
         }
         if session.transaction.has_failed() {

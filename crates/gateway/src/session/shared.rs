@@ -289,6 +289,7 @@ impl Session {
             && !self.upstream.is_unsynced()
             && !self.transaction.is_batch
             && !self.transaction.block.is_open()
+            && self.charset().is_utf8()
             && self.settings.told.generation
                 == self.identity.access.servers().primary.pool.generation()
     }

@@ -36,6 +36,8 @@ impl Session {
         }
         self.prepared.statements.remove("");
         self.prepared.portals.remove("");
+        let readable = self.charset().readable(frame);
+        let frame = readable.as_ref().unwrap_or(frame);
         let text = match frontend::query(frame) {
             Ok(text) => text,
             Err(error) => return self.fail_query(&error).await,
@@ -67,6 +69,7 @@ impl Session {
         if let Err(Failure::Statement(error)) = self.check_session_effect(&analysis) {
             return self.fail_query(&error).await;
         }
+        self.note_shown(&analysis);
         let resets = self.settings.resets(&analysis);
         let is_relayed = resets == Resets::Nothing && self.is_relayed(&analysis);
         // What a batch without Sync has begun ends with this Query: they are one transaction.

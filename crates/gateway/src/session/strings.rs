@@ -8,7 +8,7 @@ use flywheel_sql::{Pin, SessionEffect, Verb, conforming, needs_conforming};
 use flywheel_wire::{PgError, sqlstate};
 
 use super::Session;
-use super::parts::{CONFORMING_STRINGS, Message};
+use super::parts::{CLIENT_ENCODING, CONFORMING_STRINGS, Message};
 
 impl Session {
     /// What came in with the setting on can't be sent with it off, when it has a backslash in an
@@ -43,7 +43,9 @@ impl Session {
         if !parse.query.contains('\\') {
             return Ok(());
         }
-        if self.may_change_setting() && conforming(&parse.query).is_some() {
+        if self.may_change(CONFORMING_STRINGS, self.settings.reads_escapes())
+            && conforming(&parse.query).is_some()
+        {
             let message = "a text with a backslash in a string can't be read behind what may change standard_conforming_strings";
             return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
                 .with_hint("Send Sync before it, or write the backslash in an E'…' string."));
@@ -54,24 +56,25 @@ impl Session {
         Ok(())
     }
 
-    /// Whether one of the messages that wait for Sync may.
-    fn may_change_setting(&self) -> bool {
+    /// Whether one of the messages that wait for Sync may change `client_encoding`.
+    pub(super) fn may_change_encoding(&self) -> bool {
+        self.may_change(CLIENT_ENCODING, !self.charset().is_utf8())
+    }
+
+    /// Whether one of them may change this setting. `is_set`: the end of a block may, too.
+    fn may_change(&self, setting: &str, is_set: bool) -> bool {
         let messages = self.batch.messages();
         messages.filter_map(|message| self.analysis_of(message)).any(|analysis| {
             let mut statements = analysis.statements.iter();
             statements.any(|statement| match (&statement.session, statement.verb) {
                 (SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) }, _) => {
-                    name == CONFORMING_STRINGS
+                    name == setting
                 }
-                (SessionEffect::SetLocal { name }, _) => {
-                    name == CONFORMING_STRINGS || name == "set_config"
-                }
-                (SessionEffect::ResetLocal { name }, _) => name == CONFORMING_STRINGS,
+                (SessionEffect::SetLocal { name }, _) => name == setting || name == "set_config",
+                (SessionEffect::ResetLocal { name }, _) => name == setting,
                 (SessionEffect::Reset { name: None } | SessionEffect::DiscardAll, _) => true,
                 (SessionEffect::Pins(Pin::Configuration) | SessionEffect::Leaves(_), _) => true,
-                (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => {
-                    self.settings.reads_escapes()
-                }
+                (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => is_set,
                 _ => statement.has_word(&analysis.text, |word| word == "pg_settings"),
             })
         })

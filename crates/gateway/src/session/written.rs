@@ -16,6 +16,14 @@ impl Session {
         parameters: &Parameters<'_>,
     ) {
         let Some(caching) = self.shared.caching.clone() else { return };
+        if !self.charset().is_utf8() {
+            // Its values and names aren't read here.
+            let mut statements = positions.clone();
+            if !analysis.changes_nothing() && statements.next().is_some() {
+                caching.note_anything(&mut self.writes.written);
+            }
+            return;
+        }
         let may_be_temporary = self.is_pinned();
         for position in positions {
             caching.note(

@@ -2,7 +2,6 @@
 
 use flywheel_execute::twin::CONSTRAINTS;
 use flywheel_statement::Analysis;
-use flywheel_wire::backend;
 use flywheel_wire::{PgError, reply, sqlstate};
 
 use super::{Quiet, WAITING};
@@ -70,7 +69,7 @@ impl Session {
                     self.guarding.held.forget();
                     self.guarding.held.end();
                     let error = self.guard_error(error);
-                    backend::error_response(&mut self.client.out, &error);
+                    self.charset().put_error(&error, &mut self.client.out);
                     return Ok(false);
                 }
                 _ => self.read_own(&frame, &mut quiet),

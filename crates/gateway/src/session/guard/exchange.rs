@@ -7,7 +7,7 @@ use flywheel_execute::twin::CONSTRAINTS;
 use flywheel_postgres::{Lease, ServerError};
 use flywheel_sql::{Pin, SessionEffect, Verb};
 use flywheel_statement::Analysis;
-use flywheel_wire::backend::{self, TransactionStatus};
+use flywheel_wire::backend::TransactionStatus;
 
 use super::answer::put_query;
 use crate::session::deallocation::deallocates_all;
@@ -203,7 +203,7 @@ impl Session {
             Some(error) => {
                 self.guarding.held.forget();
                 let error = self.guard_error(error);
-                backend::error_response(&mut self.client.out, &error);
+                self.charset().put_error(&error, &mut self.client.out);
                 self.tell_settings();
                 return Ok(true);
             }

@@ -66,6 +66,9 @@ impl Session {
             // Outside a block it is an error.
             return false;
         }
+        if self.is_unread(analysis) {
+            return true;
+        }
         if !twins.is_harmless(analysis, self.guarding.sees_own_definitions(), || {
             self.settings.reads_escapes()
         }) {
