@@ -1,6 +1,6 @@
 //! Statements on tables that are homed in stores.
 //!
-//! `prepare.rs` has PostgreSQL describe a statement and plans it, once per text; then `native.rs`
+//! `prepare.rs` has PostgreSQL describe a statement and plans it, once per text; then `native/`
 //! asks the store alone, `mixed.rs` lets PostgreSQL run it over fetched rows, `staged.rs` lets
 //! PostgreSQL run a write on staged rows and carries the difference to the store. `carry_out.rs`
 //! leads each statement its way.
@@ -22,6 +22,7 @@ mod carry_out;
 mod classify;
 mod client_statement;
 mod commit;
+mod compared;
 mod computed;
 mod confirming;
 mod copy_from;
@@ -34,6 +35,7 @@ mod explain;
 mod explaining;
 mod failure;
 mod fetch;
+mod forms;
 mod held_definitions;
 mod holding;
 mod homes;
@@ -75,6 +77,7 @@ mod twin_check;
 mod views;
 mod waiting;
 mod way;
+mod writable;
 mod write;
 
 pub use answer::Answer;

@@ -12,7 +12,9 @@ use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::reply::Field;
 use flywheel_wire::{PgError, sqlstate};
 
-use super::classify::{Maker, as_query, check_format, compared, copy_in_tables, named_types};
+use super::classify::{Maker, check_format, copy_in_tables};
+use super::compared::{compared, named_types};
+use super::forms::as_query;
 use super::rewritten::Rewritten;
 use super::rights::copied;
 use super::skipping::chooses;
