@@ -2,5 +2,6 @@
 //! crate form a circle.
 
 mod circles;
+mod lengths;
 mod modules;
 mod table;
