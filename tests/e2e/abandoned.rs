@@ -20,7 +20,7 @@ const WAITS: &str = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USI
 /// held: nobody has to outlast that.
 #[tokio::test]
 async fn the_locks_of_a_client_that_dies_are_free() {
-    for home in [Home::Redis, Home::Memory, Home::Dynoxide] {
+    for home in Home::KINDS {
         let setup = Setup::default().main("pool_size = 8").table("public.kv", home);
         let Some(world) = setup.start().await else { continue };
         let (client, holder, behind) =

@@ -61,7 +61,7 @@ async fn native_statements_go_on_while_postgresql_is_silent() {
         .nth(1)
         .and_then(|rest| rest.split('/').next())
         .expect("an address");
-    for home in [Home::Redis, Home::Memory, Home::Dynoxide, Home::DynamoDb] {
+    for home in Home::STORES {
         if !home.is_available(&servers) {
             continue;
         }
