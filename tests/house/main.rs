@@ -4,4 +4,5 @@
 mod circles;
 mod lengths;
 mod modules;
+mod spread;
 mod table;
