@@ -77,8 +77,8 @@ async fn after_a_batch(client: &Client, mut dies: Raw, begin: &str, table: &str)
     column(client, &format!("UPDATE {table} SET v = v + 1 WHERE k = 1 RETURNING v")).await
 }
 
-/// PostgreSQL commits a batch with its Sync. Where a client goes before that, nothing of it is done,
-/// however much of it was answered, and its locks are free.
+/// PostgreSQL commits a batch with its Sync. Where a client goes before that, nothing of it is
+/// done, however much of it was answered, and its locks are free.
 #[tokio::test]
 async fn a_batch_without_its_sync_is_undone() {
     for home in [None, Some(Home::Redis), Some(Home::Memory), Some(Home::Dynoxide)] {

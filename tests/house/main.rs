@@ -2,6 +2,7 @@
 //! crate form a circle.
 
 mod circles;
+mod columns;
 mod lengths;
 mod modules;
 mod spread;

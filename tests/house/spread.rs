@@ -1,4 +1,5 @@
-//! How many files the inherent `impl`s of a type are spread over: who changes one reads all of them.
+//! How many files the inherent `impl`s of a type are spread over: who changes one reads all of
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -7,8 +7,8 @@
 //!
 //! [`Stores`] is what is known of a database's store tables: their definitions (`homes.rs`), the
 //! ways by which PostgreSQL comes to its own tables of the same names (`twin/`), and transactions
-//! that are to be carried out in the stores, after a crash too (`transaction/`). `block/` keeps what
-//! a transaction block has done, and `commit.rs` carries that to the stores.
+//! that are to be carried out in the stores, after a crash too (`transaction/`). `block/` keeps
+//! what a transaction block has done, and `commit.rs` carries that to the stores.
 //!
 //! A session is seen through the traits in `host.rs`: an [`Executor`] does all this for a [`Host`].
 

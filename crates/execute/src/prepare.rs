@@ -68,8 +68,8 @@ impl<H: Host> Executor<'_, H> {
         Ok(statement)
     }
 
-    /// Makes a plan. It takes several questions to PostgreSQL: where a definition has changed between
-    /// two of them, it is made anew.
+    /// Makes a plan. It takes several questions to PostgreSQL: where a definition has changed
+    /// between two of them, it is made anew.
     async fn make_at_once(
         &mut self,
         analysis: &Arc<Analysis>,

@@ -157,9 +157,9 @@ pub trait TwoPhase: Send + Sync {
         keys: &[(&StoreTable, Key)],
     ) -> Result<(), StoreError>;
 
-    /// [`Writes::write_all`] for a transaction whose block has locked rows by [`TwoPhase::prepare`]:
-    /// its own locks aren't in the way, and go with the write. Conditions are checked as ever. The
-    /// changes are puts and deletions.
+    /// [`Writes::write_all`] for a transaction whose block has locked rows by
+    /// [`TwoPhase::prepare`]: its own locks aren't in the way, and go with the write. Conditions
+    /// are checked as ever. The changes are puts and deletions.
     async fn write_own(
         &self,
         transaction: TransactionId,

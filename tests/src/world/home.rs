@@ -1,5 +1,5 @@
-//! The homes of tables that tests go through. A new kind of store is a line of [`with_stores!`] and,
-//! as its first home, one of [`Home::KINDS`].
+//! The homes of tables that tests go through. A new kind of store is a line of [`with_stores!`]
+//! and, as its first home, one of [`Home::KINDS`].
 
 use super::Servers;
 

@@ -3,9 +3,10 @@
 //!
 //! `rules.rs` says for which statements, by their words; `graph.rs` what depends on what in the
 //! database; `reading.rs` what a query reads; `writing.rs` what a statement writes; `row_key.rs`
-//! which single row; `written.rs` what a session has written; `following.rs` what is written past this gateway to PostgreSQL's tables,
-//! `listening.rs` to those in stores; `sources.rs` how old that news may be; `problems.rs` what of all that can't be told. The session's
-//! part is `session/cached/`; the answers themselves are kept by the crate `flywheel-cache`.
+//! which single row; `written.rs` what a session has written; `following.rs` what is written past
+//! this gateway to PostgreSQL's tables, `listening.rs` to those in stores; `sources.rs` how old
+//! that news may be; `problems.rs` what of all that can't be told. The session's part is
+//! `session/cached/`; the answers themselves are kept by the crate `flywheel-cache`.
 //!
 //! Wherever something can't be told, a read isn't kept and a write ends everything.
 //!
@@ -95,8 +96,8 @@ pub struct Caching {
 }
 
 impl Caching {
-    /// The cache of the database of this name to clients. `follower` and `sources` tell of writes past
-    /// this gateway.
+    /// The cache of the database of this name to clients. `follower` and `sources` tell of writes
+    /// past this gateway.
     pub fn new(
         kept: Arc<Kept>,
         database: String,

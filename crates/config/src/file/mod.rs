@@ -204,8 +204,8 @@ pub struct Limits {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metrics {
-    /// The address that serves /metrics, for Prometheus, /healthz and /readyz. No password is asked for
-    /// there.
+    /// The address that serves /metrics, for Prometheus, /healthz and /readyz. No password is asked
+    /// for there.
     #[schemars(example = "127.0.0.1:9930")]
     pub listen: String,
 }

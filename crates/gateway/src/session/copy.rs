@@ -1,5 +1,5 @@
-//! COPY: the client's data on their way to the server, and COPY that Flywheel has a server carry out
-//! in the client's place.
+//! COPY: the client's data on their way to the server, and COPY that Flywheel has a server carry
+//! out in the client's place.
 
 use std::collections::VecDeque;
 use std::iter::repeat_with;

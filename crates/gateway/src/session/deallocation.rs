@@ -47,8 +47,8 @@ impl Deallocation<'_> {
 }
 
 impl Prepared {
-    /// Carries out a text that is a DEALLOCATE of statements that were prepared by protocol: they go
-    /// by other names on the server.
+    /// Carries out a text that is a DEALLOCATE of statements that were prepared by protocol: they
+    /// go by other names on the server.
     pub(super) fn deallocate(&mut self, analysis: &Analysis) -> Option<(&'static str, Vec<Undo>)> {
         let [statement] = &analysis.statements[..] else { return None };
         let name = deallocated(statement, &analysis.text)?;

@@ -143,8 +143,8 @@ impl Session {
             return Ok(());
         }
         if swallowed {
-            // The client's Sync was read as part of a COPY: it sends another one. Only then the rows
-            // are there for others, and PostgreSQL tells that the COPY is complete.
+            // The client's Sync was read as part of a COPY: it sends another one. Only then the
+            // rows are there for others, and PostgreSQL tells that the COPY is complete.
             self.client.keep_back();
             self.phase.take();
             self.upstream.note_flushed();

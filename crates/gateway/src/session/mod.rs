@@ -1,9 +1,9 @@
 //! One client's session, from login to goodbye.
 //!
-//! [`Session`] coordinates its parts; each owns its fields and their rules (`parts/`). What a session
-//! does is divided into rooms, each a type that has the session, or the parts of it that it needs,
-//! for as long as its work takes: `rooms.rs` lists them. A message comes in here and takes one of
-//! these ways:
+//! [`Session`] coordinates its parts; each owns its fields and their rules (`parts/`). What a
+//! session does is divided into rooms, each a type that has the session, or the parts of it that it
+//! needs, for as long as its work takes: `rooms.rs` lists them. A message comes in here and takes
+//! one of these ways:
 //!
 //! - a Query: `simple.rs`, and as servers answer it, `query.rs`;
 //! - the extended protocol: `extended.rs` gathers, `work.rs` is a batch under way, `messages/` has

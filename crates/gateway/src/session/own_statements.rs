@@ -1,5 +1,5 @@
-//! Statements of Flywheel's own on the server connection, whose answers the client doesn't get. They
-//! may wait for locks: one whose client goes is given up, see `attended.rs`.
+//! Statements of Flywheel's own on the server connection, whose answers the client doesn't get.
+//! They may wait for locks: one whose client goes is given up, see `attended.rs`.
 
 use flywheel_execute::Answer;
 use flywheel_postgres::{Portal, Rows};

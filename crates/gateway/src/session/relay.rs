@@ -253,7 +253,9 @@ impl Session {
         let next = tokio::select! {
             biased;
             next = lease.next_piece() => next,
-            () = poll_fn(|cx| self.client.poll_gone(cx, between)) => return Err(ClientError::Gone.into()),
+            () = poll_fn(|cx| self.client.poll_gone(cx, between)) => {
+                return Err(ClientError::Gone.into());
+            }
         };
         match next {
             Ok(piece) => Ok(piece),

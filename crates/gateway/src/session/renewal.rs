@@ -44,7 +44,11 @@ impl Renewing<'_> {
             && batch.iter().any(uses_named)
             && (at_sync || !self.session.must_keep_open(&batch));
         if can_repeat {
-            let own = |message: &Message| !matches!(message, Message::Parse(parse) if self.session.prepared.statements.contains_key(&parse.name));
+            let statements = &self.session.prepared.statements;
+            let own = |message: &Message| match message {
+                Message::Parse(parse) => !statements.contains_key(&parse.name),
+                _ => true,
+            };
             let parsed: Vec<bool> = batch.iter().map(own).collect();
             for _ in frames {
                 let mark = self.session.client.mark();

@@ -1,5 +1,5 @@
-//! The rooms of a session: each is a type that has the session, or the parts of it that it needs, for
-//! as long as its work takes. What is private to a room isn't the session's.
+//! The rooms of a session: each is a type that has the session, or the parts of it that it needs,
+//! for as long as its work takes. What is private to a room isn't the session's.
 
 use flywheel_execute::Executor;
 

@@ -33,8 +33,8 @@ impl Shaped<'_> {
         Ok((own, None))
     }
 
-    /// Runs a Query by the plan of its shape, or else by its text, and looks then whether its shape's
-    /// plan does.
+    /// Runs a Query by the plan of its shape, or else by its text, and looks then whether its
+    /// shape's plan does.
     pub(super) async fn run_or_whole(&mut self, shape: &TextShape, text: &str) -> Outcome<()> {
         if !self.session.transaction.has_failed() && self.run(shape).await? {
             return Ok(());

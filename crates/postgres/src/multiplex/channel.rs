@@ -231,7 +231,10 @@ impl Channel {
     pub(super) async fn cancel(&self, answer: &Arc<Answer>) {
         let at_first = {
             let mut state = self.lock();
-            let is_it = |awaited: &Awaited| matches!(&awaited.whose, Whose::Client(_, each) if Arc::ptr_eq(each, answer));
+            let is_it = |awaited: &Awaited| match &awaited.whose {
+                Whose::Client(_, each) => Arc::ptr_eq(each, answer),
+                _ => false,
+            };
             let Some(position) = state.awaited.iter().position(is_it) else {
                 return;
             };

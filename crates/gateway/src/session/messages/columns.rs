@@ -38,8 +38,9 @@ impl Work {
         Err(changed_result().into())
     }
 
-    /// [`Self::check_columns`] of the unnamed statement, which has just been sent to the server anew:
-    /// its columns are asked for on the way. Whatever of the batch would stay waits for the answer.
+    /// [`Self::check_columns`] of the unnamed statement, which has just been sent to the server
+    /// anew: its columns are asked for on the way. Whatever of the batch would stay waits for the
+    /// answer.
     pub(super) async fn check_unnamed(
         &mut self,
         statement: &Arc<PreparedStatement>,

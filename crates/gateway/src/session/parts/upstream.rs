@@ -159,7 +159,8 @@ impl Upstream {
         self.held.as_ref().is_some_and(|held| held.names.named.iter().any(|each| each == name))
     }
 
-    /// Whether a statement that isn't known here may be one prepared by SQL, which the server knows.
+    /// Whether a statement that isn't known here may be one prepared by SQL, which the server
+    /// knows.
     pub(crate) fn may_have_of_sql(&self, name: &str) -> bool {
         !self.pins.is_empty() && self.has_connection() && !name.is_empty()
     }
