@@ -1,4 +1,6 @@
 //! What each distinct text is, found once.
+//!
+//! What another crate finds out about a text is kept with it by `Analysis::note`.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};

@@ -1,4 +1,7 @@
 //! Where statements on PostgreSQL's own tables go.
+//!
+//! A routing condition is a field of [`When`]; `resolve/routes.rs` reads it, and
+//! `gateway/shared.rs` (`routes_to_replica`) acts on it.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
