@@ -15,25 +15,33 @@ use super::parts::Resets;
 use super::step::Step;
 use super::{Outcome, Session};
 
-impl Session {
+/// What a session's settings are reset to.
+pub(super) struct Defaults<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl Defaults<'_> {
     /// A text is about to be carried out. Where it shows what settings are reset to, its connection
     /// must be one that has begun with the client's; where it shows whether there are temporary
     /// objects, one on which others have made none.
     pub(super) fn note_shown(&mut self, analysis: &Analysis) {
-        let is_first = !self.has_server();
-        self.upstream.begins_anew =
-            is_first && (self.settings.shows_startup(&analysis.shown, analysis.shown.settings));
-        self.upstream.begins_without_temporary = analysis.shown.temporary && is_first;
+        let (session, shown) = (&mut *self.session, &analysis.shown);
+        let is_first = !session.has_server();
+        session.upstream.begins_anew =
+            is_first && session.settings.shows_startup(shown, shown.settings);
+        session.upstream.begins_without_temporary = shown.temporary && is_first;
     }
 
     /// Refuses a text that needs a connection which has begun with the client's settings, where
     /// another one is held.
     pub(super) fn check_shown(&self, analysis: &Analysis) -> Result<(), PgError> {
-        let is_other = || self.upstream.lease().is_some_and(|lease| !lease.has_own_startup());
-        if !self.settings.shows_startup(&analysis.shown, analysis.shown.startup) || !is_other() {
+        let (session, shown) = (&*self.session, &analysis.shown);
+        let is_other = || session.upstream.lease().is_some_and(|lease| !lease.has_own_startup());
+        if !session.settings.shows_startup(shown, shown.startup) || !is_other() {
             return Ok(());
         }
-        let message = "what settings are reset to isn't known in a transaction block of a client that has connected with settings of its own";
+        let message = "what settings are reset to isn't known in a transaction block of a client \
+                       that has connected with settings of its own";
         Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
             .with_hint("Send the statement outside of a transaction block."))
     }
@@ -41,29 +49,33 @@ impl Session {
     /// Has the server restore, after a statement that it has carried out. What it reports meanwhile
     /// is told once, as it is in the end.
     pub(super) async fn restore(&mut self, effect: &SessionEffect) -> Outcome<()> {
-        let Some(restoring) = self.settings.restoring(effect) else { return Ok(()) };
-        self.upstream.lose_unnamed();
-        let lease = self.server().await?;
-        lease.query(&restoring).await.map_err(|error| self.server_failed(&error))?;
-        self.follow_server();
+        let Some(restoring) = self.session.settings.restoring(effect) else { return Ok(()) };
+        self.session.upstream.lose_unnamed();
+        let lease = self.session.server().await?;
+        lease.query(&restoring).await.map_err(|error| self.session.server_failed(&error))?;
+        self.session.follow_server();
         Ok(())
     }
 
     /// Statement by statement, where some reset what the client has begun with. As PostgreSQL, it
     /// reports settings once, when all statements of the text have run.
     pub(super) async fn run_restored(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
-        if self.settings.resets(analysis) == Resets::Nothing {
-            self.settings.reports.begin_text();
-            let done = self.run_statements(analysis).await;
-            let names = self.settings.reports.end_text();
-            self.settings.tell(names, self.upstream.lease(), &mut self.client.out);
-            self.report_settings();
+        if self.session.settings.resets(analysis) == Resets::Nothing {
+            self.session.settings.reports.begin_text();
+            let done = self.session.run_statements(analysis).await;
+            let names = self.session.settings.reports.end_text();
+            self.session.settings.tell(
+                names,
+                self.session.upstream.lease(),
+                &mut self.session.client.out,
+            );
+            self.session.report_settings();
             return done;
         }
-        self.settings.reports.begin_silence();
-        let done = self.run_statements(analysis).await;
-        self.settings.reports.end_silence();
-        self.report_settings();
+        self.session.settings.reports.begin_silence();
+        let done = self.session.run_statements(analysis).await;
+        self.session.settings.reports.end_silence();
+        self.session.report_settings();
         done
     }
 
@@ -73,10 +85,10 @@ impl Session {
         effect: &SessionEffect,
         steps: &mut VecDeque<Step>,
     ) -> Outcome<()> {
-        let Some(restoring) = self.settings.restoring(effect) else { return Ok(()) };
+        let Some(restoring) = self.session.settings.restoring(effect) else { return Ok(()) };
         let portal = Portal { sql: &restoring, ..Portal::default() };
-        let put = self.server().await?.put_portal(&portal);
-        put.map_err(|error| self.server_failed(&error))?;
+        let put = self.session.server().await?.put_portal(&portal);
+        put.map_err(|error| self.session.server_failed(&error))?;
         steps.extend((0..=PORTAL_STEPS).map(|_| Step::Hidden));
         Ok(())
     }

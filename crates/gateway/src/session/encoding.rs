@@ -17,10 +17,14 @@ fn unsupported(message: &'static str, hint: &'static str) -> PgError {
     PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message).with_hint(hint)
 }
 
-impl Session {
-    /// How the client's texts are read.
-    pub(super) fn charset(&self) -> Charset {
-        self.settings.charset()
+/// Texts of a session whose encoding may be another one than UTF8.
+pub(super) struct Encoding<'s> {
+    pub(super) session: &'s Session,
+}
+
+impl Encoding<'_> {
+    fn charset(&self) -> Charset {
+        self.session.settings.charset()
     }
 
     /// A message that is gathered. Names of statements and portals outside ASCII are refused where
@@ -40,13 +44,14 @@ impl Session {
         };
         if !is_named {
             return Err(unsupported(
-                "names of prepared statements and portals outside ASCII are supported in UTF8 only",
+                "names of prepared statements and portals outside ASCII are supported in UTF8 \
+                 only",
                 "Give it another name, or set client_encoding to UTF8.",
             ));
         }
         let message = Message::read(charset.readable(frame).as_ref().unwrap_or(frame))?;
         if let Message::Parse(_) = message
-            && self.may_change_encoding()
+            && self.session.strings().may_change_encoding()
         {
             return Err(unsupported(
                 "a text outside ASCII can't be read behind what may change client_encoding",
@@ -57,11 +62,13 @@ impl Session {
     }
 
     /// Refuses what can't be carried out for a client whose encoding isn't UTF8.
-    pub(super) fn check_encoding(&self, analysis: &Analysis) -> Result<(), PgError> {
+    pub(super) fn check(&self, analysis: &Analysis) -> Result<(), PgError> {
         if self.charset().is_utf8() {
             return Ok(());
         }
-        if analysis.concerns_any_store() || executes_prepared(&self.prepared.statements, analysis) {
+        if analysis.concerns_any_store()
+            || executes_prepared(&self.session.prepared.statements, analysis)
+        {
             return Err(self.not_converted());
         }
         // What a name outside ASCII leads to isn't known here.
@@ -74,9 +81,13 @@ impl Session {
                 statement.verb == Verb::CreateIndex || is_first("call") || is_first("do")
             })
         };
-        if self.is_unread(analysis) && is_unguardable() {
+        if !analysis.text.is_ascii()
+            && !self.session.shared.stores.twins.is_empty()
+            && is_unguardable()
+        {
             return Err(unsupported(
-                "CALL, DO and CREATE INDEX with characters outside ASCII are supported in UTF8 only where tables live in stores",
+                "CALL, DO and CREATE INDEX with characters outside ASCII are supported in UTF8 only \
+                 where tables live in stores",
                 "SET client_encoding TO UTF8 before it.",
             ));
         }
@@ -92,23 +103,17 @@ impl Session {
     }
 
     fn not_converted(&self) -> PgError {
-        let encoding = self.settings.reported.get(CLIENT_ENCODING).map_or("", String::as_str);
+        let encoding =
+            self.session.settings.reported.get(CLIENT_ENCODING).map_or("", String::as_str);
         let message =
             format!("rows of store tables aren't converted to client_encoding \"{encoding}\"");
         PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
             .with_hint("SET client_encoding TO UTF8 before the statement.")
     }
 
-    /// Whether a text has names that aren't read here, where tables live in stores.
-    pub(super) fn is_unread(&self, analysis: &Analysis) -> bool {
-        !self.charset().is_utf8()
-            && !analysis.text.is_ascii()
-            && !self.shared.stores.twins.is_empty()
-    }
-
     /// A text that came in another encoding than the server connection has now can't be sent.
     pub(super) fn check_came_in(&self, text: &str, came_in: Charset) -> Result<(), PgError> {
-        let speaks = match self.upstream.lease() {
+        let speaks = match self.session.upstream.lease() {
             Some(lease) => lease.charset(),
             None => self.charset(),
         };

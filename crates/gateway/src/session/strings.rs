@@ -10,7 +10,12 @@ use flywheel_wire::{PgError, sqlstate};
 use super::Session;
 use super::parts::{CLIENT_ENCODING, CONFORMING_STRINGS, Message};
 
-impl Session {
+/// Texts of a session, whose setting may be off.
+pub(super) struct Strings<'s> {
+    pub(super) session: &'s Session,
+}
+
+impl Strings<'_> {
     /// What came in with the setting on can't be sent with it off, when it has a backslash in an
     /// ordinary string.
     pub(crate) fn check_conforming(&self, text: &str) -> Result<(), PgError> {
@@ -26,11 +31,11 @@ impl Session {
     /// Whether backslashes in ordinary strings are escapes on the server connection, of which the
     /// client may be told later.
     fn runs_escapes(&self) -> bool {
-        match self.upstream.lease() {
+        match self.session.upstream.lease() {
             Some(lease) => {
                 lease.parameters().get(CONFORMING_STRINGS).is_some_and(|value| value == "off")
             }
-            None => self.settings.reads_escapes(),
+            None => self.session.settings.reads_escapes(),
         }
     }
 
@@ -43,14 +48,14 @@ impl Session {
         if !parse.query.contains('\\') {
             return Ok(());
         }
-        if self.may_change(CONFORMING_STRINGS, self.settings.reads_escapes())
+        if self.may_change(CONFORMING_STRINGS, self.session.settings.reads_escapes())
             && conforming(&parse.query).is_some()
         {
             let message = "a text with a backslash in a string can't be read behind what may change standard_conforming_strings";
             return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
                 .with_hint("Send Sync before it, or write the backslash in an E'…' string."));
         }
-        if let Cow::Owned(conforming) = self.settings.conforming(&parse.query) {
+        if let Cow::Owned(conforming) = self.session.settings.conforming(&parse.query) {
             parse.query = conforming;
         }
         Ok(())
@@ -58,13 +63,13 @@ impl Session {
 
     /// Whether one of the messages that wait for Sync may change `client_encoding`.
     pub(super) fn may_change_encoding(&self) -> bool {
-        self.may_change(CLIENT_ENCODING, !self.charset().is_utf8())
+        self.may_change(CLIENT_ENCODING, !self.session.settings.charset().is_utf8())
     }
 
     /// Whether one of them may change this setting. `is_set`: the end of a block may, too.
     fn may_change(&self, setting: &str, is_set: bool) -> bool {
-        let messages = self.batch.messages();
-        messages.filter_map(|message| self.analysis_of(message)).any(|analysis| {
+        let messages = self.session.batch.messages();
+        messages.filter_map(|message| self.session.analysis_of(message)).any(|analysis| {
             let mut statements = analysis.statements.iter();
             statements.any(|statement| match (&statement.session, statement.verb) {
                 (SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) }, _) => {

@@ -294,7 +294,7 @@ impl SessionSettings {
                     SettingName::Unknown => None,
                 };
                 if let NullValue::Parameter(position) = setting.value
-                    && let Some(value) = named.and_then(|name| self.base.value(&name))
+                    && let Some(value) = named.and_then(|name: String| self.base.value(&name))
                     && let Some(bound @ None) = bind.parameters.get_mut(position)
                 {
                     *bound = Some(value.to_owned().into());
