@@ -374,12 +374,8 @@ fn dotted(text: &str, tokens: &[Token], position: usize, first: &str) -> String 
         Some(second) if dot => format!("{first}.{}", second.identifier(text)),
         _ => first.to_owned(),
     };
-    // SET NAMES.
-    if name == "names" {
-        return "client_encoding".to_owned();
-    }
     // Case doesn't matter in names of settings, quoted or not.
-    name.to_lowercase()
+    if name == "names" { "client_encoding".to_owned() } else { name.to_lowercase() }
 }
 
 /// SET SESSION CHARACTERISTICS sets up to three settings; each is one of the session when it stands

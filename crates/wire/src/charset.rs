@@ -1,5 +1,5 @@
-//! Texts of clients whose `client_encoding` isn't UTF8. PostgreSQL converts them, as well as what it
-//! answers; here they are only read for their words, all of which are ASCII.
+//! Texts of clients whose `client_encoding` isn't UTF8. PostgreSQL converts them, as well as what
+//! it answers; here they are only read for their words, all of which are ASCII.
 //!
 //! What stands outside ASCII in such a text is read as private characters, one for each byte, and
 //! is written as the same bytes again: nothing is converted here, and nothing lost. In some
@@ -10,8 +10,7 @@ use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
 
-use crate::frontend::tag;
-use crate::{Frame, PgError, frame};
+use crate::{Frame, frame};
 
 /// How the bytes of a session's texts are to be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
@@ -26,6 +25,11 @@ pub enum Charset {
     /// The same, but for katakana, which are one byte each.
     ShiftJis,
 }
+
+/// The type of a Query.
+const QUERY: u8 = b'Q';
+/// The type of a Parse.
+const PARSE: u8 = b'P';
 
 /// The first of the private characters.
 const PRIVATE: u32 = 0xf_0000;
@@ -110,8 +114,8 @@ impl Charset {
             return None;
         }
         let texts = match message.tag() {
-            tag::QUERY => body.len(),
-            tag::PARSE => {
+            QUERY => body.len(),
+            PARSE => {
                 let name = memchr::memchr(0, body)? + 1;
                 name + memchr::memchr(0, body.get(name..)?)? + 1
             }
@@ -125,7 +129,7 @@ impl Charset {
 
     /// Writes a Query. Nothing may be a zero in the text.
     pub fn put_query(self, text: &str, out: &mut BytesMut) {
-        self.write(text).put_message(tag::QUERY, &[0], out);
+        self.write(text).put_message(QUERY, &[0], out);
     }
 
     /// Writes a Parse. The same goes for its texts.
@@ -137,18 +141,7 @@ impl Charset {
         let mut rest = BytesMut::new();
         rest.put_u16(u16::try_from(types.len()).unwrap_or(u16::MAX));
         types.iter().for_each(|oid| rest.put_u32(*oid));
-        texts.put_message(tag::PARSE, &rest, out);
-    }
-
-    /// An error of Flywheel's own, or one that was read, as a message for the client.
-    pub fn put_error(self, error: &PgError, out: &mut BytesMut) {
-        let mut fields = Vec::new();
-        for (code, value) in error.fields() {
-            fields.push(*code);
-            fields.extend_from_slice(&self.write(value));
-            fields.push(0);
-        }
-        fields.put_message(b'E', &[0], out);
+        texts.put_message(PARSE, &rest, out);
     }
 }
 
@@ -197,7 +190,7 @@ mod tests {
     #[test]
     fn only_texts_of_a_parse_are_read() {
         let mut out = BytesMut::new();
-        b"s\0SELECT '\xe4'\0".put_message(tag::PARSE, &[0, 1, 0, 0, 0, 0x99], &mut out);
+        b"s\0SELECT '\xe4'\0".put_message(PARSE, &[0, 1, 0, 0, 0, 0x99], &mut out);
         let message = frame::take(&mut out, usize::MAX).unwrap().unwrap();
         let readable = Charset::Bytes.readable(&message).unwrap();
         let parse = crate::frontend::parse(&readable).unwrap();

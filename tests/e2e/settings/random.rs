@@ -182,8 +182,8 @@ fn messages(step: &str) -> Option<Vec<Message>> {
     })
 }
 
-/// In statements that keep the connection.
-const KEEPING: [&str; 3] = ["PREPARE ", "EXECUTE ", "DEALLOCATE"];
+/// In statements that keep the connection, or have LISTEN keep it.
+const KEEPING: [&str; 5] = ["PREPARE ", "EXECUTE ", "DEALLOCATE", "latin1", "koi8r"];
 
 /// In statements that lock what those of others wait for.
 const CONFLICTING: [&str; 3] = ["GRANT", "REVOKE", "public.plain"];
@@ -232,7 +232,7 @@ async fn difference(world: &World, steps: &[Step], is_alone: bool) -> Option<Str
         }
         if let Step::Say { sql, .. } = *step
             && is_alone
-            && KEEPING.iter().any(|part| sql.starts_with(part))
+            && KEEPING.iter().any(|part| sql.contains(part))
         {
             continue;
         }

@@ -14,7 +14,7 @@ use flywheel_postgres::is_about_statement;
 use flywheel_statement::Analysis;
 use flywheel_wire::frame::Piece;
 use flywheel_wire::quote::literal;
-use flywheel_wire::{Frame, PgError, reply, sqlstate};
+use flywheel_wire::{Frame, PgError, backend, reply, sqlstate};
 use postgres_protocol::message::frontend as message;
 
 use super::step::Step;
@@ -30,7 +30,8 @@ impl Errors<'_> {
     /// Tells the client an error that no server has made. What is open on the server has failed
     /// afterwards, and undoes what it has done.
     pub(super) async fn tell(&mut self, error: &PgError) -> Result<(), End> {
-        self.session.settings.charset().put_error(error, &mut self.session.client.out);
+        let charset = self.session.settings.charset();
+        backend::error_response_in(charset, &mut self.session.client.out, error);
         match self.fail_server(error).await {
             Err(Failure::Session(end)) => Err(end),
             _ => Ok(()),
@@ -120,20 +121,22 @@ impl Errors<'_> {
     pub(super) fn forward(&mut self, frame: &Frame, error: &PgError, step: &Step) {
         let charset = self.session.settings.charset();
         match step {
-            Step::Fail(error) => charset.put_error(error, &mut self.session.client.out),
+            Step::Fail(error) => {
+                backend::error_response_in(charset, &mut self.session.client.out, error);
+            }
             Step::Bind { statement, client_name }
                 if !statement.server_name.is_empty()
                     && error.message().contains(&statement.server_name) =>
             {
                 let message = error.message().replace(&statement.server_name, client_name);
                 let renamed = error.clone().with_field(b'M', message);
-                charset.put_error(&renamed, &mut self.session.client.out);
+                backend::error_response_in(charset, &mut self.session.client.out, &renamed);
             }
             Step::Query { analysis, first, is_part: true, .. } => {
                 match place_in_text(error, analysis, *first) {
                     Some(place) => {
                         let placed = error.clone().with_field(b'P', place);
-                        charset.put_error(&placed, &mut self.session.client.out);
+                        backend::error_response_in(charset, &mut self.session.client.out, &placed);
                     }
                     None => self.session.forward(frame),
                 }

@@ -7,7 +7,7 @@ use flywheel_execute::twin::CONSTRAINTS;
 use flywheel_postgres::{Lease, ServerError};
 use flywheel_sql::Verb;
 use flywheel_statement::Analysis;
-use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::backend::{self, TransactionStatus};
 
 use super::Guard;
 use super::answer::put_query;
@@ -94,7 +94,7 @@ impl Guard<'_> {
                 self.session.guarding.held.forget();
                 let error = self.session.guard_messages().guard_error(error);
                 let charset = self.session.settings.charset();
-                charset.put_error(&error, &mut self.session.client.out);
+                backend::error_response_in(charset, &mut self.session.client.out, &error);
                 self.tell_settings();
                 return Ok(true);
             }
