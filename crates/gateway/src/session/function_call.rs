@@ -21,7 +21,7 @@ pub(super) struct FunctionCalls<'s> {
 impl FunctionCalls<'_> {
     /// FunctionCall: relayed as it is.
     pub(super) async fn relay(&mut self, frame: &Frame) -> Result<(), End> {
-        if !self.session.finish_batch().await? {
+        if !self.session.batches().finish().await? {
             return Ok(());
         }
         // What a batch without Sync has begun ends with it: they are one transaction.
@@ -41,20 +41,20 @@ impl FunctionCalls<'_> {
         };
         match relayed.await {
             Ok(drained) if is_within => {
-                self.session.end_flushed(!drained.failed).await?;
+                self.session.batches().end_flushed(!drained.failed).await?;
                 self.session.ready().await
             }
             Ok(_) => {
                 if self.session.transaction.is_idle() {
                     self.session.prepared.portals.clear();
                 }
-                self.session.settle_settings().await?;
+                self.session.control().settle_settings().await?;
                 self.session.release().await;
                 Ok(())
             }
             Err(Failure::Session(end)) => Err(end),
             Err(Failure::Told) => self.session.ready().await,
-            Err(Failure::Statement(error)) => self.session.fail_query(&error).await,
+            Err(Failure::Statement(error)) => self.session.queries().fail(&error).await,
         }
     }
 

@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use flywheel_sql::{Pin, SessionEffect, Verb, conforming, needs_conforming};
+use flywheel_sql::{Pin, SessionEffect, Statement, Verb, conforming, needs_conforming};
+use flywheel_statement::Analysis;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::Session;
@@ -69,9 +70,12 @@ impl Strings<'_> {
     /// Whether one of them may change this setting. `is_set`: the end of a block may, too.
     fn may_change(&self, setting: &str, is_set: bool) -> bool {
         let messages = self.session.batch.messages();
-        messages.filter_map(|message| self.session.analysis_of(message)).any(|analysis| {
-            let mut statements = analysis.statements.iter();
-            statements.any(|statement| match (&statement.session, statement.verb) {
+        let mut analyses = messages.filter_map(|message| {
+            self.session.prepared.analysis_of(message, &self.session.shared.analyses)
+        });
+        let changes =
+            |statement: &Statement, analysis: &Analysis| match (&statement.session, statement.verb)
+            {
                 (SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) }, _) => {
                     name == setting
                 }
@@ -81,7 +85,9 @@ impl Strings<'_> {
                 (SessionEffect::Pins(Pin::Configuration) | SessionEffect::Leaves(_), _) => true,
                 (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => is_set,
                 _ => statement.has_word(&analysis.text, |word| word == "pg_settings"),
-            })
+            };
+        analyses.any(|analysis| {
+            analysis.statements.iter().any(|statement| changes(statement, &analysis))
         })
     }
 }
