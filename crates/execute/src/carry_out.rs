@@ -153,7 +153,7 @@ impl<H: Host> Executor<'_, H> {
             General::Write { .. } => self.count(Way::Staged),
             General::Refuse(_) => {}
         }
-        let answer = self.general_as_defined(statement, parsed, plan, arguments).await?;
+        let answer = self.general_expressed(statement, (parsed, plan), arguments).await?;
         self.note_declared(statement, parsed, plan);
         Ok(answer)
     }

@@ -32,6 +32,7 @@ mod effects;
 mod error;
 mod explain;
 mod explaining;
+mod expressions;
 mod failure;
 mod fetch;
 mod held_definitions;

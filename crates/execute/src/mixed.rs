@@ -186,7 +186,11 @@ impl<H: Host> Executor<'_, H> {
     /// The name under which server connections keep the rewritten statement: made of all that
     /// PostgreSQL's parser depends on. `None`: it is parsed anew, because it won't come again, or
     /// means something else each time.
-    fn kept_name(&self, rewritten: &Rewritten, statement: &StoreStatement) -> Option<String> {
+    pub(super) fn kept_name(
+        &self,
+        rewritten: &Rewritten,
+        statement: &StoreStatement,
+    ) -> Option<String> {
         // A pinned session may have temporary tables.
         if !rewritten.may_be_kept
             || self.is_pinned()

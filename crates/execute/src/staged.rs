@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flywheel_plan::{Fetch, Home, Parameters, ResolvedAccess, Target};
+use flywheel_plan::{Fetch, Home, ResolvedAccess, Target};
 use flywheel_postgres::Portal;
 use flywheel_sql::Parsed;
 use flywheel_store::{Change, Expect};
@@ -405,12 +405,7 @@ impl<H: Host> Executor<'_, H> {
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<()> {
-        let parameters = Parameters {
-            types: statement.parameters(),
-            formats: arguments.formats,
-            values: arguments.values,
-            computed: None,
-        };
+        let parameters = arguments.parameters(statement.parameters());
         for (target, before) in targets.iter().zip(before) {
             let table = &target.home.table;
             let Some(ResolvedAccess::Keys(keys)) =

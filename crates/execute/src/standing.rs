@@ -46,6 +46,8 @@ impl<H: Host> Executor<'_, H> {
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Answer>> {
+        let expressed = self.express(statement, arguments).await?;
+        let arguments = &Arguments { expressions: &expressed, ..*arguments };
         let shared = self.stores().clone();
         // What a block has made of a definition it holds itself; what it sees of an older one is
         // checked by its COMMIT.

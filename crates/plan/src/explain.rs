@@ -1,5 +1,7 @@
 //! A plan in words, a line each.
 
+use std::collections::HashSet;
+
 use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Parsed, Relation};
 use flywheel_store::Operation;
 
@@ -9,9 +11,25 @@ use crate::native::{
 };
 use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, Plan};
 
-/// The plan of the statement `text`.
+/// The plan of a statement.
 #[must_use]
 pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
+    let mut lines = lines_of(plan, parsed, max_fetch_rows);
+    let mut expressions = plan.native_expressions();
+    if expressions.is_empty() {
+        expressions = plan.fetch_expressions();
+    }
+    if !expressions.is_empty() {
+        let mut all: Vec<_> =
+            expressions.iter().map(|expression| expression.sql.as_str()).collect();
+        let mut told = HashSet::new();
+        all.retain(|sql| told.insert(*sql));
+        lines.push(format!("  PostgreSQL computes first: {}", all.join(", ")));
+    }
+    lines
+}
+
+fn lines_of(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
     if let Some((Native::Top(top), home)) = &plan.native {
         let mut out = vec!["Mixed: PostgreSQL runs the statement over fetched rows".to_owned()];
         out.push(format!("  Fetch {} ({})", home.name(), place(home)));
@@ -128,6 +146,9 @@ fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
             Some(("score", *descending))
         }
     };
+    if !select.filter.is_empty() {
+        out.push(format!("Filter: {}", select.filter));
+    }
     out.extend(order.map(|(what, descending)| format!("Order: {what} {}", direction(descending))));
     out.extend(page_lines(select.limit.as_ref(), select.offset.as_ref()));
     out
@@ -376,5 +397,6 @@ pub fn constant(constant: &Constant) -> String {
         Constant::Parameter(position) => format!("${}", position + 1),
         Constant::Element(array) => format!("ANY({})", self::constant(array)),
         Constant::Cast(inner, name) => format!("{}::{name}", self::constant(inner)),
+        Constant::Expression(expression) => expression.sql.clone(),
     }
 }

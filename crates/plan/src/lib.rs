@@ -28,9 +28,10 @@ pub use capability::{check_alters, check_writes};
 pub use fetch::{ColumnTypes, Fetch, FetchAccess, KeySource, joined_access};
 pub use home::{Home, Homes, Visible};
 pub use native::{
-    Native, NativeCount, NativeDelete, NativeInsert, NativeRanked, NativeSelect, NativeTop,
-    NativeUpdate, OnConflict, RankedColumn, RankedRows, ReadOperation, ScoreAccess, assign,
+    Conditions, Filter, Native, NativeCount, NativeDelete, NativeInsert, NativeRanked,
+    NativeSelect, NativeTop, NativeUpdate, OnConflict, RankedColumn, RankedRows, ReadOperation,
+    ScoreAccess, assign,
 };
-pub use parameters::{Computed, Parameters};
+pub use parameters::{Computed, Expressed, Parameters};
 pub use planner::{General, Plan, Planner, Target, unsupported};
 pub use rewrite::{RowArray, row_source, rows_as_array, substitute};

@@ -142,7 +142,7 @@ pub(crate) fn fact(expr: Node<'_>) -> Option<Fact> {
     {
         return any_of(ColumnRef::of(left)?, any);
     }
-    if let (Some(column), Some(constant)) = (ColumnRef::of(left), Constant::of(right)) {
+    if let (Some(column), Some(constant)) = (ColumnRef::of(left), Constant::compared(right)) {
         return Some(Fact::Compare(column, comparison, constant));
     }
     if let (Some(constant), Some(column)) = (Constant::of(left), ColumnRef::of(right)) {

@@ -39,8 +39,8 @@ impl Session {
                     formats: &portal.formats,
                     values: &portal.values,
                     result_formats: &portal.result_formats,
-                    analyzing: None,
                     columns: portal.statement.known().columns,
+                    ..Arguments::default()
                 };
                 // On the heap while it runs: sessions that read no store tables don't carry its
                 // state.

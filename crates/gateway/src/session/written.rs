@@ -52,7 +52,7 @@ impl Session {
             types,
             formats: arguments.formats,
             values: arguments.values,
-            computed: None,
+            ..Parameters::default()
         };
         self.note_writes(&analysis, 0..analysis.statements.len(), &parameters);
     }
@@ -97,7 +97,7 @@ impl Session {
             types: &statement.types,
             formats: &portal.1.formats,
             values: &portal.1.values,
-            computed: None,
+            ..Parameters::default()
         };
         self.note_writes(&statement.analysis, 0..statement.analysis.statements.len(), &parameters);
         self.prepared.portals.insert(portal.0, portal.1);
