@@ -54,6 +54,7 @@ suites![
     moments,
     key_types,
     own_key_types,
+    expressions,
     range,
     indexes,
     mixed,

@@ -130,6 +130,7 @@ impl<H: Host> Executor<'_, H> {
                 is_checked: true,
                 rewritten: None,
                 expressions: None,
+                new_values: None,
                 freshness: Freshness::default(),
                 serving: OnceLock::new(),
             });
@@ -189,13 +190,13 @@ impl<H: Host> Executor<'_, H> {
             _ => true,
         };
         let (kind, rewritten) = self.rewrite(kind, (&text, analysis), &described, &known).await?;
-        let expressions = match &kind {
-            Kind::Planned { plan, .. } => {
-                let may_be_kept = is_plain(analysis) && !has_moment(analysis);
-                self.expressions_of(plan, &described.parameters, may_be_kept).await?
-            }
-            _ => None,
-        };
+        let (mut expressions, mut new_values) = (None, None);
+        if let Kind::Planned { parsed, plan } = &kind {
+            let types = &described.parameters;
+            let may_be_kept = is_plain(analysis) && !has_moment(analysis);
+            expressions = self.expressions_of(plan, types, may_be_kept).await?;
+            new_values = self.new_values_of((&text, parsed), plan, types, may_be_kept).await?;
+        }
         if let Kind::Planned { plan, .. } = &kind
             && let General::Read { fetches, in_tables: true } = &plan.general
         {
@@ -211,6 +212,7 @@ impl<H: Host> Executor<'_, H> {
             is_checked,
             rewritten,
             expressions,
+            new_values,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         })
@@ -278,6 +280,7 @@ impl<H: Host> Executor<'_, H> {
             is_checked: true,
             rewritten: None,
             expressions: None,
+            new_values: None,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         })

@@ -11,6 +11,7 @@ use flywheel_wire::PgError;
 use flywheel_wire::reply::Field;
 
 use crate::expressions::Expressions;
+use crate::new_values::NewValues;
 use crate::options::TableHome;
 use crate::rewritten::Rewritten;
 
@@ -92,6 +93,8 @@ pub struct StoreStatement {
     pub(crate) rewritten: Option<Rewritten>,
     /// What PostgreSQL computes before its rows are read.
     pub(crate) expressions: Option<Expressions>,
+    /// How PostgreSQL computes what it assigns, without staged rows.
+    pub(crate) new_values: Option<NewValues>,
     pub(crate) freshness: Freshness,
     /// How it answers texts that have constants in the places of its parameters.
     pub(crate) serving: OnceLock<Serving>,
@@ -155,6 +158,7 @@ impl StoreStatement {
             is_checked: true,
             rewritten: None,
             expressions: None,
+            new_values: None,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         }
@@ -172,6 +176,7 @@ impl StoreStatement {
             is_checked: true,
             rewritten: None,
             expressions: None,
+            new_values: None,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         }
@@ -189,6 +194,7 @@ impl StoreStatement {
             is_checked: self.is_checked,
             rewritten: None,
             expressions: None,
+            new_values: None,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         }

@@ -9,12 +9,12 @@ use crate::access::End;
 use crate::native::{
     NativeRanked, NativeSelect, NativeTop, OnConflict, RankedRows, ReadOperation, ScoreAccess,
 };
-use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, Plan};
+use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, NewValuesQuery, Plan};
 
 /// The plan of a statement.
 #[must_use]
-pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
-    let mut lines = lines_of(plan, parsed, max_fetch_rows);
+pub fn lines(plan: &Plan, (text, parsed): (&str, &Parsed), max_fetch_rows: usize) -> Vec<String> {
+    let mut lines = lines_of(plan, (text, parsed), max_fetch_rows);
     let mut expressions = plan.native_expressions();
     if expressions.is_empty() {
         expressions = plan.fetch_expressions();
@@ -29,7 +29,7 @@ pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String>
     lines
 }
 
-fn lines_of(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
+fn lines_of(plan: &Plan, (text, parsed): (&str, &Parsed), max_fetch_rows: usize) -> Vec<String> {
     if let Some((Native::Top(top), home)) = &plan.native {
         let mut out = vec!["Mixed: PostgreSQL runs the statement over fetched rows".to_owned()];
         out.push(format!("  Fetch {} ({})", home.name(), place(home)));
@@ -69,6 +69,11 @@ fn lines_of(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> 
                     }
                     None => {}
                 }
+            }
+            if NewValuesQuery::of(text, parsed, &plan.general, 0).is_some() {
+                out.push(
+                    "  Without staging where the new values are of their columns' types".into(),
+                );
             }
             out.extend(fetches.iter().flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)));
             out

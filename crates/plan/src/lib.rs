@@ -18,6 +18,7 @@ pub mod explain;
 mod fetch;
 mod home;
 mod native;
+mod new_values;
 mod parameters;
 mod physical;
 mod planner;
@@ -32,6 +33,7 @@ pub use native::{
     NativeSelect, NativeTop, NativeUpdate, OnConflict, RankedColumn, RankedRows, ReadOperation,
     ScoreAccess, assign,
 };
+pub use new_values::NewValuesQuery;
 pub use parameters::{Computed, Expressed, Parameters};
 pub use planner::{General, Plan, Planner, Target, unsupported};
 pub use rewrite::{RowArray, row_source, rows_as_array, substitute};

@@ -164,7 +164,7 @@ impl Shape {
 }
 
 /// Not WHERE CURRENT OF, and not for a portion of time.
-fn is_searched(statement: Node<'_>) -> bool {
+pub(crate) fn is_searched(statement: Node<'_>) -> bool {
     !statement.has(Kind::WHERE_CURRENT_OF) && !statement.has(Kind::FOR_PORTION_OF)
 }
 
