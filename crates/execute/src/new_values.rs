@@ -56,9 +56,11 @@ impl<H: Host> Executor<'_, H> {
         types: &[u32],
         may_be_kept: bool,
     ) -> Outcome<Option<NewValues>> {
-        let Some(made) = NewValuesQuery::of(text, parsed, &plan.general, types.len()) else {
-            return Ok(None);
+        let made = match &plan.native {
+            None => NewValuesQuery::of(text, parsed, &plan.general, types.len()),
+            Some(_) => None,
         };
+        let Some(made) = made else { return Ok(None) };
         let analysis = self.stores().analyses.of(&made.sql);
         let only_computes =
             matches!(&analysis.statements[..], [only] if only.is_repeatable(&analysis.text));
