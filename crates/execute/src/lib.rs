@@ -1,14 +1,14 @@
 //! Statements on tables that are homed in stores.
 //!
-//! `prepare.rs` has PostgreSQL describe a statement and plans it, once per text; then `native.rs`
+//! `prepare.rs` has PostgreSQL describe a statement and plans it, once per text; then `native/`
 //! asks the store alone, `mixed.rs` lets PostgreSQL run it over fetched rows, `staged.rs` lets
 //! PostgreSQL run a write on staged rows and carries the difference to the store. `carry_out.rs`
 //! leads each statement its way.
 //!
 //! [`Stores`] is what is known of a database's store tables: their definitions (`homes.rs`), the
 //! ways by which PostgreSQL comes to its own tables of the same names (`twin/`), and transactions
-//! that are to be carried out in the stores, after a crash too (`transaction/`). `block/` keeps what
-//! a transaction block has done, and `commit.rs` carries that to the stores.
+//! that are to be carried out in the stores, after a crash too (`transaction/`). `block/` keeps
+//! what a transaction block has done, and `commit.rs` carries that to the stores.
 //!
 //! A session is seen through the traits in `host.rs`: an [`Executor`] does all this for a [`Host`].
 
@@ -16,12 +16,14 @@ mod alter;
 mod analyze;
 mod answer;
 mod arguments;
+mod assigning;
 mod block;
 mod cache_command;
 mod carry_out;
 mod classify;
 mod client_statement;
 mod commit;
+mod compared;
 mod computed;
 mod confirming;
 mod copy_from;
@@ -33,9 +35,11 @@ mod effects;
 mod error;
 mod explain;
 mod explaining;
+mod expressing;
 mod expressions;
 mod failure;
 mod fetch;
+mod forms;
 mod held_definitions;
 mod holding;
 mod homes;
@@ -78,6 +82,7 @@ mod twin_check;
 mod views;
 mod waiting;
 mod way;
+mod writable;
 mod write;
 mod writing;
 

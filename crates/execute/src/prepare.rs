@@ -12,7 +12,11 @@ use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::reply::Field;
 use flywheel_wire::{PgError, sqlstate};
 
-use super::classify::{Maker, as_query, check_format, compared, copy_in_tables, named_types};
+use super::classify::{Maker, check_format, copy_in_tables};
+use super::compared::{compared, named_types};
+use super::expressions::Expressions;
+use super::forms::as_query;
+use super::new_values::NewValues;
 use super::rewritten::Rewritten;
 use super::rights::copied;
 use super::skipping::chooses;
@@ -66,8 +70,8 @@ impl<H: Host> Executor<'_, H> {
         Ok(statement)
     }
 
-    /// Makes a plan. It takes several questions to PostgreSQL: where a definition has changed between
-    /// two of them, it is made anew.
+    /// Makes a plan. It takes several questions to PostgreSQL: where a definition has changed
+    /// between two of them, it is made anew.
     async fn make_at_once(
         &mut self,
         analysis: &Arc<Analysis>,
@@ -194,8 +198,8 @@ impl<H: Host> Executor<'_, H> {
         if let Kind::Planned { parsed, plan } = &kind {
             let types = &described.parameters;
             let may_be_kept = is_plain(analysis) && !has_moment(analysis);
-            expressions = self.expressions_of(plan, types, may_be_kept).await?;
-            new_values = self.new_values_of((&text, parsed), plan, types, may_be_kept).await?;
+            expressions = Expressions::of(self, plan, types, may_be_kept).await?;
+            new_values = NewValues::of(self, (&text, parsed), plan, (types, may_be_kept)).await?;
         }
         if let Kind::Planned { plan, .. } = &kind
             && let General::Read { fetches, in_tables: true } = &plan.general

@@ -22,9 +22,10 @@ use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
 use rand::Rng;
 
-use super::difference::{Difference, difference};
+use super::difference::{Difference, buffer, difference, hold_free, write_difference};
 use super::fetch::arrays;
 use super::fetch::by_key;
+use super::new_values::NewValues;
 use super::staging::{Images, Staging, by_table};
 use super::turn::Turn;
 use super::write::is_one_write;
@@ -164,7 +165,7 @@ impl<H: Host> Executor<'_, H> {
         }
         let computed = match (targets, &ready.before[..]) {
             ([target], [before]) => {
-                self.compute_new_values(statement, target, before, arguments).await?
+                NewValues::compute(self, statement, (target, before), arguments).await?
             }
             _ => None,
         };
@@ -183,10 +184,10 @@ impl<H: Host> Executor<'_, H> {
         if self.block().is_open() {
             self.end_if_staged(end).await?;
             let skips = given.skips(&statement.text, parsed);
-            if skips && !self.hold_free(&changes, turn).await? {
+            if skips && !hold_free(self, &changes, turn).await? {
                 return Ok(None);
             }
-            return Ok(self.buffer(changes, on_conflict).await?.then_some(answer));
+            return Ok(buffer(self, changes, on_conflict).await?.then_some(answer));
         }
         let writes: Vec<(Arc<Home>, Change)> = changes
             .iter()
@@ -195,10 +196,12 @@ impl<H: Host> Executor<'_, H> {
         if !self.takes_turns() || !is_one_write(&writes) {
             // Where it takes a transaction of its own, that ends the turn.
             self.end_if_staged(end).await?;
-            return Ok(self.write_difference(writes, (on_conflict, turn)).await?.then_some(answer));
+            return Ok(write_difference(self, writes, (on_conflict, turn))
+                .await?
+                .then_some(answer));
         }
         // The turn lasts until the rows are written.
-        let written = self.write_difference(writes, (on_conflict, turn)).await;
+        let written = write_difference(self, writes, (on_conflict, turn)).await;
         if let Some(end) = end.filter(|_| !matches!(written, Err(Failure::Session(_)))) {
             self.end_staging(end, matches!(written, Ok(true))).await?;
         }

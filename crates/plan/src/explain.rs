@@ -152,11 +152,28 @@ fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
         }
     };
     if !select.filter.is_empty() {
-        out.push(format!("Filter: {}", select.filter));
+        let conditions = select.filter.told().map(|(column, comparison, values)| {
+            let values: Vec<_> = values.iter().map(constant).collect();
+            match &values[..] {
+                [value] => format!("{column} {} {value}", sign(comparison)),
+                values => format!("{column} IN ({})", values.join(", ")),
+            }
+        });
+        out.push(format!("Filter: {}", conditions.collect::<Vec<_>>().join(" AND ")));
     }
     out.extend(order.map(|(what, descending)| format!("Order: {what} {}", direction(descending))));
     out.extend(page_lines(select.limit.as_ref(), select.offset.as_ref()));
     out
+}
+
+fn sign(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => "=",
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+    }
 }
 
 fn direction(descending: bool) -> &'static str {

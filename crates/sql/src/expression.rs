@@ -7,8 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::fact::is_computed;
-use crate::syntax::{Kind, Node, word};
+use crate::syntax::{Kind, Node, is_computed, word};
 
 /// The longest that are read, in bytes.
 const LONGEST: usize = 1000;

@@ -33,7 +33,7 @@ impl Session {
     /// The end of a batch, with the server at rest: what a failed implicit transaction had set is
     /// undone with it.
     pub(super) async fn settle_settings(&mut self) -> Result<(), End> {
-        if let Err(Failure::Session(end)) = self.withdraw_names().await {
+        if let Err(Failure::Session(end)) = self.statement_names().withdraw().await {
             return Err(end);
         }
         if let Some(lease) = self.upstream.take_to_apply()
@@ -52,7 +52,7 @@ impl Session {
         if let Err(Failure::Session(end)) = self.executor().settle_definitions().await {
             return Err(end);
         }
-        match self.settle_guards().await {
+        match self.guard().settle().await {
             Err(Failure::Session(end)) => Err(end),
             _ => Ok(()),
         }
@@ -63,7 +63,7 @@ impl Session {
         if let Some(before) = self.transaction.undo.take() {
             self.settings.now = before;
             // The server has undone it, too.
-            self.note_settings();
+            self.upstream.note_settings(&self.settings.now);
         }
     }
 
@@ -82,7 +82,8 @@ impl Session {
         let has_work =
             !self.transaction.block.writes.is_empty() || self.transaction.block.confirms_at(verb);
         verb.is_transaction_control() && verb != Verb::Begin && has_work
-            || matches!(verb, Verb::Commit | Verb::PrepareTransaction) && self.waits_for_commit()
+            || matches!(verb, Verb::Commit | Verb::PrepareTransaction)
+                && self.proofs().waits_for_commit()
     }
 
     /// A transaction control statement while writes to store tables wait. The answer's tag.
@@ -109,11 +110,12 @@ impl Session {
             }
             _ => {
                 if statement.verb == Verb::PrepareTransaction {
-                    self.check_waiting().await?;
+                    self.guard().check_waiting().await?;
                 }
-                let tag = self.on_server(analysis.statement_text(position)).await?;
+                let tag =
+                    self.own_statements().on_server(analysis.statement_text(position)).await?;
                 self.report_settings();
-                self.note_completed(analysis, position, &tag).await?;
+                self.effects().note_completed(analysis, position, &tag).await?;
                 Ok(tag)
             }
         }
@@ -129,8 +131,8 @@ impl Session {
         self.transaction.unmarked.extend(self.transaction.block.marks.end());
         let redefined = self.transaction.block.end(rolled_back, &mut self.settings.now);
         self.transaction.redefined.add(redefined);
-        self.settle_writes();
-        self.note_settings();
+        self.noted_writes().settle();
+        self.upstream.note_settings(&self.settings.now);
     }
 
     /// Tells the client of settings that a statement run in its place has changed: `SET LOCAL` ends

@@ -32,7 +32,7 @@ impl Session {
             _ if self.phase.is_skipping() => Ok(()),
             _ => match Message::read(&frame) {
                 Ok(mut message) => {
-                    if let Err(error) = self.conform(&mut message) {
+                    if let Err(error) = self.strings().conform(&mut message) {
                         let worked = self.work_off(false).await;
                         self.settle(worked).await?;
                         return self.settle(Err(error.into())).await;
@@ -94,7 +94,7 @@ impl Session {
             self.end_flushed(false).await?;
             return self.ready().await;
         }
-        let fill = match self.look_up_batch().await {
+        let fill = match self.lookups().batch().await {
             Ok(Looked::Answered) => {
                 self.count(Way::Cached);
                 self.client.send_if_much().await?;
@@ -143,8 +143,8 @@ impl Session {
             return Ok(());
         }
         if swallowed {
-            // The client's Sync was read as part of a COPY: it sends another one. Only then the rows
-            // are there for others, and PostgreSQL tells that the COPY is complete.
+            // The client's Sync was read as part of a COPY: it sends another one. Only then the
+            // rows are there for others, and PostgreSQL tells that the COPY is complete.
             self.client.keep_back();
             self.phase.take();
             self.upstream.note_flushed();
@@ -165,7 +165,7 @@ impl Session {
         }
         match self.end_implicit(commit).await {
             Err(Failure::Session(end)) => Err(end),
-            Err(Failure::Statement(error)) => self.tell_error(&error).await,
+            Err(Failure::Statement(error)) => self.errors().tell(&error).await,
             Ok(()) | Err(Failure::Told) => Ok(()),
         }
     }
@@ -188,7 +188,7 @@ impl Session {
             }
             Err(Failure::Statement(error)) => {
                 self.phase.skip();
-                self.tell_error(&error).await
+                self.errors().tell(&error).await
             }
         }
     }
@@ -196,17 +196,17 @@ impl Session {
     /// Works the gathered messages off. True when a COPY has swallowed the Sync.
     async fn work_off(&mut self, at_sync: bool) -> Outcome<bool> {
         let (frames, batch) = self.batch.take();
-        if at_sync && let Some(analyses) = self.batch_for_replica(&batch) {
+        if at_sync && let Some(analyses) = self.replicas().batch_for_replica(&batch) {
             let mut tried = Vec::new();
-            while self.borrow_replica(&mut tried).await {
-                let worked = self.work_off_renewed(batch.clone(), &frames, at_sync).await;
-                if !self.is_to_be_asked_elsewhere(&worked, &analyses).await {
+            while self.replicas().borrow_replica(&mut tried).await {
+                let worked = self.renewing().work_off(batch.clone(), &frames, at_sync).await;
+                if !self.replicas().is_to_be_asked_elsewhere(&worked, &analyses).await {
                     return worked;
                 }
-                self.undo_batch(&batch);
+                self.replicas().undo_batch(&batch);
             }
         }
-        self.work_off_renewed(batch, &frames, at_sync).await
+        self.renewing().work_off(batch, &frames, at_sync).await
     }
 
     pub(super) async fn work_off_messages(
@@ -223,8 +223,9 @@ impl Session {
                 self.upstream.replicas.note_use(&analysis);
             }
         }
-        self.prove_parsed(&batch).await?;
-        let mut work = Work { is_proved: self.proves_batch(&batch).await?, ..Work::default() };
+        self.proving().prove_parsed(&batch).await?;
+        let mut work =
+            Work { is_proved: self.proving().proves_batch(&batch).await?, ..Work::default() };
         let wrap = at_sync && self.must_wrap(&batch);
         // What is carried out before a Flush must still be undone by an error after it, on both
         // sides.
@@ -252,7 +253,7 @@ impl Session {
             match &settled {
                 Ok(()) | Err(Failure::Told) => {}
                 Err(Failure::Statement(error)) => {
-                    self.tell_error(error).await.map_err(Failure::Session)?
+                    self.errors().tell(error).await.map_err(Failure::Session)?
                 }
                 Err(Failure::Session(_)) => return settled.map(|()| false),
             }
@@ -356,7 +357,7 @@ impl Session {
         for analysis in analyses {
             store |= analysis.concerns_any_store()
                 || executes_prepared(&self.prepared.statements, &analysis)
-                || self.concerns_names(&analysis);
+                || self.wanted_names().concern(&analysis);
             let is_control = |statement: &Statement| {
                 statement.verb.is_transaction_control()
                     && statement.needs_block(&analysis.text).is_none()

@@ -1,23 +1,25 @@
 //! One client's session, from login to goodbye.
 //!
-//! [`Session`] coordinates its parts; each owns its fields and their rules (`parts/`). A message
-//! comes in here and takes one of these ways:
+//! [`Session`] coordinates its parts; each owns its fields and their rules (`parts/`). What a
+//! session does is divided into rooms, each a type that has the session, or the parts of it that it
+//! needs, for as long as its work takes: `rooms.rs` lists them. A message comes in here and takes
+//! one of these ways:
 //!
 //! - a Query: `simple.rs`, and as servers answer it, `query.rs`;
-//! - the extended protocol: `extended.rs` gathers, `work.rs` is a batch under way, `messages/` has a
-//!   file for each message; `renewal.rs` repeats a batch whose statements are outdated;
+//! - the extended protocol: `extended.rs` gathers, `work.rs` is a batch under way, `messages/` has
+//!   a file for each message; `renewal.rs` repeats a batch whose statements are outdated;
 //! - FunctionCall: `function_call.rs`; COPY's data: `copy.rs`.
 //!
 //! Before anything else, `cached/` looks for an answer in memory. `shared.rs` asks over connections
 //! of many, `replica.rs` says which reads go to replicas. Else `server.rs` has a connection,
-//! `relay.rs` reads its answer along the steps of `step.rs`, and `guard/` sees to statements that may
-//! touch twins. `host.rs` is the session as `flywheel_execute` sees it: `own_statements.rs` runs what
-//! that asks of PostgreSQL, `local.rs` sends its answers. `attended.rs` waits while the client is
-//! there; `stopping.rs` ends what runs for one that has gone.
+//! `relay.rs` reads its answer along the steps of `step.rs`, and `guard/` sees to statements that
+//! may touch twins. `host.rs` is the session as `flywheel_execute` sees it: `own_statements.rs`
+//! runs what that asks of PostgreSQL, `local.rs` sends its answers. `attended.rs` waits while the
+//! client is there; `stopping.rs` ends what runs for one that has gone.
 //!
 //! What a statement leaves behind is noted in `effects.rs`, refused in `refusals.rs`, and found out
-//! in `learning.rs`, before the connection goes to somebody else. `errors.rs` is the one way by which
-//! an error reaches the client.
+//! in `learning.rs`, before the connection goes to somebody else. `errors.rs` is the one way by
+//! which an error reaches the client.
 
 mod attended;
 mod cached;
@@ -40,12 +42,12 @@ mod names;
 mod own_statements;
 mod part;
 mod parts;
-mod pins;
 mod query;
 mod refusals;
 mod relay;
 mod renewal;
 mod replica;
+mod rooms;
 mod server;
 mod shaped;
 mod shared;
@@ -225,10 +227,11 @@ impl Session {
             let last = if is_idle { Stage::Draining } else { Stage::Cutting };
             // A session that keeps its connection may be listening; one in a block may lose it.
             let listens = self.upstream.has_connection();
-            if self.may_be_told() {
-                self.tell_heard_aside();
+            if self.listener().may_be_told() {
+                self.listener().tell_heard_aside();
             }
-            let (may_be_told, is_crowded) = (self.may_be_told(), self.is_crowded());
+            let (may_be_told, is_crowded) =
+                (self.listener().may_be_told(), self.listener().is_crowded());
             let idle_timeout = if is_idle { self.settings.idle_timeout() } else { None };
             // What waits for its Sync fails without it.
             let waits = !self.batch.is_empty() && !self.phase.is_skipping();
@@ -251,7 +254,7 @@ impl Session {
                 },
                 () = async { tokio::time::sleep(UNSYNCED).await }, if waits => None,
                 () = self.listening.news(), if may_be_told => {
-                    if let Err(end) = self.tell_news() {
+                    if let Err(end) = self.listener().tell_news() {
                         return end;
                     }
                     continue;
@@ -296,7 +299,7 @@ impl Session {
         match frame.tag() {
             reply::tag::PARAMETER_STATUS => self.parameter_status(frame),
             reply::tag::NOTIFICATION_RESPONSE => {
-                if let Some(heard) = self.heard_on_server(frame) {
+                if let Some(heard) = self.listener().heard_on_server(frame) {
                     self.forward(&heard);
                 }
             }
@@ -312,7 +315,7 @@ impl Session {
                 Err(End::Client(ClientError::Gone))
             }
             tag::QUERY => self.simple_query(&frame).await,
-            tag::FUNCTION_CALL => self.function_call(&frame).await,
+            tag::FUNCTION_CALL => self.function_calls().relay(&frame).await,
             tag::PARSE
             | tag::BIND
             | tag::DESCRIBE
@@ -341,12 +344,12 @@ impl Session {
     /// Ends the answer to a simple Query or a Sync.
     async fn ready(&mut self) -> Result<(), End> {
         self.settle_settings().await?;
-        self.settle_writes();
+        self.noted_writes().settle();
         if self.transaction.is_idle() {
             // Portals end with their transaction.
             self.prepared.portals.clear();
         }
-        self.tell_heard().await?;
+        self.listener().tell_heard().await?;
         backend::ready_for_query(&mut self.client.out, self.transaction.status);
         self.release().await;
         self.client.send_if_much().await?;

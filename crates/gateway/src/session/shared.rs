@@ -173,9 +173,9 @@ impl Exchange {
             request.tells_columns = teller.is_some();
         }
         let teller = teller.as_deref();
-        if session.goes_to_replica(analysis) {
+        if session.replicas().goes_to_replica(analysis) {
             let mut tried = Vec::new();
-            while let Some(replica) = session.choose_replica(&mut tried).await {
+            while let Some(replica) = session.replicas().choose_replica(&mut tried).await {
                 let multiplexer =
                     session.identity.access.servers().server_of(&replica).multiplexer.clone();
                 let Some(answer) =
@@ -184,7 +184,7 @@ impl Exchange {
                     return Ok(Shared::Busy);
                 };
                 let taken = session.take(answer, analysis, form, teller).await;
-                session.note_answered_by(Some(&replica));
+                session.replicas().note_answered_by(Some(&replica));
                 match taken {
                     // Nothing of an answer has come.
                     Err(Failure::Statement(error))
@@ -197,7 +197,7 @@ impl Exchange {
         match primary.multiplexer.as_ref().and_then(|multiplexer| multiplexer.submit(request)) {
             Some(answer) => {
                 let taken = session.take(answer, analysis, form, teller).await;
-                session.note_answered_by(None);
+                session.replicas().note_answered_by(None);
                 taken
             }
             None => Ok(Shared::Busy),
@@ -217,7 +217,7 @@ impl Session {
         if !analysis.is_repeatable()
             || !self.is_free()
             || self.shared.analyses.is_stale()
-            || self.must_guard(analysis)
+            || self.proofs().must_guard(analysis)
         {
             return Ok(false);
         }
@@ -306,7 +306,7 @@ impl Session {
         (matches!(gathered.describes, Describes::Nothing | Describes::Portal)
             && !statement.is_local()
             && statement.analysis.is_repeatable()
-            && !self.must_guard(&statement.analysis))
+            && !self.proofs().must_guard(&statement.analysis))
         .then_some(gathered)
     }
 

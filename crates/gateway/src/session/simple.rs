@@ -58,13 +58,13 @@ impl Session {
         } else {
             query.analysis.clone()
         };
-        match self.prove_together(&analysis).await {
+        match self.proving().prove_together(&analysis).await {
             Ok(()) => {}
             Err(Failure::Session(end)) => return Err(end),
             Err(Failure::Statement(error)) => return self.fail_query(&error).await,
             Err(Failure::Told) => return self.ready().await,
         }
-        if let Err(Failure::Statement(error)) = self.check_session_effect(&analysis) {
+        if let Err(Failure::Statement(error)) = self.refusals().check(&analysis) {
             return self.fail_query(&error).await;
         }
         let resets = self.settings.resets(&analysis);
@@ -87,7 +87,7 @@ impl Session {
                 return Err(end);
             }
         }
-        let fill = match self.look_up_query(frame, text, &query).await {
+        let fill = match self.lookups().query(frame, text, &query).await {
             Ok(Looked::Answered) => {
                 self.count(Way::Cached);
                 self.client.send_if_much().await?;
@@ -142,8 +142,9 @@ impl Session {
         !analysis.concerns_any_store()
             && !executes_prepared(&self.prepared.statements, analysis)
             && !analysis.statements.iter().any(|statement| self.must_handle(statement.verb))
-            && !self.is_guarded_apart(analysis)
-            && !(0..analysis.statements.len()).any(|position| self.deallocates(analysis, position))
+            && !self.proofs().is_guarded_apart(analysis)
+            && !(0..analysis.statements.len())
+                .any(|position| self.deallocation().is_ours(analysis, position))
             && !(0..analysis.statements.len())
                 .any(|position| self.transaction.concerns_cursors(analysis, position))
     }
@@ -168,9 +169,11 @@ impl Session {
         let asked = Asked { frame, analysis };
         let done = if let Some(error) = self.refused_cursors(analysis) {
             Err(error.into())
-        } else if let Err(failure) = self.put_names(analysis).await {
+        } else if let Err(failure) = self.statement_names().put(analysis).await {
             Err(failure)
-        } else if let Some((tag, _)) = self.deallocate(analysis) {
+        } else if self.deallocation().is_ours(analysis, 0)
+            && let Some((tag, _)) = self.prepared.deallocate(analysis)
+        {
             backend::command_complete(&mut self.client.out, tag);
             Ok(true)
         } else if analysis.statements.is_empty() {
@@ -217,7 +220,7 @@ impl Session {
 
     /// Answers a Query with an error. What a batch without Sync has begun is undone with it.
     pub(super) async fn fail_query(&mut self, error: &PgError) -> Result<(), End> {
-        self.tell_error(error).await?;
+        self.errors().tell(error).await?;
         self.end_flushed(false).await?;
         self.ready().await
     }
@@ -231,14 +234,14 @@ impl Session {
     ) -> Outcome<()> {
         match &query.shape {
             Some(shape) if !self.transaction.is_batch => {
-                self.run_shaped_or_whole(shape, text).await
+                self.shaped().run_or_whole(shape, text).await
             }
             Some(_) => {
                 let whole = self.shared.analyses.of(text);
                 self.run_here(&whole).await
             }
             None => {
-                self.read_whole(analysis).await?;
+                self.proving().read_whole(analysis).await?;
                 self.run_here(analysis).await
             }
         }
@@ -248,7 +251,7 @@ impl Session {
     /// begun.
     pub(super) async fn run_here(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
         self.client.send_answered().await?;
-        self.run_restored(analysis).await?;
+        self.defaults().run_restored(analysis).await?;
         let is_well = self.transaction.is_well();
         self.end_flushed(is_well).await.map_err(Failure::Session)
     }
@@ -304,7 +307,7 @@ impl Session {
             match &failure {
                 Failure::Statement(error) => {
                     let error = in_whole_text(error, analysis, position);
-                    self.tell_error(&error).await.map_err(Failure::Session)?
+                    self.errors().tell(&error).await.map_err(Failure::Session)?
                 }
                 Failure::Told => {}
                 Failure::Session(_) => return Err(failure),
@@ -317,7 +320,7 @@ impl Session {
 
     /// Opens the transaction that several statements in one text or batch are.
     pub(crate) async fn begin_implicit(&mut self) -> Outcome<()> {
-        self.on_server("BEGIN").await?;
+        self.own_statements().on_server("BEGIN").await?;
         self.transaction.block.begin(&self.settings.now);
         Ok(())
     }
@@ -327,7 +330,7 @@ impl Session {
         if commit && self.transaction.is_well() {
             self.executor().commit("COMMIT").await?;
         } else {
-            self.on_server("ROLLBACK").await?;
+            self.own_statements().on_server("ROLLBACK").await?;
             self.end_block(true);
         }
         Ok(())

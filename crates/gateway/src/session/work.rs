@@ -142,24 +142,3 @@ impl Work {
         Ok(())
     }
 }
-
-impl Session {
-    fn send_sync(&mut self) {
-        if let Some(lease) = self.held_server() {
-            message::sync(lease.out());
-            lease.expect_ready();
-        }
-    }
-
-    /// Syncs the server alone, its ReadyForQuery kept back.
-    pub(super) async fn sync_server(&mut self, only_if_unsynced: bool) -> Outcome<()> {
-        if !self.has_server() || (only_if_unsynced && !self.upstream.is_unsynced()) {
-            return Ok(());
-        }
-        self.send_sync();
-        self.send_to_server().await?;
-        self.drain(VecDeque::from([Step::Ready { show: false }])).await?;
-        self.upstream.note_synced();
-        Ok(())
-    }
-}

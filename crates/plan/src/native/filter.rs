@@ -4,13 +4,11 @@
 //! equal bytes, and the order of the bytes is PostgreSQL's where that of a sort column would be
 //! ([`flywheel_types::ordered`]).
 
-use std::fmt;
-
 use flywheel_sql::{Comparison, Constant};
 use flywheel_types::{Table, Value, key_type_problem, ordered};
 
+use crate::Parameters;
 use crate::access::{TableFact, orders_exactly};
-use crate::{Parameters, explain};
 
 /// Conditions that must all hold, their constants not yet resolved.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -64,6 +62,11 @@ impl Filter {
         self.0.iter().map(|condition| condition.column)
     }
 
+    /// Each condition: its column's name, and the values that it is compared with.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (&str, Comparison, &[Constant])> {
+        self.0.iter().map(|each| (each.name.as_str(), each.comparison, &each.values[..]))
+    }
+
     pub(super) fn constants(&self) -> impl Iterator<Item = &Constant> {
         self.0.iter().flat_map(|condition| &condition.values)
     }
@@ -110,27 +113,6 @@ impl Conditions {
                 Comparison::GreaterOrEqual => value >= *known,
             })
         })
-    }
-}
-
-impl fmt::Display for Filter {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, condition) in self.0.iter().enumerate() {
-            let and = if place > 0 { " AND " } else { "" };
-            let sign = match condition.comparison {
-                Comparison::Equal => "=",
-                Comparison::Less => "<",
-                Comparison::LessOrEqual => "<=",
-                Comparison::Greater => ">",
-                Comparison::GreaterOrEqual => ">=",
-            };
-            let values: Vec<_> = condition.values.iter().map(explain::constant).collect();
-            match &values[..] {
-                [value] => write!(out, "{and}{} {sign} {value}", condition.name)?,
-                values => write!(out, "{and}{} IN ({})", condition.name, values.join(", "))?,
-            }
-        }
-        Ok(())
     }
 }
 
