@@ -16,7 +16,6 @@ const FURTHER: &[(&str, &str, usize)] = &[
     ("dynamodb", "DynamoStore", 12),
     ("execute", "Executor", 43),
     ("execute", "Stores", 6),
-    ("gateway", "Session", 8),
     ("gateway", "Work", 7),
     ("postgres", "Connection", 7),
     ("redis", "RedisStore", 10),

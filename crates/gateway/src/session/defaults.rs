@@ -45,7 +45,7 @@ impl Defaults<'_> {
     pub(super) async fn run_restored(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
         if self.session.settings.resets(analysis) == Resets::Nothing {
             self.session.settings.reports.begin_text();
-            let done = self.session.run_statements(analysis).await;
+            let done = self.session.queries().run_statements(analysis).await;
             let names = self.session.settings.reports.end_text();
             self.session.settings.tell(
                 names,
@@ -56,7 +56,7 @@ impl Defaults<'_> {
             return done;
         }
         self.session.settings.reports.begin_silence();
-        let done = self.session.run_statements(analysis).await;
+        let done = self.session.queries().run_statements(analysis).await;
         self.session.settings.reports.end_silence();
         self.session.report_settings();
         done

@@ -60,7 +60,7 @@ impl Effects<'_> {
                     self.session.settings.now = before;
                 }
                 self.session.listener().settle_listening(tag != "ROLLBACK");
-                self.session.end_block(tag == "ROLLBACK");
+                self.session.control().end_block(tag == "ROLLBACK");
                 self.session.transaction.is_batch = false;
                 if statement.chains(text) {
                     self.session.transaction.block.begin(&self.session.settings.now);

@@ -81,7 +81,7 @@ impl Errors<'_> {
             }
         }
         self.session.follow_server();
-        self.session.undo_settings();
+        self.session.control().undo_settings();
         Ok(())
     }
 

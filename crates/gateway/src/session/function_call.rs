@@ -21,10 +21,10 @@ pub(super) struct FunctionCalls<'s> {
 impl FunctionCalls<'_> {
     /// FunctionCall: relayed as it is.
     pub(super) async fn relay(&mut self, frame: &Frame) -> Result<(), End> {
-        if !self.session.finish_batch().await? {
+        if !self.session.batches().finish().await? {
             return Ok(());
         }
-        self.session.end_flushed(true).await?;
+        self.session.batches().end_flushed(true).await?;
         self.session.upstream.replicas.note_write();
         self.session.noted_writes().note_any();
         self.note_function_call(frame);
@@ -42,13 +42,13 @@ impl FunctionCalls<'_> {
                 if self.session.transaction.is_idle() {
                     self.session.prepared.portals.clear();
                 }
-                self.session.settle_settings().await?;
+                self.session.control().settle_settings().await?;
                 self.session.release().await;
                 Ok(())
             }
             Err(Failure::Session(end)) => Err(end),
             Err(Failure::Told) => self.session.ready().await,
-            Err(Failure::Statement(error)) => self.session.fail_query(&error).await,
+            Err(Failure::Statement(error)) => self.session.queries().fail(&error).await,
         }
     }
 

@@ -47,7 +47,7 @@ impl Server for Session {
     }
 
     fn forget_server_settings(&mut self) {
-        Self::forget_server_settings(self);
+        self.upstream.forget_settings();
     }
 
     fn note_server_write(&mut self) {
@@ -183,15 +183,15 @@ impl Transacting for Session {
     }
 
     async fn begin_implicit(&mut self) -> Outcome<()> {
-        Self::begin_implicit(self).await
+        self.queries().begin_implicit().await
     }
 
     async fn end_implicit(&mut self, commit: bool) -> Outcome<()> {
-        Self::end_implicit(self, commit).await
+        self.queries().end_implicit(commit).await
     }
 
     fn end_block(&mut self, rolled_back: bool) {
-        Self::end_block(self, rolled_back);
+        self.control().end_block(rolled_back);
     }
 
     async fn announce_commit(&mut self) -> Outcome<()> {

@@ -63,6 +63,7 @@ use std::time::Duration;
 
 use flywheel_execute::Way;
 use flywheel_front::{Client, ClientError};
+use flywheel_statement::Analysis;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend, reply, sqlstate};
 use tokio::sync::watch;
@@ -70,6 +71,7 @@ use tokio::sync::watch;
 use flywheel_execute::{BoundPortal, End, Failure, Outcome, PreparedStatement, Progress};
 
 pub(crate) use cached::cache_rows;
+use gathered::Gathered;
 pub(crate) use parts::Identity;
 use parts::{
     Batch, Cached, Guarding, Listening, Phase, Pins, Prepared, Reading, Renewal, SessionSettings,
@@ -274,7 +276,7 @@ impl Session {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return End::Client(error),
                 None => {
-                    if let Err(end) = self.finish_batch().await {
+                    if let Err(end) = self.batches().finish().await {
                         return end;
                     }
                 }
@@ -314,7 +316,7 @@ impl Session {
                 let _ = self.client.send().await;
                 Err(End::Client(ClientError::Gone))
             }
-            tag::QUERY => self.simple_query(&frame).await,
+            tag::QUERY => self.queries().query(&frame).await,
             tag::FUNCTION_CALL => self.function_calls().relay(&frame).await,
             tag::PARSE
             | tag::BIND
@@ -322,8 +324,10 @@ impl Session {
             | tag::EXECUTE
             | tag::CLOSE
             | tag::FLUSH
-            | tag::SYNC => self.extended(frame).await,
-            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => self.copy_data(frame).await,
+            | tag::SYNC => self.batches().message(frame).await,
+            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => {
+                self.batches().copy_data(frame).await
+            }
             other => Err(End::Fatal(PgError::fatal(
                 sqlstate::PROTOCOL_VIOLATION,
                 format!("invalid frontend message type {other}"),
@@ -343,7 +347,7 @@ impl Session {
 
     /// Ends the answer to a simple Query or a Sync.
     async fn ready(&mut self) -> Result<(), End> {
-        self.settle_settings().await?;
+        self.control().settle_settings().await?;
         self.noted_writes().settle();
         if self.transaction.is_idle() {
             // Portals end with their transaction.
@@ -354,5 +358,58 @@ impl Session {
         self.release().await;
         self.client.send_if_much().await?;
         Ok(())
+    }
+
+    /// Nothing ties the session to a connection, or would by what it has sent.
+    fn is_free(&self) -> bool {
+        self.transaction.is_idle()
+            && !self.has_server()
+            && !self.is_pinned()
+            && !self.upstream.is_unsynced()
+            && !self.transaction.is_batch
+            && !self.transaction.block.is_open()
+            && self.settings.told.generation
+                == self.identity.access.servers().primary.pool.generation()
+    }
+
+    /// The gathered messages, when they are one query.
+    fn gathered_query(&self) -> Option<Gathered<'_>> {
+        Gathered::of(&self.batch, &self.prepared.statements, &self.shared.analyses)
+    }
+
+    /// The statements that decide what names mean: those that made the search path and the role,
+    /// whose schema may be on it.
+    pub(crate) fn naming(&self) -> Option<String> {
+        let others = (self.setting("role"), self.setting("set_config"));
+        let path = self.setting("search_path");
+        match others {
+            (None, None) => path.map(str::to_owned),
+            _ => Some(format!("{others:?}{path:?}")),
+        }
+    }
+
+    /// The statement that made a setting what it is now; `None`: it is the server's default.
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
+        self.transaction.block.local(name).or_else(|| self.settings.now.get(name))
+    }
+
+    /// Tells the client of settings that a statement run in its place has changed: `SET LOCAL` ends
+    /// with the block.
+    pub(crate) fn report_settings(&mut self) {
+        // Within a text PostgreSQL is silent about settings until all of it has run.
+        if self.settings.reports.are_silent() {
+            return;
+        }
+        if let Some(lease) = self.upstream.lease() {
+            self.settings.report(lease, &mut self.client.out);
+        }
+    }
+
+    /// An error for a text that names a portal which the server doesn't have.
+    fn refused_cursors(&self, analysis: &Analysis) -> Option<PgError> {
+        if self.transaction.has_failed() {
+            return None;
+        }
+        self.prepared.refuse_cursors(analysis)
     }
 }

@@ -60,8 +60,9 @@ impl<'t> Part<'t> {
     /// Runs it and appends its answer.
     pub(super) async fn run(self, session: &mut Session) -> Outcome<()> {
         let text = self.text();
-        if session.must_handle(self.statement().verb) {
-            let tag = Box::pin(session.transaction_control(self.analysis, self.position)).await?;
+        if session.proofs().must_handle(self.statement().verb) {
+            let tag = Box::pin(session.control().transaction_control(self.analysis, self.position))
+                .await?;
             backend::command_complete(&mut session.client.out, &tag);
             return Ok(());
         }

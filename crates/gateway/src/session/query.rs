@@ -70,7 +70,7 @@ impl Asked<'_> {
     /// A Query that ends a batch for which a transaction was begun: it is part of it.
     pub(super) async fn relay_within(self, session: &mut Session) -> Outcome<()> {
         let failed = self.exchange(session, false).await?;
-        session.end_flushed(!failed).await.map_err(Failure::Session)
+        session.batches().end_flushed(!failed).await.map_err(Failure::Session)
     }
 
     /// A Query whose last statement resets something; its ReadyForQuery is kept back.
@@ -106,7 +106,7 @@ impl Asked<'_> {
             Step::Query { analysis: self.analysis.clone(), first: 0, show_ready, is_part: false };
         let failed = session.drain(VecDeque::from([step])).await?.failed;
         if failed {
-            session.undo_settings();
+            session.control().undo_settings();
         }
         Ok(failed)
     }
@@ -145,7 +145,7 @@ impl Asked<'_> {
         };
         let failed = session.guard().exchange(self.analysis, step, put).await?;
         if failed {
-            session.undo_settings();
+            session.control().undo_settings();
         }
         if show_ready {
             session.listener().tell_heard().await?;

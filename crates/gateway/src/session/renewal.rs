@@ -42,7 +42,7 @@ impl Renewing<'_> {
         let can_repeat = self.session.transaction.is_idle()
             && !self.session.upstream.is_unsynced()
             && batch.iter().any(uses_named)
-            && (at_sync || !self.session.must_keep_open(&batch));
+            && (at_sync || !self.session.batches().must_keep_open(&batch));
         if can_repeat {
             let statements = &self.session.prepared.statements;
             let own = |message: &Message| match message {
@@ -53,7 +53,7 @@ impl Renewing<'_> {
             for _ in frames {
                 let mark = self.session.client.mark();
                 self.session.renewal = Some(Renewal::new(mark));
-                let worked = self.session.work_off_messages(batch, at_sync).await;
+                let worked = self.session.batches().work_off_messages(batch, at_sync).await;
                 let renewal = self.session.renewal.take();
                 if !renewal.is_some_and(|renewal| renewal.is_wanted())
                     || matches!(worked, Err(Failure::Session(_)))
@@ -70,7 +70,7 @@ impl Renewing<'_> {
                 self.session.sync_server(true).await?;
             }
         }
-        self.session.work_off_messages(batch, at_sync).await
+        self.session.batches().work_off_messages(batch, at_sync).await
     }
 
     /// Something of the batch is carried out: it can't be repeated any more.

@@ -5,11 +5,13 @@ use flywheel_execute::Executor;
 
 use super::Session;
 use super::cached::{CacheCommands, ExplainedCache, Lookups};
+use super::control::Control;
 use super::copy::Copies;
 use super::deallocation::Deallocation;
 use super::defaults::Defaults;
 use super::effects::Effects;
 use super::errors::Errors;
+use super::extended::Batches;
 use super::function_call::FunctionCalls;
 use super::guard::{Guard, GuardMessages, GuardedBatch, Proofs, Proving};
 use super::learning::Learner;
@@ -22,6 +24,8 @@ use super::refusals::Refusals;
 use super::renewal::Renewing;
 use super::replica::Replicas;
 use super::shaped::Shaped;
+use super::shared::SharedReads;
+use super::simple::Queries;
 use super::strings::Strings;
 use super::written::NotedWrites;
 
@@ -191,5 +195,25 @@ impl Session {
     /// Carries out statements on store tables.
     pub(crate) fn executor(&mut self) -> Executor<'_, Self> {
         Executor::new(self)
+    }
+
+    /// Simple Queries.
+    pub(super) fn queries(&mut self) -> Queries<'_> {
+        Queries { session: self }
+    }
+
+    /// Batches of the extended protocol.
+    pub(super) fn batches(&mut self) -> Batches<'_> {
+        Batches { session: self }
+    }
+
+    /// Reads over shared connections.
+    pub(super) fn shared_reads(&mut self) -> SharedReads<'_> {
+        SharedReads { session: self }
+    }
+
+    /// Ends of transactions.
+    pub(super) fn control(&mut self) -> Control<'_> {
+        Control { session: self }
     }
 }

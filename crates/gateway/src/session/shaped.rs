@@ -40,7 +40,7 @@ impl Shaped<'_> {
             return Ok(());
         }
         let whole = self.session.shared.analyses.of(text);
-        self.session.run_here(&whole).await?;
+        self.session.queries().run_here(&whole).await?;
         // Its plan is kept by the statement, without a semicolon or comments around it.
         let single = self.session.shared.analyses.of(whole.statement_text(0));
         Box::pin(self.session.executor().learn_shape(&single, shape)).await
@@ -61,7 +61,7 @@ impl Shaped<'_> {
         match answered {
             Err(Failure::Statement(error)) => {
                 self.session.errors().tell(&error).await.map_err(Failure::Session)?;
-                self.session.undo_settings();
+                self.session.control().undo_settings();
                 Ok(true)
             }
             answered => answered,

@@ -62,23 +62,28 @@ impl Strings<'_> {
     /// Whether one of the messages that wait for Sync may.
     fn may_change_setting(&self) -> bool {
         let messages = self.session.batch.messages();
-        messages.filter_map(|message| self.session.analysis_of(message)).any(|analysis| {
-            let mut statements = analysis.statements.iter();
-            statements.any(|statement| match (&statement.session, statement.verb) {
-                (SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) }, _) => {
-                    name == CONFORMING_STRINGS
-                }
-                (SessionEffect::SetLocal { name }, _) => {
-                    name == CONFORMING_STRINGS || name == "set_config"
-                }
-                (SessionEffect::ResetLocal { name }, _) => name == CONFORMING_STRINGS,
-                (SessionEffect::Reset { name: None } | SessionEffect::DiscardAll, _) => true,
-                (SessionEffect::Pins(Pin::Configuration) | SessionEffect::Leaves(_), _) => true,
-                (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => {
-                    self.session.settings.reads_escapes()
-                }
-                _ => statement.has_word(&analysis.text, |word| word == "pg_settings"),
+        messages
+            .filter_map(|message| {
+                self.session.prepared.analysis_of(message, &self.session.shared.analyses)
             })
-        })
+            .any(|analysis| {
+                let mut statements = analysis.statements.iter();
+                statements.any(|statement| match (&statement.session, statement.verb) {
+                    (
+                        SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) },
+                        _,
+                    ) => name == CONFORMING_STRINGS,
+                    (SessionEffect::SetLocal { name }, _) => {
+                        name == CONFORMING_STRINGS || name == "set_config"
+                    }
+                    (SessionEffect::ResetLocal { name }, _) => name == CONFORMING_STRINGS,
+                    (SessionEffect::Reset { name: None } | SessionEffect::DiscardAll, _) => true,
+                    (SessionEffect::Pins(Pin::Configuration) | SessionEffect::Leaves(_), _) => true,
+                    (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => {
+                        self.session.settings.reads_escapes()
+                    }
+                    _ => statement.has_word(&analysis.text, |word| word == "pg_settings"),
+                })
+            })
     }
 }

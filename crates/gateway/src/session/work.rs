@@ -121,7 +121,7 @@ impl Work {
         let drained = session.drain(self.steps).await?;
         session.upstream.note_synced();
         if drained.failed {
-            session.undo_settings();
+            session.control().undo_settings();
         }
         Ok(drained.sync_swallowed)
     }

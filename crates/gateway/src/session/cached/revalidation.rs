@@ -78,9 +78,9 @@ impl Again {
         let done = match self.request {
             Request::Batch(batch) => {
                 session.batch = Batch::of(batch);
-                session.sync_past_cache().await
+                session.batches().past_cache().await
             }
-            Request::Query(frame) => session.query_past_cache(&frame).await,
+            Request::Query(frame) => session.queries().past_cache(&frame).await,
         };
         // What fails so that its session ends fails for the next who asks.
         if done.is_ok() {

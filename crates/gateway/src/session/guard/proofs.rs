@@ -82,4 +82,14 @@ impl Proofs<'_> {
     pub(in crate::session) fn waits_for_commit(&self) -> bool {
         self.guarding.in_block && self.transaction.is_well()
     }
+
+    /// Whether a statement that controls the transaction has more to do than the server can: there
+    /// are writes to store tables.
+    pub(in crate::session) fn must_handle(&self, verb: Verb) -> bool {
+        // A BEGIN in a block is PostgreSQL's to warn of.
+        let has_work =
+            !self.transaction.block.writes.is_empty() || self.transaction.block.confirms_at(verb);
+        verb.is_transaction_control() && verb != Verb::Begin && has_work
+            || matches!(verb, Verb::Commit | Verb::PrepareTransaction) && self.waits_for_commit()
+    }
 }

@@ -50,13 +50,14 @@ impl Work {
             .analysis
             .statements
             .first()
-            .is_some_and(|first| session.must_handle(first.verb));
+            .is_some_and(|first| session.proofs().must_handle(first.verb));
         if control || statement.is_local() {
             session.renewing().note_execution();
         }
         if control {
             self.catch_up(session).await?;
-            let tag = Box::pin(session.transaction_control(&statement.analysis, 0)).await?;
+            let tag =
+                Box::pin(session.control().transaction_control(&statement.analysis, 0)).await?;
             backend::command_complete(&mut session.client.out, &tag);
         } else if session.deallocation().is_ours(&statement.analysis, 0)
             && let Some((tag, undos)) = session.prepared.deallocate(&statement.analysis)
