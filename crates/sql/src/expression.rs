@@ -121,7 +121,7 @@ impl Expression {
             _ => word(name)?,
         };
         let is_read = |names: &[&str]| names.contains(&function.as_str());
-        (is_read(FUNCTIONS) || is_read(VOLATILE)).then(|| {
+        (is_read(FUNCTIONS) || is_read(OF_SESSION) || is_read(VOLATILE)).then(|| {
             self.functions.insert(function);
         })
     }
@@ -181,7 +181,6 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "coalesce",
     "concat",
     "concat_ws",
-    "current_setting",
     "date_part",
     "date_trunc",
     "decode",
@@ -234,6 +233,9 @@ pub(crate) const FUNCTIONS: &[&str] = &[
     "trunc",
     "upper",
 ];
+
+/// Those that tell of the session, which must be the client's own.
+const OF_SESSION: &[&str] = &["current_setting"];
 
 /// Those that give another value each time.
 const VOLATILE: &[&str] = &["clock_timestamp", "gen_random_uuid", "random", "statement_timestamp"];

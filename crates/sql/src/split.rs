@@ -294,6 +294,7 @@ mod tests {
             "SELECT 1 INTO t",
             "SELECT pg_sleep(1)",
             "SELECT pg_advisory_lock(1)",
+            "SELECT current_setting('transaction_read_only')",
             "UPDATE t SET a = 1",
             "SHOW timezone",
         ] {
