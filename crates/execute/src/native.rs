@@ -8,6 +8,7 @@ use flywheel_plan::{
     Home, Native, NativeDelete, NativeInsert, NativeSelect, NativeUpdate, OnConflict, Parameters,
     ReadOperation, ResolvedAccess, assign,
 };
+use flywheel_sql::Waiting;
 use flywheel_store::{Applied, Assignment, Change, Effect, Expect};
 use flywheel_types::{Key, Row, Scalar, Table, TypeInfo};
 use flywheel_wire::frontend::format_at;
@@ -19,7 +20,7 @@ use super::holding::{Held, Wanted, absent};
 use super::page::Page;
 use super::ranked::{BIGINT, ranked_types};
 use super::single_key::single_key;
-use super::strength::{Strength, Waiting};
+use super::strength::Strength;
 use super::{Answer, Arguments, Kind, StoreStatement};
 use crate::block::Isolation;
 use crate::confirming::asking;
@@ -64,8 +65,8 @@ impl<H: Host> Executor<'_, H> {
         match native {
             Native::Select(select) => {
                 let strength = match &statement.kind {
-                    Kind::Planned { parsed, .. } => Strength::of(&statement.text, &parsed.locking),
-                    _ => Strength::of("", &[]),
+                    Kind::Planned { parsed, .. } => Strength::of(parsed, 0),
+                    _ => None,
                 };
                 self.native_select((select, strength), home, &parameters, arguments).await
             }
@@ -123,7 +124,7 @@ impl<H: Host> Executor<'_, H> {
 
     async fn native_select(
         &mut self,
-        (select, strength): (&NativeSelect, Strength),
+        (select, strength): (&NativeSelect, Option<Strength>),
         home: &Arc<Home>,
         parameters: &Parameters<'_>,
         arguments: &Arguments<'_>,
@@ -132,13 +133,14 @@ impl<H: Host> Executor<'_, H> {
         else {
             return Ok(None);
         };
-        if select.locks {
+        if strength.is_some() {
             self.check_writable("SELECT FOR UPDATE").await?;
         }
-        let rows = if select.locks && self.block().is_open() {
-            self.native_locked(select, home, parameters, (page, strength)).await?
-        } else {
-            self.native_rows(select, home, parameters, page).await?
+        let rows = match strength {
+            Some(strength) if self.block().is_open() => {
+                self.native_locked(select, home, parameters, (page, strength)).await?
+            }
+            _ => self.native_rows(select, home, parameters, page).await?,
         };
         let Some(rows) = rows else { return Ok(None) };
         let mut answer = Answer::tagged(format!("SELECT {}", rows.len()));
@@ -213,7 +215,7 @@ impl<H: Host> Executor<'_, H> {
         parameters: &Parameters<'_>,
         (page, strength): (Page, Strength),
     ) -> Outcome<Option<Vec<Row>>> {
-        let skips = strength.waiting == Waiting::Skip;
+        let skips = strength.skips();
         let mut further = 0;
         let mut first: Option<HashSet<Key>> = None;
         loop {

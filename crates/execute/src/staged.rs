@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use flywheel_plan::{Fetch, Home, Parameters, ResolvedAccess, Target};
 use flywheel_postgres::Portal;
-use flywheel_sql::Parsed;
+use flywheel_sql::{Parsed, Waiting};
 use flywheel_store::{Change, Expect};
 use flywheel_types::{Key, Row, Table, TableName};
 use flywheel_wire::backend::TransactionStatus;
@@ -27,7 +27,7 @@ use super::fetch::arrays;
 use super::fetch::by_key;
 use super::holding::{Held, absent, as_read};
 use super::staging::{Images, Staging, by_table};
-use super::strength::{Strength, Waiting};
+use super::strength::Strength;
 use super::turn::Turn;
 use super::write::{Written, is_one_write};
 use super::{Answer, Arguments, StoreStatement};
@@ -54,7 +54,7 @@ pub(super) struct Writing<'p> {
     pub(super) in_tables: bool,
 }
 
-impl Writing<'_> {
+impl<'p> Writing<'p> {
     /// The error of a write that locks rows of a table in PostgreSQL: they would be let go with the
     /// staged rows, and not at the block's end.
     fn loses_lock(&self, parsed: &Parsed) -> Option<PgError> {
@@ -74,16 +74,15 @@ impl Writing<'_> {
 
     /// Whether it skips locked rows of the tables that it changes, and of no others: those that it
     /// would change are those that it is to lock.
-    fn skips(&self, text: &str, parsed: &Parsed) -> bool {
+    fn skips(&self, parsed: &Parsed) -> bool {
         let is_changed = |fetch: &Fetch| {
             self.targets.iter().any(|target| target.home.name() == fetch.home.name())
         };
-        let mut locked =
-            self.fetches.iter().filter(|fetch| parsed.locks(fetch.relation)).peekable();
+        let locked = |fetch: &'p Fetch| Some((fetch, Strength::of(parsed, fetch.relation)?));
+        let mut locked = self.fetches.iter().filter_map(locked).peekable();
         !self.in_tables
             && locked.peek().is_some()
-            && locked.all(is_changed)
-            && Strength::of(text, &parsed.locking).waiting == Waiting::Skip
+            && locked.all(|(fetch, strength)| is_changed(fetch) && strength.skips())
     }
 }
 
@@ -235,7 +234,7 @@ impl<H: Host> Executor<'_, H> {
         let changes = difference(targets, before, after);
         if self.block().is_open() {
             self.on_server(end).await?;
-            let skips = given.skips(&statement.text, parsed);
+            let skips = given.skips(parsed);
             if skips && !self.hold_free(&changes, turn).await? {
                 return Ok(None);
             }
@@ -274,8 +273,8 @@ impl<H: Host> Executor<'_, H> {
             Some(first) => self.as_locked(&all, first),
             None => self.fetch_all(&all, statement, arguments).await?,
         };
-        let skips = given.skips(&statement.text, parsed);
-        while !skips && !self.lock_fetched((&statement.text, parsed), &read, &mut fetched).await? {
+        let skips = given.skips(parsed);
+        while !skips && !self.lock_fetched(parsed, &read, &mut fetched).await? {
             fetched = self.fetch_all(&all, statement, arguments).await?;
         }
         turn.first = self.block().is_open().then(|| fetched.clone());

@@ -55,7 +55,7 @@ pub use cursor::CursorUse;
 pub use explained::Explained;
 pub use fact::{ColumnRef, Comparison, Fact};
 pub use inserted::Inserted;
-pub use locking::Locking;
+pub use locking::{Lock, LockedName, Locking, Waiting};
 pub use materialized::Materialized;
 pub use name::{Place, RelationName};
 pub use parse::{ParseError, Parsed, parse};
