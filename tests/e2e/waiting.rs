@@ -254,6 +254,19 @@ async fn what_waits_goes_on_with_the_row_as_it_is() {
             Ok(&["1a5", "2b0"]),
             Ok(&["1a1", "2b0"]),
         ),
+        // A row is waited for before its new key is found to be taken.
+        (
+            "DELETE FROM stock WHERE id = 1",
+            "UPDATE stock SET id = 2 WHERE id = 1",
+            Ok(&["2b0"]),
+            Err("23505"),
+        ),
+        (
+            "DELETE FROM stock WHERE id = 1",
+            "BEGIN; UPDATE stock SET id = id + 1 WHERE id = 1; COMMIT",
+            Ok(&["2b0"]),
+            Err("23505"),
+        ),
         (
             "SELECT v FROM stock WHERE id = 1 FOR UPDATE",
             update,

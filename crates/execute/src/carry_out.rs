@@ -148,6 +148,7 @@ impl<H: Host> Executor<'_, H> {
                 return Ok(answer);
             }
         }
+        self.check_declared(&statement.text)?;
         match &plan.general {
             General::Read { .. } => self.count(Way::Mixed),
             General::Write { .. } => self.count(Way::Staged),

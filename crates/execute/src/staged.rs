@@ -15,17 +15,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use flywheel_plan::{Fetch, Home, Parameters, ResolvedAccess, Target};
 use flywheel_postgres::Portal;
-use flywheel_sql::{Parsed, Waiting};
+use flywheel_sql::Parsed;
 use flywheel_store::{Change, Expect};
-use flywheel_types::{Key, Row, Table, TableName};
+use flywheel_types::{Key, Row, Table};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
-use indexmap::IndexMap;
 use rand::Rng;
 
 use super::fetch::arrays;
 use super::fetch::by_key;
-use super::holding::{Held, absent, as_read};
 use super::staging::{Images, Staging, by_table};
 use super::strength::Strength;
 use super::turn::Turn;
@@ -41,7 +39,7 @@ use crate::twin::has_rows;
 const ATTEMPTS: u32 = 20;
 
 /// A row that is other than it was.
-type Difference = (Arc<Home>, Key, Buffered);
+pub(super) type Difference = (Arc<Home>, Key, Buffered);
 
 /// A plan for a write.
 #[derive(Debug, Clone, Copy)]
@@ -465,77 +463,13 @@ impl<H: Host> Executor<'_, H> {
             && !turn.meets_block
             && let Some(error) = self.taken_key(&writes).await?
         {
-            return Err(error.into());
+            if writes.iter().all(|(_, change)| change.expect == Expect::Absent) {
+                return Err(error.into());
+            }
+            // Somebody may have one of the rows that are there, which is waited for first.
+            turn.meets_block = true;
         }
         Ok(written)
-    }
-
-    /// Locks the rows that a write which skips locked ones would change. False when somebody has
-    /// one: it is left out from now on.
-    async fn hold_free(&mut self, changes: &[Difference], turn: &mut Turn) -> Outcome<bool> {
-        let mut free = true;
-        for (home, key, written) in changes {
-            let place = (home.name().clone(), key.clone());
-            let Some(row) = written.before.as_ref().filter(|_| !turn.busy.contains(&place)) else {
-                continue;
-            };
-            let change = vec![as_read(key.clone(), row)];
-            if self.hold(home, change, Waiting::Skip).await? == Held::Busy {
-                turn.busy.insert(place);
-                free = false;
-            }
-        }
-        Ok(free)
-    }
-
-    /// Locks the rows and keeps the changes for COMMIT. False when one has changed since it was
-    /// read: then all of them are locked as they are now.
-    async fn buffer(&mut self, changes: Vec<Difference>, on_conflict: bool) -> Outcome<bool> {
-        let mut of_home: IndexMap<TableName, (Arc<Home>, Vec<Change>)> = IndexMap::new();
-        for (home, key, written) in &changes {
-            let change = match &written.before {
-                Some(row) => as_read(key.clone(), row),
-                None => absent(key.clone(), written.after.as_ref()),
-            };
-            let (_, of_home) =
-                of_home.entry(home.name().clone()).or_insert_with(|| (home.clone(), Vec::new()));
-            of_home.push(change);
-        }
-        let mut held = true;
-        for (home, of_home) in of_home.values() {
-            held &= self.hold(home, of_home.clone(), Waiting::Wait).await? == Held::Own;
-        }
-        if held {
-            for (home, key, written) in &changes {
-                // In the block's own rows, which weren't locked anew.
-                let known =
-                    self.block().get(home.name(), key).is_some_and(|known| known.after.is_some());
-                if written.before.is_none() && known {
-                    return Err(duplicate_key(home, key).into());
-                }
-            }
-            for (home, key, written) in changes {
-                self.block_mut().write(&home, key, written.before, written.after);
-            }
-            return Ok(true);
-        }
-        for (home, of_home) in of_home.into_values() {
-            for change in of_home {
-                let is_new = change.expect == Expect::Absent;
-                let keys = std::slice::from_ref(&change.key);
-                if is_new
-                    && !on_conflict
-                    && self.read_keys(&home, keys).await?.iter().any(Option::is_some)
-                {
-                    return Err(duplicate_key(&home, &change.key).into());
-                }
-                if !is_new {
-                    self.check_current(&home, &change.key)?;
-                }
-                self.hold_as_they_are(&home, keys).await?;
-            }
-        }
-        Ok(false)
     }
 
     /// The error of a new row whose key is taken; `None` when another change was refused.

@@ -149,7 +149,7 @@ impl Session {
         let lease = self.server().await?;
         put(lease).map_err(|error| Failure::Statement(error.to_pg()))?;
         if deallocates_all(analysis) {
-            self.forget_guards();
+            self.forget_prepared();
         }
         if !copies {
             self.put_end(own_block).await?;
