@@ -20,7 +20,7 @@ const WAITS: &str = "SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USI
 /// held: nobody has to outlast that.
 #[tokio::test]
 async fn the_locks_of_a_client_that_dies_are_free() {
-    for home in [Home::Redis, Home::Memory, Home::Dynoxide] {
+    for home in Home::KINDS {
         let setup = Setup::default().main("pool_size = 8").table("public.kv", home);
         let Some(world) = setup.start().await else { continue };
         let (client, holder, behind) =
@@ -77,8 +77,8 @@ async fn after_a_batch(client: &Client, mut dies: Raw, begin: &str, table: &str)
     column(client, &format!("UPDATE {table} SET v = v + 1 WHERE k = 1 RETURNING v")).await
 }
 
-/// PostgreSQL commits a batch with its Sync. Where a client goes before that, nothing of it is done,
-/// however much of it was answered, and its locks are free.
+/// PostgreSQL commits a batch with its Sync. Where a client goes before that, nothing of it is
+/// done, however much of it was answered, and its locks are free.
 #[tokio::test]
 async fn a_batch_without_its_sync_is_undone() {
     for home in [None, Some(Home::Redis), Some(Home::Memory), Some(Home::Dynoxide)] {

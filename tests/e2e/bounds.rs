@@ -61,7 +61,7 @@ async fn an_insert_of_many_rows() {
 
 #[tokio::test]
 async fn any_of_many_keys() {
-    for home in [Home::Memory, Home::Redis] {
+    for home in Home::QUICK {
         let Some((_world, client)) = items(Setup::default(), home).await else { continue };
         client
             .batch_execute(&format!("INSERT INTO items VALUES {}", values(10..20, "a")))

@@ -41,7 +41,7 @@ fn row(id: usize) -> String {
 
 #[tokio::test]
 async fn a_load_larger_than_any_other_statement_may_be() {
-    for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
+    for home in Home::KINDS {
         let Some((_world, client)) =
             items(home, Setup::default().limit("max_fetch_rows = 200")).await
         else {

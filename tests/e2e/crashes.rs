@@ -180,8 +180,8 @@ impl Guarded {
         self.write(id, step.name).await;
     }
 
-    /// Waits until no lock of an undone transaction is left in the stores, although nobody meets it:
-    /// of its COMMIT, or of its block, whose locks begin with `0-`.
+    /// Waits until no lock of an undone transaction is left in the stores, although nobody meets
+    /// it: of its COMMIT, or of its block, whose locks begin with `0-`.
     async fn nothing_locked(&self, when: &str) {
         let unique =
             self.world.primary().name().strip_suffix("_flywheel").expect("a world's database");

@@ -5,8 +5,6 @@ use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
-pub(super) const HOMES: [Home; 3] = [Home::Redis, Home::Dynoxide, Home::Memory];
-
 pub(super) async fn world(home: Home, keys: &[&str]) -> Option<(World, Client)> {
     let world = Setup::default().table_with("public.carts", home, keys).start().await?;
     if !home.is_available(world.servers()) {
@@ -22,7 +20,7 @@ pub(super) async fn world(home: Home, keys: &[&str]) -> Option<(World, Client)> 
 
 #[tokio::test]
 async fn a_definition_that_is_rolled_back_was_never_there() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some(world) = Setup::default().table("public.carts", home).start().await else {
             continue;
         };
@@ -82,7 +80,7 @@ async fn what_only_postgresql_could_keep_is_refused_later_too() {
 /// What only PostgreSQL could keep is given up where the configuration says so, and said.
 #[tokio::test]
 async fn constraints_are_given_up_knowingly() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let keys = ["allow_scan = true", "drop_constraints = true"];
         let Some(world) = Setup::default().table_with("public.carts", home, &keys).start().await
         else {
@@ -179,7 +177,7 @@ async fn constraints_of_a_table_that_is_moved_are_given_up() {
 
 #[tokio::test]
 async fn what_the_store_cant_follow_isnt_altered() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((_world, client)) = world(home, &["allow_scan = true"]).await else {
             continue;
         };
@@ -248,7 +246,7 @@ async fn an_alteration_is_as_large_as_a_statement_may_be() {
 /// Statements that others have prepared see the new definition.
 #[tokio::test]
 async fn others_follow_an_alteration() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((world, client)) = world(home, &["allow_scan = true"]).await else {
             continue;
         };
@@ -333,7 +331,7 @@ async fn another_name_like_a_store_tables_is_another_table() {
 
 #[tokio::test]
 async fn two_gateways_share_tables() {
-    for home in [Home::Redis, Home::Dynoxide] {
+    for home in Home::LASTING {
         let Some(world) = Setup::default().table("public.carts", home).start().await else {
             return;
         };

@@ -192,7 +192,7 @@ async fn another_gateway_goes_on() {
 /// A table that was made in the store, and nowhere else, is in nobody's way.
 #[tokio::test]
 async fn a_table_that_was_only_begun() {
-    for home in [Home::DynamoDb, Home::Dynoxide] {
+    for home in Home::DYNAMODBS {
         let Some(mut guarded) = Guarded::start(home).await else { continue };
         let client = guarded.world.gateway().await;
         guarded.store.stop(Stop::Answer, &["DynamoDB_20120810.CreateTable"]);

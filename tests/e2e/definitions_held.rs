@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 /// may be older than the change, which then doesn't wait for it.
 #[tokio::test]
 async fn blocks_whose_tables_are_altered_meanwhile() {
-    for home in [Home::Memory, Home::Redis, Home::Dynoxide] {
+    for home in Home::KINDS {
         let world =
             Setup::default().table("public.kept", home).table("public.other", home).start().await;
         let Some(world) = world else { return };
@@ -71,7 +71,7 @@ async fn kept(home: Home) -> Option<(World, Client)> {
 /// Whoever changes the definition, and whatever the block sees of it.
 #[tokio::test]
 async fn a_constraint_that_is_added_meanwhile() {
-    for home in [Home::Memory, Home::Redis, Home::Dynoxide] {
+    for home in Home::KINDS {
         let Some((world, client)) = kept(home).await else { continue };
         // A memory store is of one gateway.
         let another: Option<Process> =

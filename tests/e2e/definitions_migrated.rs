@@ -31,7 +31,7 @@ const DROPPED: &[&str] = &[
 
 #[tokio::test]
 async fn a_migration_is_a_transaction() {
-    for home in [Home::Redis, Home::RedisJson, Home::DynamoDb, Home::Dynoxide, Home::Memory] {
+    for home in Home::STORES {
         let Some(world) = Setup::default().table_with("public.shop_cart", home, KEYS).start().await
         else {
             continue;

@@ -25,7 +25,6 @@ impl<'a> FromSql<'a> for Bytes {
     }
 }
 
-const HOMES: [Home; 3] = [Home::Redis, Home::DynamoDb, Home::Dynoxide];
 /// How often a definition changes.
 const CHANGES: usize = 12;
 /// How many clients read or write meanwhile.
@@ -121,7 +120,7 @@ enum By {
 
 #[tokio::test]
 async fn no_statement_is_answered_by_a_definition_that_has_gone() {
-    for home in HOMES {
+    for home in Home::REMOTE {
         for by in [By::Gateway, By::Postgres] {
             let Some((world, other)) = world(home).await else { continue };
             let definer = world.gateway().await;
@@ -181,7 +180,7 @@ async fn no_statement_is_answered_by_a_definition_that_has_gone() {
 /// rows, or it is written by the one after it.
 #[tokio::test]
 async fn no_row_is_written_by_a_definition_that_has_gone() {
-    for home in HOMES {
+    for home in Home::REMOTE {
         let Some((world, other)) = world(home).await else { continue };
         let definer = world.gateway().await;
         definer
@@ -272,7 +271,7 @@ async fn told(client: &Client, sql: &str) -> Result<String, String> {
 #[tokio::test]
 async fn no_rows_are_computed_by_a_definition_that_came_after_them() {
     let Some(servers) = Servers::from_environment() else { return };
-    for home in [Home::Redis, Home::Dynoxide] {
+    for home in Home::LASTING {
         let (_, address) = servers.postgres.split_once('@').expect("a user");
         let gate = Gate::to(address.split('/').next().expect("an address")).await;
         let setup = Setup::default().main("pool_size = 8").primary_through(gate.address());

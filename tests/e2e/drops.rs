@@ -1,13 +1,14 @@
 //! Store tables that are dropped, by name or along with what contains or owns them: rows go only
 //! where the configuration allows it.
 
-use super::definitions::{HOMES, world};
 use flywheel_tests::world::column;
-use flywheel_tests::{Setup, Told};
+use flywheel_tests::{Home, Setup, Told};
+
+use super::definitions::world;
 
 #[tokio::test]
 async fn an_empty_table_is_dropped() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((_world, client)) = world(home, &[]).await else { continue };
         client
             .batch_execute("DROP TABLE carts")
@@ -26,7 +27,7 @@ async fn an_empty_table_is_dropped() {
 
 #[tokio::test]
 async fn rows_go_with_their_table() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((_world, client)) = world(home, &["allow_drop = true", "allow_scan = true"]).await
         else {
             continue;
@@ -51,7 +52,7 @@ async fn rows_go_with_their_table() {
 /// Rows don't go with what only contains their table, or owns it.
 #[tokio::test]
 async fn rows_dont_go_unnamed() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let setup = Setup::default().table("shop.carts", home);
         let setup =
             setup.table_with("shop.given", home, &["allow_drop = true", "allow_scan = true"]);
@@ -96,7 +97,7 @@ async fn rows_dont_go_unnamed() {
 /// goes.
 #[tokio::test]
 async fn an_owner_goes() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let setup = Setup::default().table("public.carts", home);
         let setup =
             setup.table_with("public.given", home, &["allow_drop = true", "allow_scan = true"]);

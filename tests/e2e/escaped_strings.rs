@@ -37,7 +37,7 @@ const ON: &[&str] = &[
 
 async fn worlds(database_default: bool) -> Vec<World> {
     let mut worlds = Vec::new();
-    for home in [Home::Relational, Home::Redis, Home::Dynoxide, Home::Memory] {
+    for home in Home::ONE_OF_EACH {
         let Some(world) = Setup::default().table("public.things", home).start().await else {
             return worlds;
         };

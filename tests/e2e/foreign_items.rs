@@ -8,8 +8,6 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 use tokio_postgres::Client;
 
-const DYNAMODBS: [Home; 2] = [Home::Dynoxide, Home::DynamoDb];
-
 /// A world with a table `t` in this home, and where the home is.
 async fn world(home: Home, keys: &[&str]) -> Option<(World, Client, String, String)> {
     let keys: Vec<_> = keys.iter().copied().chain(["allow_scan = true"]).collect();
@@ -33,7 +31,7 @@ async fn put(url: &str, table: &str, item: Value) {
 
 #[tokio::test]
 async fn attributes_that_are_missing_or_of_another_type() {
-    for home in DYNAMODBS {
+    for home in Home::DYNAMODBS {
         for is_null in [false, true] {
             let keys: &[&str] = if is_null { &["on_type_mismatch = \"null\""] } else { &[] };
             let Some((_world, client, url, table)) = world(home, keys).await else {
@@ -128,7 +126,7 @@ async fn attributes_that_are_missing_or_of_another_type() {
 
 #[tokio::test]
 async fn what_isnt_a_column_stays_when_a_row_changes() {
-    for home in DYNAMODBS {
+    for home in Home::DYNAMODBS {
         let Some((_world, client, url, table)) = world(home, &[]).await else {
             continue;
         };
@@ -167,7 +165,7 @@ async fn what_isnt_a_column_stays_when_a_row_changes() {
 
 #[tokio::test]
 async fn indexes_are_found_in_a_table_that_is_there() {
-    for home in DYNAMODBS {
+    for home in Home::DYNAMODBS {
         let Some((world, client, url, table)) = world(home, &["consistent_read = false"]).await
         else {
             continue;

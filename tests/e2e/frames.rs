@@ -57,7 +57,7 @@ async fn names_of_statements_on_store_tables() {
             format!("{home:?}"),
         )
     };
-    same_in([Home::Memory, Home::Redis].map(homed), include_str!("../frames/names.frames")).await;
+    same_in(Home::QUICK.map(homed), include_str!("../frames/names.frames")).await;
 }
 
 /// The table that the script names lives in a store.
@@ -69,7 +69,7 @@ async fn texts_that_name_store_tables() {
             format!("{home:?}"),
         )
     };
-    same_in([Home::Memory, Home::Redis].map(homed), include_str!("../frames/texts.frames")).await;
+    same_in(Home::QUICK.map(homed), include_str!("../frames/texts.frames")).await;
 }
 
 /// How many sequences at once, each with a table of its own.

@@ -4,7 +4,6 @@ use flywheel_tests::world::column;
 use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::Client;
 
-const DYNAMODBS: [Home; 2] = [Home::Dynoxide, Home::DynamoDb];
 const ORDERS: &str = "CREATE TABLE orders (user_id bigint, id int, placed_at timestamptz NOT NULL, state text, total int, PRIMARY KEY (user_id, id))";
 const INDEXES: &str = "indexes = [{ name = \"by_time\", columns = [\"user_id\", \"placed_at\"] }, \
                        { name = \"by_state\", columns = [\"state\", \"total\"], consistent_read = false }, \
@@ -93,7 +92,7 @@ async fn the_index_that_says_most_is_used() {
 
 #[tokio::test]
 async fn a_join_leads_through_an_index() {
-    for home in DYNAMODBS {
+    for home in Home::DYNAMODBS {
         let indexes = "indexes = [{ name = \"by_time\", columns = [\"total\", \"placed_at\"], consistent_read = false }]";
         let Some((world, client)) = orders(home, &[indexes]).await else {
             continue;
@@ -120,7 +119,7 @@ async fn a_join_leads_through_an_index() {
 
 #[tokio::test]
 async fn an_index_that_lags_serves_where_the_rule_allows_it() {
-    for home in DYNAMODBS {
+    for home in Home::DYNAMODBS {
         let Some((_world, client)) = orders(home, &[INDEXES]).await else {
             continue;
         };
@@ -194,7 +193,7 @@ async fn what_cant_be_an_index_is_refused() {
 
 #[tokio::test]
 async fn what_an_index_cant_hold_is_refused_before_it_is_sent() {
-    for home in DYNAMODBS {
+    for home in Home::DYNAMODBS {
         let keys =
             "indexes = [{ name = \"by_state\", columns = [\"state\"], consistent_read = false }]";
         let Some((_world, client)) = orders(home, &[keys]).await else {

@@ -55,7 +55,7 @@ async fn a_statement_that_would_read_too_many_rows() {
 
 #[tokio::test]
 async fn a_statement_that_would_read_a_whole_table() {
-    for home in [Home::Redis, Home::Dynoxide] {
+    for home in Home::LASTING {
         let Some((_world, client)) =
             sessions(Setup::default().table_with("public.sessions", home, &[])).await
         else {
@@ -79,7 +79,7 @@ async fn a_statement_that_would_read_a_whole_table() {
 /// `SELECT * FROM t LIMIT 5`, with which every graphical client begins, costs five rows.
 #[tokio::test]
 async fn a_few_rows_of_a_table_that_may_not_be_scanned() {
-    for home in [Home::Redis, Home::RedisJson, Home::DynamoDb, Home::Memory] {
+    for home in Home::STORES {
         let setup = Setup::default()
             .table_with("public.sessions", home, &["allow_scan = false"])
             .limit("max_fetch_rows = 12");
@@ -194,7 +194,7 @@ async fn a_view_over_a_store_table_made_elsewhere() {
 
 #[tokio::test]
 async fn two_blocks_that_write_the_same_row() {
-    for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
+    for home in Home::KINDS {
         let Some((world, one)) = sessions(Setup::default().table("public.sessions", home)).await
         else {
             return;
@@ -217,7 +217,7 @@ async fn two_blocks_that_write_the_same_row() {
 
 #[tokio::test]
 async fn definitions_that_a_store_cannot_keep() {
-    for home in [Home::Redis, Home::Dynoxide] {
+    for home in Home::LASTING {
         let Some(world) = Setup::default().table("public.sessions", home).start().await else {
             return;
         };
@@ -274,7 +274,7 @@ async fn rows_that_postgresql_still_has_are_not_hidden() {
 
 #[tokio::test]
 async fn a_row_is_gone_when_it_expires() {
-    for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
+    for home in Home::KINDS {
         let keys = ["expires_at = \"until\"", "allow_scan = true"];
         let Some(world) = Setup::default().table_with("public.tokens", home, &keys).start().await
         else {
@@ -340,7 +340,7 @@ async fn another_table_of_the_same_name_hides_a_store_table() {
 
 #[tokio::test]
 async fn a_score_that_a_sorted_set_cannot_hold() {
-    for home in [Home::Redis, Home::Memory] {
+    for home in Home::SORTED_SETS {
         let keys = ["layout = \"sorted_set\"", "score = \"score\"", "allow_scan = true"];
         let setup = Setup::default().table_with("public.board", home, &keys).table_with(
             "public.ratios",
@@ -393,7 +393,7 @@ async fn a_score_that_a_sorted_set_cannot_hold() {
 
 #[tokio::test]
 async fn every_way_of_reading_too_many_rows() {
-    for home in [Home::Redis, Home::Memory, Home::Dynoxide] {
+    for home in Home::KINDS {
         let setup = Setup::default()
             .table("public.visits", home)
             .table("public.sessions", home)

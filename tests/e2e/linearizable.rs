@@ -248,8 +248,8 @@ async fn transfers_keep_the_sum(home: Home) {
     assert_eq!(column(&first, sum).await, [(ACCOUNTS * 200).to_string()], "after {done} transfers");
 }
 
-macro_rules! homes {
-    ($($name:ident: $home:ident),* $(,)?) => {
+macro_rules! in_homes {
+    ($($name:ident: $home:ident $what:literal,)*) => {
         $(mod $name {
             use super::*;
 
@@ -266,4 +266,4 @@ macro_rules! homes {
     };
 }
 
-homes![relational: Relational, dynoxide: Dynoxide, dynamodb: DynamoDb, redis: Redis, memory: Memory];
+flywheel_tests::with_homes!(in_homes);

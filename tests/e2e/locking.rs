@@ -85,7 +85,7 @@ async fn what_is_only_read_is_guarded() {
         "UPDATE stock SET v = 7 WHERE id = 2; INSERT INTO orders (v) VALUES (7)",
     ];
     // PostgreSQL lets a row be updated that is locked FOR KEY SHARE.
-    for home in Home::ALL.into_iter().filter(|home| *home != Home::Relational) {
+    for home in Home::STORES {
         let Some(world) = world(home).await else { continue };
         let (one, other) = (world.gateway().await, world.gateway().await);
         for read in reads {

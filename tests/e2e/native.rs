@@ -61,7 +61,7 @@ async fn native_statements_go_on_while_postgresql_is_silent() {
         .nth(1)
         .and_then(|rest| rest.split('/').next())
         .expect("an address");
-    for home in [Home::Redis, Home::Memory, Home::Dynoxide, Home::DynamoDb] {
+    for home in Home::STORES {
         if !home.is_available(&servers) {
             continue;
         }
@@ -90,8 +90,8 @@ async fn native_statements_go_on_while_postgresql_is_silent() {
             "SELECT name FROM items WHERE id IN (1, 2, 3)",
             "SELECT who FROM visits WHERE who = 1 AND at > '2025-01-01 00:00:00+00' ORDER BY at DESC LIMIT 3",
         ];
-        // The first of them makes the table flywheel.gateways: a definition, which is noticed within
-        // a second, and plans are made anew.
+        // The first of them makes the table flywheel.gateways: a definition, which is noticed
+        // within a second, and plans are made anew.
         for pause in [Duration::from_secs(3), Duration::ZERO] {
             for sql in statements {
                 client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));

@@ -135,9 +135,11 @@ async fn reads(url: String, end: Instant) {
                 let rows = client
                     .simple_query(&format!("SELECT {id} + i FROM large WHERE i = {id}"))
                     .await?;
-                let found = rows
-                    .iter()
-                    .any(|row| matches!(row, tokio_postgres::SimpleQueryMessage::Row(row) if row.get(0) == Some(&*(2 * id).to_string())));
+                let sum = (2 * id).to_string();
+                let found = rows.iter().any(|row| match row {
+                    tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0) == Some(&*sum),
+                    _ => false,
+                });
                 assert!(found, "{rows:?}");
             }
             Ok::<_, Error>(())

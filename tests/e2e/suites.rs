@@ -1,41 +1,22 @@
 //! The files of `tests/suites`, each with its tables in every home.
 
-use flywheel_tests::{Home, suite};
+use flywheel_tests::{Home, suite, with_homes};
+
+macro_rules! in_homes {
+    ($suite:ident; $($name:ident: $home:ident $what:literal,)*) => {
+        $(#[tokio::test]
+        async fn $name() {
+            suite::check(concat!(stringify!($suite), ".sql"), Home::$home).await;
+        })*
+    };
+}
 
 macro_rules! suites {
     ($($name:ident),* $(,)?) => {
         $(mod $name {
             use super::*;
 
-            #[tokio::test]
-            async fn relational() {
-                suite::check(concat!(stringify!($name), ".sql"), Home::Relational).await;
-            }
-
-            #[tokio::test]
-            async fn dynoxide() {
-                suite::check(concat!(stringify!($name), ".sql"), Home::Dynoxide).await;
-            }
-
-            #[tokio::test]
-            async fn dynamodb() {
-                suite::check(concat!(stringify!($name), ".sql"), Home::DynamoDb).await;
-            }
-
-            #[tokio::test]
-            async fn redis() {
-                suite::check(concat!(stringify!($name), ".sql"), Home::Redis).await;
-            }
-
-            #[tokio::test]
-            async fn redis_json() {
-                suite::check(concat!(stringify!($name), ".sql"), Home::RedisJson).await;
-            }
-
-            #[tokio::test]
-            async fn memory() {
-                suite::check(concat!(stringify!($name), ".sql"), Home::Memory).await;
-            }
+            with_homes!(in_homes, $name);
         })*
 
         const LISTED: &[&str] = &[$(concat!(stringify!($name), ".sql")),*];

@@ -100,7 +100,7 @@ async fn values_come_back_as_they_went() {
 
 #[tokio::test]
 async fn prepared_statements_know_their_types() {
-    for home in [Home::Relational, Home::Redis, Home::Dynoxide] {
+    for home in Home::ONE_OF_EACH {
         let Some(world) = world(home).await else { continue };
         for client in clients(&world).await {
             let put = client
@@ -178,7 +178,7 @@ async fn rows_are_streamed() {
 
 #[tokio::test]
 async fn statements_of_one_client_are_pipelined() {
-    for home in [Home::Relational, Home::Redis, Home::Dynoxide] {
+    for home in Home::ONE_OF_EACH {
         let Some(world) = world(home).await else { continue };
         for client in clients(&world).await {
             let put = client
@@ -223,7 +223,7 @@ async fn statements_of_one_client_are_pipelined() {
 
 #[tokio::test]
 async fn transactions_and_savepoints() {
-    for home in [Home::Relational, Home::Redis, Home::Dynoxide] {
+    for home in Home::ONE_OF_EACH {
         let Some(world) = world(home).await else { continue };
         for mut client in clients(&world).await {
             let mut transaction = client.transaction().await.expect("BEGIN");
@@ -272,7 +272,7 @@ async fn transactions_and_savepoints() {
 
 #[tokio::test]
 async fn a_portal_gives_some_rows_at_a_time() {
-    for home in [Home::Relational, Home::Redis, Home::Dynoxide] {
+    for home in Home::ONE_OF_EACH {
         let Some(world) = world(home).await else { continue };
         for mut client in clients(&world).await {
             client
@@ -392,7 +392,7 @@ async fn a_cancelled_statement_leaves_the_session_usable() {
 
 #[tokio::test]
 async fn errors_name_what_they_are_about() {
-    for home in [Home::Relational, Home::Redis, Home::Dynoxide] {
+    for home in Home::ONE_OF_EACH {
         let Some(world) = world(home).await else { continue };
         for client in clients(&world).await {
             client

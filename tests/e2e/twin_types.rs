@@ -4,8 +4,6 @@ use flywheel_tests::world::{column, connect};
 use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::Client;
 
-const HOMES: [Home; 3] = [Home::Redis, Home::Dynoxide, Home::Memory];
-
 const DEFINITIONS: &[&str] = &[
     "CREATE SCHEMA other",
     "CREATE TYPE mood AS ENUM ('red', 'blue')",
@@ -80,7 +78,7 @@ async fn row(client: &Client) -> Vec<String> {
 
 #[tokio::test]
 async fn types_dont_change_under_rows() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((world, client)) = world(home).await else { continue };
         client.batch_execute(ROW).await.expect("a row");
         let before = row(&client).await;

@@ -6,8 +6,6 @@ use flywheel_tests::world::{Process, column, connect, until};
 use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::Client;
 
-const HOMES: [Home; 3] = [Home::Redis, Home::Dynoxide, Home::Memory];
-
 const DEFINITIONS: &[&str] = &[
     "CREATE TABLE carts (id int PRIMARY KEY, n int)",
     "CREATE TABLE things (id int PRIMARY KEY, n int)",
@@ -109,7 +107,7 @@ async fn is_untouched(world: &World, client: &Client, what: &str) {
 
 #[tokio::test]
 async fn code_doesnt_reach_store_tables() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((world, client)) = world(home).await else { continue };
         for sql in REACHING {
             let what = format!("{home:?}: {sql}");
@@ -293,7 +291,7 @@ async fn what_waits_for_commit() {
 
 #[tokio::test]
 async fn code_that_leaves_them_alone_runs() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((_world, client)) = world(home).await else { continue };
         for sql in [
             "DO $$ BEGIN INSERT INTO things VALUES (10, 1); END $$",
@@ -347,7 +345,7 @@ async fn literals_wait_for_no_definitions() {
 
 #[tokio::test]
 async fn indexes_beside_definitions_of_the_block() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((_world, client)) = world(home).await else { continue };
         client
             .batch_execute("BEGIN; CREATE FUNCTION fresh() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE INDEX ON carts (n)")
@@ -431,7 +429,7 @@ async fn rows_that_are_copied() {
 /// Rows that others write past the gateways are said to be there, and served again without them.
 #[tokio::test]
 async fn rows_past_the_gateways() {
-    for home in HOMES {
+    for home in Home::KINDS {
         let Some((world, client)) = world(home).await else { continue };
         let behind = world.behind().await;
         behind.batch_execute("INSERT INTO carts VALUES (80, 1)").await.expect("a row past it");

@@ -2,5 +2,8 @@
 //! crate form a circle.
 
 mod circles;
+mod columns;
+mod lengths;
 mod modules;
+mod spread;
 mod table;

@@ -6,8 +6,8 @@
 //! to each other, units, secrets) → [`Config`].
 //!
 //! The structs of [`mod@file`] are the one definition of the file's shape, and each kind of store
-//! adds its own keys ([`flywheel_kind`]); [`schema()`] is made of both. A new key that no kind owns is
-//! a field there, and a line in `resolve/`.
+//! adds its own keys ([`flywheel_kind`]); [`schema()`] is made of both. A new key that no kind owns
+//! is a field there, and a line in `resolve/`.
 
 mod config;
 mod diagnostic;

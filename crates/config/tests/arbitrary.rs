@@ -106,14 +106,19 @@ proptest! {
     ) {
         for (share, length, piece) in edits {
             let start = place(&text, share);
-            let end = (start + length..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+            let end = (start + length..text.len())
+            .find(|&at| text.is_char_boundary(at))
+            .unwrap_or(text.len());
             text.replace_range(start..end.max(start), &piece);
         }
         check(&text);
     }
 
     #[test]
-    fn an_example_with_lines_left_out(text in example(), kept in proptest::collection::vec(proptest::bool::weighted(0.9), 100)) {
+    fn an_example_with_lines_left_out(
+        text in example(),
+        kept in proptest::collection::vec(proptest::bool::weighted(0.9), 100),
+    ) {
         let lines = text.split_inclusive('\n').zip(kept.into_iter().chain(std::iter::repeat(true)));
         check(&lines.filter_map(|(line, is_kept)| is_kept.then_some(line)).collect::<String>());
     }

@@ -1,4 +1,6 @@
 //! The console's statements.
+//!
+//! What operators can ask for is a `Subject`; its columns and rows are in `gateway/console/`.
 
 use flywheel_wire::{PgError, sqlstate};
 

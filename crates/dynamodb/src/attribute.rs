@@ -17,21 +17,34 @@ pub(crate) fn encode(column: &Column, value: &Value) -> Result<Option<AttributeV
     Ok(Some(match (column.ty.scalar, value) {
         (_, Value::Null) => return Ok(None),
         (Scalar::Bool, Value::Bool(flag)) => AttributeValue::Bool(*flag),
-        (Scalar::Int2 | Scalar::Int4 | Scalar::Int8, Value::Int(number)) => AttributeValue::N(number.to_string()),
+        (Scalar::Int2 | Scalar::Int4 | Scalar::Int8, Value::Int(number)) => {
+            AttributeValue::N(number.to_string())
+        }
         (Scalar::Float4, Value::Float4(number)) => float(format!("{number:e}"), value),
         (Scalar::Float8, Value::Float8(number)) => float(format!("{number:e}"), value),
         (Scalar::Numeric(scale), Value::Numeric(digits)) => numeric(scale.is_some(), digits),
-        (Scalar::Timestamp, Value::Timestamp(micros)) => AttributeValue::S(time::timestamp_text(*micros, time::LOCAL)),
-        (Scalar::Timestamptz, Value::Timestamptz(micros)) => AttributeValue::S(time::timestamp_text(*micros, time::UTC)),
+        (Scalar::Timestamp, Value::Timestamp(micros)) => {
+            AttributeValue::S(time::timestamp_text(*micros, time::LOCAL))
+        }
+        (Scalar::Timestamptz, Value::Timestamptz(micros)) => {
+            AttributeValue::S(time::timestamp_text(*micros, time::UTC))
+        }
         (Scalar::Date, Value::Date(days)) => AttributeValue::S(time::date_text(*days)),
-        (Scalar::Jsonb, Value::Json(document)) => json::to_document(document).unwrap_or_else(|| AttributeValue::S(document.clone())),
+        (Scalar::Jsonb, Value::Json(document)) => {
+            json::to_document(document).unwrap_or_else(|| AttributeValue::S(document.clone()))
+        }
         (Scalar::Bytea, Value::Bytea(bytes)) => AttributeValue::B(Blob::new(bytes.as_slice())),
         // Texts of the time of day come in the order in time: a fraction follows its second.
-        (Scalar::Time, Value::Time(_)) | (Scalar::Uuid, Value::Uuid(_)) => AttributeValue::S(printed(value)),
+        (Scalar::Time, Value::Time(_)) | (Scalar::Uuid, Value::Uuid(_)) => {
+            AttributeValue::S(printed(value))
+        }
         (Scalar::Text | Scalar::Varchar(_), Value::Text(text))
-        | (Scalar::Json, Value::Json(text)) // `json` keeps the text as it was given, blanks and all
+        // `json` keeps the text as it was given, blanks and all.
+        | (Scalar::Json, Value::Json(text))
         | (Scalar::Bpchar(_), Value::Bpchar(text))
-        | (Scalar::Printed(_) | Scalar::Enum | Scalar::Other, Value::Other(text)) => AttributeValue::S(text.clone()),
+        | (Scalar::Printed(_) | Scalar::Enum | Scalar::Other, Value::Other(text)) => {
+            AttributeValue::S(text.clone())
+        }
         _ => return Err(mismatch(column)),
     }))
 }
@@ -42,7 +55,8 @@ pub(crate) fn decode(column: &Column, attribute: AttributeValue) -> Option<Value
     match (column.ty.scalar, attribute) {
         (_, AttributeValue::Null(_)) => Some(Value::Null),
         (Scalar::Bool, AttributeValue::Bool(flag)) => Some(Value::Bool(flag)),
-        (Scalar::Bool, AttributeValue::S(text)) => text.parse().ok().map(Value::Bool), // a key: keys can't be BOOL
+        // A key: keys can't be BOOL.
+        (Scalar::Bool, AttributeValue::S(text)) => text.parse().ok().map(Value::Bool),
         (scalar @ (Scalar::Int2 | Scalar::Int4 | Scalar::Int8), AttributeValue::N(number)) => {
             integer(scalar, &number)
         }
@@ -273,7 +287,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn scalars_come_back(int: i64, double: f64, single: f32, micros: i64, days: i32, bytes: Vec<u8>, uuid: u128, flag: bool) {
+        fn scalars_come_back(
+            int: i64,
+            double: f64,
+            single: f32,
+            micros: i64,
+            days: i32,
+            bytes: Vec<u8>,
+            uuid: u128,
+            flag: bool,
+        ) {
             come_back(&column("c", oid::INT8, -1), &Value::Int(int));
             come_back(&column("c", oid::FLOAT8, -1), &Value::Float8(double));
             come_back(&column("c", oid::FLOAT4, -1), &Value::Float4(single));
@@ -292,7 +315,8 @@ mod tests {
             let point = if fraction.is_empty() { "" } else { "." };
             let text = format!("{sign}{whole}{point}{fraction}");
             come_back(&column("c", oid::NUMERIC, -1), &Value::Numeric(text.clone()));
-            come_back(&numeric_column(100, i32::try_from(fraction.len()).unwrap()), &Value::Numeric(text));
+            let scale = i32::try_from(fraction.len()).unwrap();
+            come_back(&numeric_column(100, scale), &Value::Numeric(text));
         }
 
         #[test]

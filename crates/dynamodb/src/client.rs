@@ -96,7 +96,8 @@ impl DynamoStore {
             .connect_timeout(CONNECT_TIMEOUT.min(options.timeout))
             .build();
         let http = if plain_http {
-            Builder::new().build_http() // needs no root certificates, which a small container may lack
+            // It needs no root certificates, which a small container may lack.
+            Builder::new().build_http()
         } else {
             Builder::new()
                 .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))

@@ -53,15 +53,18 @@ pub(crate) fn problem(table: &StoreTable) -> Option<String> {
         }
         if index.columns.len() > 2 {
             return Some(format!(
-                "index \"{name}\" has {} columns; in DynamoDB it has a partition key and at most one sort key",
+                "index \"{name}\" has {} columns; in DynamoDB it has a partition key and at most \
+                 one sort key",
                 index.columns.len()
             ));
         }
+        let key = &table.table.primary_key;
         let is_beside_rows =
-            index.columns.len() == 2 && table.table.primary_key.len() > 1 && index.columns[0] == table.table.primary_key[0];
+            index.columns.len() == 2 && key.len() > 1 && index.columns[0] == key[0];
         if !index.is_eventual && !is_beside_rows {
             return Some(format!(
-                "index \"{name}\" can't be local: a local index has the first of several key columns and another column"
+                "index \"{name}\" can't be local: a local index has the first of several key columns \
+                 and another column"
             ));
         }
         None

@@ -124,7 +124,8 @@ pub(crate) fn encode_part(
         // Key attributes are S, N or B only; "false" sorts before "true" as PostgreSQL's booleans
         // do.
         (Scalar::Bool, Value::Bool(flag)) => AttributeValue::S(flag.to_string()),
-        // Without the blanks at its end, which PostgreSQL doesn't compare: `a` sorts before `a\x01`.
+        // Without the blanks at its end, which PostgreSQL doesn't compare: `a` sorts before
+        // `a\x01`.
         (Scalar::Bpchar(_), Value::Bpchar(text)) => {
             AttributeValue::S(text.trim_end_matches(' ').to_owned())
         }

@@ -66,7 +66,8 @@ impl Decimal {
     /// As PostgreSQL prints it at a scale; `None` when it has more digits after the point than
     /// that.
     pub(crate) fn to_scale(&self, scale: i16) -> Option<String> {
-        let scale = i64::from(scale.max(0)); // a negative scale rounds before the point and prints no fraction
+        // A negative scale rounds before the point and prints no fraction.
+        let scale = i64::from(scale.max(0));
         let digits = i64::try_from(self.digits.len()).ok()?;
         (digits - self.point <= scale).then(|| self.print(scale))
     }

@@ -108,7 +108,9 @@ async fn serve(
         tokio::time::sleep(PATIENCE).await;
     };
     tokio::select! {
-        served = dynoxide::server::serve_with_shutdown(listener, database, shutdown) => served.map_err(anyhow::Error::msg),
+        served = dynoxide::server::serve_with_shutdown(listener, database, shutdown) => {
+            served.map_err(anyhow::Error::msg)
+        }
         // A client that sent half a request would hold the stop for ever.
         () = overdue => Ok(()),
     }

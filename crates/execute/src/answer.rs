@@ -242,7 +242,7 @@ fn put_row<'v>(
 }
 
 /// One column in one format. A type that has no native binary form never comes here with format 1
-/// (see `native.rs`).
+/// (see `native/`).
 fn put_value(out: &mut BytesMut, ty: &TypeInfo, value: &Value, format: i16, printed: &mut Vec<u8>) {
     if value.is_null() {
         return backend::null_column(out);

@@ -7,139 +7,22 @@ use flywheel_plan::{
     ColumnTypes, Fetch, General, Home, Plan, Planner, Visible, check_alters, check_writes,
     unsupported,
 };
-use flywheel_postgres::{Connection, ServerError};
-use flywheel_sql::lex::{Token, TokenKind};
+use flywheel_sql::lex::TokenKind;
 use flywheel_sql::{
-    CopiedTable, CopySource, Explained, Fact, Materialized, ParseError, Parsed, Pin, RelationName,
-    Role, Through, Verb, altered, copy_from, drops_unnamed, parse_through, prepared, truncated,
+    CopySource, Explained, Materialized, Parsed, RelationName, Role, Through, Verb, altered,
+    copy_from, drops_unnamed, parse_through, prepared, truncated,
 };
 use flywheel_statement::Analysis;
 use flywheel_types::TableName;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::statement::Kind;
+use crate::forms::{
+    as_query, defines_over_tables, is_copy_of_query, lock_mode, makes_temporary, makes_view,
+    parse_from,
+};
 use crate::homes::Known;
 use crate::options::TableHome;
-
-/// The types of columns that a statement compares with others, for the relations that aren't store
-/// tables.
-pub(crate) async fn column_types(
-    connection: &mut Connection,
-    known: &Known,
-    (analysis, views): (&Analysis, &[Through]),
-) -> Result<ColumnTypes, ServerError> {
-    named_types(connection, &compared(known, analysis, views)).await
-}
-
-/// The types of the columns of these relations, by their places in the statement.
-pub(super) async fn named_types(
-    connection: &mut Connection,
-    names: &[(usize, String)],
-) -> Result<ColumnTypes, ServerError> {
-    if names.is_empty() {
-        return Ok(ColumnTypes::new());
-    }
-    flywheel_postgres::catalogue::column_types(connection, names).await
-}
-
-/// The relations of a statement, by their places, that aren't store tables and whose columns'
-/// types matter.
-pub(super) fn compared(
-    known: &Known,
-    analysis: &Analysis,
-    views: &[Through],
-) -> Vec<(usize, String)> {
-    let compares = |relation: &flywheel_sql::Relation| {
-        let mut facts = relation.conjuncts.iter().map(|conjunct| &conjunct.fact);
-        facts.any(|fact| matches!(fact, Fact::Same(..) | Fact::Member { .. }))
-    };
-    let Some(statement) = analysis.statements.first() else {
-        return Vec::new();
-    };
-    // As the statement is read when it is planned.
-    let start = match Explained::of(&analysis.text, &statement.tokens) {
-        Some(explained) => explained.start,
-        None => prepared(&analysis.text, &statement.tokens).map_or(0, |(_, range)| range.start),
-    };
-    let Ok(parsed) = parse_from(&analysis.text, start, views) else {
-        return Vec::new();
-    };
-    // The other side of a comparison may be in another query.
-    if !parsed.relations.iter().any(compares) {
-        return Vec::new();
-    }
-    let is_home = |relation: &flywheel_sql::Relation| {
-        known.homes.iter().any(|home| home.name().name == relation.name.name)
-    };
-    parsed
-        .relations
-        .iter()
-        .enumerate()
-        .filter(|(_, relation)| !is_home(relation))
-        .map(|(place, relation)| (place, relation.name.to_sql()))
-        .collect()
-}
-
-/// Reads the text from `start` on, to which ranges in the result relate.
-pub(super) fn parse_from(
-    text: &str,
-    start: usize,
-    views: &[Through],
-) -> Result<Parsed, ParseError> {
-    let moved = |view: &Through| Through {
-        range: view.range.start - start..view.range.end - start,
-        with: view.with.clone(),
-    };
-    let views: Vec<_> = views.iter().filter(|view| view.range.start >= start).map(moved).collect();
-    parse_through(&text[start..], &views)
-}
-
-/// `TABLE t`, also behind CREATE TABLE's AS, as `SELECT * FROM t`, and `COPY t (columns) TO …` as
-/// `COPY (SELECT columns FROM t) TO …`: the same, in a form in which rows can stand in the table's
-/// place. `None` for all other statements.
-pub(crate) fn as_query(analysis: &Analysis) -> Option<String> {
-    let (text, tokens) = (&analysis.text, &analysis.statements.first()?.tokens);
-    let piece =
-        |from: usize, to: usize| text.get(tokens.get(from)?.range.start..tokens.get(to)?.range.end);
-    if tokens.first()?.is_keyword(text, "table") {
-        return Some(format!("SELECT * FROM {}", piece(1, tokens.len() - 1)?));
-    }
-    if analysis.statements[0].verb == Verb::CreateTable {
-        let is_table =
-            |pair: &[Token]| pair[0].is_keyword(text, "as") && pair[1].is_keyword(text, "table");
-        let table = tokens.windows(2).position(is_table)? + 1;
-        let rest = text.get(tokens[table].range.end..tokens.last()?.range.end)?;
-        return Some(format!("{}SELECT * FROM{rest}", text.get(..tokens[table].range.start)?));
-    }
-    let copied = CopiedTable::of(text, tokens)?;
-    Some(copied.as_query(copied.columns.unwrap_or("*")))
-}
-
-/// CREATE or ALTER of something that would act on a table's rows.
-fn defines_over_tables(analysis: &Analysis) -> bool {
-    let has = |word| analysis.statements[0].has_keyword(&analysis.text, word);
-    !has("drop") && ["trigger", "rule", "policy", "view", "publication"].into_iter().any(has)
-}
-
-/// CREATE VIEW, but for a materialized one.
-fn makes_view(analysis: &Analysis) -> bool {
-    let (text, tokens) = (&analysis.text, &analysis.statements[0].tokens);
-    let is =
-        |at: usize, word: &str| tokens.get(at).is_some_and(|token| token.is_keyword(text, word));
-    is(0, "create")
-        && (1..6)
-            .find(|&at| is(at, "view") || is(at, "materialized"))
-            .is_some_and(|at| is(at, "view"))
-}
-
-/// CREATE TEMP TABLE and the like.
-fn makes_temporary(analysis: &Analysis) -> bool {
-    analysis.statements[0].session.pins().contains(&Pin::TemporaryObject)
-}
-
-fn is_copy_of_query(analysis: &Analysis) -> bool {
-    analysis.statements[0].tokens.get(1).is_some_and(|token| token.kind == TokenKind::Open)
-}
 
 /// Flywheel's plan is given in two formats.
 pub(super) fn check_format(options: &Explained) -> Result<(), PgError> {
@@ -152,17 +35,6 @@ pub(super) fn check_format(options: &Explained) -> Result<(), PgError> {
     );
     Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
         .with_hint("EXPLAIN gives Flywheel's plan as text or JSON."))
-}
-
-/// The mode that a LOCK TABLE names, or that it has without naming one.
-fn lock_mode(text: &str, tokens: &[Token]) -> String {
-    let is = |token: &Token, word: &str| token.is_keyword(text, word);
-    let Some(end) = tokens.iter().rposition(|token| is(token, "mode")) else {
-        return "access exclusive".into();
-    };
-    let start = tokens[..end].iter().rposition(|token| is(token, "in")).map_or(end, |at| at + 1);
-    let words = tokens[start..end].iter().map(|token| token.identifier(text).into_owned());
-    words.collect::<Vec<_>>().join(" ")
 }
 
 /// Decides what a statement is.

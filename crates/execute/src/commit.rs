@@ -290,7 +290,11 @@ impl<H: Host> Executor<'_, H> {
         why: Option<&Failure>,
     ) {
         let unlocked = self.stores().unlock(transaction, changes).await;
-        let is_answered = why.is_none_or(|why| matches!(why, Failure::Statement(error) if error.code() != sqlstate::CANNOT_CONNECT_NOW.0));
+        let is_an_answer = |why: &Failure| match why {
+            Failure::Statement(error) => error.code() != sqlstate::CANNOT_CONNECT_NOW.0,
+            _ => false,
+        };
+        let is_answered = why.is_none_or(is_an_answer);
         if unlocked && is_answered {
             self.stores().locks.done(transaction.id);
         }

@@ -36,8 +36,8 @@ enum Again {
 }
 
 impl<H: Host> Executor<'_, H> {
-    /// A plan that PostgreSQL has a part in, on condition that the definitions are those that it was
-    /// made for.
+    /// A plan that PostgreSQL has a part in, on condition that the definitions are those that it
+    /// was made for.
     pub(super) async fn general_as_defined(
         &mut self,
         statement: &StoreStatement,

@@ -118,9 +118,12 @@ impl<H: Host> Executor<'_, H> {
             for rows in together.into_iter().flat_map(|rows| by_place(home, rows)) {
                 if let Err(failure) = self.write_absent(home, &rows).await {
                     return Err(match failure {
-                        Failure::Statement(error) if written > 0 => Failure::Statement(error.with_hint(format!(
-                            "{written} of the {count} rows had been written to the store before this, and stay there."
-                        ))),
+                        Failure::Statement(error) if written > 0 => {
+                            Failure::Statement(error.with_hint(format!(
+                                "{written} of the {count} rows had been written to the store \
+                                 before this, and stay there."
+                            )))
+                        }
                         other => other,
                     });
                 }

@@ -1,4 +1,6 @@
 //! The one place where a store's error becomes a PostgreSQL error.
+//!
+//! The SQLSTATEs are in `wire/sqlstate.rs`.
 
 use flywheel_plan::Home;
 use flywheel_store::{Operation, StoreError};

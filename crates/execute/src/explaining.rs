@@ -4,7 +4,8 @@ use flywheel_postgres::Connection;
 use flywheel_statement::Analysis;
 use flywheel_wire::{PgError, sqlstate};
 
-use crate::classify::{Maker, column_types};
+use crate::classify::Maker;
+use crate::compared::column_types;
 use crate::statement::Kind;
 use crate::stores::Stores;
 

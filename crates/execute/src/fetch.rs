@@ -236,9 +236,8 @@ fn keys_of(
     joined_access(table, index, values.collect())
 }
 
-/// A constant as a value of the type. A `cidr` is compared as an `inet`, so that what isn't a network
-/// is no error. A number outside the type equals none of its values, as NULL
-/// doesn't.
+/// A constant as a value of the type. A `cidr` is compared as an `inet`, so that what isn't a
+/// network is no error. A number outside the type equals none of its values, as NULL doesn't.
 fn cast(constant: &Constant, ty: &TypeInfo) -> String {
     let constant = explain::constant(constant);
     let (least, most) = match ty.scalar {

@@ -1,4 +1,6 @@
 //! What the carrying out of a statement needs of the session that it is for.
+//!
+//! The session carries the traits out in `gateway/session/host.rs`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

@@ -1,14 +1,14 @@
 //! Statements on tables that are homed in stores.
 //!
-//! `prepare.rs` has PostgreSQL describe a statement and plans it, once per text; then `native.rs`
+//! `prepare.rs` has PostgreSQL describe a statement and plans it, once per text; then `native/`
 //! asks the store alone, `mixed.rs` lets PostgreSQL run it over fetched rows, `staged.rs` lets
 //! PostgreSQL run a write on staged rows and carries the difference to the store. `carry_out.rs`
 //! leads each statement its way.
 //!
 //! [`Stores`] is what is known of a database's store tables: their definitions (`homes.rs`), the
 //! ways by which PostgreSQL comes to its own tables of the same names (`twin/`), and transactions
-//! that are to be carried out in the stores, after a crash too (`transaction/`). `block/` keeps what
-//! a transaction block has done, and `commit.rs` carries that to the stores.
+//! that are to be carried out in the stores, after a crash too (`transaction/`). `block/` keeps
+//! what a transaction block has done, and `commit.rs` carries that to the stores.
 //!
 //! A session is seen through the traits in `host.rs`: an [`Executor`] does all this for a [`Host`].
 
@@ -23,6 +23,7 @@ mod carry_out;
 mod classify;
 mod client_statement;
 mod commit;
+mod compared;
 mod computed;
 mod confirming;
 mod copy_from;
@@ -36,6 +37,7 @@ mod explain;
 mod explaining;
 mod failure;
 mod fetch;
+mod forms;
 mod held_definitions;
 mod holding;
 mod homes;
@@ -77,6 +79,7 @@ mod twin_check;
 mod views;
 mod waiting;
 mod way;
+mod writable;
 mod write;
 
 pub use answer::Answer;

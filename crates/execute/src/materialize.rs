@@ -14,7 +14,8 @@ use flywheel_statement::Analysis;
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::quote::literal;
 
-use super::classify::{column_types, unreadable};
+use super::classify::unreadable;
+use super::compared::column_types;
 use super::staging::{Images, by_table};
 use super::statement::Kind;
 use super::turn::Turn;

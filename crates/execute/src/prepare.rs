@@ -12,7 +12,9 @@ use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::reply::Field;
 use flywheel_wire::{PgError, sqlstate};
 
-use super::classify::{Maker, as_query, check_format, compared, copy_in_tables, named_types};
+use super::classify::{Maker, check_format, copy_in_tables};
+use super::compared::{compared, named_types};
+use super::forms::as_query;
 use super::rewritten::Rewritten;
 use super::rights::copied;
 use super::skipping::chooses;
@@ -66,8 +68,8 @@ impl<H: Host> Executor<'_, H> {
         Ok(statement)
     }
 
-    /// Makes a plan. It takes several questions to PostgreSQL: where a definition has changed between
-    /// two of them, it is made anew.
+    /// Makes a plan. It takes several questions to PostgreSQL: where a definition has changed
+    /// between two of them, it is made anew.
     async fn make_at_once(
         &mut self,
         analysis: &Arc<Analysis>,

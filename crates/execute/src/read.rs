@@ -101,8 +101,8 @@ impl<H: Host> Executor<'_, H> {
                 continue;
             }
             let columns = home.table.order_columns(index);
-            // What the block has moved out of the range goes with the rows that it has written; what
-            // it has moved in comes.
+            // What the block has moved out of the range goes with the rows that it has written;
+            // what it has moved in comes.
             let mut rows = self.lay_over(home, rows, |row| range.contains(columns, row));
             rows.sort_by_cached_key(|row| KeyRange::sort_key(columns, row));
             if range.descending {
@@ -114,8 +114,8 @@ impl<H: Host> Executor<'_, H> {
         Ok(all)
     }
 
-    /// Any `limit` rows of a table; `None` where they can't be told: the store would have to look at
-    /// too much for them, or the block's snapshot is of other rows.
+    /// Any `limit` rows of a table; `None` where they can't be told: the store would have to look
+    /// at too much for them, or the block's snapshot is of other rows.
     pub(crate) async fn read_some(
         &mut self,
         home: &Arc<Home>,

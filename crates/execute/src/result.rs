@@ -41,8 +41,8 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// Answers a statement. When it fails because another gateway, or PostgreSQL alone, has changed
-    /// a definition since it was planned, it is planned and answered anew: nothing of it was carried
-    /// out. The plan that has answered comes with the answer.
+    /// a definition since it was planned, it is planned and answered anew: nothing of it was
+    /// carried out. The plan that has answered comes with the answer.
     pub async fn answer_anew(
         &mut self,
         analysis: &Arc<Analysis>,
@@ -121,7 +121,10 @@ impl<H: Host> Executor<'_, H> {
             return Ok(());
         }
         let analysis = self.stores().analyses.of(&statement.text);
-        let only_reads = |analysis: &Analysis| matches!(&analysis.statements[..], [only] if only.is_repeatable(&analysis.text));
+        let only_reads = |analysis: &Analysis| match &analysis.statements[..] {
+            [only] => only.is_repeatable(&analysis.text),
+            _ => false,
+        };
         if only_reads(&analysis) || self.columns_now(statement).await? == Some(told) {
             return Ok(());
         }

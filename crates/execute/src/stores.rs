@@ -288,5 +288,8 @@ async fn reload_as_login(
 }
 
 fn is_denied(error: &ServerError) -> bool {
-    matches!(error, ServerError::Postgres(error) if error.code() == sqlstate::INSUFFICIENT_PRIVILEGE.0)
+    match error {
+        ServerError::Postgres(error) => error.code() == sqlstate::INSUFFICIENT_PRIVILEGE.0,
+        _ => false,
+    }
 }

@@ -1,8 +1,8 @@
 //! Statements on store tables that PostgreSQL computes, and the code that runs within them.
 //!
 //! Where rows stand in the place of a table, the twins' counters tell whether code has read one
-//! (the crate `gateway`, `session/guard`). Where rows are put into a twin, they can't: code in such a statement must
-//! be proved to keep to what its words say.
+//! (the crate `gateway`, `session/guard`). Where rows are put into a twin, they can't: code in such
+//! a statement must be proved to keep to what its words say.
 
 use flywheel_plan::Home;
 use flywheel_wire::{PgError, sqlstate};

@@ -1,4 +1,7 @@
 //! What a gateway is doing, in numbers: for whoever watches over it.
+//!
+//! They are plain fields that know nothing of HTTP. `metrics/collector.rs` makes a family of each,
+//! the guide's chapter on operations has a row for it, and `tests/e2e/metrics.rs` reads it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

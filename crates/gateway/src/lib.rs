@@ -1,7 +1,7 @@
 //! The gateway: clients' sessions, and the way of a statement through them.
 //!
-//! A connection comes in at [`Gateway::serve`], logs in through the crate `front`, and becomes a `session/`.
-//! There, each message takes one of two ways:
+//! A connection comes in at [`Gateway::serve`], logs in through the crate `front`, and becomes a
+//! `session/`. There, each message takes one of two ways:
 //!
 //! - **relay** (`session/relay.rs`): its bytes go to a server connection of the pool and the
 //!   server's bytes come back; no row is decoded.

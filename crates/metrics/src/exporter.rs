@@ -1,4 +1,5 @@
-//! The HTTP side: `GET /metrics`, `GET /healthz` and `GET /readyz`, each over a connection of its own.
+//! The HTTP side: `GET /metrics`, `GET /healthz` and `GET /readyz`, each over a connection of its
+//! own.
 
 use std::convert::Infallible;
 use std::fmt;

@@ -226,7 +226,12 @@ impl Access {
 
     /// Whether the first sort column can have one value only.
     pub(crate) fn fixes_sort(&self) -> bool {
-        matches!(self, Self::Partitions { lower: Some(lower), upper: Some(upper), .. } if lower == upper && lower.inclusive)
+        match self {
+            Self::Partitions { lower: Some(lower), upper: Some(upper), .. } => {
+                lower == upper && lower.inclusive
+            }
+            _ => false,
+        }
     }
 
     /// The store's operation that reads partitions.

@@ -1,4 +1,6 @@
 //! What a table's store can't do, refused when a statement is planned.
+//!
+//! What a store may lack is a part in `store/parts.rs`.
 
 use flywheel_sql::{Parsed, Role};
 use flywheel_wire::{PgError, sqlstate};

@@ -40,8 +40,8 @@ pub struct Obstacle {
 
 /// One row a column: table name, oid, and the column's facts. `contype = 'p'` gives the key's order
 /// by `conkey`. A domain's type is its base type, with the modifier that it was declared with.
-/// LIMIT 1 tells the planner that there is one: it would think the query dear enough to be compiled,
-/// which takes seconds.
+/// LIMIT 1 tells the planner that there is one: it would think the query dear enough to be
+/// compiled, which takes seconds.
 const COLUMNS: &str = "
 SELECT n.nspname, c.relname, c.oid, a.attname, base.type, base.modifier, format_type(base.type, base.modifier), a.attnotnull,
        (a.atthasdef OR a.attidentity <> '') AS has_default, a.attgenerated <> '' AS generated,

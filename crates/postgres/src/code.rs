@@ -1,6 +1,9 @@
 //! The code that a database has in it, which statements run without naming it: functions, and the
 //! expressions of views, rules, defaults, checks, policies and indexes that call what may change a
 //! session.
+//!
+//! A further way by which a statement runs code that it doesn't name is a dependency here, and what
+//! `statement/suspects.rs` makes of it; `tests/e2e/settings/` has a line for each.
 
 use std::collections::HashSet;
 

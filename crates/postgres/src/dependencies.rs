@@ -1,5 +1,8 @@
 //! What depends on what in a database: what a query reads through views and functions, and what a
 //! write reaches through triggers, rules, foreign keys and partitions.
+//!
+//! A further way by which a write reaches a table is a `Link` here; `answers/caching/graph.rs` says
+//! what it means for reads and writes, and `tests/e2e/cache_writes.rs` has a line for each.
 
 use std::collections::HashMap;
 

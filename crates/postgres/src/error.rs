@@ -104,29 +104,45 @@ impl ServerError {
     /// The error as a client sees it.
     #[must_use]
     pub fn to_pg(&self) -> PgError {
+        let told = |code| PgError::error(code, self.to_string());
         match self {
             Self::Postgres(error) => error.clone(),
-            Self::Io { source, .. } if is_unreached(source) => PgError::error(sqlstate::CONNECTION_FAILURE, self.to_string())
-                .with_hint("Check that the server runs and that the store's `url` in the configuration is right. Nothing was sent to it."),
-            Self::Io { .. } => PgError::error(sqlstate::CONNECTION_FAILURE, self.to_string())
-                .with_hint("Check that the server runs and that the store's `url` in the configuration is right; the statement may or may not have been carried out."),
-            Self::NoPrimary { .. } => PgError::error(sqlstate::CANNOT_CONNECT_NOW, self.to_string())
-                .with_hint("Promote a standby, or check the hosts and `target_session_attrs` in the store's `url`."),
-            Self::Ended { error, .. } => error
-                .clone()
-                .into_error()
-                .with_hint("The server connection is lost; the statement may or may not have been carried out."),
-            Self::Protocol { .. } => PgError::error(sqlstate::PROTOCOL_VIOLATION, self.to_string()),
-            Self::Login { .. } => {
-                PgError::error(sqlstate::CANNOT_CONNECT, self.to_string()).with_hint("Check user and password in the store's `url`, or the user's `server_user` and `server_password`, and the server's pg_hba.conf.")
-            }
-            Self::PoolTimeout {
-                refused: Some(refused), ..
-            } => PgError::error(sqlstate::TOO_MANY_CONNECTIONS, format!("{self}; the server refuses further ones: {refused}"))
-                .with_hint("Raise max_connections in PostgreSQL, or have other programs, and Flywheel's pools together, take fewer of its connections."),
-            Self::PoolTimeout { size, sized_by, .. } => PgError::error(sqlstate::TOO_MANY_CONNECTIONS, self.to_string()).with_hint(format!(
-                "All {size} server connections are busy or held by open transactions; raise {sized_by} or the PostgreSQL store's `acquire_timeout`, or end idle transactions."
-            )),
+            Self::Io { source, .. } if is_unreached(source) => told(sqlstate::CONNECTION_FAILURE)
+                .with_hint(
+                    "Check that the server runs and that the store's `url` in the configuration \
+                     is right. Nothing was sent to it.",
+                ),
+            Self::Io { .. } => told(sqlstate::CONNECTION_FAILURE).with_hint(
+                "Check that the server runs and that the store's `url` in the configuration is \
+                 right; the statement may or may not have been carried out.",
+            ),
+            Self::NoPrimary { .. } => told(sqlstate::CANNOT_CONNECT_NOW).with_hint(
+                "Promote a standby, or check the hosts and `target_session_attrs` in the store's \
+                 `url`.",
+            ),
+            Self::Ended { error, .. } => error.clone().into_error().with_hint(
+                "The server connection is lost; the statement may or may not have been carried \
+                 out.",
+            ),
+            Self::Protocol { .. } => told(sqlstate::PROTOCOL_VIOLATION),
+            Self::Login { .. } => told(sqlstate::CANNOT_CONNECT).with_hint(
+                "Check user and password in the store's `url`, or the user's `server_user` and \
+                 `server_password`, and the server's pg_hba.conf.",
+            ),
+            Self::PoolTimeout { refused: Some(refused), .. } => PgError::error(
+                sqlstate::TOO_MANY_CONNECTIONS,
+                format!("{self}; the server refuses further ones: {refused}"),
+            )
+            .with_hint(
+                "Raise max_connections in PostgreSQL, or have other programs, and Flywheel's \
+                 pools together, take fewer of its connections.",
+            ),
+            Self::PoolTimeout { size, sized_by, .. } => told(sqlstate::TOO_MANY_CONNECTIONS)
+                .with_hint(format!(
+                    "All {size} server connections are busy or held by open transactions; raise \
+                     {sized_by} or the PostgreSQL store's `acquire_timeout`, or end idle \
+                     transactions."
+                )),
         }
     }
 }

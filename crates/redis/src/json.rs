@@ -244,10 +244,10 @@ mod tests {
             (r#"{"at": "2026-11-26T09:30:00"}"#, "at"),
         ] {
             let error = decode(&table, "k", object.as_bytes()).expect_err(object);
-            assert!(
-                matches!(&error, StoreError::Malformed { attribute: found, .. } if found == attribute),
-                "{object}: {error}"
-            );
+            let StoreError::Malformed { attribute: found, .. } = &error else {
+                panic!("{object}: {error}")
+            };
+            assert_eq!(found, attribute, "{object}: {error}");
         }
     }
 }

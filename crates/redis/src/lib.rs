@@ -24,7 +24,7 @@
 //! In the JSON layout a row is a string, one JSON object, in the key that would be its hash:
 //!
 //! ```text
-//! {public.profiles:ann}              string    {"id":"ann","born":"2001-02-03","visits":17,"settings":{"dark": true}}
+//! {public.profiles:ann}              string    {"id":"ann","visits":17,"settings":{"dark": true}}
 //! ```
 //!
 //! While a transaction that has written the row is about to commit, a key beside it holds the

@@ -66,7 +66,9 @@ async fn rows_that_others_change() {
     let all: Vec<_> = tables.iter().collect();
     store.check_follow(&all).await.expect("it can be followed");
     following(&store, &tables, async |notes| {
-        let row = |table, values: &[flywheel_types::Value]| vec![(table, Changed::Row(key(values)))];
+        let row = |table, values: &[flywheel_types::Value]| {
+        vec![(table, Changed::Row(key(values)))]
+    };
         let of_words = |word: &str| row(0, &[text(word)]);
         for (command, wanted) in [
             ("HSET {p:public.words:a} word a n 1", of_words("a")),

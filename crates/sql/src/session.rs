@@ -1,6 +1,9 @@
 //! What a statement leaves behind in its session, found from its words. A server connection is
 //! shared, so whatever outlives the statement must be known: settings are kept and replayed, the
 //! rest keeps the connection with its client.
+//!
+//! What code in a text leaves behind is found in `traces.rs`. `tests/e2e/settings/` has a line for
+//! each SET and function.
 
 use crate::lex::{Token, TokenKind};
 use crate::traces::content;

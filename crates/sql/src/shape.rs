@@ -194,7 +194,8 @@ fn select(query: Query<'_>) -> Option<Select> {
 /// Whether its FROM is a table and nothing else.
 pub(crate) fn is_table(query: Query<'_>) -> bool {
     let from = query.from().unwrap_or_default();
-    matches!(&from[..], [from] if from.joins.is_empty() && matches!(from.first, Factor::Table { is_sampled: false, .. }))
+    let [from] = &from[..] else { return false };
+    from.joins.is_empty() && matches!(from.first, Factor::Table { is_sampled: false, .. })
 }
 
 /// ORDER BY, when it names columns.

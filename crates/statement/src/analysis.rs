@@ -1,4 +1,6 @@
 //! What each distinct text is, found once.
+//!
+//! What another crate finds out about a text is kept with it by `Analysis::note`.
 
 use std::any::Any;
 use std::collections::{HashMap, HashSet};
@@ -97,8 +99,8 @@ impl Observed {
     pub fn note_on_replica(&self, answered: bool) {
         let seen = if answered { ANSWERED } else { REFUSED };
         // A function may write now and then: once is enough.
-        if !matches!(self.on_replica.load(Ordering::Relaxed), known if known == seen || known == REFUSED)
-        {
+        let known = self.on_replica.load(Ordering::Relaxed);
+        if known != seen && known != REFUSED {
             self.on_replica.store(seen, Ordering::Relaxed);
         }
     }

@@ -3,8 +3,8 @@
 //!
 //! A store's test makes a [`Suite`] and awaits [`Suite::check`], which goes by the parts that the
 //! store has; a failure panics with the part and the values. A store that is read only awaits
-//! [`check_reads`] over rows that it holds. Tables are named `{prefix}_{part}` and dropped before and after their part, so that
-//! parts, and runs with different prefixes, don't meet.
+//! [`check_reads`] over rows that it holds. Tables are named `{prefix}_{part}` and dropped before
+//! and after their part, so that parts, and runs with different prefixes, don't meet.
 
 mod add;
 mod concurrency;

@@ -5,6 +5,9 @@
 //! holds it, for a row that isn't there yet; the sweeper's attribute is taken off meanwhile), in
 //! Redis a key in the row's slot, which the write script looks at. So every single write of ours is
 //! conditional on its absence, without another request.
+//!
+//! A further part that a store may lack has its trait here, what its absence means in `missing.rs`,
+//! and its refusal in `plan/capability.rs`; `tests/e2e/csv.rs` has a store that lacks nearly all.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -157,9 +160,9 @@ pub trait TwoPhase: Send + Sync {
         keys: &[(&StoreTable, Key)],
     ) -> Result<(), StoreError>;
 
-    /// [`Writes::write_all`] for a transaction whose block has locked rows by [`TwoPhase::prepare`]:
-    /// its own locks aren't in the way, and go with the write. Conditions are checked as ever. The
-    /// changes are puts and deletions.
+    /// [`Writes::write_all`] for a transaction whose block has locked rows by
+    /// [`TwoPhase::prepare`]: its own locks aren't in the way, and go with the write. Conditions
+    /// are checked as ever. The changes are puts and deletions.
     async fn write_own(
         &self,
         transaction: TransactionId,

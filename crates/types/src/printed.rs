@@ -65,8 +65,8 @@ impl Printed {
         self.is_printed(&text).then_some(text)
     }
 
-    /// Appends the binary format; false, and nothing appended, when the text isn't one that PostgreSQL
-    /// prints.
+    /// Appends the binary format; false, and nothing appended, when the text isn't one that
+    /// PostgreSQL prints.
     pub(crate) fn encode(self, text: &str, out: &mut Vec<u8>) -> bool {
         match self {
             Self::Oid => match text.parse::<u32>() {

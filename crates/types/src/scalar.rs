@@ -1,4 +1,7 @@
 //! What type a column or parameter has.
+//!
+//! A type that stores keep natively is a [`Scalar`] with its forms in `text/` and `binary/`, its
+//! attribute in `dynamodb/attribute.rs`, and statements in `tests/suites/types.sql`.
 
 use crate::{Printed, oid};
 

@@ -35,13 +35,17 @@ impl ClientError {
             Self::Gone | Self::Io(_) => None,
             Self::Frame(error @ FrameError::TooLong { .. }) => Some(
                 PgError::fatal(sqlstate::PROGRAM_LIMIT_EXCEEDED, error.to_string())
-                    .with_hint("Send the data in smaller pieces, with COPY for instance, or raise `limits.max_message_size`."),
+                    .with_hint("Send the data in smaller pieces, with COPY for instance, or raise \
+                         `limits.max_message_size`."),
             ),
             Self::NoRoom { .. } => Some(
                 PgError::fatal(sqlstate::OUT_OF_MEMORY, self.to_string())
-                    .with_hint("Try again later, send the data in smaller pieces, or raise `limits.max_message_size`: there is room for four of the longest messages."),
+                    .with_hint("Try again later, send the data in smaller pieces, or raise \
+                         `limits.max_message_size`: there is room for four of the longest messages."),
             ),
-            Self::Frame(error) => Some(PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())),
+            Self::Frame(error) => {
+                Some(PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string()))
+            }
             Self::Startup(error) => Some(
                 PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())
                     .with_hint("This port speaks PostgreSQL's protocol, version 3."),

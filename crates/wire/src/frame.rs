@@ -179,10 +179,14 @@ mod tests {
         /// However the stream is cut into reads, the same messages come out.
         #[test]
         fn messages_survive_any_chunking(
-            messages in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)), 0..20),
+            messages in prop::collection::vec(
+                (any::<u8>(), prop::collection::vec(any::<u8>(), 0..40)),
+                0..20,
+            ),
             cuts in prop::collection::vec(1..30usize, 1..50),
         ) {
-            let stream: Vec<u8> = messages.iter().flat_map(|(tag, body)| message(*tag, body)).collect();
+            let stream: Vec<u8> =
+                messages.iter().flat_map(|(tag, body)| message(*tag, body)).collect();
             let mut buf = BytesMut::new();
             let mut seen = Vec::new();
             let mut rest = &stream[..];
@@ -206,7 +210,8 @@ mod tests {
             messages in prop::collection::vec((prop::sample::select(b"DdCZTSE".to_vec()), prop::collection::vec(any::<u8>(), 0..40)), 0..20),
             cut in 1..50usize,
         ) {
-            let stream: Vec<u8> = messages.iter().flat_map(|(tag, body)| message(*tag, body)).collect();
+            let stream: Vec<u8> =
+                messages.iter().flat_map(|(tag, body)| message(*tag, body)).collect();
             let (mut buf, mut out, mut cutter) = (BytesMut::new(), Vec::new(), Cutter::default());
             for chunk in stream.chunks(cut) {
                 buf.extend_from_slice(chunk);

@@ -1,6 +1,6 @@
-//! Texts that differ in their constants and comments have one plan. Constants of every class, in the
-//! place of values of every type: the answers are PostgreSQL's, and its errors point to where the
-//! mistake is in each text.
+//! Texts that differ in their constants and comments have one plan. Constants of every class, in
+//! the place of values of every type: the answers are PostgreSQL's, and its errors point to where
+//! the mistake is in each text.
 
 mod parsed;
 

@@ -195,7 +195,7 @@ async fn an_error_fails_the_block_everywhere() {
 
 #[tokio::test]
 async fn one_store_alone_needs_no_outbox() {
-    for home in [Home::Redis, Home::Memory, Home::Dynoxide] {
+    for home in Home::KINDS {
         let Some(world) = world([home, home]).await else { continue };
         let client = world.gateway().await;
         client

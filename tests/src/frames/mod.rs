@@ -6,8 +6,10 @@
 //! -- a comment
 //! == title of a case
 //! Query SELECT 1; SELECT 2
-//! Parse name [23 25] SELECT $1, $2      (types: the first parameters' OIDs; may be left out. "" is the unnamed statement)
-//! Bind "" name 1 'two words' NULL x:00ff -> 1   (x: a binary value, as hex; after the arrow the format codes of the result)
+//! Parse name [23 25] SELECT $1, $2      (types: the first parameters' OIDs; may be left out.
+//!                                        "" is the unnamed statement)
+//! Bind "" name 1 'two words' NULL x:00ff -> 1   (x: a binary value, as hex; after the arrow the
+//!                                                format codes of the result)
 //! Describe S name                       (or P and a portal)
 //! Execute "" 2                          (the row limit may be left out)
 //! Close P name

@@ -3,6 +3,7 @@
 mod binary;
 mod database;
 mod dynoxide;
+mod home;
 mod process;
 mod servers;
 mod setup;
@@ -16,9 +17,10 @@ use tokio_postgres::{Client, NoTls};
 pub use binary::{flywheel, flywheel_with_csv};
 pub use database::Database;
 pub use dynoxide::dynoxide;
+pub use home::Home;
 pub use process::Process;
 pub use servers::Servers;
-pub use setup::{Home, Setup, Table};
+pub use setup::{Setup, Table};
 pub use told::Told;
 
 use crate::raw;

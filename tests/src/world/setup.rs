@@ -4,65 +4,8 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use super::home::Home;
 use super::{Database, Servers, World, dynoxide, flywheel, flywheel_with_csv};
-
-/// Where a table's rows live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Home {
-    /// PostgreSQL itself: the table isn't configured at all.
-    Relational,
-    /// The DynamoDB in this process.
-    Dynoxide,
-    /// The first DynamoDB of the environment.
-    DynamoDb,
-    /// Redis.
-    Redis,
-    /// Redis, each row a JSON object.
-    RedisJson,
-    /// The gateway's memory.
-    Memory,
-}
-
-impl Home {
-    /// All of them.
-    pub const ALL: [Self; 6] = [
-        Self::Relational,
-        Self::Dynoxide,
-        Self::DynamoDb,
-        Self::Redis,
-        Self::RedisJson,
-        Self::Memory,
-    ];
-
-    /// Its name in suites and reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Relational => "relational",
-            Self::Dynoxide => "dynoxide",
-            Self::DynamoDb => "dynamodb",
-            Self::Redis => "redis",
-            Self::RedisJson => "redis_json",
-            Self::Memory => "memory",
-        }
-    }
-
-    /// The store's name in configurations.
-    const fn store(self) -> &'static str {
-        match self {
-            Self::RedisJson => Self::Redis.name(),
-            other => other.name(),
-        }
-    }
-
-    /// Whether the environment has it.
-    pub fn is_available(self, servers: &Servers) -> bool {
-        match self {
-            Self::DynamoDb => !servers.dynamodb.is_empty(),
-            Self::Redis | Self::RedisJson => servers.redis.is_some(),
-            Self::Relational | Self::Dynoxide | Self::Memory => true,
-        }
-    }
-}
 
 /// A table of the configuration.
 #[derive(Debug, Clone)]

@@ -3,9 +3,10 @@
 //!
 //! `rules.rs` says for which statements, by their words; `graph.rs` what depends on what in the
 //! database; `reading.rs` what a query reads; `writing.rs` what a statement writes; `row_key.rs`
-//! which single row; `following.rs` what is written past this gateway to PostgreSQL's tables,
-//! `listening.rs` to those in stores; `sources.rs` how old that news may be; `problems.rs` what of all that can't be told. The session's
-//! part is `session/cached/`; the answers themselves are kept by the crate `flywheel-cache`.
+//! which single row; `written.rs` what a session has written; `following.rs` what is written past
+//! this gateway to PostgreSQL's tables, `listening.rs` to those in stores; `sources.rs` how old
+//! that news may be; `problems.rs` what of all that can't be told. The session's part is
+//! `session/cached/`; the answers themselves are kept by the crate `flywheel-cache`.
 //!
 //! Wherever something can't be told, a read isn't kept and a write ends everything.
 //!
@@ -18,6 +19,7 @@
 mod figures;
 mod following;
 mod graph;
+mod kept;
 mod listening;
 mod memo;
 mod problems;
@@ -27,12 +29,13 @@ mod rules;
 mod sources;
 mod words;
 mod writing;
+mod written;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use flywheel_cache::{Cache, Lifetimes, Part, Snapshot, Touch, Versions};
+use flywheel_cache::{Cache, Lifetimes, Snapshot, Touch, Versions};
 use flywheel_plan::Parameters;
 use flywheel_postgres::dependencies::{self, Dependencies};
 use flywheel_postgres::{Connection, Pool, ServerError};
@@ -41,17 +44,19 @@ use flywheel_statement::Analysis;
 use flywheel_wire::{PgError, sqlstate};
 use tokio::sync::{Notify, Semaphore};
 
-use crate::options::{CacheRule, Options};
-use crate::sharing::{Elsewhere, Said, Sharing};
+use crate::options::CacheRule;
+use crate::sharing::{Elsewhere, Sharing};
 
 pub use figures::RuleFigures;
 pub use following::Following;
 use graph::Graph;
+pub use kept::Kept;
 pub use memo::Memo;
 pub use problems::RuleProblem;
 pub use reading::Reading;
 pub use rules::Hint;
 pub use sources::{Source, Sources, StoreTables, follower};
+pub use written::Written;
 
 /// How long definitions and rights changed past this gateway may go unnoticed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
@@ -59,32 +64,6 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// So many answers are read anew at once behind clients that have old ones, so that these don't
 /// take the servers from clients that have none.
 const REVALIDATIONS: usize = 8;
-
-/// What the databases of a gateway share.
-#[derive(Debug)]
-pub struct Kept {
-    /// The answers.
-    pub cache: Arc<Cache>,
-    rules: Arc<[CacheRule]>,
-    sharing: Option<Arc<Sharing>>,
-}
-
-impl Kept {
-    /// `None` where there is no rule.
-    pub fn new(options: &Options) -> Option<Arc<Self>> {
-        let rules: Arc<[CacheRule]> = options.cache.clone().into();
-        let longest = rules.iter().map(|rule| rule.max_result_size).max()?;
-        Some(Arc::new(Self {
-            cache: Cache::new(
-                options.cache_memory,
-                u64::try_from(longest).unwrap_or(u64::MAX),
-                rules.len(),
-            ),
-            rules,
-            sharing: options.sharing.clone().map(Sharing::new),
-        }))
-    }
-}
 
 /// The cache of one database.
 #[derive(Debug)]
@@ -116,31 +95,9 @@ pub struct Caching {
     revalidations: Arc<Semaphore>,
 }
 
-/// What a session has written that others don't see yet, or don't know for certain to see.
-#[derive(Debug)]
-pub struct Written {
-    touch: Touch,
-    /// A definition is among it.
-    defines: bool,
-    generation: u64,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self { touch: Touch::Tables(Vec::new()), defines: false, generation: 0 }
-    }
-}
-
-impl Written {
-    /// Whether it has written nothing.
-    pub fn is_nothing(&self) -> bool {
-        self.touch.is_nothing()
-    }
-}
-
 impl Caching {
-    /// The cache of the database of this name to clients. `follower` and `sources` tell of writes past
-    /// this gateway.
+    /// The cache of the database of this name to clients. `follower` and `sources` tell of writes
+    /// past this gateway.
     pub fn new(
         kept: Arc<Kept>,
         database: String,
@@ -371,139 +328,6 @@ impl Caching {
             }
             _ => Elsewhere::Nothing,
         }
-    }
-
-    /// A statement is about to be carried out: what it writes is noted, and ends answers now
-    /// already.
-    pub fn note(
-        &self,
-        written: &mut Written,
-        analysis: &Analysis,
-        position: usize,
-        parameters: &Parameters<'_>,
-        may_be_temporary: bool,
-    ) {
-        let generation = self.generation();
-        let (touch, defines) = match self.current_graph() {
-            Some(graph) => {
-                let writings = Memo::of(analysis)
-                    .writings(generation, || writing::all_of(analysis, Some(&graph)));
-                writings[position].touch(parameters, may_be_temporary)
-            }
-            None => {
-                self.lacking.notify_one();
-                writing::of(analysis, position, None).touch(parameters, may_be_temporary)
-            }
-        };
-        if touch.is_nothing() {
-            return;
-        }
-        if defines {
-            self.outdate();
-        }
-        self.invalidate(&touch);
-        if written.is_nothing() {
-            written.generation = generation;
-        } else if written.generation != generation {
-            written.touch = Touch::All;
-        }
-        written.touch.add(&touch);
-        written.defines |= defines;
-    }
-
-    /// Something is about to be carried out of which nothing is known.
-    pub fn note_anything(&self, written: &mut Written) {
-        self.invalidate(&Touch::All);
-        written.touch = Touch::All;
-    }
-
-    /// What was written can be seen by others now, or could have been since it was noted.
-    pub fn apply(&self, written: &Written) {
-        if written.is_nothing() {
-            return;
-        }
-        if written.defines {
-            self.outdate();
-        }
-        // A definition has changed in between: what the write reached isn't known.
-        let touch =
-            if written.generation == self.generation() { &written.touch } else { &Touch::All };
-        self.invalidate(touch);
-        self.tell(|| Said { written: touch.clone(), defines: written.defines, ..Said::default() });
-    }
-
-    /// Somebody else's transaction has been carried out in these tables, whoever began it.
-    pub fn written_to(&self, tables: impl Iterator<Item = u32>) {
-        let written = Touch::Tables(tables.map(|oid| (oid, Part::Whole)).collect());
-        self.invalidate(&written);
-        self.tell(|| Said { written, ..Said::default() });
-    }
-
-    /// Other gateways are to hear of it.
-    fn tell(&self, said: impl FnOnce() -> Said) {
-        if let Some(sharing) = &self.kept.sharing {
-            sharing.tell(&self.database, &said());
-        }
-    }
-
-    /// What another gateway's clients have written.
-    pub fn hear(&self, said: &Said) {
-        if said.defines {
-            self.outdate();
-        }
-        self.invalidate(&said.written);
-        self.forget(&said.flushed);
-    }
-
-    /// Another gateway may have said anything.
-    pub fn miss(&self) {
-        self.outdate();
-    }
-
-    fn forget(&self, flushed: &Touch) {
-        self.invalidate(flushed);
-        self.unwritten.invalidate(flushed);
-    }
-
-    /// What was written may become visible at any time: the server that was to carry it out has
-    /// been lost.
-    pub fn apply_for_a_while(self: &Arc<Self>, written: Written) {
-        self.apply(&written);
-        let caching = self.clone();
-        tokio::spawn(async move {
-            for seconds in [1, 5, 15, 60] {
-                tokio::time::sleep(Duration::from_secs(seconds)).await;
-                caching.apply(&written);
-            }
-        });
-    }
-
-    /// FLUSH CACHE: everything, or what was read from the relations of this name. False: there is
-    /// none.
-    pub fn flush(
-        &self,
-        relation: Option<&flywheel_sql::RelationName>,
-        graph: Option<&Graph>,
-    ) -> bool {
-        let touch = match (relation, graph) {
-            (Some(relation), Some(graph)) => {
-                let found = graph.find(relation);
-                if found.is_empty() {
-                    return false;
-                }
-                Touch::Tables(
-                    found
-                        .iter()
-                        .flat_map(|&oid| graph.bases(oid))
-                        .map(|oid| (oid, Part::Whole))
-                        .collect(),
-                )
-            }
-            _ => Touch::All,
-        };
-        self.forget(&touch);
-        self.tell(|| Said { flushed: touch, ..Said::default() });
-        true
     }
 
     /// Looks from time to time whether definitions have changed past this gateway.

@@ -1,7 +1,8 @@
 //! An answer as gateways keep it for each other.
 //!
 //! ```text
-//! "FWA1"  crc32 of all that follows  flags  age, ms  lifetime, ms  key  versions  the answer's length  the answer, LZ4 where that is shorter
+//! "FWA1"  crc32 of all that follows  flags  age, ms  lifetime, ms  key  versions
+//! the answer's length  the answer, LZ4 where that is shorter
 //! ```
 //!
 //! Whatever isn't as it was written (cut off, changed, of another form, of another key that has the

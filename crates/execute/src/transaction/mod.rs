@@ -1,9 +1,9 @@
 //! Transactions that write to a store and to PostgreSQL, or to several stores. PostgreSQL's own
 //! COMMIT decides; two phases carry its decision to the stores.
 //!
-//! 1. The block's changes go into the outbox, a table of PostgreSQL's (`outbox.rs`, `record.rs`), in
-//!    the block's own transaction. Which rows are about to be locked is noted past that transaction
-//!    (`locks.rs`).
+//! 1. The block's changes go into the outbox, a table of PostgreSQL's (`outbox.rs`, `record.rs`),
+//!    in the block's own transaction. Which rows are about to be locked is noted past that
+//!    transaction (`locks.rs`).
 //! 2. Each store checks the changes' conditions and locks their rows for the transaction
 //!    (`TwoPhase::prepare`).
 //! 3. PostgreSQL commits: now the outbox' row is seen by others, which is what having committed
@@ -12,9 +12,9 @@
 //!    time later.
 //!
 //! `commit.rs` goes this way. Where it is interrupted, whoever comes next goes on from what
-//! PostgreSQL says (`recovery.rs`): a row in the outbox is carried out, by any number of gateways at
-//! once, since a store changes only what that transaction has locked; a lock of a transaction that
-//! PostgreSQL has rolled back is taken away by the first who meets it.
+//! PostgreSQL says (`recovery.rs`): a row in the outbox is carried out, by any number of gateways
+//! at once, since a store changes only what that transaction has locked; a lock of a transaction
+//! that PostgreSQL has rolled back is taken away by the first who meets it.
 //!
 //! PostgreSQL's COMMIT decides for the stores: a block that has written to a store and to
 //! PostgreSQL, or to several stores, is committed in two phases. The changes go into

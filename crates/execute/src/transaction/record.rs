@@ -2,7 +2,8 @@
 //! name and values as PostgreSQL prints them.
 //!
 //! ```text
-//! [{"store": "fast", "schema": "public", "table": "sessions", "key": ["abc"], "new": true, "row": {"token": "abc", "user_id": "17"}}, …]
+//! [{"store": "fast", "schema": "public", "table": "sessions", "key": ["abc"], "new": true,
+//!   "row": {"token": "abc", "user_id": "17"}}, …]
 //! ```
 //!
 //! NULL is an absent column; a deleted row is `null`. A row is new that wasn't there.

@@ -270,8 +270,9 @@ impl Stores {
     async fn recover(&self, age: &str) -> Result<(), ServerError> {
         let (mut after, mut left) = (Uuid::nil(), 0);
         loop {
-            // Not held while the stores are at work: it may be the only connection. Nor does it wait
-            // for whoever has locked the outbox, or a table: what else is to be kept is behind it.
+            // Not held while the stores are at work: it may be the only connection. Nor does it
+            // wait for whoever has locked the outbox, or a table: what else is to be kept is behind
+            // it.
             let mut lease = self.pool().acquire_for_look().await?;
             let exists = lease.query(&format!("SELECT {}", outbox::EXISTS)).await?;
             if exists.first().is_none_or(|rows| rows.text(0, 0) != "t") {

@@ -4,9 +4,9 @@
 //! Statements that name a store table never get there. Code that PostgreSQL runs by itself may:
 //! functions, triggers, rules, DO blocks. `words.rs` proves from a statement's words, and from what
 //! `reach.rs` knows of the definitions, that it leaves the twins alone; that costs nothing. Every
-//! other statement is guarded (the crate `gateway`, `session/guard`): PostgreSQL counts what a transaction reads and
-//! writes of each table, `marks.rs` reads those counters before and after, and a statement that has
-//! moved them fails.
+//! other statement is guarded (the crate `gateway`, `session/guard`): PostgreSQL counts what a
+//! transaction reads and writes of each table, `marks.rs` reads those counters before and after,
+//! and a statement that has moved them fails.
 //!
 //! Code that PostgreSQL runs by itself finds the twins, its own empty tables of store tables
 //! (`execute/twin`). A statement is proved to leave them alone by its words and by what depends on

@@ -9,7 +9,7 @@ use std::future::poll_fn;
 
 use flywheel_front::{Client, ClientError};
 
-use super::{Outcome, Session, cancelled};
+use super::Outcome;
 
 /// Waits for something, unless the client goes. What the client was told must end with a whole
 /// message.
@@ -21,19 +21,5 @@ pub(super) async fn while_there<T>(
         biased;
         done = waiting => Ok(done),
         () = poll_fn(|cx| client.poll_gone(cx, true)) => Err(ClientError::Gone.into()),
-    }
-}
-
-impl Session {
-    /// Waits for a store or for others, unless the client cancels or goes.
-    pub(crate) async fn interruptible<T>(
-        &mut self,
-        waiting: impl Future<Output = T>,
-    ) -> Outcome<T> {
-        tokio::select! {
-            biased;
-            done = while_there(&mut self.client, waiting) => done,
-            () = self.identity.registered.handle.interrupt.notified() => Err(cancelled().into()),
-        }
     }
 }

@@ -7,52 +7,35 @@ use flywheel_wire::{PgError, sqlstate};
 
 use super::{End, Failure, Outcome, Session};
 
-impl Session {
-    /// The statements that decide what names mean: those that made the search path and the role,
-    /// whose schema may be on it.
-    pub(crate) fn naming(&self) -> Option<String> {
-        let others = (self.setting("role"), self.setting("set_config"));
-        let path = self.setting("search_path");
-        match others {
-            (None, None) => path.map(str::to_owned),
-            _ => Some(format!("{others:?}{path:?}")),
-        }
-    }
+/// A session whose transaction, or what it has set, ends.
+pub(super) struct Control<'s> {
+    pub(super) session: &'s mut Session,
+}
 
-    /// The statement that made a setting what it is now; `None`: it is the server's default.
-    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
-        self.transaction.block.local(name).or_else(|| self.settings.now.get(name))
-    }
-
-    /// Nothing is known of the server connection's settings: the session's are set again before its
-    /// next statement.
-    pub(super) fn forget_server_settings(&mut self) {
-        self.upstream.forget_settings();
-    }
-
+impl Control<'_> {
     /// The end of a batch, with the server at rest: what a failed implicit transaction had set is
     /// undone with it.
     pub(super) async fn settle_settings(&mut self) -> Result<(), End> {
-        if let Err(Failure::Session(end)) = self.withdraw_names().await {
+        if let Err(Failure::Session(end)) = self.session.statement_names().withdraw().await {
             return Err(end);
         }
-        if let Some(lease) = self.upstream.take_to_apply()
-            && !self.transaction.has_failed()
+        if let Some(lease) = self.session.upstream.take_to_apply()
+            && !self.session.transaction.has_failed()
         {
-            let applied = lease.apply_settings(&self.settings.now).await;
-            match applied.map_err(|error| self.server_failed(&error)) {
+            let applied = lease.apply_settings(&self.session.settings.now).await;
+            match applied.map_err(|error| self.session.server_failed(&error)) {
                 Err(Failure::Session(end)) => return Err(end),
-                _ => self.report_settings(),
+                _ => self.session.report_settings(),
             }
         }
-        self.transaction.undo = None;
-        if !self.transaction.unmarked.is_empty() {
-            self.executor().take_away_marks().await;
+        self.session.transaction.undo = None;
+        if !self.session.transaction.unmarked.is_empty() {
+            self.session.executor().take_away_marks().await;
         }
-        if let Err(Failure::Session(end)) = self.executor().settle_definitions().await {
+        if let Err(Failure::Session(end)) = self.session.executor().settle_definitions().await {
             return Err(end);
         }
-        match self.settle_guards().await {
+        match self.session.guard().settle().await {
             Err(Failure::Session(end)) => Err(end),
             _ => Ok(()),
         }
@@ -60,29 +43,11 @@ impl Session {
 
     /// An implicit transaction has failed.
     pub(super) fn undo_settings(&mut self) {
-        if let Some(before) = self.transaction.undo.take() {
-            self.settings.now = before;
+        if let Some(before) = self.session.transaction.undo.take() {
+            self.session.settings.now = before;
             // The server has undone it, too.
-            self.note_settings();
+            self.session.upstream.note_settings(&self.session.settings.now);
         }
-    }
-
-    /// An error for a text that names a portal which the server doesn't have.
-    pub(super) fn refused_cursors(&self, analysis: &Analysis) -> Option<PgError> {
-        if self.transaction.has_failed() {
-            return None;
-        }
-        self.prepared.refuse_cursors(analysis)
-    }
-
-    /// Whether a statement that controls the transaction has more to do than the server can: there
-    /// are writes to store tables.
-    pub(super) fn must_handle(&self, verb: Verb) -> bool {
-        // A BEGIN in a block is PostgreSQL's to warn of.
-        let has_work =
-            !self.transaction.block.writes.is_empty() || self.transaction.block.confirms_at(verb);
-        verb.is_transaction_control() && verb != Verb::Begin && has_work
-            || matches!(verb, Verb::Commit | Verb::PrepareTransaction) && self.waits_for_commit()
     }
 
     /// A transaction control statement while writes to store tables wait. The answer's tag.
@@ -93,15 +58,15 @@ impl Session {
     ) -> Outcome<String> {
         let statement = &analysis.statements[position];
         match statement.verb {
-            Verb::Commit if !self.transaction.has_failed() => {
-                let tag = self.executor().commit(analysis.statement_text(position)).await?;
-                if self.transaction.is_well() && statement.chains(&analysis.text) {
-                    self.transaction.block.begin(&self.settings.now);
-                    self.transaction.block.says_isolation = true;
+            Verb::Commit if !self.session.transaction.has_failed() => {
+                let tag = self.session.executor().commit(analysis.statement_text(position)).await?;
+                if self.session.transaction.is_well() && statement.chains(&analysis.text) {
+                    self.session.transaction.block.begin(&self.session.settings.now);
+                    self.session.transaction.block.says_isolation = true;
                 }
                 Ok(tag)
             }
-            Verb::PrepareTransaction if !self.transaction.block.writes.is_empty() => {
+            Verb::PrepareTransaction if !self.session.transaction.block.writes.is_empty() => {
                 let message = "a transaction that has written to store tables can't be prepared for a two-phase commit";
                 Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
                     .with_hint("Use COMMIT.")
@@ -109,11 +74,15 @@ impl Session {
             }
             _ => {
                 if statement.verb == Verb::PrepareTransaction {
-                    self.check_waiting().await?;
+                    self.session.guard().check_waiting().await?;
                 }
-                let tag = self.on_server(analysis.statement_text(position)).await?;
-                self.report_settings();
-                self.note_completed(analysis, position, &tag).await?;
+                let tag = self
+                    .session
+                    .own_statements()
+                    .on_server(analysis.statement_text(position))
+                    .await?;
+                self.session.report_settings();
+                self.session.effects().note_completed(analysis, position, &tag).await?;
                 Ok(tag)
             }
         }
@@ -121,27 +90,16 @@ impl Session {
 
     /// The block is over, in PostgreSQL too.
     pub(super) fn end_block(&mut self, rolled_back: bool) {
-        self.upstream.pins.end_block(rolled_back);
-        if self.transaction.block.may_define() {
+        self.session.upstream.pins.end_block(rolled_back);
+        if self.session.transaction.block.may_define() {
             // Plans that others have made meanwhile are for definitions and rights as they were.
-            self.shared.stores.catalogue.replan();
+            self.session.shared.stores.catalogue.replan();
         }
-        self.transaction.unmarked.extend(self.transaction.block.marks.end());
-        let redefined = self.transaction.block.end(rolled_back, &mut self.settings.now);
-        self.transaction.redefined.add(redefined);
-        self.settle_writes();
-        self.note_settings();
-    }
-
-    /// Tells the client of settings that a statement run in its place has changed: `SET LOCAL` ends
-    /// with the block.
-    pub(crate) fn report_settings(&mut self) {
-        // Within a text PostgreSQL is silent about settings until all of it has run.
-        if self.settings.reports.are_silent() {
-            return;
-        }
-        if let Some(lease) = self.upstream.lease() {
-            self.settings.report(lease, &mut self.client.out);
-        }
+        self.session.transaction.unmarked.extend(self.session.transaction.block.marks.end());
+        let redefined =
+            self.session.transaction.block.end(rolled_back, &mut self.session.settings.now);
+        self.session.transaction.redefined.add(redefined);
+        self.session.noted_writes().settle();
+        self.session.upstream.note_settings(&self.session.settings.now);
     }
 }

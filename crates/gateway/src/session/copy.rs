@@ -1,5 +1,5 @@
-//! COPY: the client's data on their way to the server, and COPY that Flywheel has a server carry out
-//! in the client's place.
+//! COPY: the client's data on their way to the server, and COPY that Flywheel has a server carry
+//! out in the client's place.
 
 use std::collections::VecDeque;
 use std::iter::repeat_with;
@@ -24,35 +24,40 @@ fn is_aside(tag: u8) -> bool {
     )
 }
 
-impl Session {
+/// COPY of a session.
+pub(super) struct Copies<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl Copies<'_> {
     /// Runs a COPY FROM STDIN on the server with the client's data; its tag. The client is told
     /// that it may send, and not yet how it has ended.
-    pub(crate) async fn receive_copy(&mut self, sql: &str) -> Outcome<String> {
-        let lease = self.server().await?;
+    pub(crate) async fn receive(&mut self, sql: &str) -> Outcome<String> {
+        let lease = self.session.server().await?;
         if let Err(error) = lease.put_query(sql) {
-            return Err(self.server_failed(&error));
+            return Err(self.session.server_failed(&error));
         }
-        self.upstream.lose_unnamed();
-        self.send_to_server().await?;
+        self.session.upstream.lose_unnamed();
+        self.session.send_to_server().await?;
         let (mut tag, mut failed) = (String::new(), None);
         let mut early = None;
         loop {
             let next = match early.take() {
                 Some(frame) => Piece::Message(frame),
-                None => self.next_piece().await?,
+                None => self.session.next_piece().await?,
             };
             // Rows, which come in pieces, aren't an answer to it.
             let Piece::Message(frame) = next else { continue };
             match frame.tag() {
                 reply::tag::COPY_IN_RESPONSE => {
-                    self.forward(&frame);
-                    self.phase.note_copied();
-                    early = self.copy_in(false, &mut Drained::default()).await?;
+                    self.session.forward(&frame);
+                    self.session.phase.note_copied();
+                    early = self.take_in(false, &mut Drained::default()).await?;
                 }
                 reply::tag::ERROR_RESPONSE => {
                     let error = PgError::read(frame.body());
                     if error.is_fatal() {
-                        return Err(self.server_ended(error));
+                        return Err(self.session.replicas().server_ended(error));
                     }
                     failed.get_or_insert(error);
                 }
@@ -60,16 +65,16 @@ impl Session {
                     reply::command_tag(&frame).unwrap_or_default().clone_into(&mut tag)
                 }
                 reply::tag::READY_FOR_QUERY => break,
-                _ => self.forward(&frame),
+                _ => self.session.forward(&frame),
             }
         }
-        self.follow_server();
+        self.session.follow_server();
         failed.map_or(Ok(tag), |error| Err(Failure::Statement(error)))
     }
 
     /// Sends COPY out of store tables, in one transaction with the settings that it reads their
     /// rows from. What comes before its answer.
-    pub(super) async fn put_copy(
+    pub(super) async fn put(
         &mut self,
         copy: &CopyOut,
     ) -> Outcome<impl Iterator<Item = Step> + use<>> {
@@ -81,56 +86,56 @@ impl Session {
             .map(|sql| hold(sql.as_str()))
             .chain(copy.settings.iter().map(|values| set(values)))
             .collect();
-        let lease = self.server().await?;
+        let lease = self.session.server().await?;
         if let Err(error) = lease.run_unsynced(&first).await {
-            return Err(match self.server_failed(&error) {
+            return Err(match self.session.server_failed(&error) {
                 Failure::Statement(error) => copy.told(error).into(),
                 failure => failure,
             });
         }
-        self.upstream.note_flushed();
+        self.session.upstream.note_flushed();
         let portal = Portal { sql: &copy.text, ..Portal::default() };
-        let lease = self.server().await?;
+        let lease = self.session.server().await?;
         let put = lease.put_portal(&portal);
-        put.map_err(|error| self.server_failed(&error))?;
+        put.map_err(|error| self.session.server_failed(&error))?;
         Ok(repeat_with(|| Step::Hidden).take(PORTAL_STEPS))
     }
 
     /// The same for a Query, answered to its end; the ReadyForQuery is kept back.
-    pub(super) async fn relay_copy(&mut self, copy: &CopyOut) -> Outcome<()> {
-        let mut steps: VecDeque<Step> = self.put_copy(copy).await?.collect();
-        let lease = self.server().await?;
+    pub(super) async fn relay(&mut self, copy: &CopyOut) -> Outcome<()> {
+        let mut steps: VecDeque<Step> = self.put(copy).await?.collect();
+        let lease = self.session.server().await?;
         message::sync(lease.out());
         lease.expect_ready();
-        self.upstream.lose_unnamed();
-        self.send_to_server().await?;
+        self.session.upstream.lose_unnamed();
+        self.session.send_to_server().await?;
         steps.extend([Step::Execute(None), Step::Ready { show: false }]);
-        let drained = self.drain(steps).await?;
-        self.upstream.note_synced();
+        let drained = self.session.drain(steps).await?;
+        self.session.upstream.note_synced();
         if drained.failed { Err(Failure::Told) } else { Ok(()) }
     }
 
     /// COPY FROM STDIN: the client's data to the server, until it ends them. A message is what the
     /// server has said instead of waiting for the end: an error.
-    pub(super) async fn copy_in(
+    pub(super) async fn take_in(
         &mut self,
         extended: bool,
         drained: &mut Drained,
     ) -> Outcome<Option<Frame>> {
-        self.client.send().await?;
+        self.session.client.send().await?;
         loop {
-            let next = match self.batch.take_copied() {
+            let next = match self.session.batch.take_copied() {
                 Some(frame) => Ok(frame),
                 None => tokio::select! {
                     biased;
-                    said = self.upstream.unasked() => match said {
+                    said = self.session.upstream.unasked() => match said {
                         Ok(frame) if is_aside(frame.tag()) => {
-                            self.take_unasked(&frame);
+                            self.session.take_unasked(&frame);
                             continue;
                         }
                         Ok(frame) => {
                             // The server ignores what of the data it hasn't got.
-                            if let Some(lease) = self.held_server() {
+                            if let Some(lease) = self.session.held_server() {
                                 lease.out().clear();
                                 if extended {
                                     drained.sync_swallowed = lease.forget_expected_ready();
@@ -138,9 +143,9 @@ impl Session {
                             }
                             return Ok(Some(frame));
                         }
-                        Err(error) => return Err(self.server_failed(&error)),
+                        Err(error) => return Err(self.session.server_failed(&error)),
                     },
-                    next = self.client.next_frame() => next,
+                    next = self.session.client.next_frame() => next,
                 },
             };
             let frame = match next {
@@ -148,7 +153,7 @@ impl Session {
                 Err(error) => {
                     // The server waits for data; only the end of its connection tells it that there
                     // will be none.
-                    self.upstream.poison();
+                    self.session.upstream.poison();
                     return Err(error.into());
                 }
             };
@@ -159,11 +164,11 @@ impl Session {
                 // after an error.
                 frontend::tag::SYNC | frontend::tag::FLUSH => continue,
                 frontend::tag::TERMINATE => {
-                    self.upstream.poison();
+                    self.session.upstream.poison();
                     return Err(ClientError::Gone.into());
                 }
                 other => {
-                    self.upstream.poison();
+                    self.session.upstream.poison();
                     let message =
                         format!("unexpected message type 0x{other:02X} during COPY from stdin");
                     return Err(Failure::Session(End::Fatal(PgError::fatal(
@@ -172,7 +177,7 @@ impl Session {
                     ))));
                 }
             }
-            let Some(lease) = self.upstream.lease_mut() else { return Ok(None) };
+            let Some(lease) = self.session.upstream.lease_mut() else { return Ok(None) };
             lease.out().extend_from_slice(frame.raw());
             let full = lease.out().len() >= 64 * 1024;
             if tag != frontend::tag::COPY_DATA {
@@ -183,11 +188,11 @@ impl Session {
                     drained.sync_swallowed = lease.forget_expected_ready();
                     message::flush(lease.out());
                 }
-                self.send_to_server().await?;
+                self.session.send_to_server().await?;
                 return Ok(None);
             }
             if full {
-                self.send_to_server().await?;
+                self.session.send_to_server().await?;
             }
         }
     }

@@ -15,40 +15,50 @@ use super::parts::Resets;
 use super::step::Step;
 use super::{Outcome, Session};
 
-impl Session {
+/// What a session's settings are reset to.
+pub(super) struct Defaults<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl Defaults<'_> {
     /// A text is about to be carried out. Where it shows what settings are reset to, its connection
     /// must be one that has begun with the client's.
     pub(super) fn note_shown(&mut self, analysis: &Analysis) {
-        self.upstream.begins_anew =
-            analysis.shows_settings && !self.settings.base.is_empty() && !self.has_server();
+        self.session.upstream.begins_anew = analysis.shows_settings
+            && !self.session.settings.base.is_empty()
+            && !self.session.has_server();
     }
 
     /// Has the server restore, after a statement that it has carried out. What it reports meanwhile
     /// is told once, as it is in the end.
     pub(super) async fn restore(&mut self, effect: &SessionEffect) -> Outcome<()> {
-        let Some(restoring) = self.settings.restoring(effect) else { return Ok(()) };
-        self.upstream.lose_unnamed();
-        let lease = self.server().await?;
-        lease.query(&restoring).await.map_err(|error| self.server_failed(&error))?;
-        self.follow_server();
+        let Some(restoring) = self.session.settings.restoring(effect) else { return Ok(()) };
+        self.session.upstream.lose_unnamed();
+        let lease = self.session.server().await?;
+        lease.query(&restoring).await.map_err(|error| self.session.server_failed(&error))?;
+        self.session.follow_server();
         Ok(())
     }
 
     /// Statement by statement, where some reset what the client has begun with. As PostgreSQL, it
     /// reports settings once, when all statements of the text have run.
     pub(super) async fn run_restored(&mut self, analysis: &Arc<Analysis>) -> Outcome<()> {
-        if self.settings.resets(analysis) == Resets::Nothing {
-            self.settings.reports.begin_text();
-            let done = self.run_statements(analysis).await;
-            let names = self.settings.reports.end_text();
-            self.settings.tell(names, self.upstream.lease(), &mut self.client.out);
-            self.report_settings();
+        if self.session.settings.resets(analysis) == Resets::Nothing {
+            self.session.settings.reports.begin_text();
+            let done = self.session.queries().run_statements(analysis).await;
+            let names = self.session.settings.reports.end_text();
+            self.session.settings.tell(
+                names,
+                self.session.upstream.lease(),
+                &mut self.session.client.out,
+            );
+            self.session.report_settings();
             return done;
         }
-        self.settings.reports.begin_silence();
-        let done = self.run_statements(analysis).await;
-        self.settings.reports.end_silence();
-        self.report_settings();
+        self.session.settings.reports.begin_silence();
+        let done = self.session.queries().run_statements(analysis).await;
+        self.session.settings.reports.end_silence();
+        self.session.report_settings();
         done
     }
 
@@ -58,10 +68,10 @@ impl Session {
         effect: &SessionEffect,
         steps: &mut VecDeque<Step>,
     ) -> Outcome<()> {
-        let Some(restoring) = self.settings.restoring(effect) else { return Ok(()) };
+        let Some(restoring) = self.session.settings.restoring(effect) else { return Ok(()) };
         let portal = Portal { sql: &restoring, ..Portal::default() };
-        let put = self.server().await?.put_portal(&portal);
-        put.map_err(|error| self.server_failed(&error))?;
+        let put = self.session.server().await?.put_portal(&portal);
+        put.map_err(|error| self.session.server_failed(&error))?;
         steps.extend((0..=PORTAL_STEPS).map(|_| Step::Hidden));
         Ok(())
     }

@@ -21,11 +21,16 @@ use super::step::Step;
 use super::work::NOWHERE;
 use super::{End, Failure, Outcome, Session};
 
-impl Session {
+/// Errors of a session, and what they undo.
+pub(super) struct Errors<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl Errors<'_> {
     /// Tells the client an error that no server has made. What is open on the server has failed
     /// afterwards, and undoes what it has done.
-    pub(super) async fn tell_error(&mut self, error: &PgError) -> Result<(), End> {
-        backend::error_response(&mut self.client.out, error);
+    pub(super) async fn tell(&mut self, error: &PgError) -> Result<(), End> {
+        backend::error_response(&mut self.session.client.out, error);
         match self.fail_server(error).await {
             Err(Failure::Session(end)) => Err(end),
             _ => Ok(()),
@@ -34,10 +39,10 @@ impl Session {
 
     /// Puts PostgreSQL's side of an open transaction into the failed state.
     async fn fail_server(&mut self, error: &PgError) -> Outcome<()> {
-        if self.upstream.is_unsynced() {
+        if self.session.upstream.is_unsynced() {
             return self.fail_flushed().await;
         }
-        if !self.transaction.is_well() {
+        if !self.session.transaction.is_well() {
             return Ok(());
         }
         let raise = format!(
@@ -45,49 +50,49 @@ impl Session {
             literal(error.code()),
             literal(&error.message().replace("$flywheel$", ""))
         );
-        self.on_server(&raise).await.map(drop)
+        self.session.own_statements().on_server(&raise).await.map(drop)
     }
 
     /// The same of a batch whose Sync hasn't been sent. Its transaction ends here, unless it is in
     /// a block; the client's Sync, when it comes, finds nothing to end.
     async fn fail_flushed(&mut self) -> Outcome<()> {
-        let Some(lease) = self.upstream.lease_mut() else { return Ok(()) };
+        let Some(lease) = self.session.upstream.lease_mut() else { return Ok(()) };
         let put = message::describe(b'S', NOWHERE, lease.out());
         put.map_err(|error| PgError::error(sqlstate::PROTOCOL_VIOLATION, error.to_string()))?;
         message::sync(lease.out());
         lease.expect_ready();
-        self.send_to_server().await?;
-        self.upstream.note_synced();
+        self.session.send_to_server().await?;
+        self.session.upstream.note_synced();
         loop {
             // A batch that was flushed has been answered: no row comes any more.
-            let Piece::Message(frame) = self.next_piece().await? else {
+            let Piece::Message(frame) = self.session.next_piece().await? else {
                 continue;
             };
             match frame.tag() {
                 reply::tag::ERROR_RESPONSE => {
                     let error = PgError::read(frame.body());
                     if error.is_fatal() {
-                        return Err(self.server_ended(error));
+                        return Err(self.session.replicas().server_ended(error));
                     }
                 }
                 reply::tag::READY_FOR_QUERY => break,
-                reply::tag::PARAMETER_STATUS => self.parameter_status(&frame),
-                _ => self.forward(&frame),
+                reply::tag::PARAMETER_STATUS => self.session.parameter_status(&frame),
+                _ => self.session.forward(&frame),
             }
         }
-        self.follow_server();
-        self.undo_settings();
+        self.session.follow_server();
+        self.session.control().undo_settings();
         Ok(())
     }
 
     /// A statement that the server doesn't have after all, or whose result has changed with a
     /// definition: it is to be prepared anew the next time.
-    pub(super) fn note_error(&mut self, error: &PgError, step: &Step) {
+    pub(super) fn note(&mut self, error: &PgError, step: &Step) {
         if let (
             true,
             Step::Bind { statement, .. } | Step::DescribeStatement { statement, .. },
             Some(lease),
-        ) = (is_about_statement(error), step, self.upstream.lease_mut())
+        ) = (is_about_statement(error), step, self.session.upstream.lease_mut())
         {
             lease.outdate_prepared(&statement.server_name);
         }
@@ -107,34 +112,34 @@ impl Session {
         }
         let pins = failed.map(|failed| failed.session.pins()).unwrap_or_default();
         for pin in pins.iter().filter(|pin| !pin.is_transactional()) {
-            self.pin(*pin);
+            self.session.pin(*pin);
         }
     }
 
     /// An error, in which the server's name of a statement is the client's.
-    pub(super) fn forward_error(&mut self, frame: &Frame, error: &PgError, step: &Step) {
+    pub(super) fn forward(&mut self, frame: &Frame, error: &PgError, step: &Step) {
         match step {
-            Step::Fail(error) => backend::error_response(&mut self.client.out, error),
+            Step::Fail(error) => backend::error_response(&mut self.session.client.out, error),
             Step::Bind { statement, client_name }
                 if !statement.server_name.is_empty()
                     && error.message().contains(&statement.server_name) =>
             {
                 let message = error.message().replace(&statement.server_name, client_name);
                 backend::error_response(
-                    &mut self.client.out,
+                    &mut self.session.client.out,
                     &error.clone().with_field(b'M', message),
                 );
             }
             Step::Query { analysis, first, is_part: true, .. } => {
                 match place_in_text(error, analysis, *first) {
                     Some(place) => backend::error_response(
-                        &mut self.client.out,
+                        &mut self.session.client.out,
                         &error.clone().with_field(b'P', place),
                     ),
-                    None => self.forward(frame),
+                    None => self.session.forward(frame),
                 }
             }
-            _ => self.forward(frame),
+            _ => self.session.forward(frame),
         }
     }
 
@@ -147,28 +152,28 @@ impl Session {
             if let Step::Parse { undo: Some(undo), .. } | Step::Local(_, Some(undo)) = step {
                 match &undo.before {
                     Some(before) => {
-                        self.prepared.statements.insert(undo.name.clone(), before.clone())
+                        self.session.prepared.statements.insert(undo.name.clone(), before.clone())
                     }
-                    None => self.prepared.statements.remove(&undo.name),
+                    None => self.session.prepared.statements.remove(&undo.name),
                 };
             }
         }
-        match (failed, self.upstream.lease_mut()) {
+        match (failed, self.session.upstream.lease_mut()) {
             (Step::Parse { server_name, .. }, Some(lease)) if !server_name.is_empty() => {
                 lease.forget_prepared(server_name);
             }
             _ => self.doubt_prepared(failed),
         }
         if let Step::Parse { undo: Some(undo), .. } = failed {
-            self.prepared.statements.remove(&undo.name);
+            self.session.prepared.statements.remove(&undo.name);
         }
     }
 
     /// The server connection may not have the statement of a step that was ignored.
     fn doubt_prepared(&mut self, step: &Step) {
-        match (step, self.upstream.lease_mut()) {
+        match (step, self.session.upstream.lease_mut()) {
             (Step::Parse { server_name, .. }, _) if server_name.is_empty() => {
-                self.upstream.lose_unnamed()
+                self.session.upstream.lose_unnamed()
             }
             (Step::Parse { server_name, .. }, Some(lease)) => lease.doubt_prepared(server_name),
             (Step::Guard { prepares: Some(name), .. }, Some(lease)) => lease.doubt_prepared(name),

@@ -13,37 +13,42 @@ use super::{End, Failure, Outcome, Session};
 const LARGE_OBJECTS: &[u32] =
     &[715, 764, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172];
 
-impl Session {
+/// FunctionCalls of a session.
+pub(super) struct FunctionCalls<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl FunctionCalls<'_> {
     /// FunctionCall: relayed as it is.
-    pub(super) async fn function_call(&mut self, frame: &Frame) -> Result<(), End> {
-        if !self.finish_batch().await? {
+    pub(super) async fn relay(&mut self, frame: &Frame) -> Result<(), End> {
+        if !self.session.batches().finish().await? {
             return Ok(());
         }
-        self.end_flushed(true).await?;
-        self.upstream.replicas.note_write();
-        self.note_any_write();
+        self.session.batches().end_flushed(true).await?;
+        self.session.upstream.replicas.note_write();
+        self.session.noted_writes().note_any();
         self.note_function_call(frame);
         let relayed = async {
             self.check_called(frame).await?;
-            let lease = self.server().await?;
+            let lease = self.session.server().await?;
             lease.out().extend_from_slice(frame.raw());
             lease.expect_ready();
-            self.upstream.note_synced();
-            self.send_to_server().await?;
-            self.drain(VecDeque::from([Step::FunctionCall])).await
+            self.session.upstream.note_synced();
+            self.session.send_to_server().await?;
+            self.session.drain(VecDeque::from([Step::FunctionCall])).await
         };
         match relayed.await {
             Ok(_) => {
-                if self.transaction.is_idle() {
-                    self.prepared.portals.clear();
+                if self.session.transaction.is_idle() {
+                    self.session.prepared.portals.clear();
                 }
-                self.settle_settings().await?;
-                self.release().await;
+                self.session.control().settle_settings().await?;
+                self.session.release().await;
                 Ok(())
             }
             Err(Failure::Session(end)) => Err(end),
-            Err(Failure::Told) => self.ready().await,
-            Err(Failure::Statement(error)) => self.fail_query(&error).await,
+            Err(Failure::Told) => self.session.ready().await,
+            Err(Failure::Statement(error)) => self.session.queries().fail(&error).await,
         }
     }
 
@@ -51,9 +56,9 @@ impl Session {
     fn note_function_call(&mut self, frame: &Frame) {
         let number = frame.body().first_chunk().map(|bytes| u32::from_be_bytes(*bytes));
         if !number.is_some_and(|number| LARGE_OBJECTS.contains(&number)) {
-            self.upstream.learning.add_anything();
-            self.pin(Pin::AdvisoryLock);
-            self.upstream.pins.note_release();
+            self.session.upstream.learning.add_anything();
+            self.session.pin(Pin::AdvisoryLock);
+            self.session.upstream.pins.note_release();
         }
     }
 
@@ -61,16 +66,16 @@ impl Session {
     /// could be guarded.
     async fn check_called(&mut self, frame: &Frame) -> Outcome<()> {
         let oid = frame.body().first_chunk().copied().map_or(0, u32::from_be_bytes);
-        if self.shared.stores.twins.is_empty()
+        if self.session.shared.stores.twins.is_empty()
             || oid < FIRST_NORMAL
-            || self.transaction.has_failed()
+            || self.session.transaction.has_failed()
         {
             return Ok(());
         }
-        let shared = self.shared.clone();
-        let alone = self.guarding.sees_own_definitions();
-        let reach = shared.stores.twins.reach(self.server().await?, alone).await;
-        if !reach.map_err(|error| self.server_failed(&error))?.is_reached_by(oid) {
+        let shared = self.session.shared.clone();
+        let alone = self.session.guarding.sees_own_definitions();
+        let reach = shared.stores.twins.reach(self.session.server().await?, alone).await;
+        if !reach.map_err(|error| self.session.server_failed(&error))?.is_reached_by(oid) {
             return Ok(());
         }
         let message =

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use flywheel_execute::{
-    Answer, Arguments, Block, CacheCommand, Executor, Failure, Host, Mark, Outcome,
-    PreparedStatement, Redefined, Reliance, Server, Settled, StatementKey, StoreStatement, Stores,
-    Told, Transacting, Way,
+    Answer, Arguments, Block, CacheCommand, Failure, Host, Mark, Outcome, PreparedStatement,
+    Redefined, Reliance, Server, Settled, StatementKey, StoreStatement, Stores, Told, Transacting,
+    Way,
 };
 use flywheel_postgres::{Lease, Portal, Rows, ServerError, Settings};
 use flywheel_statement::Analysis;
@@ -16,13 +16,6 @@ use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{Frame, PgError};
 
 use super::Session;
-
-impl Session {
-    /// Carries out statements on store tables.
-    pub(crate) fn executor(&mut self) -> Executor<'_, Self> {
-        Executor::new(self)
-    }
-}
 
 impl Server for Session {
     async fn server(&mut self) -> Outcome<&mut Lease> {
@@ -54,7 +47,7 @@ impl Server for Session {
     }
 
     fn forget_server_settings(&mut self) {
-        Self::forget_server_settings(self);
+        self.upstream.forget_settings();
     }
 
     fn note_server_write(&mut self) {
@@ -66,19 +59,19 @@ impl Server for Session {
     }
 
     async fn on_server(&mut self, sql: &str) -> Outcome<String> {
-        Self::on_server(self, sql).await
+        self.own_statements().on_server(sql).await
     }
 
     async fn on_server_with_notices(&mut self, sql: &str) -> Outcome<Answer> {
-        Self::on_server_with_notices(self, sql).await
+        self.own_statements().on_server_with_notices(sql).await
     }
 
     async fn results_on_server(&mut self, sql: &str) -> Outcome<Vec<Rows>> {
-        Self::results_on_server(self, sql).await
+        self.own_statements().results_on_server(sql).await
     }
 
     async fn portals_on_server(&mut self, portals: &[Portal<'_>]) -> Outcome<Vec<Rows>> {
-        Self::portals_on_server(self, portals).await
+        self.own_statements().portals_on_server(portals).await
     }
 
     async fn run_on_server(
@@ -86,11 +79,11 @@ impl Server for Session {
         portal: &Portal<'_>,
         each: impl FnMut(Frame) + Send,
     ) -> Outcome<String> {
-        Self::run_on_server(self, portal, each).await
+        self.own_statements().run_on_server(portal, each).await
     }
 
     async fn receive_copy(&mut self, sql: &str) -> Outcome<String> {
-        Self::receive_copy(self, sql).await
+        self.copies().receive(sql).await
     }
 
     fn is_pinned(&self) -> bool {
@@ -136,7 +129,7 @@ impl Settled for Session {
     }
 
     fn check_conforming(&self, text: &str) -> Result<(), PgError> {
-        Self::check_conforming(self, text)
+        self.strings().check_conforming(text)
     }
 
     fn report_settings(&mut self) {
@@ -148,7 +141,7 @@ impl Settled for Session {
     }
 
     fn note_prepared(&mut self, name: String, statement: PreparedStatement) {
-        Self::note_prepared(self, name, statement);
+        self.statement_names().note_prepared(name, statement);
     }
 
     fn known_plan(&self, key: &StatementKey) -> Option<Arc<StoreStatement>> {
@@ -190,35 +183,35 @@ impl Transacting for Session {
     }
 
     async fn begin_implicit(&mut self) -> Outcome<()> {
-        Self::begin_implicit(self).await
+        self.queries().begin_implicit().await
     }
 
     async fn end_implicit(&mut self, commit: bool) -> Outcome<()> {
-        Self::end_implicit(self, commit).await
+        self.queries().end_implicit(commit).await
     }
 
     fn end_block(&mut self, rolled_back: bool) {
-        Self::end_block(self, rolled_back);
+        self.control().end_block(rolled_back);
     }
 
     async fn announce_commit(&mut self) -> Outcome<()> {
-        Self::announce_commit(self).await
+        self.listener().announce_commit().await
     }
 
     async fn check_waiting(&mut self) -> Outcome<()> {
-        Self::check_waiting(self).await
+        self.guard().check_waiting().await
     }
 
     async fn begin_guard(&mut self, text: &str) -> Outcome<Option<bool>> {
-        Self::begin_guard(self, text).await
+        self.guard().begin(text).await
     }
 
     async fn begin_marks(&mut self, changing: &str) -> Outcome<bool> {
-        Self::begin_marks(self, changing).await
+        self.guard().begin_marks(changing).await
     }
 
     async fn end_guard<T: Send>(&mut self, guard: Option<bool>, done: Outcome<T>) -> Outcome<T> {
-        Self::end_guard(self, guard, done).await
+        self.guard().end(guard, done).await
     }
 
     fn sees_own_definitions(&self) -> bool {
@@ -226,7 +219,7 @@ impl Transacting for Session {
     }
 
     fn note_definition(&mut self, temporary: bool) {
-        Self::note_definition(self, temporary);
+        self.guard().note_definition(temporary);
     }
 }
 
@@ -247,29 +240,29 @@ impl Told for Session {
     }
 
     fn begin_answer(&mut self, statement: &StoreStatement, arguments: &Arguments<'_>) -> bool {
-        self.note_store_write(statement, arguments);
+        self.noted_writes().note_store(statement, arguments);
         std::mem::replace(&mut self.writes.is_answering, true)
     }
 
     fn end_answer(&mut self, is_within: bool) {
         self.writes.is_answering = is_within;
-        self.settle_writes();
+        self.noted_writes().settle();
     }
 
     fn settle_writes_at_rest(&mut self) {
-        Self::settle_writes_at_rest(self);
+        self.noted_writes().settle_at_rest();
     }
 
     fn lose_writes(&mut self) {
-        Self::lose_writes(self);
+        self.noted_writes().lose();
     }
 
     fn explain_cache(&self, analysis: &Analysis, position: usize) -> Option<String> {
-        Self::explain_cache(self, analysis, position)
+        self.explained_cache().line(analysis, position)
     }
 
     async fn cache_command(&mut self, command: &CacheCommand) -> Outcome<Answer> {
-        Self::cache_command(self, command).await
+        self.cache_commands().run(command).await
     }
 }
 

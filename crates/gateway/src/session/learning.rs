@@ -26,29 +26,38 @@ use crate::options::PoolMode;
 /// How long a connection to the primary is waited for, to look at the catalogue on behalf of a
 /// replica's.
 const SHORTLY: Duration = Duration::from_millis(20);
-impl Session {
+/// A session that finds out what has run on its server connection.
+pub(super) struct Learner<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl Learner<'_> {
     /// A statement was carried out.
     pub(super) fn note_run(&mut self, analysis: &Arc<Analysis>) {
         if !analysis.is_proved() {
-            self.upstream.learning.add_unproved(analysis);
+            self.session.upstream.learning.add_unproved(analysis);
         }
     }
 
     /// A definition was carried out: it may make code, or have others run it.
     pub(super) fn note_defined(&mut self, statement: &Statement, text: &str) {
         if statement.verb == Verb::OtherDefinition
-            || self.shared.analyses.suspects().concern(text, statement)
+            || self.session.shared.analyses.suspects().concern(text, statement)
         {
-            self.upstream.learning.defines = true;
+            self.session.upstream.learning.defines = true;
             // Others look too, should they be at rest before this session is.
-            self.shared.analyses.set_stale(true);
+            self.session.shared.analyses.set_stale(true);
         }
     }
 
     /// Names of settings that a statement is given by its parameters.
     pub(super) fn note_portal_names(&mut self, portal: &str) -> Outcome<()> {
-        let Some(portal) =
-            self.prepared.portals.get(portal).filter(|portal| !portal.statement.analysis.is_plain)
+        let Some(portal) = self
+            .session
+            .prepared
+            .portals
+            .get(portal)
+            .filter(|portal| !portal.statement.analysis.is_plain)
         else {
             return Ok(());
         };
@@ -78,9 +87,9 @@ impl Session {
                         )
                         .into());
                 }
-                Some("session_authorization") => self.pin(Pin::SessionUser),
-                Some("seed") => self.pin(Pin::RandomSeed),
-                Some(name) => self.upstream.learning.add(&Traces::named(name)),
+                Some("session_authorization") => self.session.pin(Pin::SessionUser),
+                Some("seed") => self.session.pin(Pin::RandomSeed),
+                Some(name) => self.session.upstream.learning.add(&Traces::named(name)),
                 // set_config(NULL, …) is an error.
                 None => {}
             }
@@ -91,28 +100,28 @@ impl Session {
     /// Sees to it that all is known of what has run on the held connection, before it may go to
     /// somebody else. The server is at rest, outside a block.
     pub(super) async fn learn(&mut self) {
-        if !self.upstream.has_connection() {
-            self.upstream.learning = Learning::default();
+        if !self.session.upstream.has_connection() {
+            self.session.upstream.learning = Learning::default();
             return;
         }
-        if !self.upstream.learning.unproved.is_empty()
-            || self.upstream.learning.defines
-            || self.shared.analyses.is_stale()
+        if !self.session.upstream.learning.unproved.is_empty()
+            || self.session.upstream.learning.defines
+            || self.session.shared.analyses.is_stale()
         {
             self.prove().await;
         }
-        if self.upstream.pins.may_be_gone() {
-            self.upstream.pins.note_look();
+        if self.session.upstream.pins.may_be_gone() {
+            self.session.upstream.pins.note_look();
             // What is created there is temporary without saying so.
-            if !self.setting("search_path").is_some_and(creates_temporary) {
-                self.upstream.look_for_pins().await;
+            if !self.session.setting("search_path").is_some_and(creates_temporary) {
+                self.session.upstream.look_for_pins().await;
             }
         }
-        if !self.is_pinned() && !self.upstream.learning.is_empty() {
+        if !self.session.is_pinned() && !self.session.upstream.learning.is_empty() {
             // Where it can't be asked the connection stays with its client, whose next statement
             // will be told why.
-            if self.upstream.ask_for_settings(&mut self.settings).await.is_err() {
-                self.pin(Pin::Configuration);
+            if self.session.upstream.ask_for_settings(&mut self.session.settings).await.is_err() {
+                self.session.pin(Pin::Configuration);
             }
         }
     }
@@ -120,29 +129,29 @@ impl Session {
     /// Looks at the catalogue where that may have changed, and finds out what texts leave behind by
     /// what it says now.
     async fn prove(&mut self) {
-        let unproved = std::mem::take(&mut self.upstream.learning.unproved);
-        let defines = std::mem::take(&mut self.upstream.learning.defines);
+        let unproved = std::mem::take(&mut self.session.upstream.learning.unproved);
+        let defines = std::mem::take(&mut self.session.upstream.learning.defines);
         // Nobody else gets the connection before DISCARD ALL.
-        let stays = self.identity.mode == PoolMode::Session;
+        let stays = self.session.identity.mode == PoolMode::Session;
         let lacks = unproved.iter().any(|analysis| analysis.lacks) && !stays;
-        if lacks || defines || self.shared.analyses.is_stale() {
-            self.shared.analyses.set_stale(false);
+        if lacks || defines || self.session.shared.analyses.is_stale() {
+            self.session.shared.analyses.set_stale(false);
             if !self.look().await {
                 // Whoever comes next looks again. What has run here isn't known: the server is
                 // asked what it has left.
-                self.shared.analyses.set_stale(true);
-                self.upstream.learning.add_anything();
-                self.pin(Pin::AdvisoryLock);
-                self.upstream.pins.note_release();
+                self.session.shared.analyses.set_stale(true);
+                self.session.upstream.learning.add_anything();
+                self.session.pin(Pin::AdvisoryLock);
+                self.session.upstream.pins.note_release();
                 return;
             }
         }
-        let version = self.shared.analyses.version();
+        let version = self.session.shared.analyses.version();
         for analysis in unproved {
             if analysis.lacks && stays {
                 continue;
             }
-            let now = self.shared.analyses.of(&analysis.text);
+            let now = self.session.shared.analyses.of(&analysis.text);
             now.prove(version);
             if now.has_effects_of(&analysis) {
                 analysis.prove(version);
@@ -152,8 +161,8 @@ impl Session {
                 if let SessionEffect::Leaves(traces) = &statement.session {
                     self.note_traces(traces);
                 } else if let [pin] = statement.session.pins() {
-                    self.pin(*pin);
-                    self.upstream.pins.note_release();
+                    self.session.pin(*pin);
+                    self.session.upstream.pins.note_release();
                 }
             }
         }
@@ -161,14 +170,14 @@ impl Session {
 
     /// Whether the catalogue could be looked at.
     async fn look(&mut self) -> bool {
-        let shared = self.shared.clone();
-        self.upstream.lose_unnamed();
-        let Some(lease) = self.upstream.lease_mut() else { return false };
+        let shared = self.session.shared.clone();
+        self.session.upstream.lose_unnamed();
+        let Some(lease) = self.session.upstream.lease_mut() else { return false };
         if !lease.is_of_replica() {
             return shared.look_at_code(lease).await.is_ok();
         }
         // A replica may not have it yet.
-        let pool = self.identity.access.servers().primary.pool.clone();
+        let pool = self.session.identity.access.servers().primary.pool.clone();
         match tokio::time::timeout(SHORTLY, pool.acquire_plain()).await {
             Ok(Ok(mut lease)) => shared.look_at_code(&mut lease).await.is_ok(),
             _ => false,
@@ -178,16 +187,19 @@ impl Session {
     /// Notes what code may have left behind.
     pub(super) fn note_traces(&mut self, traces: &Traces) {
         for pin in &traces.pins {
-            self.pin(*pin);
+            self.session.pin(*pin);
         }
         if traces.is_unknown {
             // A text that code has put together may leave anything there: the server is asked what.
-            self.pin(Pin::AdvisoryLock);
+            self.session.pin(Pin::AdvisoryLock);
         }
         // It may have been taken away again by the same code.
-        self.upstream.pins.note_release();
-        self.upstream.learning.add(traces);
+        self.session.upstream.pins.note_release();
+        self.session.upstream.learning.add(traces);
         // Names mean something else than anywhere before.
-        self.transaction.block.set_local("set_config", &format!("{:x}", rand::random::<u128>()));
+        self.session
+            .transaction
+            .block
+            .set_local("set_config", &format!("{:x}", rand::random::<u128>()));
     }
 }

@@ -7,16 +7,21 @@ use flywheel_wire::{PgError, sqlstate};
 use super::work::Work;
 use super::{Outcome, Progress, Session};
 
-impl Session {
+/// Answers of Flywheel's own to a session's client.
+pub(super) struct OwnAnswers<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl OwnAnswers<'_> {
     /// Runs a portal that Flywheel answers, or goes on with one that a row limit has suspended.
-    pub(super) async fn execute_local(&mut self, execute: &Execute) -> Outcome<()> {
-        let Some(mut portal) = self.prepared.portals.remove(&execute.portal) else {
+    pub(super) async fn execute(&mut self, execute: &Execute) -> Outcome<()> {
+        let Some(mut portal) = self.session.prepared.portals.remove(&execute.portal) else {
             return Ok(());
         };
         let is_new = matches!(portal.progress, Progress::New);
         let answer = match (std::mem::take(&mut portal.progress), &portal.statement.store) {
             (Progress::Suspended(rest), _) => {
-                self.transaction.check_cursor(&execute.portal).map(|()| *rest)
+                self.session.transaction.check_cursor(&execute.portal).map(|()| *rest)
             }
             (Progress::Finished, Some(store)) if store.fields().is_some() => {
                 portal.progress = Progress::Finished;
@@ -27,10 +32,10 @@ impl Session {
                 Err(PgError::error(sqlstate::OBJECT_NOT_IN_PREREQUISITE_STATE, message).into())
             }
             (Progress::New, Some(store)) => {
-                self.transaction.check_not_failed()?;
-                if !store.is_of(self.shared.stores.catalogue.version()) {
+                self.session.transaction.check_not_failed()?;
+                if !store.is_of(self.session.shared.stores.catalogue.version()) {
                     portal.statement =
-                        Work::default().current(portal.statement.clone(), self).await?;
+                        Work::default().current(portal.statement.clone(), self.session).await?;
                 }
                 let Some(store) = portal.statement.store.clone() else {
                     return Ok(());
@@ -44,13 +49,16 @@ impl Session {
                 };
                 // On the heap while it runs: sessions that read no store tables don't carry its
                 // state.
-                let answer =
-                    Box::pin(self.executor().answer_bound(&portal.statement, &store, &arguments))
-                        .await;
+                let answer = Box::pin(self.session.executor().answer_bound(
+                    &portal.statement,
+                    &store,
+                    &arguments,
+                ))
+                .await;
                 if answer.is_ok() {
                     let analysis = portal.statement.analysis.clone();
-                    self.note_run(&analysis);
-                    self.note_effect(&analysis.statements[0], &analysis, 0);
+                    self.session.learner().note_run(&analysis);
+                    self.session.effects().note(&analysis.statements[0], &analysis, 0);
                 }
                 answer
             }
@@ -69,11 +77,11 @@ impl Session {
                 .map(|store| store.locked_tables())
                 .unwrap_or_default();
             if is_new && !locked.is_empty() {
-                self.transaction.block.cursors.open(&execute.portal, locked);
+                self.session.transaction.block.cursors.open(&execute.portal, locked);
             }
             Progress::Suspended(Box::new(answer))
         };
-        self.prepared.portals.insert(execute.portal.clone(), portal);
+        self.session.prepared.portals.insert(execute.portal.clone(), portal);
         Ok(())
     }
 
@@ -83,18 +91,18 @@ impl Session {
         let most = if limit == 0 { usize::MAX } else { limit };
         let mut given = 0;
         loop {
-            given += answer.put_some(most - given, &mut self.client.out);
+            given += answer.put_some(most - given, &mut self.session.client.out);
             if given == most || !answer.has_rows() {
                 break;
             }
             // A client that takes its time needs no server.
-            if self.upstream.has_connection() {
-                self.release().await;
+            if self.session.upstream.has_connection() {
+                self.session.release().await;
             }
-            self.client.send_if_much().await?;
+            self.session.client.send_if_much().await?;
         }
-        let is_end = answer.end(given, limit, &mut self.client.out);
-        self.client.send_if_much().await?;
+        let is_end = answer.end(given, limit, &mut self.session.client.out);
+        self.session.client.send_if_much().await?;
         Ok(is_end)
     }
 }

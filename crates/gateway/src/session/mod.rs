@@ -1,23 +1,25 @@
 //! One client's session, from login to goodbye.
 //!
-//! [`Session`] coordinates its parts; each owns its fields and their rules (`parts/`). A message
-//! comes in here and takes one of these ways:
+//! [`Session`] coordinates its parts; each owns its fields and their rules (`parts/`). What a
+//! session does is divided into rooms, each a type that has the session, or the parts of it that it
+//! needs, for as long as its work takes: `rooms.rs` lists them. A message comes in here and takes
+//! one of these ways:
 //!
 //! - a Query: `simple.rs`, and as servers answer it, `query.rs`;
-//! - the extended protocol: `extended.rs` gathers, `work.rs` is a batch under way, `messages/` has a
-//!   file for each message; `renewal.rs` repeats a batch whose statements are outdated;
+//! - the extended protocol: `extended.rs` gathers, `work.rs` is a batch under way, `messages/` has
+//!   a file for each message; `renewal.rs` repeats a batch whose statements are outdated;
 //! - FunctionCall: `function_call.rs`; COPY's data: `copy.rs`.
 //!
 //! Before anything else, `cached/` looks for an answer in memory. `shared.rs` asks over connections
 //! of many, `replica.rs` says which reads go to replicas. Else `server.rs` has a connection,
-//! `relay.rs` reads its answer along the steps of `step.rs`, and `guard/` sees to statements that may
-//! touch twins. `host.rs` is the session as `flywheel_execute` sees it: `own_statements.rs` runs what
-//! that asks of PostgreSQL, `local.rs` sends its answers. `attended.rs` waits while the client is
-//! there; `stopping.rs` ends what runs for one that has gone.
+//! `relay.rs` reads its answer along the steps of `step.rs`, and `guard/` sees to statements that
+//! may touch twins. `host.rs` is the session as `flywheel_execute` sees it: `own_statements.rs`
+//! runs what that asks of PostgreSQL, `local.rs` sends its answers. `attended.rs` waits while the
+//! client is there; `stopping.rs` ends what runs for one that has gone.
 //!
 //! What a statement leaves behind is noted in `effects.rs`, refused in `refusals.rs`, and found out
-//! in `learning.rs`, before the connection goes to somebody else. `errors.rs` is the one way by which
-//! an error reaches the client.
+//! in `learning.rs`, before the connection goes to somebody else. `errors.rs` is the one way by
+//! which an error reaches the client.
 
 mod attended;
 mod cached;
@@ -40,12 +42,12 @@ mod names;
 mod own_statements;
 mod part;
 mod parts;
-mod pins;
 mod query;
 mod refusals;
 mod relay;
 mod renewal;
 mod replica;
+mod rooms;
 mod server;
 mod shaped;
 mod shared;
@@ -61,6 +63,7 @@ use std::time::Duration;
 
 use flywheel_execute::Way;
 use flywheel_front::{Client, ClientError};
+use flywheel_statement::Analysis;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::{Frame, PgError, frontend, reply, sqlstate};
 use tokio::sync::watch;
@@ -68,6 +71,7 @@ use tokio::sync::watch;
 use flywheel_execute::{BoundPortal, End, Failure, Outcome, PreparedStatement, Progress};
 
 pub(crate) use cached::cache_rows;
+use gathered::Gathered;
 pub(crate) use parts::Identity;
 use parts::{
     Batch, Cached, Guarding, Listening, Phase, Pins, Prepared, Reading, Renewal, SessionSettings,
@@ -225,10 +229,11 @@ impl Session {
             let last = if is_idle { Stage::Draining } else { Stage::Cutting };
             // A session that keeps its connection may be listening; one in a block may lose it.
             let listens = self.upstream.has_connection();
-            if self.may_be_told() {
-                self.tell_heard_aside();
+            if self.listener().may_be_told() {
+                self.listener().tell_heard_aside();
             }
-            let (may_be_told, is_crowded) = (self.may_be_told(), self.is_crowded());
+            let (may_be_told, is_crowded) =
+                (self.listener().may_be_told(), self.listener().is_crowded());
             let idle_timeout = if is_idle { self.settings.idle_timeout() } else { None };
             // What waits for its Sync fails without it.
             let waits = !self.batch.is_empty() && !self.phase.is_skipping();
@@ -251,7 +256,7 @@ impl Session {
                 },
                 () = async { tokio::time::sleep(UNSYNCED).await }, if waits => None,
                 () = self.listening.news(), if may_be_told => {
-                    if let Err(end) = self.tell_news() {
+                    if let Err(end) = self.listener().tell_news() {
                         return end;
                     }
                     continue;
@@ -271,7 +276,7 @@ impl Session {
                 Some(Ok(())) => {}
                 Some(Err(error)) => return End::Client(error),
                 None => {
-                    if let Err(end) = self.finish_batch().await {
+                    if let Err(end) = self.batches().finish().await {
                         return end;
                     }
                 }
@@ -296,7 +301,7 @@ impl Session {
         match frame.tag() {
             reply::tag::PARAMETER_STATUS => self.parameter_status(frame),
             reply::tag::NOTIFICATION_RESPONSE => {
-                if let Some(heard) = self.heard_on_server(frame) {
+                if let Some(heard) = self.listener().heard_on_server(frame) {
                     self.forward(&heard);
                 }
             }
@@ -311,16 +316,18 @@ impl Session {
                 let _ = self.client.send().await;
                 Err(End::Client(ClientError::Gone))
             }
-            tag::QUERY => self.simple_query(&frame).await,
-            tag::FUNCTION_CALL => self.function_call(&frame).await,
+            tag::QUERY => self.queries().query(&frame).await,
+            tag::FUNCTION_CALL => self.function_calls().relay(&frame).await,
             tag::PARSE
             | tag::BIND
             | tag::DESCRIBE
             | tag::EXECUTE
             | tag::CLOSE
             | tag::FLUSH
-            | tag::SYNC => self.extended(frame).await,
-            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => self.copy_data(frame).await,
+            | tag::SYNC => self.batches().message(frame).await,
+            tag::COPY_DATA | tag::COPY_DONE | tag::COPY_FAIL => {
+                self.batches().copy_data(frame).await
+            }
             other => Err(End::Fatal(PgError::fatal(
                 sqlstate::PROTOCOL_VIOLATION,
                 format!("invalid frontend message type {other}"),
@@ -340,16 +347,69 @@ impl Session {
 
     /// Ends the answer to a simple Query or a Sync.
     async fn ready(&mut self) -> Result<(), End> {
-        self.settle_settings().await?;
-        self.settle_writes();
+        self.control().settle_settings().await?;
+        self.noted_writes().settle();
         if self.transaction.is_idle() {
             // Portals end with their transaction.
             self.prepared.portals.clear();
         }
-        self.tell_heard().await?;
+        self.listener().tell_heard().await?;
         backend::ready_for_query(&mut self.client.out, self.transaction.status);
         self.release().await;
         self.client.send_if_much().await?;
         Ok(())
+    }
+
+    /// Nothing ties the session to a connection, or would by what it has sent.
+    fn is_free(&self) -> bool {
+        self.transaction.is_idle()
+            && !self.has_server()
+            && !self.is_pinned()
+            && !self.upstream.is_unsynced()
+            && !self.transaction.is_batch
+            && !self.transaction.block.is_open()
+            && self.settings.told.generation
+                == self.identity.access.servers().primary.pool.generation()
+    }
+
+    /// The gathered messages, when they are one query.
+    fn gathered_query(&self) -> Option<Gathered<'_>> {
+        Gathered::of(&self.batch, &self.prepared.statements, &self.shared.analyses)
+    }
+
+    /// The statements that decide what names mean: those that made the search path and the role,
+    /// whose schema may be on it.
+    pub(crate) fn naming(&self) -> Option<String> {
+        let others = (self.setting("role"), self.setting("set_config"));
+        let path = self.setting("search_path");
+        match others {
+            (None, None) => path.map(str::to_owned),
+            _ => Some(format!("{others:?}{path:?}")),
+        }
+    }
+
+    /// The statement that made a setting what it is now; `None`: it is the server's default.
+    pub(crate) fn setting(&self, name: &str) -> Option<&str> {
+        self.transaction.block.local(name).or_else(|| self.settings.now.get(name))
+    }
+
+    /// Tells the client of settings that a statement run in its place has changed: `SET LOCAL` ends
+    /// with the block.
+    pub(crate) fn report_settings(&mut self) {
+        // Within a text PostgreSQL is silent about settings until all of it has run.
+        if self.settings.reports.are_silent() {
+            return;
+        }
+        if let Some(lease) = self.upstream.lease() {
+            self.settings.report(lease, &mut self.client.out);
+        }
+    }
+
+    /// An error for a text that names a portal which the server doesn't have.
+    fn refused_cursors(&self, analysis: &Analysis) -> Option<PgError> {
+        if self.transaction.has_failed() {
+            return None;
+        }
+        self.prepared.refuse_cursors(analysis)
     }
 }

@@ -15,13 +15,21 @@ use std::sync::Arc;
 
 use flywheel_statement::Analysis;
 
+use super::parts::{Listening, Prepared, Upstream};
 use super::work::Work;
 use super::{Failure, Outcome, PreparedStatement, Session};
 
-impl Session {
+/// The client's statements that a text wants on the server connection.
+pub(super) struct WantedNames<'s> {
+    pub(super) prepared: &'s Prepared,
+    pub(super) upstream: &'s Upstream,
+    pub(super) listening: &'s Listening,
+}
+
+impl WantedNames<'_> {
     /// The client's statements that the server connection must have under their own names for a
     /// text.
-    fn wanted_names(&self, analysis: &Analysis) -> Vec<(String, Arc<PreparedStatement>)> {
+    fn of(&self, analysis: &Analysis) -> Vec<(String, Arc<PreparedStatement>)> {
         if self.prepared.statements.is_empty() {
             return Vec::new();
         }
@@ -38,19 +46,26 @@ impl Session {
 
     /// Whether a text names or lists prepared statements, so that the connection must be prepared
     /// for it.
-    pub(super) fn concerns_names(&self, analysis: &Analysis) -> bool {
+    pub(super) fn concern(&self, analysis: &Analysis) -> bool {
         analysis.lists_prepared
             || !self.listening.lacking(analysis).is_empty()
-            || (!analysis.names_prepared.is_empty() && !self.wanted_names(analysis).is_empty())
+            || (!analysis.names_prepared.is_empty() && !self.of(analysis).is_empty())
     }
+}
 
+/// The names of a session's prepared statements, as its server connection must have them.
+pub(super) struct StatementNames<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl StatementNames<'_> {
     /// Gives the server connection, which is at rest, the statements that a text names or lists.
-    pub(super) async fn put_names(&mut self, analysis: &Analysis) -> Outcome<()> {
-        if !self.concerns_names(analysis) || self.transaction.has_failed() {
+    pub(super) async fn put(&mut self, analysis: &Analysis) -> Outcome<()> {
+        if !self.session.wanted_names().concern(analysis) || self.session.transaction.has_failed() {
             return Ok(());
         }
-        self.put_channels(analysis).await?;
-        let wanted = self.wanted_names(analysis);
+        self.session.listener().put_channels(analysis).await?;
+        let wanted = self.session.wanted_names().of(analysis);
         if analysis.lists_prepared {
             return self.put_listed(wanted).await;
         }
@@ -60,74 +75,70 @@ impl Session {
         let statements = wanted.iter().map(|(name, statement)| {
             (name.as_str(), statement.analysis.text.as_str(), &statement.types[..])
         });
-        let put = self.server().await?.prepare_named([], statements).await;
-        self.upstream.note_named(wanted.into_iter().map(|(name, _)| name));
-        put.map_err(|error| self.server_failed(&error))?;
-        self.follow_server();
+        let put = self.session.server().await?.prepare_named([], statements).await;
+        self.session.upstream.note_named(wanted.into_iter().map(|(name, _)| name));
+        put.map_err(|error| self.session.server_failed(&error))?;
+        self.session.follow_server();
         Ok(())
     }
 
     /// The same in the place of all that others, and Flywheel, have prepared there. What can't be
     /// prepared any more, since a table is gone, is left out.
     async fn put_listed(&mut self, wanted: Vec<(String, Arc<PreparedStatement>)>) -> Outcome<()> {
-        let lease = self.server().await?;
+        let lease = self.session.server().await?;
         let foreign = lease.take_prepared();
         let closed = lease.prepare_named(foreign.iter().map(String::as_str), []).await;
-        closed.map_err(|error| self.server_failed(&error))?;
-        self.upstream.note_listed();
-        let in_block = self.transaction.is_well();
+        closed.map_err(|error| self.session.server_failed(&error))?;
+        self.session.upstream.note_listed();
+        let in_block = self.session.transaction.is_well();
         for (name, statement) in wanted {
             if in_block {
-                self.on_server("SAVEPOINT flywheel_listed").await?;
+                self.session.own_statements().on_server("SAVEPOINT flywheel_listed").await?;
             }
             let one = (name.as_str(), &*statement.analysis.text, &statement.types[..]);
-            let put = self.server().await?.prepare_named([], [one]).await;
+            let put = self.session.server().await?.prepare_named([], [one]).await;
             if let Err(error) = put
-                && let failure @ Failure::Session(_) = self.server_failed(&error)
+                && let failure @ Failure::Session(_) = self.session.server_failed(&error)
             {
                 return Err(failure);
             }
             if in_block {
                 let undo =
                     "ROLLBACK TO SAVEPOINT flywheel_listed; RELEASE SAVEPOINT flywheel_listed";
-                self.on_server(undo).await?;
+                self.session.own_statements().on_server(undo).await?;
             }
-            self.upstream.note_named([name]);
+            self.session.upstream.note_named([name]);
         }
-        self.follow_server();
+        self.session.follow_server();
         Ok(())
     }
 
-    /// [`Self::put_names`] in the middle of a batch, whose statements before this one are answered
+    /// [`Self::put`] in the middle of a batch, whose statements before this one are answered
     /// first.
-    pub(super) async fn put_names_within(
-        &mut self,
-        analysis: &Analysis,
-        work: &mut Work,
-    ) -> Outcome<()> {
-        if !self.concerns_names(analysis) || self.transaction.has_failed() {
+    pub(super) async fn put_within(&mut self, analysis: &Analysis, work: &mut Work) -> Outcome<()> {
+        if !self.session.wanted_names().concern(analysis) || self.session.transaction.has_failed() {
             return Ok(());
         }
-        let is_listed = analysis.lists_prepared && self.upstream.is_listed();
-        if is_listed && self.wanted_names(analysis).is_empty() {
+        let is_listed = analysis.lists_prepared && self.session.upstream.is_listed();
+        if is_listed && self.session.wanted_names().of(analysis).is_empty() {
             return Ok(());
         }
-        work.catch_up(self).await?;
-        self.put_names(analysis).await
+        work.catch_up(self.session).await?;
+        self.put(analysis).await
     }
 
     /// Takes the client's own names off the server connection, which is at rest.
-    pub(super) async fn withdraw_names(&mut self) -> Outcome<()> {
-        let names = self.upstream.take_named();
-        let Some(lease) = self.upstream.lease_mut().filter(|_| !names.is_empty()) else {
+    pub(super) async fn withdraw(&mut self) -> Outcome<()> {
+        let names = self.session.upstream.take_named();
+        let Some(lease) = self.session.upstream.lease_mut().filter(|_| !names.is_empty()) else {
             return Ok(());
         };
         let closed = lease.prepare_named(names.iter().map(String::as_str), []).await;
-        closed.map_err(|error| self.server_failed(&error))
+        closed.map_err(|error| self.session.server_failed(&error))
     }
 
     /// Notes a statement that SQL's PREPARE has made on the server connection.
     pub(crate) fn note_prepared(&mut self, name: String, statement: PreparedStatement) {
-        self.prepared.statements.insert(name, Arc::new(statement));
+        self.session.prepared.statements.insert(name, Arc::new(statement));
     }
 }

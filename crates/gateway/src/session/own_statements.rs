@@ -1,5 +1,5 @@
-//! Statements of Flywheel's own on the server connection, whose answers the client doesn't get. They
-//! may wait for locks: one whose client goes is given up, see `attended.rs`.
+//! Statements of Flywheel's own on the server connection, whose answers the client doesn't get.
+//! They may wait for locks: one whose client goes is given up, see `attended.rs`.
 
 use flywheel_execute::Answer;
 use flywheel_postgres::{Portal, Rows};
@@ -8,7 +8,12 @@ use flywheel_wire::Frame;
 use super::attended::while_there;
 use super::{Outcome, Session};
 
-impl Session {
+/// Statements of Flywheel's own on a session's server connection.
+pub(super) struct OwnStatements<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl OwnStatements<'_> {
     /// Runs a statement on the server, its answer kept back; its tag.
     pub(crate) async fn on_server(&mut self, sql: &str) -> Outcome<String> {
         Ok(self.on_server_with_notices(sql).await?.tag)
@@ -26,33 +31,33 @@ impl Session {
 
     /// The same; the results of all its statements.
     pub(crate) async fn results_on_server(&mut self, sql: &str) -> Outcome<Vec<Rows>> {
-        self.upstream.replicas.note_write();
-        self.server().await?;
-        let answering = self.upstream.held()?.query(sql);
-        match while_there(&mut self.client, answering).await? {
+        self.session.upstream.replicas.note_write();
+        self.session.server().await?;
+        let answering = self.session.upstream.held()?.query(sql);
+        match while_there(&mut self.session.client, answering).await? {
             Ok(results) => {
                 if results.last().is_some_and(|last| last.tag == "ROLLBACK") {
-                    self.listening.note_failed();
+                    self.session.listening.note_failed();
                 }
-                self.follow_server();
-                self.settle_writes_at_rest();
+                self.session.follow_server();
+                self.session.noted_writes().settle_at_rest();
                 Ok(results)
             }
-            Err(error) => Err(self.server_failed(&error)),
+            Err(error) => Err(self.session.server_failed(&error)),
         }
     }
 
     /// Runs statements of Flywheel's own, with parameters, in one round trip; the results of each.
     pub(crate) async fn portals_on_server(&mut self, portals: &[Portal<'_>]) -> Outcome<Vec<Rows>> {
-        self.upstream.replicas.note_write();
-        self.server().await?;
-        let answering = self.upstream.held()?.run_all(portals);
-        match while_there(&mut self.client, answering).await? {
+        self.session.upstream.replicas.note_write();
+        self.session.server().await?;
+        let answering = self.session.upstream.held()?.run_all(portals);
+        match while_there(&mut self.session.client, answering).await? {
             Ok(results) => {
-                self.follow_server();
+                self.session.follow_server();
                 Ok(results)
             }
-            Err(error) => Err(self.server_failed(&error)),
+            Err(error) => Err(self.session.server_failed(&error)),
         }
     }
 
@@ -63,14 +68,14 @@ impl Session {
         portal: &Portal<'_>,
         each: impl FnMut(Frame) + Send,
     ) -> Outcome<String> {
-        self.server().await?;
-        let answering = self.upstream.held()?.run_with(portal, each);
-        match while_there(&mut self.client, answering).await? {
+        self.session.server().await?;
+        let answering = self.session.upstream.held()?.run_with(portal, each);
+        match while_there(&mut self.session.client, answering).await? {
             Ok(tag) => {
-                self.follow_server();
+                self.session.follow_server();
                 Ok(tag)
             }
-            Err(error) => Err(self.server_failed(&error)),
+            Err(error) => Err(self.session.server_failed(&error)),
         }
     }
 }

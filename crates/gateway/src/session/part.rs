@@ -60,21 +60,23 @@ impl<'t> Part<'t> {
     /// Runs it and appends its answer.
     pub(super) async fn run(self, session: &mut Session) -> Outcome<()> {
         let text = self.text();
-        if session.must_handle(self.statement().verb) {
-            let tag = Box::pin(session.transaction_control(self.analysis, self.position)).await?;
+        if session.proofs().must_handle(self.statement().verb) {
+            let tag = Box::pin(session.control().transaction_control(self.analysis, self.position))
+                .await?;
             backend::command_complete(&mut session.client.out, &tag);
             return Ok(());
         }
         if !self.analysis.concerns_store[self.position]
             && !executes_prepared_at(&session.prepared.statements, self.analysis, self.position)
         {
-            if session.deallocates(self.analysis, self.position)
-                && let Some((tag, _)) = session.deallocate(&session.shared.analyses.of(text))
+            if session.deallocation().is_ours(self.analysis, self.position)
+                && let Some((tag, _)) =
+                    session.prepared.deallocate(&session.shared.analyses.of(text))
             {
                 backend::command_complete(&mut session.client.out, tag);
                 return Ok(());
             }
-            session.check_conforming(text)?;
+            session.strings().check_conforming(text)?;
             return self.relay_restored(session).await;
         }
         if session.transaction.has_failed() {
@@ -87,17 +89,17 @@ impl<'t> Part<'t> {
             return self.relay(session).await;
         }
         if let Some(copy) = session.executor().copy_out(&statement).await? {
-            return session.relay_copy(&copy).await;
+            return session.copies().relay(&copy).await;
         }
         // On the heap while it runs, as is its preparation: sessions that do nothing of the kind
         // don't carry its state.
         let arguments = Arguments::default();
         let (statement, mut answer) =
             Box::pin(session.executor().answer_anew(&single, &statement, &arguments)).await?;
-        session.note_run(self.analysis);
-        session.note_effect(self.statement(), self.analysis, self.position);
+        session.learner().note_run(self.analysis);
+        session.effects().note(self.statement(), self.analysis, self.position);
         answer.describe(statement.fields(), &mut session.client.out);
-        session.send_rows(&mut answer, 0).await?;
+        session.own_answers().send_rows(&mut answer, 0).await?;
         Ok(())
     }
 
@@ -106,16 +108,17 @@ impl<'t> Part<'t> {
         let text = self.text();
         session.transaction.check_cursors(self.analysis, self.position)?;
         session.upstream.replicas.note_read();
-        session.announce(&session.shared.analyses.of(text)).await?;
-        session.note_writes(
+        let single = session.shared.analyses.of(text);
+        session.listener().announce(&single).await?;
+        session.noted_writes().note(
             self.analysis,
             self.position..self.position + 1,
             &Parameters::default(),
         );
         if !session.shared.stores.twins.is_empty()
-            && session.must_guard_now(&session.shared.analyses.of(text)).await?
+            && session.proving().must_guard_now(&single).await?
         {
-            return self.relay_guarded(session).await;
+            return self.relay_guarded(session, &single).await;
         }
         let lease = session.server().await?;
         if let Err(error) = lease.put_query(text) {
@@ -138,17 +141,16 @@ impl<'t> Part<'t> {
             return self.relay(session).await;
         }
         match self.relay(session).await {
-            Ok(()) => session.restore(effect).await,
+            Ok(()) => session.defaults().restore(effect).await,
             failed => failed,
         }
     }
 
     /// Relays it guarded.
-    async fn relay_guarded(self, session: &mut Session) -> Outcome<()> {
+    async fn relay_guarded(self, session: &mut Session, single: &Analysis) -> Outcome<()> {
         let text = self.text();
         let step = self.step();
-        let single = session.shared.analyses.of(text);
-        match session.exchange_guarded(&single, step, |lease| lease.put_query(text)).await? {
+        match session.guard().exchange(single, step, |lease| lease.put_query(text)).await? {
             true => Err(Failure::Told),
             false => Ok(()),
         }

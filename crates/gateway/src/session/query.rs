@@ -35,7 +35,7 @@ impl Asked<'_> {
         let may_repeat = self.analysis.is_repeatable() && session.is_free();
         let mark = session.client.mark();
         for _ in 0..REPETITIONS {
-            if may_repeat && !session.goes_to_replica(self.analysis) {
+            if may_repeat && !session.replicas().goes_to_replica(self.analysis) {
                 // A server that can't be reached is told at once.
                 session.server().await?;
             }
@@ -55,11 +55,11 @@ impl Asked<'_> {
 
     /// The whole text to a server, its whole answer back.
     async fn relay(self, session: &mut Session) -> Outcome<()> {
-        if session.goes_to_replica(self.analysis) {
+        if session.replicas().goes_to_replica(self.analysis) {
             let mut tried = Vec::new();
-            while session.borrow_replica(&mut tried).await {
+            while session.replicas().borrow_replica(&mut tried).await {
                 let relayed = self.exchange(session, true).await.map(drop);
-                if !session.is_to_be_asked_elsewhere(&relayed, &[self.analysis]).await {
+                if !session.replicas().is_to_be_asked_elsewhere(&relayed, &[self.analysis]).await {
                     return relayed;
                 }
             }
@@ -70,7 +70,7 @@ impl Asked<'_> {
     /// A Query that ends a batch for which a transaction was begun: it is part of it.
     pub(super) async fn relay_within(self, session: &mut Session) -> Outcome<()> {
         let failed = self.exchange(session, false).await?;
-        session.end_flushed(!failed).await.map_err(Failure::Session)
+        session.batches().end_flushed(!failed).await.map_err(Failure::Session)
     }
 
     /// A Query whose last statement resets something; its ReadyForQuery is kept back.
@@ -78,7 +78,7 @@ impl Asked<'_> {
         session.settings.reports.begin_silence();
         let relayed = self.exchange(session, false).await;
         let restored = match (relayed, self.analysis.statements.last()) {
-            (Ok(false), Some(last)) => session.restore(&last.session).await,
+            (Ok(false), Some(last)) => session.defaults().restore(&last.session).await,
             (relayed, _) => relayed.map(|_| ()),
         };
         session.settings.reports.end_silence();
@@ -88,12 +88,12 @@ impl Asked<'_> {
 
     /// Whether the answer to a Query is an error, or ends in one.
     async fn exchange(self, session: &mut Session, show_ready: bool) -> Outcome<bool> {
-        session.announce(self.analysis).await?;
+        session.listener().announce(self.analysis).await?;
         session.upstream.replicas.note_use(self.analysis);
         self.note_writes(session);
-        session.expect_explain(self.analysis).await;
-        session.note_shown(self.analysis);
-        if session.must_guard_now(self.analysis).await? {
+        session.explained_cache().expect(self.analysis).await;
+        session.defaults().note_shown(self.analysis);
+        if session.proving().must_guard_now(self.analysis).await? {
             return self.exchange_guarded(session, show_ready).await;
         }
         let lease = session.server().await?;
@@ -106,7 +106,7 @@ impl Asked<'_> {
             Step::Query { analysis: self.analysis.clone(), first: 0, show_ready, is_part: false };
         let failed = session.drain(VecDeque::from([step])).await?.failed;
         if failed {
-            session.undo_settings();
+            session.control().undo_settings();
         }
         Ok(failed)
     }
@@ -126,7 +126,7 @@ impl Asked<'_> {
             .map(|constant| Some(Bytes::copy_from_slice(constant.value(text).as_bytes())))
             .collect();
         let parameters = Parameters { types: &types, values: &values, ..Parameters::default() };
-        session.note_writes(self.analysis, 0..self.analysis.statements.len(), &parameters);
+        session.noted_writes().note(self.analysis, 0..self.analysis.statements.len(), &parameters);
     }
 
     /// A Query of which something must be guarded. Whether it failed.
@@ -143,12 +143,12 @@ impl Asked<'_> {
             lease.expect_ready();
             Ok(())
         };
-        let failed = session.exchange_guarded(self.analysis, step, put).await?;
+        let failed = session.guard().exchange(self.analysis, step, put).await?;
         if failed {
-            session.undo_settings();
+            session.control().undo_settings();
         }
         if show_ready {
-            session.tell_heard().await?;
+            session.listener().tell_heard().await?;
             backend::ready_for_query(&mut session.client.out, session.transaction.status);
         }
         Ok(failed)

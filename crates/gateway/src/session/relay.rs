@@ -46,25 +46,25 @@ impl Session {
                     self.client.out.extend_from_slice(&bytes);
                 }
                 Step::Guard { checks, closes, prepares } => {
-                    if !self.drain_guard(checks, closes, prepares.as_deref()).await? {
+                    if !self.guarded_batch().drain(checks, closes, prepares.as_deref()).await? {
                         drained.failed = true;
-                        self.undo_ignored(&Step::Hidden, &steps);
+                        self.errors().undo_ignored(&Step::Hidden, &steps);
                         steps.retain(|step| matches!(step, Step::Ready { .. }));
                     }
                 }
                 step => {
                     if matches!(step, Step::Execute(_)) {
-                        self.note_execution();
+                        self.renewing().note_execution();
                     }
                     let stepped = self.drain_step(&step, &mut drained).await;
                     if matches!(stepped, Err(Failure::Statement(_))) {
-                        self.undo_ignored(&step, &steps);
+                        self.errors().undo_ignored(&step, &steps);
                     }
                     if !stepped? {
                         // An error: the server ignores what follows up to Sync, and so do we.
                         self.guarding.held.end();
                         self.guarding.held.tell(&mut self.client.out);
-                        self.undo_ignored(&step, &steps);
+                        self.errors().undo_ignored(&step, &steps);
                         steps.retain(|step| matches!(step, Step::Ready { .. }));
                     }
                 }
@@ -108,7 +108,7 @@ impl Session {
                     self.guarding.held.put_behind(&frame, &mut self.client.out)
                 }
                 reply::tag::NOTIFICATION_RESPONSE => {
-                    if let Some(heard) = self.heard_on_server(&frame) {
+                    if let Some(heard) = self.listener().heard_on_server(&frame) {
                         self.guarding.held.put_behind(&heard, &mut self.client.out);
                     }
                 }
@@ -119,13 +119,15 @@ impl Session {
                     drained.failed = true;
                     let error = PgError::read(frame.body());
                     if error.is_fatal() {
-                        return Err(self.server_ended(error));
+                        return Err(self.replicas().server_ended(error));
                     }
-                    if !self.is_for_renewal(&error, step) && !self.leave_to_others(&error) {
-                        self.forward_error(&frame, &error, step);
+                    if !self.renewing().is_for_renewal(&error, step)
+                        && !self.replicas().leave_to_others(&error)
+                    {
+                        self.errors().forward(&frame, &error, step);
                     }
-                    self.note_error(&error, step);
-                    self.note_failed(&error, step, completed);
+                    self.errors().note(&error, step);
+                    self.errors().note_failed(&error, step, completed);
                     if !matches!(step, Step::Query { .. } | Step::FunctionCall | Step::Ready { .. })
                     {
                         return Ok(false);
@@ -133,12 +135,12 @@ impl Session {
                 }
                 reply::tag::READY_FOR_QUERY => {
                     self.follow_server();
-                    self.settle_writes_at_rest();
+                    self.noted_writes().settle_at_rest();
                     match step {
                         Step::Query { show_ready: true, .. }
                         | Step::FunctionCall
                         | Step::Ready { show: true } => {
-                            self.tell_heard().await?;
+                            self.listener().tell_heard().await?;
                             self.forward(&frame);
                         }
                         _ => {}
@@ -152,7 +154,7 @@ impl Session {
                     if extended && self.guarding.held.is_on() {
                         self.phase.note_copied();
                     }
-                    early = self.copy_in(extended, drained).await?;
+                    early = self.copies().take_in(extended, drained).await?;
                 }
                 reply::tag::COMMAND_COMPLETE if matches!(step, Step::Hidden) => return Ok(true),
                 reply::tag::COMMAND_COMPLETE | reply::tag::EMPTY_QUERY_RESPONSE => {
@@ -160,7 +162,7 @@ impl Session {
                     let tag = reply::command_tag(&frame).unwrap_or_default();
                     // In a block nobody else sees it yet.
                     if self.transaction.is_idle() || tag == "COMMIT" {
-                        self.apply_writes();
+                        self.noted_writes().apply();
                     }
                     if tag == "EXPLAIN" {
                         self.explain_further(step, completed);
@@ -169,14 +171,14 @@ impl Session {
                     match step {
                         Step::Query { analysis, .. } => {
                             let analysis = analysis.clone();
-                            self.note_run(&analysis);
-                            self.note_completed(&analysis, completed, tag).await?;
+                            self.learner().note_run(&analysis);
+                            self.effects().note_completed(&analysis, completed, tag).await?;
                             completed += 1;
                         }
                         Step::Execute(statement) => {
                             if let Some(statement) = statement {
-                                self.note_run(&statement.analysis);
-                                self.note_completed(&statement.analysis, 0, tag).await?;
+                                self.learner().note_run(&statement.analysis);
+                                self.effects().note_completed(&statement.analysis, 0, tag).await?;
                             }
                             return Ok(true);
                         }
@@ -189,8 +191,8 @@ impl Session {
                     if let Step::Execute(Some(statement)) = step {
                         // It has begun, and may never be run to its end.
                         let analysis = statement.analysis.clone();
-                        self.note_run(&analysis);
-                        self.note_completed(&analysis, 0, "").await?;
+                        self.learner().note_run(&analysis);
+                        self.effects().note_completed(&analysis, 0, "").await?;
                     }
                     return Ok(true);
                 }
@@ -221,7 +223,7 @@ impl Session {
                             self.note_columns(&frame, statement, *show);
                             if !*show {
                                 let columns = reply::columns_digest(frame.body());
-                                self.take_columns(columns, statement).await?;
+                                self.taken_columns().check(columns, statement).await?;
                             }
                             return Ok(true);
                         }
@@ -251,7 +253,9 @@ impl Session {
         let next = tokio::select! {
             biased;
             next = lease.next_piece() => next,
-            () = poll_fn(|cx| self.client.poll_gone(cx, between)) => return Err(ClientError::Gone.into()),
+            () = poll_fn(|cx| self.client.poll_gone(cx, between)) => {
+                return Err(ClientError::Gone.into());
+            }
         };
         match next {
             Ok(piece) => Ok(piece),
@@ -260,7 +264,7 @@ impl Session {
                 let failure = self.server_failed(&error);
                 // In the middle of a row no error can be told, unless its beginning can be taken
                 // back.
-                if torn && !self.can_be_asked_elsewhere() {
+                if torn && !self.replicas().can_be_asked_elsewhere() {
                     Err(Failure::Session(End::Fatal(error.to_pg())))
                 } else {
                     Err(failure)
@@ -280,7 +284,7 @@ impl Session {
             Step::Execute(Some(statement)) => &statement.analysis,
             _ => return,
         };
-        if let Some(line) = self.explain_cache(analysis, completed) {
+        if let Some(line) = self.explained_cache().line(analysis, completed) {
             backend::data_row(&mut self.client.out, 1, |out| backend::column(out, line.as_bytes()));
         }
     }

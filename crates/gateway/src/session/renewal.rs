@@ -21,9 +21,14 @@ use super::parts::{Message, Renewal};
 use super::step::Step;
 use super::{Failure, Outcome, Session};
 
-impl Session {
+/// A batch that is worked off once more when a statement of it is outdated.
+pub(super) struct Renewing<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl Renewing<'_> {
     /// Works messages off, and once more for each statement that turns out to be outdated.
-    pub(super) async fn work_off_renewed(
+    pub(super) async fn work_off(
         &mut self,
         mut batch: Vec<Message>,
         frames: &[Frame],
@@ -34,39 +39,43 @@ impl Session {
             Message::Describe(Target::Statement, name) => !name.is_empty(),
             _ => false,
         };
-        let can_repeat = self.transaction.is_idle()
-            && !self.upstream.is_unsynced()
+        let can_repeat = self.session.transaction.is_idle()
+            && !self.session.upstream.is_unsynced()
             && batch.iter().any(uses_named)
-            && (at_sync || !self.must_keep_open(&batch));
+            && (at_sync || !self.session.batches().must_keep_open(&batch));
         if can_repeat {
-            let own = |message: &Message| !matches!(message, Message::Parse(parse) if self.prepared.statements.contains_key(&parse.name));
+            let statements = &self.session.prepared.statements;
+            let own = |message: &Message| match message {
+                Message::Parse(parse) => !statements.contains_key(&parse.name),
+                _ => true,
+            };
             let parsed: Vec<bool> = batch.iter().map(own).collect();
             for _ in frames {
-                let mark = self.client.mark();
-                self.renewal = Some(Renewal::new(mark));
-                let worked = self.work_off_messages(batch, at_sync).await;
-                let renewal = self.renewal.take();
+                let mark = self.session.client.mark();
+                self.session.renewal = Some(Renewal::new(mark));
+                let worked = self.session.batches().work_off_messages(batch, at_sync).await;
+                let renewal = self.session.renewal.take();
                 if !renewal.is_some_and(|renewal| renewal.is_wanted())
                     || matches!(worked, Err(Failure::Session(_)))
-                    || !self.has_server()
+                    || !self.session.has_server()
                 {
                     return worked;
                 }
-                self.client.take_back(mark);
+                self.session.client.take_back(mark);
                 batch = frames.iter().filter_map(|frame| Message::read(frame).ok()).collect();
                 let mut made = batch.clone();
                 let mut parsed = parsed.iter();
                 made.retain(|_| parsed.next().copied().unwrap_or(true));
-                self.undo_batch(&made);
-                self.sync_server(true).await?;
+                self.session.replicas().undo_batch(&made);
+                self.session.sync_server(true).await?;
             }
         }
-        self.work_off_messages(batch, at_sync).await
+        self.session.batches().work_off_messages(batch, at_sync).await
     }
 
     /// Something of the batch is carried out: it can't be repeated any more.
     pub(super) fn note_execution(&mut self) {
-        if let Some(renewal) = &mut self.renewal {
+        if let Some(renewal) = &mut self.session.renewal {
             renewal.note_execution();
         }
     }
@@ -78,9 +87,9 @@ impl Session {
         else {
             return false;
         };
-        let Some(renewal) = &mut self.renewal else { return false };
+        let Some(renewal) = &mut self.session.renewal else { return false };
         let is_outdated =
             !statement.server_name.is_empty() && !statement.by_sql && is_about_statement(error);
-        renewal.takes(is_outdated, &self.client)
+        renewal.takes(is_outdated, &self.session.client)
     }
 }

@@ -10,19 +10,24 @@ use flywheel_wire::PgError;
 use super::parts::Message;
 use super::{Failure, Outcome, Session};
 
-impl Session {
+/// A session whose reads may go to replicas.
+pub(super) struct Replicas<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl Replicas<'_> {
     /// Whether the routes send this text to a replica, as the session stands.
     pub(super) fn goes_to_replica(&self, analysis: &Analysis) -> bool {
-        self.upstream.replicas.are_read()
-            && self.is_free()
+        self.session.upstream.replicas.are_read()
+            && self.session.is_free()
             && !analysis.observed.is_refused_by_replicas()
-            && self.shared.routes_to_replica(&self.identity.user, analysis)
+            && self.session.shared.routes_to_replica(&self.session.identity.user, analysis)
     }
 
     /// The texts of a batch that ends in Sync, when a replica is to answer all of it. What is only
     /// prepared is left to the primary: where it will be executed isn't known yet.
     pub(super) fn batch_for_replica(&self, batch: &[Message]) -> Option<Vec<Arc<Analysis>>> {
-        if !self.upstream.replicas.are_read() || !self.is_free() {
+        if !self.session.upstream.replicas.are_read() || !self.session.is_free() {
             return None;
         }
         let (mut parsed, mut bound) = (Vec::<(&str, Arc<Analysis>)>::new(), HashSet::new());
@@ -31,15 +36,16 @@ impl Session {
         for message in batch {
             match message {
                 Message::Parse(parse) => {
-                    let analysis = self.shared.analyses.of(&parse.query);
+                    let analysis = self.session.shared.analyses.of(&parse.query);
                     parsed.push((&parse.name, analysis.clone()));
                     analyses.push(analysis);
                 }
                 Message::Bind(bind) => {
                     bound.insert(bind.portal.as_str());
                     if !parsed.iter().any(|(name, _)| *name == bind.statement) {
-                        analyses
-                            .push(self.prepared.statements.get(&bind.statement)?.analysis.clone());
+                        analyses.push(
+                            self.session.prepared.statements.get(&bind.statement)?.analysis.clone(),
+                        );
                     }
                 }
                 Message::Execute(execute) if bound.contains(execute.portal.as_str()) => {
@@ -56,21 +62,24 @@ impl Session {
 
     /// The replica to ask next. `None`: the primary is to be asked.
     pub(super) async fn choose_replica(&mut self, tried: &mut Vec<usize>) -> Option<InUse> {
-        self.upstream.replicas.choose(self.identity.access.servers(), tried).await
+        self.session.upstream.replicas.choose(self.session.identity.access.servers(), tried).await
     }
 
     /// The session has an answer that came over a connection which it shares: of this replica, or
     /// of the primary.
     pub(super) fn note_answered_by(&mut self, replica: Option<&InUse>) {
-        self.upstream.replicas.note_answered_by(self.identity.access.servers(), replica);
+        self.session
+            .upstream
+            .replicas
+            .note_answered_by(self.session.identity.access.servers(), replica);
     }
 
     /// Borrows a connection of a replica. False: the primary is to be asked.
     pub(super) async fn borrow_replica(&mut self, tried: &mut Vec<usize>) -> bool {
         while let Some(replica) = self.choose_replica(tried).await {
-            let pool = self.identity.access.servers().server_of(&replica).pool.clone();
-            if self.server_of(&pool).await.is_ok() {
-                self.upstream.replicas.begin(replica, self.client.mark());
+            let pool = self.session.identity.access.servers().server_of(&replica).pool.clone();
+            if self.session.server_of(&pool).await.is_ok() {
+                self.session.upstream.replicas.begin(replica, self.session.client.mark());
                 return true;
             }
         }
@@ -79,27 +88,27 @@ impl Session {
 
     /// The server connection has gone back, or is lost.
     pub(super) fn note_given_back(&mut self) {
-        if self.upstream.replicas.given_back() {
-            self.identity.access.servers().hasten();
+        if self.session.upstream.replicas.given_back() {
+            self.session.identity.access.servers().hasten();
         }
     }
 
     /// Takes in an error of the server; whether another server is to be asked, so that the client
     /// needn't hear of it.
     pub(super) fn leave_to_others(&mut self, error: &PgError) -> bool {
-        let Some(attempt) = self.upstream.replicas.attempt() else {
+        let Some(attempt) = self.session.upstream.replicas.attempt() else {
             if error.code() == "25006" {
                 // It may not be the primary any more.
-                self.identity.access.servers().suspect();
+                self.session.identity.access.servers().suspect();
             }
             return false;
         };
-        attempt.is_refused(error, &self.client)
+        attempt.is_refused(error, &self.session.client)
     }
 
     /// Whether what is under way may be asked of another server.
     pub(super) fn can_be_asked_elsewhere(&self) -> bool {
-        self.upstream.replicas.can_be_asked_elsewhere(&self.client)
+        self.session.upstream.replicas.can_be_asked_elsewhere(&self.session.client)
     }
 
     /// Ends an exchange with a replica. True when another server is to be asked instead: then
@@ -109,17 +118,17 @@ impl Session {
         outcome: &Outcome<T>,
         analyses: &[impl AsRef<Analysis>],
     ) -> bool {
-        let Some(attempt) = self.upstream.replicas.end() else {
+        let Some(attempt) = self.session.upstream.replicas.end() else {
             return false;
         };
-        let lost = !self.has_server() && matches!(outcome, Err(Failure::Statement(_)));
+        let lost = !self.session.has_server() && matches!(outcome, Err(Failure::Statement(_)));
         if let [analysis] = analyses {
             attempt.note_in(analysis.as_ref(), outcome.is_ok());
         }
-        if !attempt.take_back(lost, &mut self.client) {
+        if !attempt.take_back(lost, &mut self.session.client) {
             return false;
         }
-        self.release().await;
+        self.session.release().await;
         true
     }
 
@@ -127,20 +136,20 @@ impl Session {
     pub(super) fn undo_batch(&mut self, batch: &[Message]) {
         for message in batch {
             match message {
-                Message::Parse(parse) => drop(self.prepared.statements.remove(&parse.name)),
-                Message::Bind(bind) => drop(self.prepared.portals.remove(&bind.portal)),
+                Message::Parse(parse) => drop(self.session.prepared.statements.remove(&parse.name)),
+                Message::Bind(bind) => drop(self.session.prepared.portals.remove(&bind.portal)),
                 _ => {}
             }
         }
-        self.phase.take();
+        self.session.phase.take();
     }
 
     /// The server has ended the session in the middle of an answer.
     pub(super) fn server_ended(&mut self, error: PgError) -> Failure {
-        match self.held_server() {
+        match self.session.held_server() {
             Some(lease) => {
                 let error = lease.end(error);
-                self.server_failed(&error)
+                self.session.server_failed(&error)
             }
             None => Failure::Statement(error.into_error()),
         }

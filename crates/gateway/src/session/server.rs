@@ -1,6 +1,6 @@
 //! The session's server connection: when it has one, and in which state it gives it back.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,9 +10,11 @@ use flywheel_postgres::{Lease, Pool, ServerError};
 use flywheel_sql::Pin;
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
+use postgres_protocol::message::frontend as message;
 
 use super::attended::while_there;
 use super::parts::{Told, may_create_temporary};
+use super::step::Step;
 use super::stopping::{abandon, stop};
 use super::{End, Failure, Outcome, Session, cancelled};
 use crate::roster::Activity;
@@ -108,7 +110,7 @@ impl Session {
     pub(crate) fn follow_server(&mut self) {
         if let Some(lease) = self.upstream.lease() {
             self.transaction.status = lease.status();
-            self.follow_listening();
+            self.listener().follow_listening();
         }
         self.transaction.count(&self.shared.tally);
     }
@@ -124,12 +126,12 @@ impl Session {
             self.pin(Pin::TemporaryObject);
             self.upstream.pins.note_release();
         }
-        self.withdraw_channels().await;
+        self.listener().withdraw_channels().await;
         if !self.upstream.learning.is_done()
             || self.upstream.pins.may_be_gone()
             || self.shared.analyses.is_stale()
         {
-            self.learn().await;
+            self.learner().learn().await;
         }
         if !self.is_pinned() {
             self.give_back().await;
@@ -143,7 +145,7 @@ impl Session {
             // A cancel under way is waited for: it must not reach the connection's next user.
             *self.identity.registered.handle.server.lock().await = None;
             self.upstream.put_back();
-            self.note_given_back();
+            self.replicas().note_given_back();
         }
     }
 
@@ -156,12 +158,12 @@ impl Session {
             return Failure::Statement(error.to_pg());
         }
         // What was flushed to a replica on the way to its Sync is asked of another server.
-        let is_unsynced = self.upstream.is_unsynced() && !self.can_be_asked_elsewhere();
+        let is_unsynced = self.upstream.is_unsynced() && !self.replicas().can_be_asked_elsewhere();
         let had_state = !self.transaction.is_idle() || self.is_pinned() || is_unsynced;
         self.upstream.put_back();
         self.listening.lose(&self.shared.listeners);
-        self.lose_writes();
-        self.note_given_back();
+        self.noted_writes().lose();
+        self.replicas().note_given_back();
         let told = error.to_pg();
         if had_state {
             let fatal = told.into_fatal().with_hint(
@@ -176,7 +178,7 @@ impl Session {
     pub(super) fn drop_server(&mut self) {
         self.upstream.put_back();
         self.listening.lose(&self.shared.listeners);
-        self.note_given_back();
+        self.replicas().note_given_back();
     }
 
     /// The server connection was lost at the end of a block or statement. A session that had more
@@ -217,7 +219,7 @@ impl Session {
         self.listening.leave(&self.shared.listeners);
         self.transaction.unmarked.extend(self.transaction.block.marks.end());
         self.executor().take_away_marks().await;
-        self.lose_writes();
+        self.noted_writes().lose();
     }
 
     pub(super) async fn leave_server(&mut self) {
@@ -307,5 +309,52 @@ impl Session {
         }
         parameters.insert("client_encoding".into(), "UTF8".into());
         Ok(parameters)
+    }
+
+    /// Keeps the server connection with this session while it has something of its on it.
+    pub(crate) fn pin(&mut self, pin: Pin) {
+        if self.upstream.pins.is_empty() {
+            tracing::debug!(
+                user = self.identity.user,
+                reason = pin.reason(),
+                "server connection stays with its client"
+            );
+        }
+        self.upstream.pins.add(pin, self.transaction.block.is_open());
+    }
+
+    pub(crate) fn is_pinned(&self) -> bool {
+        !self.upstream.pins.is_empty()
+    }
+
+    /// Waits for a store or for others, unless the client cancels or goes.
+    pub(crate) async fn interruptible<T>(
+        &mut self,
+        waiting: impl Future<Output = T>,
+    ) -> Outcome<T> {
+        tokio::select! {
+            biased;
+            done = while_there(&mut self.client, waiting) => done,
+            () = self.identity.registered.handle.interrupt.notified() => Err(cancelled().into()),
+        }
+    }
+
+    pub(super) fn send_sync(&mut self) {
+        if let Some(lease) = self.held_server() {
+            message::sync(lease.out());
+            lease.expect_ready();
+        }
+    }
+
+    /// Syncs the server alone, its ReadyForQuery kept back.
+    pub(super) async fn sync_server(&mut self, only_if_unsynced: bool) -> Outcome<()> {
+        if !self.has_server() || (only_if_unsynced && !self.upstream.is_unsynced()) {
+            return Ok(());
+        }
+        self.send_sync();
+        self.send_to_server().await?;
+        self.drain(VecDeque::from([Step::Ready { show: false }])).await?;
+        self.upstream.note_synced();
+        Ok(())
     }
 }

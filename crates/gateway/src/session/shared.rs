@@ -173,9 +173,9 @@ impl Exchange {
             request.tells_columns = teller.is_some();
         }
         let teller = teller.as_deref();
-        if session.goes_to_replica(analysis) {
+        if session.replicas().goes_to_replica(analysis) {
             let mut tried = Vec::new();
-            while let Some(replica) = session.choose_replica(&mut tried).await {
+            while let Some(replica) = session.replicas().choose_replica(&mut tried).await {
                 let multiplexer =
                     session.identity.access.servers().server_of(&replica).multiplexer.clone();
                 let Some(answer) =
@@ -183,8 +183,8 @@ impl Exchange {
                 else {
                     return Ok(Shared::Busy);
                 };
-                let taken = session.take(answer, analysis, form, teller).await;
-                session.note_answered_by(Some(&replica));
+                let taken = session.shared_reads().take(answer, analysis, form, teller).await;
+                session.replicas().note_answered_by(Some(&replica));
                 match taken {
                     // Nothing of an answer has come.
                     Err(Failure::Statement(error))
@@ -196,8 +196,8 @@ impl Exchange {
         let primary = &session.identity.access.servers().primary;
         match primary.multiplexer.as_ref().and_then(|multiplexer| multiplexer.submit(request)) {
             Some(answer) => {
-                let taken = session.take(answer, analysis, form, teller).await;
-                session.note_answered_by(None);
+                let taken = session.shared_reads().take(answer, analysis, form, teller).await;
+                session.replicas().note_answered_by(None);
                 taken
             }
             None => Ok(Shared::Busy),
@@ -205,9 +205,14 @@ impl Exchange {
     }
 }
 
-impl Session {
+/// Reads of a session over connections that many share.
+pub(super) struct SharedReads<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl SharedReads<'_> {
     /// Answers a simple Query over a shared connection. False: it needs one of its own.
-    pub(super) async fn share_query(
+    pub(super) async fn query(
         &mut self,
         frame: &Frame,
         text: &str,
@@ -215,53 +220,53 @@ impl Session {
     ) -> Outcome<bool> {
         let analysis = &query.analysis;
         if !analysis.is_repeatable()
-            || !self.is_free()
-            || self.shared.analyses.is_stale()
-            || self.must_guard(analysis)
+            || !self.session.is_free()
+            || self.session.shared.analyses.is_stale()
+            || self.session.proofs().must_guard(analysis)
         {
             return Ok(false);
         }
-        if let Some(exchange) = Exchange::of_query(self, text, query) {
-            match exchange.share(self).await? {
+        if let Some(exchange) = Exchange::of_query(self.session, text, query) {
+            match exchange.share(self.session).await? {
                 Shared::Answered { .. } => return Ok(true),
                 Shared::Busy => return Ok(false),
                 Shared::Refused => {}
             }
         }
         let exchange = Exchange {
-            request: Request::query(frame.raw().clone(), self.settings.now.clone()),
+            request: Request::query(frame.raw().clone(), self.session.settings.now.clone()),
             analysis: analysis.clone(),
             bound: None,
         };
-        Ok(matches!(exchange.share(self).await?, Shared::Answered { .. }))
+        Ok(matches!(exchange.share(self.session).await?, Shared::Answered { .. }))
     }
 
     /// Answers a batch that ends in Sync over a shared connection, when it is one query. False: it
     /// needs one of its own.
-    pub(super) async fn share_batch(&mut self) -> Outcome<bool> {
-        if self.batch.len() > 4
-            || !self.is_free()
-            || self.identity.access.servers().primary.multiplexer.is_none()
+    pub(super) async fn batch(&mut self) -> Outcome<bool> {
+        if self.session.batch.len() > 4
+            || !self.session.is_free()
+            || self.session.identity.access.servers().primary.multiplexer.is_none()
         {
             return Ok(false);
         }
-        if self.shared.analyses.is_stale() {
+        if self.session.shared.analyses.is_stale() {
             return Ok(false);
         }
         let Some(gathered) = self.gathered() else { return Ok(false) };
         let statement = gathered.parsed.clone();
         let mut shared = Shared::Refused;
-        if let Some(exchange) = Exchange::prepared(self, &gathered) {
-            shared = exchange.share(self).await?;
+        if let Some(exchange) = Exchange::prepared(self.session, &gathered) {
+            shared = exchange.share(self.session).await?;
         }
         if matches!(shared, Shared::Refused)
             && let Some(gathered) = self.gathered()
-            && let Some(exchange) = Exchange::verbatim(self, &gathered)
+            && let Some(exchange) = Exchange::verbatim(self.session, &gathered)
         {
             let named = gathered.bound.as_ref().and_then(|bound| bound.named.as_ref());
             let names = named.map(|named| (named.name.clone(), gathered.bind.statement.clone()));
-            let mark = self.client.mark();
-            shared = exchange.share(self).await?;
+            let mark = self.session.client.mark();
+            shared = exchange.share(self.session).await?;
             if let Some((server_name, name)) = names {
                 self.name_in_error(mark, &server_name, &name);
             }
@@ -269,50 +274,34 @@ impl Session {
         let Shared::Answered { parsed } = shared else {
             return Ok(false);
         };
-        self.batch.clear();
+        self.session.batch.clear();
         if let Some(statement) = statement {
-            self.prepared.portals.remove("");
+            self.session.prepared.portals.remove("");
             if parsed {
-                self.prepared.statements.insert(String::new(), statement);
+                self.session.prepared.statements.insert(String::new(), statement);
             } else {
-                self.prepared.statements.remove("");
+                self.session.prepared.statements.remove("");
             }
         }
         Ok(true)
     }
 
-    /// Nothing ties the session to a connection, or would by what it has sent.
-    pub(super) fn is_free(&self) -> bool {
-        self.transaction.is_idle()
-            && !self.has_server()
-            && !self.is_pinned()
-            && !self.upstream.is_unsynced()
-            && !self.transaction.is_batch
-            && !self.transaction.block.is_open()
-            && self.settings.told.generation
-                == self.identity.access.servers().primary.pool.generation()
-    }
-
-    /// The gathered messages, when they are one query.
-    pub(super) fn gathered_query(&self) -> Option<Gathered<'_>> {
-        Gathered::of(&self.batch, &self.prepared.statements, &self.shared.analyses)
-    }
-
     /// The gathered messages, when they are `[Parse ""] Bind "" [Describe] Execute` of one query
     /// that may be shared.
     fn gathered(&self) -> Option<Gathered<'_>> {
-        let gathered = self.gathered_query()?;
+        let gathered = self.session.gathered_query()?;
         let statement = gathered.statement()?;
         (matches!(gathered.describes, Describes::Nothing | Describes::Portal)
             && !statement.is_local()
             && statement.analysis.is_repeatable()
-            && !self.must_guard(&statement.analysis))
+            && !self.session.proofs().must_guard(&statement.analysis))
         .then_some(gathered)
     }
 
     /// An error of Bind names the statement, as the server knows it.
     fn name_in_error(&mut self, mark: Mark, server_name: &str, name: &str) {
         let Some(answer) = self
+            .session
             .client
             .told_since(mark)
             .filter(|answer| answer.first() == Some(&reply::tag::ERROR_RESPONSE))
@@ -326,9 +315,9 @@ impl Session {
         let error = PgError::read(frame.body());
         if error.message().contains(server_name) {
             let message = error.message().replace(server_name, name);
-            self.client.take_back(mark);
-            backend::error_response(&mut self.client.out, &error.with_field(b'M', message));
-            self.client.out.extend_from_slice(&answer);
+            self.session.client.take_back(mark);
+            backend::error_response(&mut self.session.client.out, &error.with_field(b'M', message));
+            self.session.client.out.extend_from_slice(&answer);
         }
     }
 
@@ -340,14 +329,14 @@ impl Session {
         form: Form,
         teller: Option<&PreparedStatement>,
     ) -> Outcome<Shared> {
-        self.identity.registered.handle.share(Some(Running::Batch(answer.clone())));
-        self.expect_soon();
+        self.session.identity.registered.handle.share(Some(Running::Batch(answer.clone())));
+        self.session.expect_soon();
         let mut begun = false;
         let done = loop {
-            let next = poll_fn(|cx| match answer.poll_next(&mut self.client.out, cx) {
+            let next = poll_fn(|cx| match answer.poll_next(&mut self.session.client.out, cx) {
                 Poll::Ready(next) => Poll::Ready(Some(next)),
                 // In the middle of an answer it's the answer that finds out.
-                Poll::Pending => self.client.poll_gone(cx, !begun).map(|()| None),
+                Poll::Pending => self.session.client.poll_gone(cx, !begun).map(|()| None),
             });
             let Some(next) = next.await else {
                 answer.cancel().await;
@@ -357,19 +346,19 @@ impl Session {
             match next {
                 Ok(Part::More { is_torn }) => {
                     begun = true;
-                    self.client.note_torn(is_torn);
-                    if let Err(error) = self.client.send_if_much().await {
+                    self.session.client.note_torn(is_torn);
+                    if let Err(error) = self.session.client.send_if_much().await {
                         answer.cancel().await;
                         answer.abandon();
                         break Err(error.into());
                     }
                 }
                 Ok(Part::Last { parsed, took, size, columns }) => {
-                    self.client.note_torn(false);
+                    self.session.client.note_torn(false);
                     if let (Some(statement), Some(_)) = (teller, columns) {
                         statement.note_told(columns);
                     }
-                    self.count(Way::Shared);
+                    self.session.count(Way::Shared);
                     analysis.observed.note(took, size);
                     if form != Form::Verbatim {
                         Repeated::of(analysis).note_answered();
@@ -392,7 +381,7 @@ impl Session {
                 Err(error) => break Err(Failure::Statement(error.to_pg())),
             }
         };
-        self.identity.registered.handle.share(None);
+        self.session.identity.registered.handle.share(None);
         done
     }
 }

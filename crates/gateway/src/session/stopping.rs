@@ -45,8 +45,8 @@ pub(super) async fn stop(lease: &mut Lease, is_unsynced: bool) -> bool {
     }
 }
 
-/// Ends a batch as the end of its client ends it in PostgreSQL: nothing of it is done. Its Sync alone
-/// would commit it.
+/// Ends a batch as the end of its client ends it in PostgreSQL: nothing of it is done. Its Sync
+/// alone would commit it.
 fn undo_batch(lease: &mut Lease) -> std::io::Result<()> {
     let out = lease.out();
     frontend::parse("", "ROLLBACK", [], out)?;

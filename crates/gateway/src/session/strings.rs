@@ -10,7 +10,12 @@ use flywheel_wire::{PgError, sqlstate};
 use super::Session;
 use super::parts::{CONFORMING_STRINGS, Message};
 
-impl Session {
+/// Texts of a session, whose setting may be off.
+pub(super) struct Strings<'s> {
+    pub(super) session: &'s Session,
+}
+
+impl Strings<'_> {
     /// What came in with the setting on can't be sent with it off, when it has a backslash in an
     /// ordinary string.
     pub(crate) fn check_conforming(&self, text: &str) -> Result<(), PgError> {
@@ -26,11 +31,11 @@ impl Session {
     /// Whether backslashes in ordinary strings are escapes on the server connection, of which the
     /// client may be told later.
     fn runs_escapes(&self) -> bool {
-        match self.upstream.lease() {
+        match self.session.upstream.lease() {
             Some(lease) => {
                 lease.parameters().get(CONFORMING_STRINGS).is_some_and(|value| value == "off")
             }
-            None => self.settings.reads_escapes(),
+            None => self.session.settings.reads_escapes(),
         }
     }
 
@@ -48,7 +53,7 @@ impl Session {
             return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
                 .with_hint("Send Sync before it, or write the backslash in an E'…' string."));
         }
-        if let Cow::Owned(conforming) = self.settings.conforming(&parse.query) {
+        if let Cow::Owned(conforming) = self.session.settings.conforming(&parse.query) {
             parse.query = conforming;
         }
         Ok(())
@@ -56,24 +61,29 @@ impl Session {
 
     /// Whether one of the messages that wait for Sync may.
     fn may_change_setting(&self) -> bool {
-        let messages = self.batch.messages();
-        messages.filter_map(|message| self.analysis_of(message)).any(|analysis| {
-            let mut statements = analysis.statements.iter();
-            statements.any(|statement| match (&statement.session, statement.verb) {
-                (SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) }, _) => {
-                    name == CONFORMING_STRINGS
-                }
-                (SessionEffect::SetLocal { name }, _) => {
-                    name == CONFORMING_STRINGS || name == "set_config"
-                }
-                (SessionEffect::ResetLocal { name }, _) => name == CONFORMING_STRINGS,
-                (SessionEffect::Reset { name: None } | SessionEffect::DiscardAll, _) => true,
-                (SessionEffect::Pins(Pin::Configuration) | SessionEffect::Leaves(_), _) => true,
-                (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => {
-                    self.settings.reads_escapes()
-                }
-                _ => statement.has_word(&analysis.text, |word| word == "pg_settings"),
+        let messages = self.session.batch.messages();
+        messages
+            .filter_map(|message| {
+                self.session.prepared.analysis_of(message, &self.session.shared.analyses)
             })
-        })
+            .any(|analysis| {
+                let mut statements = analysis.statements.iter();
+                statements.any(|statement| match (&statement.session, statement.verb) {
+                    (
+                        SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) },
+                        _,
+                    ) => name == CONFORMING_STRINGS,
+                    (SessionEffect::SetLocal { name }, _) => {
+                        name == CONFORMING_STRINGS || name == "set_config"
+                    }
+                    (SessionEffect::ResetLocal { name }, _) => name == CONFORMING_STRINGS,
+                    (SessionEffect::Reset { name: None } | SessionEffect::DiscardAll, _) => true,
+                    (SessionEffect::Pins(Pin::Configuration) | SessionEffect::Leaves(_), _) => true,
+                    (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => {
+                        self.session.settings.reads_escapes()
+                    }
+                    _ => statement.has_word(&analysis.text, |word| word == "pg_settings"),
+                })
+            })
     }
 }

@@ -121,7 +121,7 @@ impl Work {
         let drained = session.drain(self.steps).await?;
         session.upstream.note_synced();
         if drained.failed {
-            session.undo_settings();
+            session.control().undo_settings();
         }
         Ok(drained.sync_swallowed)
     }
@@ -139,27 +139,6 @@ impl Work {
         if drained.failed {
             session.phase.skip();
         }
-        Ok(())
-    }
-}
-
-impl Session {
-    fn send_sync(&mut self) {
-        if let Some(lease) = self.held_server() {
-            message::sync(lease.out());
-            lease.expect_ready();
-        }
-    }
-
-    /// Syncs the server alone, its ReadyForQuery kept back.
-    pub(super) async fn sync_server(&mut self, only_if_unsynced: bool) -> Outcome<()> {
-        if !self.has_server() || (only_if_unsynced && !self.upstream.is_unsynced()) {
-            return Ok(());
-        }
-        self.send_sync();
-        self.send_to_server().await?;
-        self.drain(VecDeque::from([Step::Ready { show: false }])).await?;
-        self.upstream.note_synced();
         Ok(())
     }
 }

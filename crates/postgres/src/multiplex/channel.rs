@@ -1,6 +1,6 @@
 //! One shared connection: what is to be written to it, and whose answers are awaited from it.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -10,8 +10,8 @@ use postgres_protocol::message::frontend;
 
 use super::driver::Driver;
 use super::request::Ending;
-use super::{Answer, DEPTH, Form, MAX_WAVES, Named, Request, Shared};
-use crate::prepared::{MAX_PREPARED, Version};
+use super::statements::Statements;
+use super::{Answer, DEPTH, Form, MAX_WAVES, Request, Shared};
 use crate::{CancelKey, Lease, Settings};
 
 /// What changing the settings of a connection is taken to cost.
@@ -39,10 +39,8 @@ pub(super) struct State {
     pub(super) settings: Arc<Settings>,
     /// Waits for the connection to take on its settings.
     pub(super) next: Option<(Request, Arc<Answer>)>,
-    /// The statements that are prepared here, by their names.
-    prepared: HashMap<Arc<str>, Version>,
-    /// Those that the server may have all the same: they are closed before they are prepared anew.
-    unprepared: HashSet<Arc<str>>,
+    /// The statements that are prepared here.
+    statements: Statements,
     /// Nothing is written behind what is under way.
     pub(super) held: bool,
     /// Cancel requests that are under way: their signals must not reach another user of the
@@ -124,12 +122,7 @@ impl Channel {
                 awaited: VecDeque::new(),
                 settings: Arc::new(Settings::unknown()),
                 next: None,
-                unprepared: lease.outdated.drain().map(Arc::from).collect(),
-                prepared: lease
-                    .prepared
-                    .drain()
-                    .map(|(name, version)| (Arc::from(name), version))
-                    .collect(),
+                statements: Statements::of(&mut lease),
                 held: false,
                 cancelling: 0,
                 cancelled: false,
@@ -238,7 +231,10 @@ impl Channel {
     pub(super) async fn cancel(&self, answer: &Arc<Answer>) {
         let at_first = {
             let mut state = self.lock();
-            let is_it = |awaited: &Awaited| matches!(&awaited.whose, Whose::Client(_, each) if Arc::ptr_eq(each, answer));
+            let is_it = |awaited: &Awaited| match &awaited.whose {
+                Whose::Client(_, each) => Arc::ptr_eq(each, answer),
+                _ => false,
+            };
             let Some(position) = state.awaited.iter().position(is_it) else {
                 return;
             };
@@ -303,9 +299,7 @@ impl State {
     pub(super) fn give_back(&mut self, lease: &mut Lease) {
         // It is set to read only.
         lease.forget_settings();
-        lease.outdated = self.unprepared.drain().map(|name| name.to_string()).collect();
-        lease.prepared =
-            self.prepared.drain().map(|(name, version)| (name.to_string(), version)).collect();
+        self.statements.give_back(lease);
     }
 
     fn has(&self, settings: &Arc<Settings>) -> bool {
@@ -319,38 +313,18 @@ impl State {
             self.close_group();
         }
         let mut skip = 0;
-        let now = Instant::now();
-        let known_columns = request.known.and_then(|known| known.columns);
-        let is_prepared = |named: &&Named| {
-            let version = self.prepared.get(&named.name);
-            version.is_some_and(|version| {
-                now.duration_since(version.since) <= request.form.max_age()
-                    && request.known.is_none_or(|known| !version.is_old_for(known.since))
-                    && (known_columns.is_none()
-                        || version.columns.is_none()
-                        || version.columns == known_columns)
-            })
-        };
-        let to_prepare = request.named.as_ref().filter(|named| !is_prepared(named)).cloned();
-        if to_prepare.is_some() {
+        let statements = &self.statements;
+        let to_prepare =
+            request.named.as_ref().filter(|named| !statements.has_for(&request, named)).cloned();
+        if let Some(named) = &to_prepare {
             // In the middle of a group it would be skipped when one before fails.
             self.close_group();
-        }
-        if let Some(named) = &to_prepare {
-            if self.prepared.len() >= MAX_PREPARED {
-                self.forget_one();
-                skip += 1;
-            }
-            // It may be there in a version that the catalogue has outdated.
-            skip += u8::from(frontend::close(b'S', &named.name, &mut self.outgoing).is_ok());
-            self.outgoing.extend_from_slice(&named.parse);
-            skip += 1;
-            self.unprepared.remove(&named.name);
-            self.prepared.insert(named.name.clone(), Version::new());
+            skip += self.statements.prepare(named, &mut self.outgoing);
         }
         let mut learns = if request.tells_columns { Learns::Told } else { Learns::Nothing };
+        let known_columns = request.known.and_then(|known| known.columns);
         if let Some(named) = request.named.as_ref().filter(|_| known_columns.is_some())
-            && self.prepared.get(&named.name).is_none_or(|version| version.columns != known_columns)
+            && self.statements.columns(&named.name) != known_columns
             && frontend::describe(b'S', &named.name, &mut self.outgoing).is_ok()
         {
             learns = Learns::Hidden;
@@ -447,13 +421,6 @@ impl State {
         }
     }
 
-    /// Closes some prepared statement.
-    fn forget_one(&mut self) {
-        let Some(name) = self.prepared.keys().next().cloned() else { return };
-        self.prepared.remove(&name);
-        let _ = frontend::close(b'S', &name, &mut self.outgoing);
-    }
-
     /// The columns of the first batch's statement have come. False: they aren't those that its
     /// client knows.
     pub(super) fn learn(&mut self, columns: Option<u64>) -> bool {
@@ -461,19 +428,15 @@ impl State {
         let learnt = std::mem::replace(&mut awaited.learns, Learns::Nothing);
         awaited.columns = columns;
         let Whose::Client(request, _) = &awaited.whose else { return true };
-        if let Some(version) =
-            request.named.as_ref().and_then(|named| self.prepared.get_mut(&named.name))
-        {
-            version.columns = columns;
+        if let Some(named) = &request.named {
+            self.statements.learn(&named.name, columns);
         }
         learnt != Learns::Hidden || request.known.is_none_or(|known| known.columns == columns)
     }
 
     /// The server doesn't have the statement, or not as it should be.
     pub(super) fn unprepare(&mut self, name: &str) {
-        if let Some((name, _)) = self.prepared.remove_entry(name) {
-            self.unprepared.insert(name);
-        }
+        self.statements.unprepare(name);
     }
 
     /// Takes away the batches that the server has yet to come to, as far as that can be told: of a

@@ -9,6 +9,7 @@
 //! - [`Answer`]: where the batch's answer arrives.
 //! - `channel`: one shared connection: what is written to it, what is awaited from it.
 //! - `group`: several batches in one transaction.
+//! - `statements`: those that are prepared on a channel.
 //! - `driver`: the task that moves a channel's bytes.
 //! - `inspect`: what a message of the server means for the batch that it is at.
 //! - [`Multiplexer`]: chooses the channel, opens and closes channels.
@@ -47,6 +48,7 @@ mod group;
 mod inspect;
 mod request;
 mod shortage;
+mod statements;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};

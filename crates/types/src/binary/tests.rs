@@ -138,7 +138,10 @@ proptest! {
     }
 
     #[test]
-    fn moments_are_read(micros in -211_813_488_000_000_000..9_223_371_331_200_000_000_i64, days in -2_451_545..2_145_031_949_i32) {
+    fn moments_are_read(
+        micros in -211_813_488_000_000_000..9_223_371_331_200_000_000_i64,
+        days in -2_451_545..2_145_031_949_i32,
+    ) {
         comes_back(&ty(oid::TIMESTAMP, -1), &Value::Timestamp(micros))?;
         comes_back(&ty(oid::TIMESTAMPTZ, -1), &Value::Timestamptz(micros))?;
         comes_back(&ty(oid::DATE, -1), &Value::Date(days))?;
@@ -153,11 +156,22 @@ proptest! {
 
     #[test]
     fn nothing_panics(bytes: Vec<u8>, header: [u16; 4], groups in prop::collection::vec(0..10_010_u16, 0..6), text in "[-0-9.]*") {
-        for scalar in [oid::BOOL, oid::INT8, oid::FLOAT4, oid::NUMERIC, oid::TEXT, oid::UUID, oid::TIMESTAMPTZ, oid::DATE, oid::JSONB] {
+        for scalar in [
+            oid::BOOL,
+            oid::INT8,
+            oid::FLOAT4,
+            oid::NUMERIC,
+            oid::TEXT,
+            oid::UUID,
+            oid::TIMESTAMPTZ,
+            oid::DATE,
+            oid::JSONB,
+        ] {
             let _ = decode(&ty(scalar, -1), &bytes);
         }
         let count = u16::try_from(groups.len()).expect("few");
-        let numeric_bytes = words(&[&[count, header[1], header[2] & 0xf000, header[3] & 0x3fff], &groups[..]].concat());
+        let numeric_header = [count, header[1], header[2] & 0xf000, header[3] & 0x3fff];
+        let numeric_bytes = words(&[&numeric_header, &groups[..]].concat());
         let _ = decode(&ty(oid::NUMERIC, -1), &numeric_bytes);
         let _ = decode(&numeric(10, 2), &numeric_bytes);
         bytes_of(&ty(oid::NUMERIC, -1), &number(&text));

@@ -245,8 +245,12 @@ proptest! {
     fn every_float_survives(single_bits: u32, double_bits: u64) {
         let (single, double) = (f32::from_bits(single_bits), f64::from_bits(double_bits));
         let same = |read: Option<Value>| match read {
-            Some(Value::Float4(read)) => read.to_bits() == single_bits || read.is_nan() && single.is_nan(),
-            Some(Value::Float8(read)) => read.to_bits() == double_bits || read.is_nan() && double.is_nan(),
+            Some(Value::Float4(read)) => {
+                read.to_bits() == single_bits || read.is_nan() && single.is_nan()
+            }
+            Some(Value::Float8(read)) => {
+                read.to_bits() == double_bits || read.is_nan() && double.is_nan()
+            }
             _ => false,
         };
         prop_assert!(same(decode(&ty(oid::FLOAT4, -1), &printed(&Value::Float4(single)))));
@@ -254,11 +258,16 @@ proptest! {
     }
 
     #[test]
-    fn moments_survive(micros in -211_813_488_000_000_000..9_223_371_331_200_000_000_i64, days in -2_451_545..2_145_031_949_i32) {
-        for value in [Value::Timestamptz(micros), Value::Timestamptz(i64::MIN), Value::Timestamptz(i64::MAX)] {
+    fn moments_survive(
+        micros in -211_813_488_000_000_000..9_223_371_331_200_000_000_i64,
+        days in -2_451_545..2_145_031_949_i32,
+    ) {
+        for moment in [micros, i64::MIN, i64::MAX] {
+            let value = Value::Timestamptz(moment);
             prop_assert_eq!(decode(&ty(oid::TIMESTAMPTZ, -1), &printed(&value)), Some(value));
         }
-        for value in [Value::Timestamp(micros), Value::Timestamp(i64::MIN), Value::Timestamp(i64::MAX)] {
+        for moment in [micros, i64::MIN, i64::MAX] {
+            let value = Value::Timestamp(moment);
             prop_assert_eq!(decode(&ty(oid::TIMESTAMP, -1), &printed(&value)), Some(value));
         }
         for value in [Value::Date(days), Value::Date(i32::MIN), Value::Date(i32::MAX)] {
@@ -268,7 +277,19 @@ proptest! {
 
     #[test]
     fn nothing_panics(text in ".*", near in "[-+0-9a-zA-Z:. {}\\\\]*", micros: i64, days: i32) {
-        for type_oid in [oid::BOOL, oid::INT2, oid::FLOAT4, oid::FLOAT8, oid::NUMERIC, oid::TEXT, oid::UUID, oid::TIMESTAMP, oid::TIMESTAMPTZ, oid::DATE, oid::BYTEA] {
+        for type_oid in [
+            oid::BOOL,
+            oid::INT2,
+            oid::FLOAT4,
+            oid::FLOAT8,
+            oid::NUMERIC,
+            oid::TEXT,
+            oid::UUID,
+            oid::TIMESTAMP,
+            oid::TIMESTAMPTZ,
+            oid::DATE,
+            oid::BYTEA,
+        ] {
             for typmod in [-1, 3, ((10 << 16) | 2) + 4, ((3 << 16) | (-2 & 0x7ff)) + 4] {
                 let _ = decode(&ty(type_oid, typmod), &text);
                 let _ = decode_canonical(&ty(type_oid, typmod), &near);

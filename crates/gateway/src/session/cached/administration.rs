@@ -6,13 +6,14 @@ use flywheel_execute::CacheCommand;
 use flywheel_postgres::ServerError;
 use flywheel_wire::{PgError, sqlstate};
 
+use super::CacheCommands;
 use crate::administrators::{CACHE_RIGHTS, Rights};
-use crate::session::{Failure, Outcome, Session};
+use crate::session::{Failure, Outcome};
 
 /// More roles than this aren't remembered.
 const MOST: usize = 1_000;
 
-impl Session {
+impl CacheCommands<'_> {
     /// 42501 for whoever may not give this command.
     pub(in crate::session) async fn check_administers(
         &mut self,
@@ -21,7 +22,7 @@ impl Session {
         let rights = self.cache_rights().await?;
         if matches!(command, CacheCommand::Reload) {
             // It is of all databases.
-            if rights.flushes && self.shared.database.is_none() {
+            if rights.flushes && self.session.shared.database.is_none() {
                 return Ok(());
             }
             let message = "permission denied to reload the configuration";
@@ -47,15 +48,15 @@ impl Session {
 
     async fn cache_rights(&mut self) -> Outcome<Rights> {
         // Of a session that keeps its connection PostgreSQL alone knows the role.
-        let role = (!self.is_pinned()).then(|| self.naming());
-        let asked = match self.server().await {
+        let role = (!self.session.is_pinned()).then(|| self.session.naming());
+        let asked = match self.session.server().await {
             Ok(lease) => lease.query(CACHE_RIGHTS).await.map_err(|error| {
                 let is_broken = !matches!(error, ServerError::Postgres(_));
-                (self.server_failed(&error), is_broken)
+                (self.session.server_failed(&error), is_broken)
             }),
             Err(failure) => Err((failure, true)),
         };
-        let access = self.identity.access.clone();
+        let access = self.session.identity.access.clone();
         let mut known = access.administrators.known.lock().unwrap_or_else(PoisonError::into_inner);
         match asked {
             Ok(results) => {

@@ -6,13 +6,11 @@ use flywheel_execute::{Answer, CacheCommand};
 use flywheel_sql::RelationName;
 use flywheel_wire::{PgError, Severity, backend, sqlstate};
 
-use crate::session::{Outcome, Session};
+use super::CacheCommands;
+use crate::session::Outcome;
 
-impl Session {
-    pub(in crate::session) async fn cache_command(
-        &mut self,
-        command: &CacheCommand,
-    ) -> Outcome<Answer> {
+impl CacheCommands<'_> {
+    pub(in crate::session) async fn run(&mut self, command: &CacheCommand) -> Outcome<Answer> {
         self.check_administers(command).await?;
         match command {
             CacheCommand::Show => Ok(self.show_cache()),
@@ -23,7 +21,7 @@ impl Session {
 
     /// What can't change without a restart is told in a warning each.
     async fn reload(&self) -> Outcome<Answer> {
-        let restarts = self.shared.options.reloading.ask().await?;
+        let restarts = self.session.shared.options.reloading.ask().await?;
         let mut answer = Answer::tagged("RELOAD");
         for restart in restarts {
             let warning = PgError::new(Severity::Warning, sqlstate::WARNING, restart);
@@ -35,7 +33,7 @@ impl Session {
     }
 
     fn show_cache(&self) -> Answer {
-        let rows = self.shared.caching.as_deref().map(cache_rows).unwrap_or_default();
+        let rows = self.session.shared.caching.as_deref().map(cache_rows).unwrap_or_default();
         let mut answer = Answer::default();
         for row in &rows {
             answer.push_texts(row.iter().map(String::as_str));
@@ -45,15 +43,15 @@ impl Session {
     }
 
     async fn flush_cache(&mut self, name: Option<&RelationName>) -> Outcome<Answer> {
-        let Some(caching) = self.shared.caching.clone() else {
+        let Some(caching) = self.session.shared.caching.clone() else {
             return Ok(Answer::tagged("FLUSH CACHE"));
         };
         let graph = match name {
             Some(_) => Some(
                 caching
-                    .graph_over(self.server().await?)
+                    .graph_over(self.session.server().await?)
                     .await
-                    .map_err(|error| self.server_failed(&error))?,
+                    .map_err(|error| self.session.server_failed(&error))?,
             ),
             None => None,
         };

@@ -4,13 +4,21 @@ use flywheel_answers::Memo;
 use flywheel_sql::Verb;
 use flywheel_statement::Analysis;
 
-use crate::session::Session;
+use crate::shared::Shared;
 
-impl Session {
+/// Tells what is kept of a statement's answers.
+pub(in crate::session) struct ExplainedCache<'s> {
+    pub(in crate::session) shared: &'s Shared,
+    pub(in crate::session) user: &'s str,
+    pub(in crate::session) has_server: bool,
+    pub(in crate::session) is_pinned: bool,
+}
+
+impl ExplainedCache<'_> {
     /// Sees to it that EXPLAIN can tell what the statement's answers depend on.
-    pub(in crate::session) async fn expect_explain(&self, analysis: &Analysis) {
+    pub(in crate::session) async fn expect(&self, analysis: &Analysis) {
         if let Some(caching) = &self.shared.caching
-            && !self.has_server()
+            && !self.has_server
             && analysis.statements.iter().any(|statement| statement.verb == Verb::Explain)
             && let Err(error) = caching.graph(self.shared.pool()).await
         {
@@ -19,7 +27,7 @@ impl Session {
     }
 
     /// The line of EXPLAIN that tells whether the statement's answers are kept.
-    pub(crate) fn explain_cache(&self, analysis: &Analysis, position: usize) -> Option<String> {
+    pub(in crate::session) fn line(&self, analysis: &Analysis, position: usize) -> Option<String> {
         let caching = self.shared.caching.as_ref()?;
         let statement = analysis
             .statements
@@ -49,13 +57,13 @@ impl Session {
         let inner = self.shared.analyses.of_query(&text).analysis;
         let fingerprint =
             inner.statements.first().map(|first| first.shape(&inner.text)).unwrap_or_default();
-        let Some((rule, lifetimes)) = caching.rule(&inner, &self.identity.user) else {
+        let Some((rule, lifetimes)) = caching.rule(&inner, self.user) else {
             return Some(format!("Cache: no rule (fingerprint {fingerprint:016x})"));
         };
         let what = &caching.rules()[rule];
         let refused = if Memo::of(&inner).hint(&inner).refuses {
             Some("the statement says so".to_owned())
-        } else if self.is_pinned() {
+        } else if self.is_pinned {
             Some("the session keeps its server connection".to_owned())
         } else {
             caching

@@ -10,6 +10,7 @@ use flywheel_front::Mark;
 use flywheel_wire::backend::{self, TransactionStatus};
 use flywheel_wire::sqlstate;
 
+use super::Lookups;
 use super::answer::{answer, is_outage};
 use super::question::{Head, Question};
 use crate::session::{Outcome, Session};
@@ -65,7 +66,7 @@ impl Lookup<'_> {
         match found {
             Found::Hit(entry) => {
                 if let Some(bytes) = entry.bytes() {
-                    session.give(bytes, entry.read_until(), self.head);
+                    session.lookups().give(bytes, entry.read_until(), self.head);
                     return Ok(Looked::Answered);
                 }
             }
@@ -97,7 +98,7 @@ impl Lookup<'_> {
                 }
                 Found::Wait(waiting, stale) => (waiting, stale),
             };
-            let waited = session.wait_for_fill(waiting).await?;
+            let waited = session.lookups().wait_for_fill(waiting).await?;
             if !self.caching.keeps_up(self.rule) {
                 self.bypass(Reason::Lag);
                 return Ok(Looked::Past);
@@ -106,12 +107,14 @@ impl Lookup<'_> {
                 Waited::Answer(entry) if entry.is_current() => {
                     return self.give_found(session, Found::Hit(entry));
                 }
-                Waited::Answer(_) | Waited::Pass => return Ok(session.past_anothers_fill()),
+                Waited::Answer(_) | Waited::Pass => {
+                    return Ok(session.lookups().past_anothers_fill());
+                }
                 Waited::Again => {
                     if let Some(entry) = stale.as_ref().filter(|entry| entry.is_current())
                         && let Some(bytes) = entry.bytes()
                     {
-                        session.give(bytes, entry.read_until(), self.head);
+                        session.lookups().give(bytes, entry.read_until(), self.head);
                         return Ok(Looked::Answered);
                     }
                 }
@@ -121,7 +124,7 @@ impl Lookup<'_> {
         match found {
             Found::Fill(filling) => self.begin_fill(session, filling, question).await,
             Found::Stale(entry, _) => self.give_found(session, Found::Hit(entry)),
-            Found::Wait(..) => Ok(session.past_anothers_fill()),
+            Found::Wait(..) => Ok(session.lookups().past_anothers_fill()),
             found => self.give_found(session, found),
         }
     }
@@ -142,7 +145,7 @@ impl Lookup<'_> {
                 if caching.keeps_up(rule)
                     && let Some(bytes) = filling.if_error().cloned()
                 {
-                    session.give(&bytes, Instant::now(), self.head);
+                    session.lookups().give(&bytes, Instant::now(), self.head);
                     filling.give_stale();
                     return Ok(Looked::Answered);
                 }
@@ -170,7 +173,7 @@ impl Lookup<'_> {
             .await
         {
             Elsewhere::Answer(bytes, age) => {
-                session.give(&bytes, Instant::now(), self.head);
+                session.lookups().give(&bytes, Instant::now(), self.head);
                 filling.complete_shared(bytes, snapshot, made.checked_sub(age).unwrap_or(made));
                 return Ok(Looked::Answered);
             }
@@ -224,7 +227,7 @@ impl Fill {
                     && session.transaction.is_idle()
                 {
                     session.client.take_back(self.mark);
-                    session.give(&bytes, Instant::now(), self.head);
+                    session.lookups().give(&bytes, Instant::now(), self.head);
                     self.filling.give_stale();
                 }
             }
@@ -235,27 +238,27 @@ impl Fill {
     }
 }
 
-impl Session {
+impl Lookups<'_> {
     /// An answer that was read until then: what the client is told by a replica from now on has it,
     /// too.
     fn give(&mut self, bytes: &Bytes, read_until: Instant, head: Head) {
-        self.upstream.replicas.must_have(Some(read_until));
-        let out = &mut self.client.out;
+        self.session.upstream.replicas.must_have(Some(read_until));
+        let out = &mut self.session.client.out;
         head.write(out);
         out.extend_from_slice(bytes);
         // One that has to go for it goes at the next look.
-        let _ = self.tell_news();
-        backend::ready_for_query(&mut self.client.out, TransactionStatus::Idle);
+        let _ = self.session.listener().tell_news();
+        backend::ready_for_query(&mut self.session.client.out, TransactionStatus::Idle);
     }
 
     /// Others' writes may have ended what was waited for: a replica that is asked must have them.
     fn past_anothers_fill(&mut self) -> Looked {
-        self.upstream.replicas.must_have(Some(Instant::now()));
+        self.session.upstream.replicas.must_have(Some(Instant::now()));
         Looked::Past
     }
 
     /// Waits for another client's fill, unless this one cancels or goes.
     async fn wait_for_fill(&mut self, waiting: Waiting) -> Outcome<Waited> {
-        self.interruptible(waiting.wait()).await
+        self.session.interruptible(waiting.wait()).await
     }
 }

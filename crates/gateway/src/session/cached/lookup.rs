@@ -6,6 +6,7 @@ use flywheel_cache::{Found, Lifetimes, Reason};
 use flywheel_statement::{Analysis, Query};
 use flywheel_wire::Frame;
 
+use super::Lookups;
 use super::answer::described;
 use super::fill::{Looked, Lookup};
 use super::question::{Head, Question};
@@ -14,28 +15,28 @@ use crate::session::gathered::{Describes, Gathered};
 use crate::session::parts::{put, put_formats};
 use crate::session::{Outcome, Session};
 
-impl Session {
+impl Lookups<'_> {
     /// Looks a batch up that is one query. `None`: no rule is for it.
-    pub(in crate::session) async fn look_up_batch(&mut self) -> Outcome<Looked> {
-        let Some(caching) = self.shared.caching.clone() else {
+    pub(in crate::session) async fn batch(&mut self) -> Outcome<Looked> {
+        let Some(caching) = self.session.shared.caching.clone() else {
             return Ok(Looked::Past);
         };
-        if self.batch.len() > 4 || self.phase.is_skipping() {
+        if self.session.batch.len() > 4 || self.session.phase.is_skipping() {
             return Ok(Looked::Past);
         }
-        let mut key = self.cached.take_key();
-        let Some(gathered) = self.gathered_query() else {
-            self.cached.give_key_back(key);
+        let mut key = self.session.cached.take_key();
+        let Some(gathered) = self.session.gathered_query() else {
+            self.session.cached.give_key_back(key);
             return Ok(Looked::Past);
         };
         let Gathered { parsed, bind, bound, describes, limit } = gathered;
         let Some(statement) = parsed.as_ref().or(bound.as_ref()) else {
-            self.cached.give_key_back(key);
+            self.session.cached.give_key_back(key);
             return Ok(Looked::Past);
         };
         let analysis = &statement.analysis;
         let Some((rule, lifetimes)) = self.may_be_kept(&caching, analysis) else {
-            self.cached.give_key_back(key);
+            self.session.cached.give_key_back(key);
             return Ok(Looked::Past);
         };
         key.push(match describes {
@@ -69,8 +70,8 @@ impl Session {
         let needs_question = |found: &Found| matches!(found, Found::Fill(_) | Found::Wait(..));
         let parsed = parsed.clone();
         let tells = matches!(describes, Describes::StatementBefore | Describes::StatementAfter);
-        let mark = self.client.mark();
-        let question = |session: &Self| {
+        let mark = self.session.client.mark();
+        let question = |session: &Session| {
             let gathered = session.gathered_query()?;
             let statement = gathered.statement()?;
             Some(Question {
@@ -80,54 +81,54 @@ impl Session {
                 values: gathered.bind.parameters.clone(),
             })
         };
-        let (user, settings) = (&self.identity.user, &self.settings.now);
-        self.cached.put_context(&caching.database, user, settings, &mut key);
+        let (user, settings) = (&self.session.identity.user, &self.session.settings.now);
+        self.session.cached.put_context(&caching.database, user, settings, &mut key);
         let lookup = Lookup { caching: &caching, rule, lifetimes, key: &key, head };
         let mut found = lookup.look();
         if let Found::Stale(entry, filling) = found {
-            if let Some(question) = question(self) {
-                let request = Request::Batch(self.batch.gathered().to_vec());
-                self.revalidate(filling, &caching, Again::new(&lookup, question, request));
+            if let Some(question) = question(self.session) {
+                let request = Request::Batch(self.session.batch.gathered().to_vec());
+                Again::new(&lookup, question, request).begin(self.session, filling, &caching);
             }
             found = Found::Hit(entry);
         }
         let looked = if needs_question(&found) {
-            match question(self) {
-                Some(question) => lookup.take_found(self, found, &question).await,
+            match question(self.session) {
+                Some(question) => lookup.take_found(self.session, found, &question).await,
                 None => Ok(Looked::Past),
             }
         } else {
-            lookup.give_found(self, found)
+            lookup.give_found(self.session, found)
         };
-        self.cached.give_key_back(key);
+        self.session.cached.give_key_back(key);
         if let Ok(Looked::Answered) = looked {
-            self.batch.clear();
+            self.session.batch.clear();
             if let Some(parsed) = parsed {
                 if tells {
-                    parsed.note_told(self.client.told_since(mark).and_then(described));
+                    parsed.note_told(self.session.client.told_since(mark).and_then(described));
                 }
-                self.prepared.statements.insert(String::new(), parsed);
+                self.session.prepared.statements.insert(String::new(), parsed);
             }
-            self.prepared.portals.clear();
+            self.session.prepared.portals.clear();
         }
         looked
     }
 
     /// Looks a simple Query up.
-    pub(in crate::session) async fn look_up_query(
+    pub(in crate::session) async fn query(
         &mut self,
         frame: &Frame,
         text: &str,
         query: &Query,
     ) -> Outcome<Looked> {
-        let Some(caching) = self.shared.caching.clone() else {
+        let Some(caching) = self.session.shared.caching.clone() else {
             return Ok(Looked::Past);
         };
         let analysis = &query.analysis;
         let Some((rule, lifetimes)) = self.may_be_kept(&caching, analysis) else {
             return Ok(Looked::Past);
         };
-        let mut key = self.cached.take_key();
+        let mut key = self.session.cached.take_key();
         let head = Head { parse: false, bind: false };
         match &query.constants {
             Some(constants) => {
@@ -143,8 +144,8 @@ impl Session {
                 put(&mut key, text.as_bytes());
             }
         }
-        let (user, settings) = (&self.identity.user, &self.settings.now);
-        self.cached.put_context(&caching.database, user, settings, &mut key);
+        let (user, settings) = (&self.session.identity.user, &self.session.settings.now);
+        self.session.cached.put_context(&caching.database, user, settings, &mut key);
         let question = || {
             let constants = query.constants.as_deref().unwrap_or_default();
             Question {
@@ -160,26 +161,28 @@ impl Session {
         let lookup = Lookup { caching: &caching, rule, lifetimes, key: &key, head };
         let found = lookup.look();
         let looked = match found {
-            found @ (Found::Hit(_) | Found::Pass | Found::Seldom) => lookup.give_found(self, found),
+            found @ (Found::Hit(_) | Found::Pass | Found::Seldom) => {
+                lookup.give_found(self.session, found)
+            }
             Found::Stale(entry, filling) => {
                 let request = Request::Query(frame.clone());
-                self.revalidate(filling, &caching, Again::new(&lookup, question(), request));
-                lookup.give_found(self, Found::Hit(entry))
+                Again::new(&lookup, question(), request).begin(self.session, filling, &caching);
+                lookup.give_found(self.session, Found::Hit(entry))
             }
-            found => lookup.take_found(self, found, &question()).await,
+            found => lookup.take_found(self.session, found, &question()).await,
         };
-        self.cached.give_key_back(key);
+        self.session.cached.give_key_back(key);
         looked
     }
 
     /// The rule that is for a statement, when nothing stands against it.
     fn may_be_kept(&self, caching: &Caching, analysis: &Analysis) -> Option<(usize, Lifetimes)> {
-        let (rule, lifetimes) = caching.rule(analysis, &self.identity.user)?;
+        let (rule, lifetimes) = caching.rule(analysis, &self.session.identity.user)?;
         let reason = if Memo::of(analysis).hint(analysis).refuses {
             Reason::Hint
-        } else if self.is_pinned() {
+        } else if self.session.is_pinned() {
             Reason::Pinned
-        } else if !self.is_free() {
+        } else if !self.session.is_free() {
             Reason::Transaction
         } else if caching
             .known_reading(analysis)

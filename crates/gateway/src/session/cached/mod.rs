@@ -15,4 +15,17 @@ mod revalidation;
 
 pub(crate) use command::cache_rows;
 
+pub(in crate::session) use explain::ExplainedCache;
 pub(in crate::session) use fill::Looked;
+
+use super::Session;
+
+/// Lookups of a session's queries, and what is kept of their answers.
+pub(super) struct Lookups<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+/// SHOW CACHE, FLUSH CACHE and RELOAD of a session whose user may give them.
+pub(super) struct CacheCommands<'s> {
+    pub(super) session: &'s mut Session,
+}

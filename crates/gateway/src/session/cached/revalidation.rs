@@ -45,66 +45,66 @@ impl Again {
     }
 }
 
-impl Session {
-    /// Has an answer read anew, unless too many are. The client doesn't wait for it.
-    pub(super) fn revalidate(&self, filling: Filling, caching: &Arc<Caching>, again: Again) {
+impl Again {
+    /// Has the answer read, unless too many are. The client doesn't wait for it.
+    pub(super) fn begin(self, session: &Session, filling: Filling, caching: &Arc<Caching>) {
         let Ok(place) = caching.revalidations().try_acquire_owned() else {
             return;
         };
-        let mut session = self.aside();
-        if let Request::Batch(batch) = &again.request {
-            session.take_statements(self, batch);
+        let mut aside = aside(session);
+        if let Request::Batch(batch) = &self.request {
+            take_statements(&mut aside, session, batch);
         }
         let caching = caching.clone();
         tokio::spawn(async move {
-            session.read_anew(filling, &caching, again).await;
-            session.leave().await;
+            self.read(&mut aside, filling, &caching).await;
+            aside.leave().await;
             drop(place);
         });
     }
 
-    /// One of the same user, as it stands outside a transaction.
-    fn aside(&self) -> Self {
-        let identity = self.identity.aside();
-        let mut session = Self::new(self.shared.clone(), Client::nowhere(), identity, &[]);
-        session.settings = self.settings.aside();
-        session
-    }
-
-    /// What the batch binds that was prepared before it.
-    fn take_statements(&mut self, from: &Self, batch: &[(Frame, Message)]) {
-        for (_, message) in batch {
-            if let Message::Bind(bind) = message
-                && let Some(statement) = from.prepared.statements.get(&bind.statement)
-            {
-                self.prepared
-                    .statements
-                    .insert(bind.statement.clone(), Arc::new(statement.aside()));
-            }
-        }
-    }
-
-    async fn read_anew(&mut self, filling: Filling, caching: &Arc<Caching>, again: Again) {
+    async fn read(self, session: &mut Session, filling: Filling, caching: &Arc<Caching>) {
         let lookup = Lookup {
             caching,
-            rule: again.rule,
-            lifetimes: again.lifetimes,
-            key: &again.key,
-            head: again.head,
+            rule: self.rule,
+            lifetimes: self.lifetimes,
+            key: &self.key,
+            head: self.head,
         };
-        let Ok(Looked::Fill(fill)) = lookup.begin_fill(self, filling, &again.question).await else {
+        let Ok(Looked::Fill(fill)) = lookup.begin_fill(session, filling, &self.question).await
+        else {
             return;
         };
-        let done = match again.request {
+        let done = match self.request {
             Request::Batch(batch) => {
-                self.batch = Batch::of(batch);
-                self.sync_past_cache().await
+                session.batch = Batch::of(batch);
+                session.batches().past_cache().await
             }
-            Request::Query(frame) => self.query_past_cache(&frame).await,
+            Request::Query(frame) => session.queries().past_cache(&frame).await,
         };
         // What fails so that its session ends fails for the next who asks.
         if done.is_ok() {
-            fill.end(self);
+            fill.end(session);
+        }
+    }
+}
+
+/// A session of the same user, as it stands outside a transaction.
+fn aside(session: &Session) -> Session {
+    let identity = session.identity.aside();
+    let mut aside = Session::new(session.shared.clone(), Client::nowhere(), identity, &[]);
+    aside.settings = session.settings.aside();
+    aside
+}
+
+/// What the batch binds that was prepared before it.
+fn take_statements(session: &mut Session, from: &Session, batch: &[(Frame, Message)]) {
+    for (_, message) in batch {
+        if let Message::Bind(bind) = message
+            && let Some(statement) = from.prepared.statements.get(&bind.statement)
+        {
+            let statement = Arc::new(statement.aside());
+            session.prepared.statements.insert(bind.statement.clone(), statement);
         }
     }
 }

@@ -8,20 +8,20 @@ use flywheel_wire::{Frame, PgError, reply, sqlstate};
 use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend as message;
 
-use super::{FOLDED, Quiet, WAITING};
+use super::{FOLDED, GuardMessages, Quiet, WAITING};
 use crate::session::step::Step;
 use crate::session::work::Work;
-use crate::session::{Failure, Outcome, Session};
+use crate::session::{Failure, Outcome};
 
-impl Session {
+impl GuardMessages<'_> {
     /// Appends the messages that keep the marks. With `work`, each has its step.
     pub(in crate::session) async fn put_mark(
         &mut self,
         changing: &str,
         mut work: Option<&mut Work>,
     ) -> Outcome<()> {
-        let shared = self.shared.clone();
-        if shared.stores.twins.folds(self.guarding.sees_own_definitions()) {
+        let shared = self.session.shared.clone();
+        if shared.stores.twins.folds(self.session.guarding.sees_own_definitions()) {
             self.put_prepared(FOLDED, "DISCARD PLANS", None, work.as_deref_mut()).await?;
         }
         self.put_prepared(MARK, &shared.stores.twins.marks().mark, Some(changing), work).await
@@ -29,7 +29,7 @@ impl Session {
 
     /// Appends the messages that check them.
     pub(in crate::session) async fn put_check(&mut self, work: Option<&mut Work>) -> Outcome<()> {
-        let shared = self.shared.clone();
+        let shared = self.session.shared.clone();
         self.put_prepared(CHECK, &shared.stores.twins.marks().check, None, work).await
     }
 
@@ -41,8 +41,8 @@ impl Session {
         work: Option<&mut Work>,
     ) -> Outcome<()> {
         // What a list of prepared statements may show isn't kept.
-        let is_kept = !self.upstream.is_listed();
-        let lease = self.server().await?;
+        let is_kept = !self.session.upstream.is_listed();
+        let lease = self.session.server().await?;
         let is_prepared = is_kept && lease.prepare_once(name);
         let mut put = |write: &mut dyn FnMut(&mut BytesMut) -> std::io::Result<()>| {
             write(lease.out())
@@ -80,20 +80,20 @@ impl Session {
     /// among it.
     pub(in crate::session) fn forget_prepared(&mut self) {
         self.forget_guards();
-        if let Some(lease) = self.held_server() {
+        if let Some(lease) = self.session.held_server() {
             lease.doubt_all_prepared();
         }
     }
 
     /// The guard's statements may not be prepared: the transaction has failed.
     pub(in crate::session) fn forget_guards(&mut self) {
-        if let Some(lease) = self.held_server() {
+        if let Some(lease) = self.session.held_server() {
             [MARK, CHECK, FOLDED, WAITING].into_iter().for_each(|name| lease.doubt_prepared(name));
         }
     }
 
     pub(super) fn put_sync(&mut self) {
-        if let Some(lease) = self.held_server() {
+        if let Some(lease) = self.session.held_server() {
             message::sync(lease.out());
             lease.expect_ready();
         }
@@ -103,19 +103,19 @@ impl Session {
     pub(super) async fn read_quietly(&mut self) -> Outcome<Quiet> {
         let mut quiet = Quiet::default();
         loop {
-            let Some(lease) = self.upstream.lease_mut() else {
+            let Some(lease) = self.session.upstream.lease_mut() else {
                 return Err(PgError::error(sqlstate::INTERNAL_ERROR, "no server connection").into());
             };
             let frame = match lease.next_message().await {
                 Ok(frame) => frame,
-                Err(error) => return Err(self.server_failed(&error)),
+                Err(error) => return Err(self.session.server_failed(&error)),
             };
             match frame.tag() {
                 reply::tag::READY_FOR_QUERY => return Ok(quiet),
                 reply::tag::ERROR_RESPONSE => {
                     let error = PgError::read(frame.body());
                     if error.is_fatal() {
-                        return Err(self.server_ended(error));
+                        return Err(self.session.replicas().server_ended(error));
                     }
                     quiet.failed.get_or_insert(error);
                 }
@@ -135,13 +135,13 @@ impl Session {
             }
             // That SET CONSTRAINTS does nothing beyond a batch is what it is for.
             reply::tag::NOTICE_RESPONSE if PgError::read(frame.body()).code() == "25P01" => {}
-            reply::tag::NOTICE_RESPONSE => self.forward(frame),
+            reply::tag::NOTICE_RESPONSE => self.session.forward(frame),
             reply::tag::NOTIFICATION_RESPONSE => {
-                if let Some(heard) = self.heard_on_server(frame) {
-                    self.guarding.held.put_behind(&heard, &mut self.client.out);
+                if let Some(heard) = self.session.listener().heard_on_server(frame) {
+                    self.session.guarding.held.put_behind(&heard, &mut self.session.client.out);
                 }
             }
-            reply::tag::PARAMETER_STATUS => self.parameter_status(frame),
+            reply::tag::PARAMETER_STATUS => self.session.parameter_status(frame),
             _ => {}
         }
     }
@@ -153,7 +153,7 @@ impl Session {
         }
         if moved(&error).is_some() {
             // Rows may be in a twin already, by whatever way.
-            tracing::debug!(user = self.identity.user, %error, "a statement has touched a store table in PostgreSQL");
+            tracing::debug!(user = self.session.identity.user, %error, "a statement has touched a store table in PostgreSQL");
         }
         told(error)
     }

@@ -5,13 +5,13 @@ use flywheel_statement::Analysis;
 use flywheel_wire::backend;
 use flywheel_wire::{PgError, reply, sqlstate};
 
-use super::{Quiet, WAITING};
+use super::{GuardedBatch, Quiet, WAITING};
+use crate::session::Outcome;
 use crate::session::work::Work;
-use crate::session::{Outcome, Session};
 
-impl Session {
+impl GuardedBatch<'_> {
     /// Appends the marks before a statement's Bind or Execute, once in a batch.
-    pub(in crate::session) async fn mark_in_batch(
+    pub(in crate::session) async fn mark(
         &mut self,
         analysis: &Analysis,
         work: &mut Work,
@@ -19,29 +19,32 @@ impl Session {
         if work.is_marked {
             return Ok(());
         }
-        let changing = self.changing(analysis).await?;
-        self.put_mark(&changing, Some(work)).await?;
+        let changing = self.session.guard().changing(analysis).await?;
+        self.session.guard_messages().put_mark(&changing, Some(work)).await?;
         work.is_marked = true;
         Ok(())
     }
 
     /// Appends the check behind a statement's Execute. `is_last`: the batch's transaction ends
     /// behind it.
-    pub(in crate::session) async fn check_in_batch(
+    pub(in crate::session) async fn check(
         &mut self,
         is_last: bool,
         work: &mut Work,
     ) -> Outcome<()> {
-        if self.transaction.is_idle() && is_last {
-            self.put_prepared(WAITING, CONSTRAINTS, None, Some(work)).await?;
+        if self.session.transaction.is_idle() && is_last {
+            self.session
+                .guard_messages()
+                .put_prepared(WAITING, CONSTRAINTS, None, Some(work))
+                .await?;
         }
-        self.guarding.in_block |= !self.transaction.is_idle();
+        self.session.guarding.in_block |= !self.session.transaction.is_idle();
         work.is_marked = false;
-        self.put_check(Some(work)).await
+        self.session.guard_messages().put_check(Some(work)).await
     }
 
-    /// Reads the answer to [`Self::put_prepared`]; false when it was an error.
-    pub(in crate::session) async fn drain_guard(
+    /// Reads the answer to a message of the guard; false when it was an error.
+    pub(in crate::session) async fn drain(
         &mut self,
         checks: bool,
         closes: usize,
@@ -50,40 +53,40 @@ impl Session {
         let mut quiet = Quiet::default();
         let mut closed = 0;
         while closed < closes {
-            let Some(lease) = self.upstream.lease_mut() else {
+            let Some(lease) = self.session.upstream.lease_mut() else {
                 return Err(PgError::error(sqlstate::INTERNAL_ERROR, "no server connection").into());
             };
             let frame = match lease.next_message().await {
                 Ok(frame) => frame,
-                Err(error) => return Err(self.server_failed(&error)),
+                Err(error) => return Err(self.session.server_failed(&error)),
             };
             match frame.tag() {
                 reply::tag::CLOSE_COMPLETE => closed += 1,
                 reply::tag::ERROR_RESPONSE => {
                     let error = PgError::read(frame.body());
                     if error.is_fatal() {
-                        return Err(self.server_ended(error));
+                        return Err(self.session.replicas().server_ended(error));
                     }
-                    if let (Some(name), Some(lease)) = (prepares, self.held_server()) {
+                    if let (Some(name), Some(lease)) = (prepares, self.session.held_server()) {
                         lease.doubt_prepared(name);
                     }
-                    self.guarding.held.forget();
-                    self.guarding.held.end();
-                    let error = self.guard_error(error);
-                    backend::error_response(&mut self.client.out, &error);
+                    self.session.guarding.held.forget();
+                    self.session.guarding.held.end();
+                    let error = self.session.guard_messages().guard_error(error);
+                    backend::error_response(&mut self.session.client.out, &error);
                     return Ok(false);
                 }
-                _ => self.read_own(&frame, &mut quiet),
+                _ => self.session.guard_messages().read_own(&frame, &mut quiet),
             }
         }
         if checks {
-            self.guarding.held.end();
-            self.guarding.held.tell(&mut self.client.out);
+            self.session.guarding.held.end();
+            self.session.guarding.held.tell(&mut self.session.client.out);
             if quiet.first == "1" {
-                self.note_definition(false);
+                self.session.guard().note_definition(false);
             }
         } else {
-            self.guarding.held.begin();
+            self.session.guarding.held.begin();
         }
         Ok(true)
     }

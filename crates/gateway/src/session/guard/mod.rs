@@ -7,17 +7,19 @@ mod answer;
 mod batch;
 mod exchange;
 mod own;
+mod proofs;
+mod proving;
 mod unguardable;
 
 use std::sync::Arc;
 
-use flywheel_execute::twin::Twins;
 use flywheel_plan::Home;
-use flywheel_sql::{SessionEffect, Verb};
 use flywheel_statement::Analysis;
 use flywheel_wire::PgError;
 
 use super::{Outcome, Session};
+
+pub(super) use proofs::Proofs;
 
 /// The name of [`flywheel_execute::twin::CONSTRAINTS`] as a prepared statement.
 const WAITING: &str = "flywheel_constraints";
@@ -51,78 +53,59 @@ struct Quiet {
     failed: Option<PgError>,
 }
 
-impl Session {
-    /// Whether a text has to be guarded.
-    pub(crate) fn must_guard(&self, analysis: &Analysis) -> bool {
-        let twins = &self.shared.stores.twins;
-        if twins.is_empty() || self.transaction.has_failed() {
-            return false;
-        }
-        if self.transaction.is_idle()
-            && let [only] = &analysis.statements[..]
-            && only.verb == Verb::Declare
-            && only.session == SessionEffect::None
-        {
-            // Outside a block it is an error.
-            return false;
-        }
-        if !twins.is_harmless(analysis, self.guarding.sees_own_definitions(), || {
-            self.settings.reads_escapes()
-        }) {
-            return true;
-        }
-        let goes_on = |word| {
-            analysis.statements.iter().any(|statement| statement.has_keyword(&analysis.text, word))
-        };
-        self.guarding.in_block && (goes_on("fetch") || goes_on("move"))
-    }
+/// Statements of a session that are guarded, one at a time, and what they leave behind.
+pub(super) struct Guard<'s> {
+    pub(super) session: &'s mut Session,
+}
 
-    /// Whether a text was proved by what was read for the message at hand.
-    fn is_proved_now(&self, analysis: &Analysis) -> bool {
-        let read = self.guarding.read.as_ref().filter(|_| !self.guarding.sees_own_definitions());
-        !self.guarding.in_block
-            && read.is_some_and(|reach| {
-                Twins::is_harmless_by(reach, analysis, || self.settings.reads_escapes())
-            })
-    }
+/// Guarded statements of a session's batch.
+pub(super) struct GuardedBatch<'s> {
+    pub(super) session: &'s mut Session,
+}
 
+/// The messages that guard a session's statements.
+pub(super) struct GuardMessages<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+/// A session that finds out whether its texts have to be guarded.
+pub(super) struct Proving<'s> {
+    pub(super) session: &'s mut Session,
+}
+
+impl Guard<'_> {
     /// A definition was made. `temporary`: of the session alone.
     pub(crate) fn note_definition(&mut self, temporary: bool) {
-        if self.shared.stores.twins.is_empty() {
+        if self.session.shared.stores.twins.is_empty() {
             return;
         }
-        if temporary || self.is_pinned() {
-            self.guarding.note_temporary();
+        if temporary || self.session.is_pinned() {
+            self.session.guarding.note_temporary();
         }
         if !temporary {
-            self.guarding.note_definition();
-            self.shared.stores.twins.outdate();
+            self.session.guarding.note_definition();
+            self.session.shared.stores.twins.outdate();
         }
     }
 
     /// The server is at rest: outside a transaction others see what was defined.
-    pub(super) async fn settle_guards(&mut self) -> Outcome<()> {
-        self.guarding.held.end();
-        self.guarding.held.tell(&mut self.client.out);
+    pub(super) async fn settle(&mut self) -> Outcome<()> {
+        self.session.guarding.held.end();
+        self.session.guarding.held.tell(&mut self.session.client.out);
         self.tell_settings();
-        if self.transaction.is_idle() && self.guarding.end_block() {
-            self.shared.stores.twins.outdate();
+        if self.session.transaction.is_idle() && self.session.guarding.end_block() {
+            self.session.shared.stores.twins.outdate();
         }
-        if self.guarding.is_temporary_unknown() && !self.transaction.has_failed() {
-            if !self.is_pinned() || !self.has_server() {
-                self.guarding.settle_temporary(false);
+        if self.session.guarding.is_temporary_unknown() && !self.session.transaction.has_failed() {
+            if !self.session.is_pinned() || !self.session.has_server() {
+                self.session.guarding.settle_temporary(false);
                 return Ok(());
             }
-            let asked = self.results_on_server(TEMPORARY_CODE).await?;
+            let asked = self.session.own_statements().results_on_server(TEMPORARY_CODE).await?;
             let runs_code = asked.first().is_some_and(|rows| rows.text(0, 0) == "t");
-            self.guarding.settle_temporary(runs_code);
+            self.session.guarding.settle_temporary(runs_code);
         }
         Ok(())
-    }
-
-    /// Whether something may run at COMMIT that isn't proved to leave the twins alone.
-    pub(super) fn waits_for_commit(&self) -> bool {
-        self.guarding.in_block && self.transaction.is_well()
     }
 
     /// As an array: the tables whose types a statement may change, since they have no rows.
@@ -131,15 +114,15 @@ impl Session {
         if !analysis.statements.iter().any(defines) {
             return Ok(NO_TABLE.into());
         }
-        let known = self.shared.stores.catalogue.known();
+        let known = self.session.shared.stores.catalogue.known();
         let has_own_types = |home: &&Arc<Home>| {
             let mut columns = home.table.table.columns.iter();
             columns.any(|column| column.ty.declared >= FIRST_NORMAL)
         };
         let mut empty = Vec::new();
         for home in known.homes.iter().filter(has_own_types) {
-            if !self.transaction.block.has_written(home.name())
-                && !self.executor().has_rows(home).await?
+            if !self.session.transaction.block.has_written(home.name())
+                && !self.session.executor().has_rows(home).await?
             {
                 let name = format!("{}.{}", home.name().schema, home.name().name);
                 empty.push(format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\"")));

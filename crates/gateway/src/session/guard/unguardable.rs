@@ -9,8 +9,9 @@ use flywheel_execute::twin::Twins;
 use flywheel_sql::Verb;
 use flywheel_statement::Analysis;
 
+use super::Proving;
+use crate::session::Outcome;
 use crate::session::parts::Message;
-use crate::session::{Outcome, Session};
 
 /// Whether a text is a single CALL or DO.
 fn may_commit(analysis: &Analysis) -> bool {
@@ -19,23 +20,25 @@ fn may_commit(analysis: &Analysis) -> bool {
     !only.tokens.is_empty() && (is_first("call") || is_first("do"))
 }
 
-impl Session {
+impl Proving<'_> {
     /// Whether a text that is about to be sent has to be guarded.
     pub(in crate::session) async fn must_guard_now(
         &mut self,
         analysis: &Arc<Analysis>,
     ) -> Outcome<bool> {
-        Ok(self.must_guard(analysis)
+        Ok(self.session.proofs().must_guard(analysis)
             && !self.proves_unguardable(std::slice::from_ref(analysis)).await?)
     }
 
     /// Whether a batch that is about to be sent can't be guarded, and is proved.
     pub(in crate::session) async fn proves_batch(&mut self, batch: &[Message]) -> Outcome<bool> {
-        if self.shared.stores.twins.is_empty() || self.upstream.is_unsynced() {
+        if self.session.shared.stores.twins.is_empty() || self.session.upstream.is_unsynced() {
             return Ok(false);
         }
         match self.bound_in(batch) {
-            Some(analyses) if analyses.iter().any(|analysis| self.must_guard(analysis)) => {
+            Some(analyses)
+                if analyses.iter().any(|analysis| self.session.proofs().must_guard(analysis)) =>
+            {
                 self.proves_unguardable(&analyses).await
             }
             _ => Ok(false),
@@ -49,11 +52,12 @@ impl Session {
         for message in batch {
             match message {
                 Message::Parse(parse) => {
-                    parsed.insert(&parse.name, self.shared.analyses.of(&parse.query));
+                    parsed.insert(&parse.name, self.session.shared.analyses.of(&parse.query));
                 }
                 Message::Bind(bind) => {
                     let known = || {
-                        self.prepared
+                        self.session
+                            .prepared
                             .statements
                             .get(&bind.statement)
                             .map(|statement| &statement.analysis)
@@ -80,16 +84,16 @@ impl Session {
         let are_indexes = verbs().any(|verb| verb == Verb::CreateIndex)
             && verbs().all(|verb| matches!(verb, Verb::CreateIndex | Verb::Begin));
         let may_commit =
-            self.transaction.is_idle() && matches!(analyses, [only] if may_commit(only));
+            self.session.transaction.is_idle() && matches!(analyses, [only] if may_commit(only));
         if !are_indexes && !may_commit {
             return Ok(false);
         }
-        let shared = self.shared.clone();
-        let alone = self.guarding.sees_own_definitions();
-        let reach = shared.stores.twins.reach(self.server().await?, alone).await;
-        let reach = reach.map_err(|error| self.server_failed(&error))?;
-        self.upstream.lose_unnamed();
-        self.follow_server();
+        let shared = self.session.shared.clone();
+        let alone = self.session.guarding.sees_own_definitions();
+        let reach = shared.stores.twins.reach(self.session.server().await?, alone).await;
+        let reach = reach.map_err(|error| self.session.server_failed(&error))?;
+        self.session.upstream.lose_unnamed();
+        self.session.follow_server();
         Ok(analyses.iter().all(|analysis| Twins::is_proved_by(analysis, &reach)))
     }
 }

@@ -24,9 +24,10 @@ impl Work {
         session: &mut Session,
     ) -> Outcome<()> {
         let Some(statement) = session.prepared.statements.get(&bind.statement).cloned() else {
-            if session.is_of_sql(&bind.statement) {
+            if session.upstream.may_have_of_sql(&bind.statement) {
                 if !session.shared.stores.twins.is_empty() && !session.transaction.has_failed() {
-                    session.mark_in_batch(&session.shared.analyses.of(""), self).await?;
+                    let empty = session.shared.analyses.of("");
+                    session.guarded_batch().mark(&empty, self).await?;
                 }
                 session.put(|out| put_bind(&bind, &bind.statement, out)).await?;
                 self.steps.push_back(Step::Short);
@@ -61,7 +62,7 @@ impl Work {
             return self.fail(PgError::error(sqlstate::DUPLICATE_CURSOR, message), session).await;
         }
         let statement = self.current(statement, session).await?;
-        session.note_shown(&statement.analysis);
+        session.defaults().note_shown(&statement.analysis);
         session.settings.bind_startup_values(&statement.analysis, &mut bind);
         if statement.is_local() {
             if let Some(store) = &statement.store
@@ -72,9 +73,9 @@ impl Work {
             }
             self.local(backend::bind_complete);
         } else {
-            if !self.is_proved && session.must_guard(&statement.analysis) {
+            if !self.is_proved && session.proofs().must_guard(&statement.analysis) {
                 // To plan it may be to run a function in it.
-                session.mark_in_batch(&statement.analysis, self).await?;
+                session.guarded_batch().mark(&statement.analysis, self).await?;
             }
             let is_parsed_anew = self.ensure_parsed(&statement, session).await?;
             if !tells_columns(&bind, following) {

@@ -38,8 +38,9 @@ impl Work {
         Err(changed_result().into())
     }
 
-    /// [`Self::check_columns`] of the unnamed statement, which has just been sent to the server anew:
-    /// its columns are asked for on the way. Whatever of the batch would stay waits for the answer.
+    /// [`Self::check_columns`] of the unnamed statement, which has just been sent to the server
+    /// anew: its columns are asked for on the way. Whatever of the batch would stay waits for the
+    /// answer.
     pub(super) async fn check_unnamed(
         &mut self,
         statement: &Arc<PreparedStatement>,
@@ -54,10 +55,15 @@ impl Work {
     }
 }
 
-impl Session {
+/// A session whose client takes a statement to have columns.
+pub(in crate::session) struct TakenColumns<'s> {
+    pub(in crate::session) session: &'s mut Session,
+}
+
+impl TakenColumns<'_> {
     /// What the columns of a statement are, which Flywheel itself has asked for. The error leaves
     /// the server at rest.
-    pub(in crate::session) async fn take_columns(
+    pub(in crate::session) async fn check(
         &mut self,
         columns: Option<u64>,
         statement: &PreparedStatement,
@@ -66,7 +72,7 @@ impl Session {
         if !statement.server_name.is_empty() || told.is_none() || told == columns {
             return Ok(());
         }
-        if let Some(lease) = self.held_server() {
+        if let Some(lease) = self.session.held_server() {
             if !lease.is_busy() {
                 frontend::sync(lease.out());
                 lease.expect_ready();
@@ -77,11 +83,11 @@ impl Session {
             };
             match rested.await {
                 Ok(()) | Err(ServerError::Postgres(_)) => {}
-                Err(error) => return Err(self.server_failed(&error)),
+                Err(error) => return Err(self.session.server_failed(&error)),
             }
         }
-        self.upstream.note_synced();
-        self.follow_server();
+        self.session.upstream.note_synced();
+        self.session.follow_server();
         Err(changed_result().into())
     }
 }

@@ -17,7 +17,7 @@ impl Work {
         session: &mut Session,
     ) -> Outcome<()> {
         let Some(statement) = session.prepared.statements.get(name).cloned() else {
-            if session.is_of_sql(name) {
+            if session.upstream.may_have_of_sql(name) {
                 session.put(|out| message::describe(b'S', name, out)).await?;
                 self.steps.push_back(Step::DescribeOfSql);
                 return Ok(());

@@ -33,7 +33,7 @@ impl Work {
                 {
                     return self.fail(error, session).await;
                 }
-                session.note_any_write();
+                session.noted_writes().note_any();
                 return self.put_execute(execute, None, following, session).await;
             }
             let message = format!("portal \"{}\" does not exist", execute.portal);
@@ -45,27 +45,30 @@ impl Work {
         if let Some(error) = session.refused_cursors(&statement.analysis) {
             return self.fail(error, session).await;
         }
-        session.put_names_within(&statement.analysis, self).await?;
+        session.statement_names().put_within(&statement.analysis, self).await?;
         let control = statement
             .analysis
             .statements
             .first()
-            .is_some_and(|first| session.must_handle(first.verb));
+            .is_some_and(|first| session.proofs().must_handle(first.verb));
         if control || statement.is_local() {
-            session.note_execution();
+            session.renewing().note_execution();
         }
         if control {
             self.catch_up(session).await?;
-            let tag = Box::pin(session.transaction_control(&statement.analysis, 0)).await?;
+            let tag =
+                Box::pin(session.control().transaction_control(&statement.analysis, 0)).await?;
             backend::command_complete(&mut session.client.out, &tag);
-        } else if let Some((tag, undos)) = session.deallocate(&statement.analysis) {
+        } else if session.deallocation().is_ours(&statement.analysis, 0)
+            && let Some((tag, undos)) = session.prepared.deallocate(&statement.analysis)
+        {
             self.local(|out| backend::command_complete(out, tag));
             self.steps.extend(undos.into_iter().map(|undo| Step::Local(Bytes::new(), Some(undo))));
         } else if let Some(store) = statement.store.clone().filter(|store| store.is_copy()) {
             self.catch_up(session).await?;
             session.transaction.check_not_failed()?;
             if let Some(copy) = session.executor().copy_out(&store).await? {
-                self.steps.extend(session.put_copy(&copy).await?);
+                self.steps.extend(session.copies().put(&copy).await?);
             }
             self.steps.push_back(Step::Execute(Some(statement)));
             let closed = session.server().await?.put_closed();
@@ -76,27 +79,27 @@ impl Work {
             session.transaction.check_not_failed()?;
             session.client.send_answered().await?;
             self.renew_portal(&execute.portal, session).await?;
-            session.execute_local(execute).await?;
+            session.own_answers().execute(execute).await?;
         } else {
             if let Err(Failure::Statement(error)) =
                 session.transaction.check_cursors(&statement.analysis, 0)
             {
                 return self.fail(error, session).await;
             }
-            session.note_portal_writes(&execute.portal);
-            if let Err(failure) = session.note_portal_names(&execute.portal) {
+            session.noted_writes().note_portal(&execute.portal);
+            if let Err(failure) = session.learner().note_portal_names(&execute.portal) {
                 return match failure {
                     Failure::Statement(error) => self.fail(error, session).await,
                     failure => Err(failure),
                 };
             }
-            session.announce(&statement.analysis).await?;
-            session.expect_explain(&statement.analysis).await;
+            session.listener().announce(&statement.analysis).await?;
+            session.explained_cache().expect(&statement.analysis).await;
             session.server().await?;
             let decides = decides_names(&statement.analysis);
             self.put_execute(execute, Some(statement.clone()), following, session).await?;
             if let Some(first) = statement.analysis.statements.first() {
-                session.put_restoring(&first.session, &mut self.steps).await?;
+                session.defaults().put_restoring(&first.session, &mut self.steps).await?;
             }
             if decides {
                 self.catch_up_within(session).await?;
@@ -121,18 +124,18 @@ impl Work {
             _ => None,
         };
         let guards = match &analysis {
-            Some(analysis) => !self.is_proved && session.must_guard(analysis),
+            Some(analysis) => !self.is_proved && session.proofs().must_guard(analysis),
             None => !session.shared.stores.twins.is_empty() && !session.transaction.has_failed(),
         };
         if guards {
             let analysis = analysis.clone().unwrap_or_else(|| session.shared.analyses.of(""));
-            session.mark_in_batch(&analysis, self).await?;
+            session.guarded_batch().mark(&analysis, self).await?;
         }
         session.put(|out| message::execute(&execute.portal, execute.max_rows, out)).await?;
         self.steps.push_back(Step::Execute(statement));
         if guards {
             if analysis.as_ref().is_some_and(|analysis| deallocates_all(analysis)) {
-                session.forget_prepared();
+                session.guard_messages().forget_prepared();
             }
             if analysis.is_some_and(|analysis| analysis.statements[0].verb == Verb::Copy) {
                 // The client's rows stand behind it: nothing else may.
@@ -141,7 +144,7 @@ impl Work {
                     return Err(Failure::Told);
                 }
             }
-            session.check_in_batch(is_last(following), self).await?;
+            session.guarded_batch().check(is_last(following), self).await?;
         }
         Ok(())
     }

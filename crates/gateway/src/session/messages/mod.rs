@@ -20,6 +20,7 @@ use crate::session::work::Work;
 use crate::session::{Outcome, PreparedStatement, Session};
 
 pub(super) use bind::put_bind;
+pub(super) use columns::TakenColumns;
 
 impl Work {
     /// `following` is what the batch has behind the message.
@@ -73,7 +74,7 @@ impl Work {
         match target {
             // Others may use the statement of the same content: it stays on the server.
             Target::Statement => match session.prepared.statements.remove(name) {
-                None if session.is_of_sql(name) => {
+                None if session.upstream.may_have_of_sql(name) => {
                     session.put(|out| message::close(b'S', name, out)).await?;
                     self.steps.push_back(Step::Short);
                 }
@@ -82,7 +83,7 @@ impl Work {
                     self.local_with_undo(undo, |_| {});
                     session.put(|out| message::close(b'S', name, out)).await?;
                     self.steps.push_back(Step::Short);
-                    session.note_release();
+                    session.upstream.pins.note_release();
                 }
                 before => {
                     let name = name.to_owned();
@@ -100,14 +101,6 @@ impl Work {
             },
         }
         Ok(())
-    }
-}
-
-impl Session {
-    /// Whether a statement that isn't known here may be one prepared by SQL, which the server
-    /// knows.
-    pub(super) fn is_of_sql(&self, name: &str) -> bool {
-        self.is_pinned() && self.has_server() && !name.is_empty()
     }
 }
 

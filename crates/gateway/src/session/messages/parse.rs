@@ -33,12 +33,12 @@ impl Work {
         if let Some(rewritten) = session.settings.with_startup_values(&analysis, &parse.query) {
             analysis = session.shared.analyses.of(&rewritten);
         }
-        match session.check_session_effect(&analysis) {
+        match session.refusals().check(&analysis) {
             Ok(()) => {}
             Err(Failure::Statement(error)) => return self.fail(error, session).await,
             Err(failure) => return Err(failure),
         }
-        session.put_names_within(&analysis, self).await?;
+        session.statement_names().put_within(&analysis, self).await?;
         let mut store = None;
         let mut shape = None;
         if (analysis.concerns_any_store()
@@ -51,10 +51,11 @@ impl Work {
                 session.executor().read_in_failed_block(text, types).await?;
                 session.transaction.check_not_failed()?;
             }
-            let planned = Box::pin(session.plan_parsed(&analysis, &parse.parameter_types)).await?;
+            let planned =
+                Box::pin(session.shaped().plan(&analysis, &parse.parameter_types)).await?;
             (store, shape) = (Some(planned.0), planned.1);
         }
-        session.note_shown(&analysis);
+        session.defaults().note_shown(&analysis);
         let context = (
             &session.settings.now,
             session.transaction.block.local_settings(),
@@ -96,7 +97,7 @@ impl Work {
         undo: Option<Undo>,
         session: &mut Session,
     ) -> Outcome<()> {
-        session.check_conforming(&statement.analysis.text)?;
+        session.strings().check_conforming(&statement.analysis.text)?;
         let server_name = statement.server_name.clone();
         if !server_name.is_empty() && session.server().await?.take_outdated(&server_name) {
             session.put(|out| message::close(b'S', &server_name, out)).await?;
@@ -126,7 +127,7 @@ impl Work {
         statement: &Arc<PreparedStatement>,
         session: &mut Session,
     ) -> Outcome<bool> {
-        session.put_names_within(&statement.analysis, self).await?;
+        session.statement_names().put_within(&statement.analysis, self).await?;
         if statement.by_sql {
             return Ok(false);
         }

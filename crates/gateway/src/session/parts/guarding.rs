@@ -54,7 +54,8 @@ impl Guarding {
         self.temporary = Temporary::Unknown;
     }
 
-    /// What the temporary schema runs is known. `runs_code`: functions that aren't PostgreSQL's own.
+    /// What the temporary schema runs is known. `runs_code`: functions that aren't PostgreSQL's
+    /// own.
     pub(crate) fn settle_temporary(&mut self, runs_code: bool) {
         self.temporary = if runs_code { Temporary::Code } else { Temporary::Nothing };
     }

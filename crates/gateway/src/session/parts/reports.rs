@@ -2,8 +2,8 @@
 
 /// How settings that the server reports are told.
 ///
-/// PostgreSQL reports each once, when a whole text has run. Where Flywheel has its statements run one
-/// by one, or in a transaction of its own, values come that may be others in the end.
+/// PostgreSQL reports each once, when a whole text has run. Where Flywheel has its statements run
+/// one by one, or in a transaction of its own, values come that may be others in the end.
 #[derive(Debug, Default)]
 pub(crate) enum Reports {
     /// As they come.

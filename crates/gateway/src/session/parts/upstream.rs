@@ -159,6 +159,12 @@ impl Upstream {
         self.held.as_ref().is_some_and(|held| held.names.named.iter().any(|each| each == name))
     }
 
+    /// Whether a statement that isn't known here may be one prepared by SQL, which the server
+    /// knows.
+    pub(crate) fn may_have_of_sql(&self, name: &str) -> bool {
+        !self.pins.is_empty() && self.has_connection() && !name.is_empty()
+    }
+
     /// Whether the connection has any statement under the client's own name for it.
     pub(crate) fn has_any_named(&self) -> bool {
         self.held.as_ref().is_some_and(|held| !held.names.named.is_empty())

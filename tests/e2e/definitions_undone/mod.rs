@@ -1,257 +1,30 @@
 //! Definitions of store tables in transactions that are undone, as a whole or in part: rows are
 //! there again, or gone for good, as PostgreSQL has them.
 
+mod cases;
+
 use flywheel_tests::child::in_time;
 use flywheel_tests::raw::Message;
 use flywheel_tests::world::{column, until};
 use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::{Client, SimpleQueryMessage};
 
+use self::cases::CASES;
+
 const ANYWHERE: &[&str] = &["allow_drop = true", "allow_scan = true"];
 const SORTED_SET: &[&str] =
     &["allow_drop = true", "allow_scan = true", "layout = \"sorted_set\"", "score = \"n\""];
 
-/// The homes, with the table's keys in the configuration.
-const HOMES: [(Home, &[&str]); 6] = [
-    (Home::Redis, ANYWHERE),
-    (Home::RedisJson, ANYWHERE),
-    (Home::Redis, SORTED_SET),
-    (Home::DynamoDb, ANYWHERE),
-    (Home::Dynoxide, ANYWHERE),
-    (Home::Memory, ANYWHERE),
-];
+/// Stores with a table's keys there, for what is tried in one home after the other.
+fn homes() -> impl Iterator<Item = (Home, &'static [&'static str])> {
+    let sorted_sets = Home::SORTED_SETS.map(|home| (home, SORTED_SET));
+    Home::STORES.map(|home| (home, ANYWHERE)).into_iter().chain(sorted_sets)
+}
 
 const CREATE: &str = "CREATE TABLE shop.carts (id int PRIMARY KEY, n bigint NOT NULL)";
 const ROWS: &str = "INSERT INTO shop.carts VALUES (1, 10), (2, 20)";
 const ALL: &str = "SELECT id || ':' || n FROM shop.carts ORDER BY id";
 const ONE: &str = "SELECT n FROM shop.carts WHERE id = 1";
-
-/// What is done to a table with two rows.
-const CASES: &[(&str, &[&str])] = &[
-    ("rolled back", &["BEGIN", "DROP TABLE shop.carts", ONE, "ROLLBACK"]),
-    ("committed", &["BEGIN", "DROP TABLE shop.carts", "COMMIT"]),
-    ("committed, and made anew", &["BEGIN", "DROP TABLE shop.carts", "COMMIT", CREATE, ALL, ONE]),
-    (
-        "undone to a savepoint",
-        &[
-            "BEGIN",
-            "SAVEPOINT s",
-            "DROP TABLE shop.carts",
-            "ROLLBACK TO s",
-            ALL,
-            "INSERT INTO shop.carts VALUES (3, 30)",
-            ONE,
-            "COMMIT",
-        ],
-    ),
-    (
-        "another savepoint",
-        &[
-            "BEGIN",
-            "SAVEPOINT s",
-            "DROP TABLE shop.carts",
-            "RELEASE s",
-            "SAVEPOINT t",
-            "SELECT 1/0",
-            "ROLLBACK TO t",
-            "COMMIT",
-        ],
-    ),
-    ("a failing statement", &["BEGIN", "DROP TABLE shop.carts", "SELECT 1/0", "COMMIT"]),
-    ("by a text that fails", &["DROP TABLE shop.carts; SELECT 1/0"]),
-    ("by a text", &["DROP TABLE shop.carts; SELECT 1"]),
-    (
-        "by a text that is a block",
-        &["BEGIN; DROP TABLE shop.carts; COMMIT; SELECT n FROM shop.carts WHERE id = 1"],
-    ),
-    (
-        "by a text that is undone",
-        &["BEGIN; DROP TABLE shop.carts; ROLLBACK; SELECT n FROM shop.carts WHERE id = 1"],
-    ),
-    ("its schema, rolled back", &["BEGIN", "DROP SCHEMA shop CASCADE", "ROLLBACK"]),
-    (
-        "its schema, committed",
-        &["BEGIN", "DROP SCHEMA shop CASCADE", "COMMIT", "CREATE SCHEMA shop", CREATE, ALL],
-    ),
-    (
-        "its schema, undone in part",
-        &["BEGIN", "SAVEPOINT s", "DROP SCHEMA shop CASCADE", "ROLLBACK TO s", "COMMIT"],
-    ),
-    (
-        "chained",
-        &[
-            "BEGIN",
-            "DROP TABLE shop.carts",
-            "ROLLBACK AND CHAIN",
-            ONE,
-            "DROP TABLE shop.carts",
-            "COMMIT AND CHAIN",
-            ONE,
-            "ROLLBACK",
-        ],
-    ),
-    (
-        "with a write elsewhere",
-        &[
-            "BEGIN",
-            "INSERT INTO more VALUES (1)",
-            "DROP TABLE shop.carts",
-            "SELECT 1/0",
-            "ROLLBACK",
-        ],
-    ),
-    (
-        "with a committed write elsewhere",
-        &[
-            "BEGIN",
-            "INSERT INTO more VALUES (2)",
-            "DROP TABLE shop.carts",
-            "COMMIT",
-            "SELECT count(*) FROM more",
-            CREATE,
-            ALL,
-        ],
-    ),
-    (
-        "made, and dropped in part",
-        &[
-            "DROP TABLE shop.carts",
-            "BEGIN",
-            CREATE,
-            "SAVEPOINT s",
-            "DROP TABLE shop.carts",
-            "ROLLBACK TO s",
-            "INSERT INTO shop.carts VALUES (7, 70)",
-            ALL,
-            "COMMIT",
-            "INSERT INTO shop.carts VALUES (8, 80)",
-        ],
-    ),
-    (
-        "made and dropped",
-        &["DROP TABLE shop.carts", "BEGIN", CREATE, "DROP TABLE shop.carts", "COMMIT"],
-    ),
-    (
-        "made in a savepoint that is undone",
-        &["DROP TABLE shop.carts", "BEGIN", "SAVEPOINT s", CREATE, "ROLLBACK TO s", "COMMIT", ONE],
-    ),
-    (
-        "made with another key after one that was undone",
-        &[
-            "DROP TABLE shop.carts",
-            "BEGIN",
-            CREATE,
-            "ROLLBACK",
-            "CREATE TABLE shop.carts (id text PRIMARY KEY, n bigint NOT NULL)",
-            "INSERT INTO shop.carts VALUES ('a', 1)",
-        ],
-    ),
-    (
-        "emptied, dropped and made anew",
-        &[
-            "DELETE FROM shop.carts",
-            "BEGIN",
-            "DROP TABLE shop.carts",
-            CREATE,
-            "INSERT INTO shop.carts VALUES (4, 40)",
-            ALL,
-            "COMMIT",
-        ],
-    ),
-    (
-        "emptied, dropped and made anew, and rolled back",
-        &[
-            "DELETE FROM shop.carts",
-            "BEGIN",
-            "DROP TABLE shop.carts",
-            CREATE,
-            "INSERT INTO shop.carts VALUES (4, 40)",
-            "ROLLBACK",
-            "INSERT INTO shop.carts VALUES (5, 50)",
-        ],
-    ),
-    (
-        "dropped twice",
-        &[
-            "BEGIN",
-            "SAVEPOINT s",
-            "DROP TABLE shop.carts",
-            "ROLLBACK TO s",
-            "DROP TABLE shop.carts",
-            "COMMIT",
-            CREATE,
-            ALL,
-        ],
-    ),
-    (
-        "if it is there",
-        &[
-            "BEGIN",
-            "DROP TABLE IF EXISTS shop.carts, shop.nothing",
-            "ROLLBACK",
-            "DROP TABLE IF EXISTS shop.nothing, shop.carts",
-        ],
-    ),
-    (
-        "made in a snapshot",
-        &[
-            "DROP TABLE shop.carts",
-            "BEGIN ISOLATION LEVEL REPEATABLE READ",
-            "SELECT count(*) FROM more",
-            CREATE,
-            "INSERT INTO shop.carts VALUES (1, 11)",
-            ALL,
-            "COMMIT",
-        ],
-    ),
-    (
-        "made in a serializable block that writes elsewhere",
-        &[
-            "DROP TABLE shop.carts",
-            "BEGIN ISOLATION LEVEL SERIALIZABLE",
-            "INSERT INTO more VALUES (3)",
-            CREATE,
-            "INSERT INTO shop.carts VALUES (1, 11)",
-            "UPDATE shop.carts SET n = n + 1 WHERE id = 1",
-            "COMMIT",
-        ],
-    ),
-    (
-        "chained outside a block",
-        &["INSERT INTO shop.carts VALUES (6, 60); COMMIT AND CHAIN", "SELECT 1"],
-    ),
-    (
-        "undone and chained outside a block",
-        &["INSERT INTO shop.carts VALUES (6, 60); ROLLBACK AND CHAIN", "SELECT 1"],
-    ),
-    (
-        "chained after a COMMIT",
-        &[
-            "INSERT INTO shop.carts VALUES (6, 60); COMMIT; INSERT INTO shop.carts VALUES (7, 70); COMMIT AND CHAIN",
-            "SELECT 1",
-        ],
-    ),
-    (
-        "a savepoint outside a block",
-        &["INSERT INTO shop.carts VALUES (6, 60); SAVEPOINT s", "SELECT 1"],
-    ),
-    (
-        "chained in a block",
-        &[
-            "BEGIN; INSERT INTO shop.carts VALUES (6, 60); COMMIT AND CHAIN; INSERT INTO shop.carts VALUES (7, 70)",
-            "ROLLBACK",
-        ],
-    ),
-    (
-        "in a snapshot",
-        &[
-            "BEGIN ISOLATION LEVEL REPEATABLE READ",
-            "SELECT count(*) FROM more",
-            "DROP TABLE shop.carts",
-            "ROLLBACK",
-        ],
-    ),
-];
 
 /// What a statement gives: the rows, or the SQLSTATE.
 async fn outcome(client: &Client, sql: &str, prepared: bool) -> Vec<String> {
@@ -334,40 +107,32 @@ async fn as_postgresql_has_them(home: Home, keys: &[&str]) {
     assert_eq!(left, ["0"], "{home:?}");
 }
 
-#[tokio::test]
-async fn as_postgresql_has_them_in_redis() {
-    as_postgresql_has_them(HOMES[0].0, HOMES[0].1).await;
-}
+mod as_postgresql_has_them {
+    use super::*;
 
-#[tokio::test]
-async fn as_postgresql_has_them_in_redis_as_json() {
-    as_postgresql_has_them(HOMES[1].0, HOMES[1].1).await;
-}
+    macro_rules! in_stores {
+        ($($name:ident: $home:ident $what:literal,)*) => {
+            $(#[tokio::test]
+            async fn $name() {
+                as_postgresql_has_them(Home::$home, ANYWHERE).await;
+            })*
+        };
+    }
 
-#[tokio::test]
-async fn as_postgresql_has_them_in_sorted_sets() {
-    as_postgresql_has_them(HOMES[2].0, HOMES[2].1).await;
-}
+    flywheel_tests::with_stores!(in_stores);
 
-#[tokio::test]
-async fn as_postgresql_has_them_in_dynamodb() {
-    as_postgresql_has_them(HOMES[3].0, HOMES[3].1).await;
-}
-
-#[tokio::test]
-async fn as_postgresql_has_them_in_dynoxide() {
-    as_postgresql_has_them(HOMES[4].0, HOMES[4].1).await;
-}
-
-#[tokio::test]
-async fn as_postgresql_has_them_in_memory() {
-    as_postgresql_has_them(HOMES[5].0, HOMES[5].1).await;
+    #[tokio::test]
+    async fn sorted_sets() {
+        for home in Home::SORTED_SETS {
+            as_postgresql_has_them(home, SORTED_SET).await;
+        }
+    }
 }
 
 /// A client that goes leaves nothing, neither for others.
 #[tokio::test]
 async fn by_a_client_that_goes() {
-    for (home, keys) in HOMES {
+    for (home, keys) in homes() {
         let Some(world) = world(home, keys).await else { continue };
         let beside = world.gateway().await;
         for drops in [
@@ -407,7 +172,7 @@ async fn by_a_client_that_goes() {
 /// A batch is one transaction.
 #[tokio::test]
 async fn in_a_batch() {
-    for (home, keys) in HOMES {
+    for (home, keys) in homes() {
         let Some(world) = world(home, keys).await else { continue };
         let beside = world.gateway().await;
         make(&beside).await;
@@ -440,7 +205,7 @@ async fn in_a_batch() {
 /// Definitions that a block sees, and nobody else, are nobody else's when it has gone.
 #[tokio::test]
 async fn others_see_what_is_there() {
-    for (home, keys) in HOMES {
+    for (home, keys) in homes() {
         let Some(world) = world(home, keys).await else { continue };
         let beside = world.gateway().await;
         let insert = "BEGIN; INSERT INTO shop.carts VALUES (3, 30); COMMIT";
@@ -485,7 +250,7 @@ async fn others_see_what_is_there() {
 /// Blocks that define different tables don't wait for each other.
 #[tokio::test]
 async fn beside_another_block() {
-    for home in [Home::Redis, Home::Dynoxide, Home::Memory] {
+    for home in Home::KINDS {
         let setup = Setup::default().table("public.one", home).table("public.two", home);
         let Some(world) = setup.start().await else { continue };
         let clients = [("one", world.gateway().await), ("two", world.gateway().await)];
@@ -523,7 +288,7 @@ async fn beside_another_block() {
 /// What another session, or another gateway, decides.
 #[tokio::test]
 async fn prepared_transactions() {
-    for (home, keys) in HOMES {
+    for (home, keys) in homes() {
         let Some(world) = world(home, keys).await else { continue };
         let (ours, beside) = (world.gateway().await, world.gateway().await);
         let behind = world.behind().await;
@@ -561,7 +326,7 @@ async fn prepared_transactions() {
 /// Rows that are still there can't make room for others in the transaction that drops them.
 #[tokio::test]
 async fn dropped_with_rows_and_made_anew() {
-    for (home, keys) in HOMES {
+    for (home, keys) in homes() {
         let Some(world) = world(home, keys).await else { continue };
         let client = world.gateway().await;
         make(&client).await;

@@ -4,11 +4,15 @@
 //! READ COMMITTED blocks do what PostgreSQL's do. In REPEATABLE READ and SERIALIZABLE a block that
 //! PostgreSQL would still show old rows may get 40001; it never gets other rows.
 
+mod cases;
+
 use flywheel_tests::child::run as run_command;
 use flywheel_tests::runner::{Outcome, Runner, run};
 use flywheel_tests::world::column;
 use flywheel_tests::{Home, Setup, Told, World};
 use tokio_postgres::Client;
+
+use self::cases::{CASES, Case};
 
 async fn world(home: Home) -> Option<World> {
     let world = Setup::default().main("pool_size = 20").table("public.test", home).start().await?;
@@ -22,246 +26,6 @@ async fn world(home: Home) -> Option<World> {
         .expect("a table");
     Some(world)
 }
-
-/// A case: who does what. `"."` waits for the answer of a step that waits.
-type Case = (&'static str, &'static [(usize, &'static str)]);
-
-const CASES: [Case; 20] = [
-    (
-        "G0 read committed",
-        &[
-            (1, "UPDATE test SET value = 11 WHERE id = 1"),
-            (2, "UPDATE test SET value = 12 WHERE id = 1"),
-            (1, "UPDATE test SET value = 21 WHERE id = 2"),
-            (1, "COMMIT"),
-            (2, "."),
-            (1, "SELECT * FROM test"),
-            (2, "UPDATE test SET value = 22 WHERE id = 2"),
-            (2, "COMMIT"),
-            (1, "SELECT * FROM test"),
-        ],
-    ),
-    (
-        "G1a read committed",
-        &[
-            (1, "UPDATE test SET value = 101 WHERE id = 1"),
-            (2, "SELECT * FROM test"),
-            (1, "ROLLBACK"),
-            (2, "SELECT * FROM test"),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "G1b read committed",
-        &[
-            (1, "UPDATE test SET value = 101 WHERE id = 1"),
-            (2, "SELECT * FROM test"),
-            (1, "UPDATE test SET value = 11 WHERE id = 1"),
-            (1, "COMMIT"),
-            (2, "SELECT * FROM test"),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "G1c read committed",
-        &[
-            (1, "UPDATE test SET value = 11 WHERE id = 1"),
-            (2, "UPDATE test SET value = 22 WHERE id = 2"),
-            (1, "SELECT * FROM test WHERE id = 2"),
-            (2, "SELECT * FROM test WHERE id = 1"),
-            (1, "COMMIT"),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "OTV read committed",
-        &[
-            (1, "UPDATE test SET value = 11 WHERE id = 1"),
-            (1, "UPDATE test SET value = 19 WHERE id = 2"),
-            (2, "UPDATE test SET value = 12 WHERE id = 1"),
-            (1, "COMMIT"),
-            (2, "."),
-            (3, "SELECT * FROM test WHERE id = 1"),
-            (2, "UPDATE test SET value = 18 WHERE id = 2"),
-            (3, "SELECT * FROM test WHERE id = 2"),
-            (2, "COMMIT"),
-            (3, "SELECT * FROM test WHERE id = 2"),
-            (3, "SELECT * FROM test WHERE id = 1"),
-            (3, "COMMIT"),
-        ],
-    ),
-    (
-        "PMP read committed",
-        &[
-            (1, "SELECT * FROM test WHERE value = 30"),
-            (2, "INSERT INTO test VALUES (3, 30)"),
-            (2, "COMMIT"),
-            (1, "SELECT * FROM test WHERE value % 3 = 0"),
-            (1, "COMMIT"),
-        ],
-    ),
-    (
-        "PMP repeatable read",
-        &[
-            (1, "SELECT * FROM test WHERE value = 30"),
-            (2, "INSERT INTO test VALUES (3, 30)"),
-            (2, "COMMIT"),
-            (1, "SELECT * FROM test WHERE value % 3 = 0"),
-            (1, "COMMIT"),
-        ],
-    ),
-    (
-        "PMP write read committed",
-        &[
-            (1, "UPDATE test SET value = value + 10"),
-            (2, "DELETE FROM test WHERE value = 20"),
-            (1, "COMMIT"),
-            (2, "."),
-            (2, "SELECT * FROM test WHERE value = 20"),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "PMP write repeatable read",
-        &[
-            (1, "UPDATE test SET value = value + 10"),
-            (2, "DELETE FROM test WHERE value = 20"),
-            (1, "COMMIT"),
-            (2, "."),
-            (2, "ROLLBACK"),
-        ],
-    ),
-    (
-        "P4 read committed",
-        &[
-            (1, "SELECT * FROM test WHERE id = 1"),
-            (2, "SELECT * FROM test WHERE id = 1"),
-            (1, "UPDATE test SET value = 11 WHERE id = 1"),
-            (2, "UPDATE test SET value = 11 WHERE id = 1"),
-            (1, "COMMIT"),
-            (2, "."),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "P4 repeatable read",
-        &[
-            (1, "SELECT * FROM test WHERE id = 1"),
-            (2, "SELECT * FROM test WHERE id = 1"),
-            (1, "UPDATE test SET value = 11 WHERE id = 1"),
-            (2, "UPDATE test SET value = 11 WHERE id = 1"),
-            (1, "COMMIT"),
-            (2, "."),
-            (2, "ROLLBACK"),
-        ],
-    ),
-    (
-        "G-single read committed",
-        &[
-            (1, "SELECT * FROM test WHERE id = 1"),
-            (2, "SELECT * FROM test WHERE id = 1"),
-            (2, "SELECT * FROM test WHERE id = 2"),
-            (2, "UPDATE test SET value = 12 WHERE id = 1"),
-            (2, "UPDATE test SET value = 18 WHERE id = 2"),
-            (2, "COMMIT"),
-            (1, "SELECT * FROM test WHERE id = 2"),
-            (1, "COMMIT"),
-        ],
-    ),
-    (
-        "G-single repeatable read",
-        &[
-            (1, "SELECT * FROM test WHERE id = 1"),
-            (2, "SELECT * FROM test WHERE id = 1"),
-            (2, "SELECT * FROM test WHERE id = 2"),
-            (2, "UPDATE test SET value = 12 WHERE id = 1"),
-            (2, "UPDATE test SET value = 18 WHERE id = 2"),
-            (2, "COMMIT"),
-            (1, "SELECT * FROM test WHERE id = 2"),
-            (1, "COMMIT"),
-        ],
-    ),
-    (
-        "G-single predicate repeatable read",
-        &[
-            (1, "SELECT * FROM test WHERE value % 5 = 0"),
-            (2, "UPDATE test SET value = 12 WHERE value = 10"),
-            (2, "COMMIT"),
-            (1, "SELECT * FROM test WHERE value % 3 = 0"),
-            (1, "COMMIT"),
-        ],
-    ),
-    (
-        "G-single write 1 repeatable read",
-        &[
-            (1, "SELECT * FROM test WHERE id = 1"),
-            (2, "SELECT * FROM test"),
-            (2, "UPDATE test SET value = 12 WHERE id = 1"),
-            (2, "UPDATE test SET value = 18 WHERE id = 2"),
-            (2, "COMMIT"),
-            (1, "DELETE FROM test WHERE value = 20"),
-            (1, "ROLLBACK"),
-        ],
-    ),
-    (
-        "G-single write 2 repeatable read",
-        &[
-            (1, "SELECT * FROM test WHERE id = 1"),
-            (2, "SELECT * FROM test"),
-            (2, "UPDATE test SET value = 12 WHERE id = 1"),
-            (1, "DELETE FROM test WHERE value = 20"),
-            (2, "UPDATE test SET value = 18 WHERE id = 2"),
-            (1, "ROLLBACK"),
-            (2, "."),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "G2-item repeatable read",
-        &[
-            (1, "SELECT * FROM test WHERE id IN (1, 2)"),
-            (2, "SELECT * FROM test WHERE id IN (1, 2)"),
-            (1, "UPDATE test SET value = 11 WHERE id = 1"),
-            (2, "UPDATE test SET value = 21 WHERE id = 2"),
-            (1, "COMMIT"),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "G2-item serializable",
-        &[
-            (1, "SELECT * FROM test WHERE id IN (1, 2)"),
-            (2, "SELECT * FROM test WHERE id IN (1, 2)"),
-            (1, "UPDATE test SET value = 11 WHERE id = 1"),
-            (2, "UPDATE test SET value = 21 WHERE id = 2"),
-            (1, "COMMIT"),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "G2 serializable",
-        &[
-            (1, "SELECT * FROM test WHERE value % 3 = 0"),
-            (2, "SELECT * FROM test WHERE value % 3 = 0"),
-            (1, "INSERT INTO test VALUES (3, 30)"),
-            (2, "INSERT INTO test VALUES (4, 42)"),
-            (1, "COMMIT"),
-            (2, "COMMIT"),
-        ],
-    ),
-    (
-        "G2 two edges serializable",
-        &[
-            (1, "SELECT * FROM test"),
-            (2, "UPDATE test SET value = value + 5 WHERE id = 2"),
-            (2, "COMMIT"),
-            (3, "SELECT * FROM test"),
-            (3, "COMMIT"),
-            (1, "UPDATE test SET value = 0 WHERE id = 1"),
-            (1, "COMMIT"),
-        ],
-    ),
-];
 
 /// The outcomes of a case's steps, and the rows that it leaves.
 async fn play(
@@ -364,7 +128,7 @@ async fn hermitage() {
 /// What pg_dump does: rows as they are, and a warning.
 #[tokio::test]
 async fn a_dump_says_what_it_is_consistent_with() {
-    for home in [Home::Redis, Home::Memory] {
+    for home in Home::QUICK {
         let Some(world) = world(home).await else { continue };
         let client = world.gateway().await;
         client.batch_execute("INSERT INTO test VALUES (1, 10)").await.expect("a row");
@@ -387,7 +151,7 @@ async fn a_dump_says_what_it_is_consistent_with() {
 /// pg_dump locks the tables, and its dump of a store table is restored in plain PostgreSQL.
 #[tokio::test]
 async fn a_dump_is_restored() {
-    for home in [Home::Redis, Home::Memory] {
+    for home in Home::QUICK {
         let Some(world) = world(home).await else { continue };
         let client = world.gateway().await;
         client.batch_execute("INSERT INTO test VALUES (1, 10), (2, 20)").await.expect("rows");
@@ -415,7 +179,7 @@ async fn a_dump_is_restored() {
 /// Whoever accepts rows that others change meanwhile says so.
 #[tokio::test]
 async fn less_by_a_setting() {
-    for home in [Home::Redis, Home::Memory] {
+    for home in Home::QUICK {
         let Some(world) = world(home).await else { continue };
         let (one, other) = (world.gateway().await, world.gateway().await);
         one.batch_execute("INSERT INTO test VALUES (1, 10), (2, 20)").await.expect("rows");

@@ -1,0 +1,241 @@
+//! Hermitage's cases.
+
+/// A case: who does what. `"."` waits for the answer of a step that waits.
+pub(super) type Case = (&'static str, &'static [(usize, &'static str)]);
+
+pub(super) const CASES: [Case; 20] = [
+    (
+        "G0 read committed",
+        &[
+            (1, "UPDATE test SET value = 11 WHERE id = 1"),
+            (2, "UPDATE test SET value = 12 WHERE id = 1"),
+            (1, "UPDATE test SET value = 21 WHERE id = 2"),
+            (1, "COMMIT"),
+            (2, "."),
+            (1, "SELECT * FROM test"),
+            (2, "UPDATE test SET value = 22 WHERE id = 2"),
+            (2, "COMMIT"),
+            (1, "SELECT * FROM test"),
+        ],
+    ),
+    (
+        "G1a read committed",
+        &[
+            (1, "UPDATE test SET value = 101 WHERE id = 1"),
+            (2, "SELECT * FROM test"),
+            (1, "ROLLBACK"),
+            (2, "SELECT * FROM test"),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "G1b read committed",
+        &[
+            (1, "UPDATE test SET value = 101 WHERE id = 1"),
+            (2, "SELECT * FROM test"),
+            (1, "UPDATE test SET value = 11 WHERE id = 1"),
+            (1, "COMMIT"),
+            (2, "SELECT * FROM test"),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "G1c read committed",
+        &[
+            (1, "UPDATE test SET value = 11 WHERE id = 1"),
+            (2, "UPDATE test SET value = 22 WHERE id = 2"),
+            (1, "SELECT * FROM test WHERE id = 2"),
+            (2, "SELECT * FROM test WHERE id = 1"),
+            (1, "COMMIT"),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "OTV read committed",
+        &[
+            (1, "UPDATE test SET value = 11 WHERE id = 1"),
+            (1, "UPDATE test SET value = 19 WHERE id = 2"),
+            (2, "UPDATE test SET value = 12 WHERE id = 1"),
+            (1, "COMMIT"),
+            (2, "."),
+            (3, "SELECT * FROM test WHERE id = 1"),
+            (2, "UPDATE test SET value = 18 WHERE id = 2"),
+            (3, "SELECT * FROM test WHERE id = 2"),
+            (2, "COMMIT"),
+            (3, "SELECT * FROM test WHERE id = 2"),
+            (3, "SELECT * FROM test WHERE id = 1"),
+            (3, "COMMIT"),
+        ],
+    ),
+    (
+        "PMP read committed",
+        &[
+            (1, "SELECT * FROM test WHERE value = 30"),
+            (2, "INSERT INTO test VALUES (3, 30)"),
+            (2, "COMMIT"),
+            (1, "SELECT * FROM test WHERE value % 3 = 0"),
+            (1, "COMMIT"),
+        ],
+    ),
+    (
+        "PMP repeatable read",
+        &[
+            (1, "SELECT * FROM test WHERE value = 30"),
+            (2, "INSERT INTO test VALUES (3, 30)"),
+            (2, "COMMIT"),
+            (1, "SELECT * FROM test WHERE value % 3 = 0"),
+            (1, "COMMIT"),
+        ],
+    ),
+    (
+        "PMP write read committed",
+        &[
+            (1, "UPDATE test SET value = value + 10"),
+            (2, "DELETE FROM test WHERE value = 20"),
+            (1, "COMMIT"),
+            (2, "."),
+            (2, "SELECT * FROM test WHERE value = 20"),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "PMP write repeatable read",
+        &[
+            (1, "UPDATE test SET value = value + 10"),
+            (2, "DELETE FROM test WHERE value = 20"),
+            (1, "COMMIT"),
+            (2, "."),
+            (2, "ROLLBACK"),
+        ],
+    ),
+    (
+        "P4 read committed",
+        &[
+            (1, "SELECT * FROM test WHERE id = 1"),
+            (2, "SELECT * FROM test WHERE id = 1"),
+            (1, "UPDATE test SET value = 11 WHERE id = 1"),
+            (2, "UPDATE test SET value = 11 WHERE id = 1"),
+            (1, "COMMIT"),
+            (2, "."),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "P4 repeatable read",
+        &[
+            (1, "SELECT * FROM test WHERE id = 1"),
+            (2, "SELECT * FROM test WHERE id = 1"),
+            (1, "UPDATE test SET value = 11 WHERE id = 1"),
+            (2, "UPDATE test SET value = 11 WHERE id = 1"),
+            (1, "COMMIT"),
+            (2, "."),
+            (2, "ROLLBACK"),
+        ],
+    ),
+    (
+        "G-single read committed",
+        &[
+            (1, "SELECT * FROM test WHERE id = 1"),
+            (2, "SELECT * FROM test WHERE id = 1"),
+            (2, "SELECT * FROM test WHERE id = 2"),
+            (2, "UPDATE test SET value = 12 WHERE id = 1"),
+            (2, "UPDATE test SET value = 18 WHERE id = 2"),
+            (2, "COMMIT"),
+            (1, "SELECT * FROM test WHERE id = 2"),
+            (1, "COMMIT"),
+        ],
+    ),
+    (
+        "G-single repeatable read",
+        &[
+            (1, "SELECT * FROM test WHERE id = 1"),
+            (2, "SELECT * FROM test WHERE id = 1"),
+            (2, "SELECT * FROM test WHERE id = 2"),
+            (2, "UPDATE test SET value = 12 WHERE id = 1"),
+            (2, "UPDATE test SET value = 18 WHERE id = 2"),
+            (2, "COMMIT"),
+            (1, "SELECT * FROM test WHERE id = 2"),
+            (1, "COMMIT"),
+        ],
+    ),
+    (
+        "G-single predicate repeatable read",
+        &[
+            (1, "SELECT * FROM test WHERE value % 5 = 0"),
+            (2, "UPDATE test SET value = 12 WHERE value = 10"),
+            (2, "COMMIT"),
+            (1, "SELECT * FROM test WHERE value % 3 = 0"),
+            (1, "COMMIT"),
+        ],
+    ),
+    (
+        "G-single write 1 repeatable read",
+        &[
+            (1, "SELECT * FROM test WHERE id = 1"),
+            (2, "SELECT * FROM test"),
+            (2, "UPDATE test SET value = 12 WHERE id = 1"),
+            (2, "UPDATE test SET value = 18 WHERE id = 2"),
+            (2, "COMMIT"),
+            (1, "DELETE FROM test WHERE value = 20"),
+            (1, "ROLLBACK"),
+        ],
+    ),
+    (
+        "G-single write 2 repeatable read",
+        &[
+            (1, "SELECT * FROM test WHERE id = 1"),
+            (2, "SELECT * FROM test"),
+            (2, "UPDATE test SET value = 12 WHERE id = 1"),
+            (1, "DELETE FROM test WHERE value = 20"),
+            (2, "UPDATE test SET value = 18 WHERE id = 2"),
+            (1, "ROLLBACK"),
+            (2, "."),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "G2-item repeatable read",
+        &[
+            (1, "SELECT * FROM test WHERE id IN (1, 2)"),
+            (2, "SELECT * FROM test WHERE id IN (1, 2)"),
+            (1, "UPDATE test SET value = 11 WHERE id = 1"),
+            (2, "UPDATE test SET value = 21 WHERE id = 2"),
+            (1, "COMMIT"),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "G2-item serializable",
+        &[
+            (1, "SELECT * FROM test WHERE id IN (1, 2)"),
+            (2, "SELECT * FROM test WHERE id IN (1, 2)"),
+            (1, "UPDATE test SET value = 11 WHERE id = 1"),
+            (2, "UPDATE test SET value = 21 WHERE id = 2"),
+            (1, "COMMIT"),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "G2 serializable",
+        &[
+            (1, "SELECT * FROM test WHERE value % 3 = 0"),
+            (2, "SELECT * FROM test WHERE value % 3 = 0"),
+            (1, "INSERT INTO test VALUES (3, 30)"),
+            (2, "INSERT INTO test VALUES (4, 42)"),
+            (1, "COMMIT"),
+            (2, "COMMIT"),
+        ],
+    ),
+    (
+        "G2 two edges serializable",
+        &[
+            (1, "SELECT * FROM test"),
+            (2, "UPDATE test SET value = value + 5 WHERE id = 2"),
+            (2, "COMMIT"),
+            (3, "SELECT * FROM test"),
+            (3, "COMMIT"),
+            (1, "UPDATE test SET value = 0 WHERE id = 1"),
+            (1, "COMMIT"),
+        ],
+    ),
+];
