@@ -5,100 +5,101 @@ use std::sync::Arc;
 use flywheel_plan::Home;
 use flywheel_sql::Waiting;
 use flywheel_store::{Change, Expect};
-use flywheel_types::TableName;
+use flywheel_types::{Key, TableName};
 use indexmap::IndexMap;
 
 use super::holding::{Held, absent, as_read};
-use super::staged::Difference;
 use super::turn::Turn;
+use crate::block::Buffered;
 use crate::error::duplicate_key;
 use crate::failure::Outcome;
 use crate::host::{Executor, Host};
 
+/// A row that is other than it was.
+pub(super) type Difference = (Arc<Home>, Key, Buffered);
+
 /// Changes by table.
 type ByTable = IndexMap<TableName, (Arc<Home>, Vec<Change>)>;
 
-impl<H: Host> Executor<'_, H> {
-    /// Locks the rows that a write which skips locked ones would change. False when somebody has
-    /// one: it is left out from now on.
-    pub(super) async fn hold_free(
-        &mut self,
-        changes: &[Difference],
-        turn: &mut Turn,
-    ) -> Outcome<bool> {
-        let mut free = true;
-        for (home, key, written) in changes {
-            let place = (home.name().clone(), key.clone());
-            let Some(row) = written.before.as_ref().filter(|_| !turn.busy.contains(&place)) else {
-                continue;
-            };
-            let change = vec![as_read(key.clone(), row)];
-            if self.hold(home, change, Waiting::Skip).await? == Held::Busy {
-                turn.busy.insert(place);
-                free = false;
-            }
+/// Locks the rows that a write which skips locked ones would change. False when somebody has
+/// one: it is left out from now on.
+pub(super) async fn hold_free<H: Host>(
+    executor: &mut Executor<'_, H>,
+    changes: &[Difference],
+    turn: &mut Turn,
+) -> Outcome<bool> {
+    let mut free = true;
+    for (home, key, written) in changes {
+        let place = (home.name().clone(), key.clone());
+        let Some(row) = written.before.as_ref().filter(|_| !turn.busy.contains(&place)) else {
+            continue;
+        };
+        let change = vec![as_read(key.clone(), row)];
+        if executor.hold(home, change, Waiting::Skip).await? == Held::Busy {
+            turn.busy.insert(place);
+            free = false;
         }
-        Ok(free)
     }
+    Ok(free)
+}
 
-    /// Locks the rows and keeps the changes for COMMIT. False when one has changed since it was
-    /// read: then all of them are locked as they are now.
-    pub(super) async fn buffer(
-        &mut self,
-        changes: Vec<Difference>,
-        on_conflict: bool,
-    ) -> Outcome<bool> {
-        // That a new row's key is taken is told when the rows that are there have been waited for.
-        let mut there: ByTable = IndexMap::new();
-        let mut new: ByTable = IndexMap::new();
-        for (home, key, written) in &changes {
-            let (of_home, change) = match &written.before {
-                Some(row) => (&mut there, as_read(key.clone(), row)),
-                None => (&mut new, absent(key.clone(), written.after.as_ref())),
-            };
-            let (_, of_home) =
-                of_home.entry(home.name().clone()).or_insert_with(|| (home.clone(), Vec::new()));
-            of_home.push(change);
-        }
-        let mut held = true;
-        for (home, of_home) in there.values() {
-            held &= self.hold(home, of_home.clone(), Waiting::Wait).await? == Held::Own;
-        }
-        let are_there = held;
-        for (home, of_home) in new.values().filter(|_| are_there) {
-            held &= self.hold(home, of_home.clone(), Waiting::Wait).await? == Held::Own;
-        }
-        if held {
-            for (home, key, written) in &changes {
-                // In the block's own rows, which weren't locked anew.
-                let known =
-                    self.block().get(home.name(), key).is_some_and(|known| known.after.is_some());
-                if written.before.is_none() && known {
-                    return Err(duplicate_key(home, key).into());
-                }
-            }
-            for (home, key, written) in changes {
-                self.block_mut().write(&home, key, written.before, written.after);
-            }
-            return Ok(true);
-        }
-        let new = new.into_values().filter(|_| are_there);
-        for (home, of_home) in there.into_values().chain(new) {
-            for change in of_home {
-                let is_new = change.expect == Expect::Absent;
-                let keys = std::slice::from_ref(&change.key);
-                if is_new
-                    && !on_conflict
-                    && self.read_keys(&home, keys).await?.iter().any(Option::is_some)
-                {
-                    return Err(duplicate_key(&home, &change.key).into());
-                }
-                if !is_new {
-                    self.check_current(&home, &change.key)?;
-                }
-                self.hold_as_they_are(&home, keys).await?;
-            }
-        }
-        Ok(false)
+/// Locks the rows and keeps the changes for COMMIT. False when one has changed since it was
+/// read: then all of them are locked as they are now.
+pub(super) async fn buffer<H: Host>(
+    executor: &mut Executor<'_, H>,
+    changes: Vec<Difference>,
+    on_conflict: bool,
+) -> Outcome<bool> {
+    // That a new row's key is taken is told when the rows that are there have been waited for.
+    let mut there: ByTable = IndexMap::new();
+    let mut new: ByTable = IndexMap::new();
+    for (home, key, written) in &changes {
+        let (of_home, change) = match &written.before {
+            Some(row) => (&mut there, as_read(key.clone(), row)),
+            None => (&mut new, absent(key.clone(), written.after.as_ref())),
+        };
+        let (_, of_home) =
+            of_home.entry(home.name().clone()).or_insert_with(|| (home.clone(), Vec::new()));
+        of_home.push(change);
     }
+    let mut held = true;
+    for (home, of_home) in there.values() {
+        held &= executor.hold(home, of_home.clone(), Waiting::Wait).await? == Held::Own;
+    }
+    let are_there = held;
+    for (home, of_home) in new.values().filter(|_| are_there) {
+        held &= executor.hold(home, of_home.clone(), Waiting::Wait).await? == Held::Own;
+    }
+    if held {
+        for (home, key, written) in &changes {
+            // In the block's own rows, which weren't locked anew.
+            let known =
+                executor.block().get(home.name(), key).is_some_and(|known| known.after.is_some());
+            if written.before.is_none() && known {
+                return Err(duplicate_key(home, key).into());
+            }
+        }
+        for (home, key, written) in changes {
+            executor.block_mut().write(&home, key, written.before, written.after);
+        }
+        return Ok(true);
+    }
+    let new = new.into_values().filter(|_| are_there);
+    for (home, of_home) in there.into_values().chain(new) {
+        for change in of_home {
+            let is_new = change.expect == Expect::Absent;
+            let keys = std::slice::from_ref(&change.key);
+            if is_new
+                && !on_conflict
+                && executor.read_keys(&home, keys).await?.iter().any(Option::is_some)
+            {
+                return Err(duplicate_key(&home, &change.key).into());
+            }
+            if !is_new {
+                executor.check_current(&home, &change.key)?;
+            }
+            executor.hold_as_they_are(&home, keys).await?;
+        }
+    }
+    Ok(false)
 }

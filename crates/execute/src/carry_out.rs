@@ -2,7 +2,9 @@
 
 use flywheel_plan::{General, Native, Plan};
 use flywheel_sql::Parsed;
+use flywheel_wire::backend::TransactionStatus;
 
+use super::declaring::ends_at_once;
 use super::{Answer, Arguments, Kind, StoreStatement, explain};
 use crate::failure::{Failure, Outcome};
 use crate::host::{Executor, Host};
@@ -148,7 +150,11 @@ impl<H: Host> Executor<'_, H> {
                 return Ok(answer);
             }
         }
-        self.check_declared(&statement.text)?;
+        if self.status() == TransactionStatus::Idle
+            && let Some(error) = ends_at_once(&self.stores().analyses.of(&statement.text))
+        {
+            return Err(error.into());
+        }
         match &plan.general {
             General::Read { .. } => self.count(Way::Mixed),
             General::Write { .. } => self.count(Way::Staged),

@@ -2,27 +2,15 @@
 //! Flywheel begins for a statement.
 
 use flywheel_sql::{Statement, Verb};
-use flywheel_wire::backend::TransactionStatus;
+use flywheel_statement::Analysis;
 use flywheel_wire::{PgError, sqlstate};
 
-use crate::failure::Outcome;
-use crate::host::{Executor, Host};
-
-impl<H: Host> Executor<'_, H> {
-    /// Refuses a cursor that would end at once.
-    pub(super) fn check_declared(&self, text: &str) -> Outcome<()> {
-        if self.status() != TransactionStatus::Idle {
-            return Ok(());
-        }
-        let analysis = self.stores().analyses.of(text);
-        match &analysis.statements[..] {
-            [declare] if declare.verb == Verb::Declare && !holds(declare, &analysis.text) => {
-                let message = "DECLARE CURSOR can only be used in transaction blocks";
-                Err(PgError::error(sqlstate::NO_ACTIVE_SQL_TRANSACTION, message).into())
-            }
-            _ => Ok(()),
-        }
-    }
+/// The error of a cursor that would end at once.
+pub(super) fn ends_at_once(analysis: &Analysis) -> Option<PgError> {
+    let [declare] = &analysis.statements[..] else { return None };
+    let ends = declare.verb == Verb::Declare && !holds(declare, &analysis.text);
+    let message = "DECLARE CURSOR can only be used in transaction blocks";
+    ends.then(|| PgError::error(sqlstate::NO_ACTIVE_SQL_TRANSACTION, message))
 }
 
 /// Whether a DECLARE says WITH HOLD.

@@ -22,6 +22,7 @@ use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
 use rand::Rng;
 
+use super::buffering::{Difference, buffer, hold_free};
 use super::fetch::arrays;
 use super::fetch::by_key;
 use super::staging::{Images, Staging, by_table};
@@ -37,9 +38,6 @@ use crate::twin::has_rows;
 
 /// How often a statement is computed anew because others have changed its rows meanwhile.
 const ATTEMPTS: u32 = 20;
-
-/// A row that is other than it was.
-pub(super) type Difference = (Arc<Home>, Key, Buffered);
 
 /// A plan for a write.
 #[derive(Debug, Clone, Copy)]
@@ -233,10 +231,10 @@ impl<H: Host> Executor<'_, H> {
         if self.block().is_open() {
             self.on_server(end).await?;
             let skips = given.skips(parsed);
-            if skips && !self.hold_free(&changes, turn).await? {
+            if skips && !hold_free(self, &changes, turn).await? {
                 return Ok(None);
             }
-            return Ok(self.buffer(changes, on_conflict).await?.then_some(answer));
+            return Ok(buffer(self, changes, on_conflict).await?.then_some(answer));
         }
         let writes: Vec<(Arc<Home>, Change)> = changes
             .iter()

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::condition::Conjunct;
-use crate::locking::Lock;
+use crate::lock::Lock;
 use crate::name::{Place, RelationName};
 
 /// What a statement does with a relation.

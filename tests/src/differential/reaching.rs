@@ -1,5 +1,5 @@
-//! Statements that Flywheel may refuse where PostgreSQL doesn't: those that ask for a table's system
-//! columns, and code that reaches store tables by itself. Whatever isn't refused must be equal.
+//! Statements that Flywheel may refuse where PostgreSQL doesn't: those that ask for system columns
+//! of a table, and code that reaches store tables by itself. Whatever isn't refused must be equal.
 
 use super::condition::Source;
 use super::select::{self, Query};
