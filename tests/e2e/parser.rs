@@ -178,6 +178,7 @@ fn constant(constant: &Constant) -> String {
         Constant::Parameter(position) => format!("${}", position + 1),
         Constant::Cast(inner, _) => format!("cast {}", self::constant(inner)),
         Constant::Element(inner) => self::constant(inner),
+        Constant::Expression(expression) => expression.sql.clone(),
     }
 }
 
@@ -188,6 +189,8 @@ fn column(column: &ColumnRef) -> String {
 
 fn fact(fact: &Fact) -> String {
     match fact {
+        // PostgreSQL's parser finds no constant there.
+        Fact::Compare(_, _, Constant::Expression(_)) => "other".into(),
         Fact::Compare(left, comparison, right) => {
             let sign = match comparison {
                 Comparison::Equal => "=",

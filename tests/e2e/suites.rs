@@ -35,6 +35,7 @@ suites![
     moments,
     key_types,
     own_key_types,
+    expressions,
     range,
     indexes,
     mixed,

@@ -41,7 +41,7 @@ impl<H: Host> Executor<'_, H> {
         Box::pin(self.planned(inner, parsed, &measured, &inner_arguments)).await?;
         let waits = self.block().is_open() && matches!(plan.general, General::Write { .. });
         let told = Told {
-            plan: explain::lines(plan, parsed, self.stores().max_fetch_rows),
+            plan: explain::lines(plan, (&inner.text, parsed), self.stores().max_fetch_rows),
             operations: measures.take(),
             waits,
             postgres: analyzing.plan.into_inner().unwrap_or_else(PoisonError::into_inner),

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use flywheel_plan::{Expressed, Parameters};
 use flywheel_wire::frontend::format_at;
 
 /// What a statement is executed with: nothing in the simple protocol.
@@ -20,9 +21,22 @@ pub struct Arguments<'a> {
     /// The digest of the result columns that the client takes the rows to have. `None`: it is told
     /// them with the rows.
     pub columns: Option<u64>,
+    /// The values of the statement's expressions that need no row, once they are computed.
+    pub expressions: &'a [Expressed],
 }
 
 impl<'a> Arguments<'a> {
+    /// The same as a plan takes them, for parameters of these types.
+    pub(crate) fn parameters<'p>(&'p self, types: &'p [u32]) -> Parameters<'p> {
+        Parameters {
+            types,
+            formats: self.formats,
+            values: self.values,
+            computed: None,
+            expressions: self.expressions,
+        }
+    }
+
     /// The formats and values of the client's parameters with those behind them, in text format.
     pub(crate) fn followed_by(
         &self,

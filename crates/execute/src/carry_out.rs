@@ -5,6 +5,7 @@ use flywheel_sql::Parsed;
 use flywheel_wire::backend::TransactionStatus;
 
 use super::declaring::ends_at_once;
+use super::expressions::Expressions;
 use super::{Answer, Arguments, Kind, StoreStatement, explain};
 use crate::failure::{Failure, Outcome};
 use crate::host::{Executor, Host};
@@ -160,8 +161,34 @@ impl<H: Host> Executor<'_, H> {
             General::Write { .. } => self.count(Way::Staged),
             General::Refuse(_) => {}
         }
-        let answer = self.general_as_defined(statement, parsed, plan, arguments).await?;
+        let answer = self.general_expressed(statement, (parsed, plan), arguments).await?;
         self.note_declared(statement, parsed, plan);
         Ok(answer)
+    }
+
+    /// A plan that PostgreSQL has a part in. What says which rows are fetched is computed in one
+    /// transaction with the statement, so that `now()` is the same moment in both.
+    pub(super) async fn general_expressed(
+        &mut self,
+        statement: &StoreStatement,
+        (parsed, plan): (&Parsed, &Plan),
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Answer> {
+        if !statement.expressions.as_ref().is_some_and(|all| all.are_in_fetches) {
+            return self.general_as_defined(statement, parsed, plan, arguments).await;
+        }
+        let own_block = self.status() == TransactionStatus::Idle;
+        if own_block {
+            self.check_before(statement, arguments).await?;
+            self.begin_implicit().await?;
+        }
+        let answered = match Expressions::values(self, statement, arguments).await {
+            Ok(expressed) => {
+                let arguments = &Arguments { expressions: &expressed, ..*arguments };
+                self.general_as_defined(statement, parsed, plan, arguments).await
+            }
+            Err(failure) => Err(failure),
+        };
+        if own_block { self.end_own_block(answered).await } else { answered }
     }
 }

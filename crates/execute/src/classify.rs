@@ -259,7 +259,11 @@ impl Maker<'_> {
             Some(plan) => {
                 check_format(&options)?;
                 Ok(Kind::Explain {
-                    lines: flywheel_plan::explain::lines(&plan, &parsed, self.max_fetch_rows),
+                    lines: flywheel_plan::explain::lines(
+                        &plan,
+                        (text, &parsed),
+                        self.max_fetch_rows,
+                    ),
                     as_json: options.format == "json",
                 })
             }

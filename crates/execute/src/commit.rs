@@ -6,6 +6,9 @@
 //! own atomic write is the commit; PostgreSQL's follows, and can't undo anything. Not so under
 //! SERIALIZABLE, where also a transaction that has only read may fail at COMMIT. (A write that
 //! PostgreSQL computes on staged rows takes a transaction number, so its block goes by the outbox.)
+//! While the gateway holds the table's definition ([`crate::steady`]) such a block needn't, as a
+//! native statement needn't: the query that would compare the definition takes PostgreSQL longer
+//! than all else in a short block.
 //!
 //! A COMMIT whose answer is lost is asked for over another connection, for ten seconds; then the
 //! client gets 08007 and the outbox decides. The session goes on where it had nothing else on the
@@ -25,6 +28,8 @@ use crate::error::{conflict, store_error};
 use crate::failure::{End, Failure, Outcome};
 use crate::held_definitions as definitions;
 use crate::host::{Executor, Host};
+use crate::reliance::Relying;
+use crate::steady::Standing;
 use crate::transaction::{Fate, Record, by_store, carry_out, of_tables, outbox};
 use crate::write::LockWait;
 
@@ -35,6 +40,21 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Changes with their tables' homes, in an order that is the same for all: by store, place in it,
 /// table and key.
 type Changes = Vec<(Arc<Home>, Change)>;
+
+/// Whether PostgreSQL has nothing of its own to commit.
+const IS_EMPTY: &str = "pg_catalog.txid_current_if_assigned() IS NULL \
+     AND pg_catalog.current_setting('transaction_isolation') <> 'serializable'";
+
+/// How a block's changes come to the stores.
+#[derive(Debug, Clone, Copy)]
+enum Committing {
+    /// The one store that has changes commits on its own. The block holds the definitions.
+    Alone,
+    /// The same while the gateway holds the one definition.
+    AloneHeld,
+    /// In two phases, with PostgreSQL's COMMIT between them.
+    Prepared(TransactionId),
+}
 
 /// How a block's COMMIT ended in PostgreSQL.
 enum Ended {
@@ -66,8 +86,10 @@ impl<H: Host> Executor<'_, H> {
             Err(failure) => Err(failure),
         };
         let committed = match checked {
-            Ok(None) => self.commit_alone(text, &changes).await,
-            Ok(Some(transaction)) => self.commit_prepared(text, transaction, &changes).await,
+            Ok(Committing::Prepared(transaction)) => {
+                self.commit_prepared(text, transaction, &changes).await
+            }
+            Ok(alone) => self.commit_alone(text, alone, &changes).await,
             Err(failure) => Err(failure),
         };
         if self.block().is_open() {
@@ -101,21 +123,27 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// Has PostgreSQL check all that it could still refuse, and records the changes in the outbox
-    /// when they have to be carried out after PostgreSQL's COMMIT. `None`: they needn't, since the
-    /// one store that has changes commits on its own.
-    async fn before_commit(&mut self, changes: &Changes) -> Outcome<Option<TransactionId>> {
+    /// when they have to be carried out after PostgreSQL's COMMIT.
+    async fn before_commit(&mut self, changes: &Changes) -> Outcome<Committing> {
         let written: Vec<Arc<Home>> = changes.iter().map(|(home, _)| home.clone()).collect();
         self.confirm_serializable(&written).await?;
         if changes.is_empty() {
-            return Ok(None);
+            return Ok(Committing::Alone);
         }
         let mut homes: Vec<&Arc<Home>> = changes.iter().map(|(home, _)| home).collect();
         homes.sort_by_key(|home| home.name());
         homes.dedup_by_key(|home| home.name());
+        let is_of_one = by_store(changes).len() == 1;
         // A SERIALIZABLE transaction can fail at COMMIT even where it has only read.
+        if is_of_one && self.is_held_by_gateway(&homes) {
+            let sql = format!("SET CONSTRAINTS ALL IMMEDIATE; SELECT {IS_EMPTY}");
+            let asked = self.ask(&sql).await.map_err(|error| self.server_failed(&error))?;
+            if asked.last().is_some_and(|rows| rows.text(0, 0) == "t") {
+                return Ok(Committing::AloneHeld);
+            }
+        }
         let sql = format!(
-            "{} SET CONSTRAINTS ALL IMMEDIATE; {}; SELECT pg_catalog.txid_current_if_assigned() IS NULL \
-             AND pg_catalog.current_setting('transaction_isolation') <> 'serializable', {}, \
+            "{} SET CONSTRAINTS ALL IMMEDIATE; {}; SELECT {IS_EMPTY}, {}, \
              pg_catalog.current_setting('transaction_isolation') IN ('repeatable read', 'serializable')",
             definitions::holding(&homes),
             definitions::asking(&homes),
@@ -125,8 +153,8 @@ impl<H: Host> Executor<'_, H> {
         let is_true = |column| asked.last().is_some_and(|rows| rows.text(0, column) == "t");
         let digests = asked.len().checked_sub(2).and_then(|place| asked.get(place));
         self.check_definitions(&homes, digests, is_true(2)).await?;
-        if is_true(0) && by_store(changes).len() == 1 {
-            return Ok(None);
+        if is_true(0) && is_of_one {
+            return Ok(Committing::Alone);
         }
         if !is_true(1) {
             self.make_outbox().await?;
@@ -139,7 +167,18 @@ impl<H: Host> Executor<'_, H> {
         let xid = xid.ok_or_else(|| {
             PgError::error(sqlstate::INTERNAL_ERROR, "PostgreSQL gave the transaction no number")
         })?;
-        Ok(Some(TransactionId { xid, id }))
+        Ok(Committing::Prepared(TransactionId { xid, id }))
+    }
+
+    /// Whether the gateway holds the definition of the one table that a block has written to, and
+    /// the block has written for it.
+    fn is_held_by_gateway(&self, homes: &[&Arc<Home>]) -> bool {
+        let [home] = homes else { return false };
+        let shared = self.stores();
+        let is_own = self.block().definitions.are_own() || self.block().redefined;
+        shared.holds_definitions()
+            && !is_own
+            && matches!(shared.steady.standing(&home.table.table), Standing::Steady(_))
     }
 
     /// Makes the outbox under the login of the store's `url`, past the pool, in which everybody may
@@ -166,8 +205,17 @@ impl<H: Host> Executor<'_, H> {
     }
 
     /// The changes of one store, where PostgreSQL has nothing to commit.
-    async fn commit_alone(&mut self, text: &str, changes: &Changes) -> Outcome<String> {
-        if !self.write_own(changes).await? {
+    async fn commit_alone(
+        &mut self,
+        text: &str,
+        way: Committing,
+        changes: &Changes,
+    ) -> Outcome<String> {
+        let written = match way {
+            Committing::AloneHeld => self.write_held(changes).await?,
+            _ => self.write_own(changes).await?,
+        };
+        if !written {
             return Err(conflict(&changes[0].0).into());
         }
         self.forget_written(changes);
@@ -190,6 +238,22 @@ impl<H: Host> Executor<'_, H> {
         };
         self.end_block(false);
         ended
+    }
+
+    /// Writes the block's own rows while the gateway holds their definition. Where it has had to
+    /// let it go, nothing is written before the block holds it.
+    async fn write_held(&mut self, changes: &Changes) -> Outcome<bool> {
+        self.take_lapse();
+        self.reliance_mut().rely(Relying::OnGateway);
+        let written = self.write_own(changes).await;
+        self.reliance_mut().rely(Relying::Otherwise);
+        let (Err(Failure::Statement(_)), Some(_)) = (&written, self.take_lapse()) else {
+            return written;
+        };
+        let held = self.hold_definitions(&[&changes[0].0]).await;
+        self.take_lapse();
+        held?;
+        self.write_own(changes).await
     }
 
     /// The block's locks on these rows have gone with what was written.

@@ -44,9 +44,11 @@ impl Stores {
             configured: self.catalogue.configured(),
         };
         Ok(match maker.kind(analysis.statements[0].verb, &analysis.text, analysis)? {
-            Kind::Planned { parsed, plan } => {
-                Explained::Plan(flywheel_plan::explain::lines(&plan, &parsed, self.max_fetch_rows))
-            }
+            Kind::Planned { parsed, plan } => Explained::Plan(flywheel_plan::explain::lines(
+                &plan,
+                (&analysis.text, &parsed),
+                self.max_fetch_rows,
+            )),
             Kind::Explain { lines, .. } => Explained::Plan(lines),
             Kind::Failing(error) => return Err(error),
             Kind::CreateTable { table } => Explained::Plan(vec![format!(

@@ -41,9 +41,11 @@ pub(super) async fn resolved(
     let (types, formats) = (parameters.types.to_vec(), parameters.formats.to_vec());
     let values = parameters.values.to_vec();
     let computed = parameters.computed.map(<[_]>::to_vec);
+    let expressions = parameters.expressions.to_vec();
     let resolve = move || {
         let (types, formats, values) = (&types[..], &formats[..], &values[..]);
-        let parameters = Parameters { types, formats, values, computed: computed.as_deref() };
+        let (computed, expressions) = (computed.as_deref(), &expressions[..]);
+        let parameters = Parameters { types, formats, values, computed, expressions };
         access.resolve(&home.table, &parameters)
     };
     on_text(bytes, resolve).await
@@ -116,12 +118,7 @@ impl<H: Host> Executor<'_, H> {
         arguments: &Arguments<'_>,
     ) -> Outcome<ResolvedAccess> {
         let table = &home.table;
-        let parameters = Parameters {
-            types: statement.parameters(),
-            formats: arguments.formats,
-            values: arguments.values,
-            computed: None,
-        };
+        let parameters = arguments.parameters(statement.parameters());
         if let Some(resolved) = resolved(access, home, parameters).await {
             return Ok(resolved);
         }

@@ -1,17 +1,19 @@
 //! Statements that PostgreSQL runs over fetched rows.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use flywheel_plan::{Fetch, General, Native, Plan};
 use flywheel_postgres::{Portal, is_about_statement};
 use flywheel_sql::Parsed;
 use flywheel_wire::backend::TransactionStatus;
-use flywheel_wire::{PgError, sqlstate};
+use flywheel_wire::{Frame, PgError, sqlstate};
 
 use super::fetch::Fetched;
 use super::fetch::arrays;
 use super::rewritten::Rewritten;
-use super::staged::Writing;
 use super::statement::Serving;
+use super::writing::Writing;
 use super::{Answer, Arguments, StoreStatement};
 use crate::client_statement::content_name;
 use crate::failure::{Failure, Outcome};
@@ -137,30 +139,32 @@ impl<H: Host> Executor<'_, H> {
             analyzing.note(lines.collect());
             return Ok(Answer::tagged(rows.tag));
         }
-        let mut answer = match rewritten.and_then(|rewritten| self.kept_name(rewritten, statement))
-        {
-            Some(name) => self.run_kept(&name, rewritten, &portal).await?,
-            None => self.run_portal(&portal).await?,
-        };
+        let name = rewritten.and_then(|rewritten| self.kept_name(rewritten, statement));
+        let since = rewritten.map(|rewritten| rewritten.since);
+        let ran = self.run_kept(name.as_deref(), since, &portal, Answer::push_frame).await?;
+        let (mut answer, tag) = ran;
+        answer.tag = tag;
         self.check_after(statement, &mut answer, arguments).await?;
         Ok(answer)
     }
 
-    /// Runs a statement that the server connection keeps under this name.
-    async fn run_kept(
+    /// Runs a statement, which the server connection keeps under this name if there is one. What
+    /// `each` has made of its answer's messages, and its tag.
+    pub(super) async fn run_kept<R: Default + Send>(
         &mut self,
-        name: &str,
-        rewritten: Option<&Rewritten>,
+        name: Option<&str>,
+        since: Option<Instant>,
         portal: &Portal<'_>,
-    ) -> Outcome<Answer> {
+        each: fn(&mut R, &Frame),
+    ) -> Outcome<(R, String)> {
+        let Some(name) = name else { return self.run_portal(portal, each).await };
         let stood_alone = self.status() == TransactionStatus::Idle;
-        let since = rewritten.map(|rewritten| rewritten.since);
         let lease = self.server().await?;
         if let Some(since) = since {
             lease.renew_prepared(name, since, !stood_alone);
         }
         let kept = Portal { name, ..*portal };
-        match self.run_portal(&kept).await {
+        match self.run_portal(&kept, each).await {
             Err(Failure::Statement(error)) if is_about_statement(&error) => {
                 if let Some(lease) = self.held_server() {
                     lease.outdate_prepared(name);
@@ -169,24 +173,31 @@ impl<H: Host> Executor<'_, H> {
                 if !stood_alone {
                     return Err(error.into());
                 }
-                self.run_portal(portal).await
+                self.run_portal(portal, each).await
             }
             ran => ran,
         }
     }
 
-    async fn run_portal(&mut self, portal: &Portal<'_>) -> Outcome<Answer> {
-        let mut answer = Answer::default();
-        let ran = self.run_on_server(portal, |frame| answer.push_frame(&frame)).await;
+    async fn run_portal<R: Default + Send>(
+        &mut self,
+        portal: &Portal<'_>,
+        each: fn(&mut R, &Frame),
+    ) -> Outcome<(R, String)> {
+        let mut made = R::default();
+        let ran = self.run_on_server(portal, |frame| each(&mut made, &frame)).await;
         self.lose_unnamed();
-        answer.tag = ran?;
-        Ok(answer)
+        Ok((made, ran?))
     }
 
     /// The name under which server connections keep the rewritten statement: made of all that
     /// PostgreSQL's parser depends on. `None`: it is parsed anew, because it won't come again, or
     /// means something else each time.
-    fn kept_name(&self, rewritten: &Rewritten, statement: &StoreStatement) -> Option<String> {
+    pub(super) fn kept_name(
+        &self,
+        rewritten: &Rewritten,
+        statement: &StoreStatement,
+    ) -> Option<String> {
         // A pinned session may have temporary tables.
         if !rewritten.may_be_kept
             || self.is_pinned()

@@ -14,7 +14,9 @@ use flywheel_wire::{PgError, sqlstate};
 
 use super::classify::{Maker, check_format, copy_in_tables};
 use super::compared::{compared, named_types};
+use super::expressions::Expressions;
 use super::forms::as_query;
+use super::new_values::NewValues;
 use super::rewritten::Rewritten;
 use super::rights::copied;
 use super::skipping::chooses;
@@ -131,6 +133,8 @@ impl<H: Host> Executor<'_, H> {
                 version,
                 is_checked: true,
                 rewritten: None,
+                expressions: None,
+                new_values: None,
                 freshness: Freshness::default(),
                 serving: OnceLock::new(),
             });
@@ -190,6 +194,13 @@ impl<H: Host> Executor<'_, H> {
             _ => true,
         };
         let (kind, rewritten) = self.rewrite(kind, (&text, analysis), &described, &known).await?;
+        let (mut expressions, mut new_values) = (None, None);
+        if let Kind::Planned { parsed, plan } = &kind {
+            let types = &described.parameters;
+            let may_be_kept = is_plain(analysis) && !has_moment(analysis);
+            expressions = Expressions::of(self, plan, types, may_be_kept).await?;
+            new_values = NewValues::of(self, (&text, parsed), plan, (types, may_be_kept)).await?;
+        }
         if let Kind::Planned { plan, .. } = &kind
             && let General::Read { fetches, in_tables: true } = &plan.general
         {
@@ -204,6 +215,8 @@ impl<H: Host> Executor<'_, H> {
             version,
             is_checked,
             rewritten,
+            expressions,
+            new_values,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         })
@@ -270,6 +283,8 @@ impl<H: Host> Executor<'_, H> {
             version,
             is_checked: true,
             rewritten: None,
+            expressions: None,
+            new_values: None,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         })
@@ -361,27 +376,40 @@ impl<H: Host> Executor<'_, H> {
 
     /// Whether PostgreSQL takes a rewritten text for the same as the one that it has described.
     async fn is_taken(&mut self, text: &str, described: &Described) -> Outcome<bool> {
-        let in_block = self.status() == TransactionStatus::InTransaction;
-        if in_block {
-            self.on_server("SAVEPOINT flywheel_rewritten").await?;
-        }
-        let taken = self.describe(text, &described.parameters).await;
-        if in_block && !matches!(taken, Err(Failure::Session(_))) {
-            self.on_server(
-                "ROLLBACK TO SAVEPOINT flywheel_rewritten; RELEASE SAVEPOINT flywheel_rewritten",
-            )
-            .await?;
-        }
         let shape = |fields: &Option<Vec<Field>>| {
             let fields = fields.iter().flatten();
             fields
                 .map(|field| (field.name.clone(), field.type_oid, field.typmod))
                 .collect::<Vec<_>>()
         };
-        match taken {
-            Ok(taken) => Ok(taken.parameters.starts_with(&described.parameters)
-                && shape(&taken.fields) == shape(&described.fields)),
-            Err(Failure::Statement(_)) => Ok(false),
+        let taken = self.try_describe(text, &described.parameters).await?;
+        Ok(taken.is_some_and(|taken| {
+            taken.parameters.starts_with(&described.parameters)
+                && shape(&taken.fields) == shape(&described.fields)
+        }))
+    }
+
+    /// What PostgreSQL says of a text of Flywheel's own. `None` where it doesn't take it: the block
+    /// goes on.
+    pub(super) async fn try_describe(
+        &mut self,
+        text: &str,
+        types: &[u32],
+    ) -> Outcome<Option<Described>> {
+        let in_block = self.status() == TransactionStatus::InTransaction;
+        if in_block {
+            self.on_server("SAVEPOINT flywheel_described").await?;
+        }
+        let described = self.describe(text, types).await;
+        if in_block && !matches!(described, Err(Failure::Session(_))) {
+            self.on_server(
+                "ROLLBACK TO SAVEPOINT flywheel_described; RELEASE SAVEPOINT flywheel_described",
+            )
+            .await?;
+        }
+        match described {
+            Ok(described) => Ok(Some(described)),
+            Err(Failure::Statement(_)) => Ok(None),
             Err(failure) => Err(failure),
         }
     }

@@ -129,7 +129,7 @@ impl<H: Host> Executor<'_, H> {
             Ok(Some(range)) => self.compute_arguments(text, range, statement.parameters()).await?,
         };
         let arguments =
-            Arguments { formats: &[], values: &values, result_formats, analyzing: None, columns };
+            Arguments { values: &values, result_formats, columns, ..Arguments::default() };
         Box::pin(self.answer(statement, &arguments)).await
     }
 

@@ -136,12 +136,7 @@ impl<H: Host> Executor<'_, H> {
         (statement, fetches): (&StoreStatement, &[Fetch]),
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Vec<Bytes>>> {
-        let parameters = Parameters {
-            types: statement.parameters(),
-            formats: arguments.formats,
-            values: arguments.values,
-            computed: None,
-        };
+        let parameters = arguments.parameters(statement.parameters());
         // PostgreSQL tells what is wrong with a LIMIT.
         let Ok(Some(page)) = self.page(Some(&top.limit), top.offset.as_ref(), &parameters) else {
             return Ok(None);

@@ -48,7 +48,8 @@ impl Rewritten {
         Self::made(rewrite(text, parsed, fetches, rows))
     }
 
-    fn made(text: String) -> Self {
+    /// The text as it is.
+    pub(super) fn made(text: String) -> Self {
         Self { text, since: Instant::now(), may_be_kept: false, has_run: AtomicBool::new(false) }
     }
 

@@ -13,74 +13,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flywheel_plan::{Fetch, Home, Parameters, ResolvedAccess, Target};
+use flywheel_plan::{Fetch, Home, ResolvedAccess, Target};
 use flywheel_postgres::Portal;
 use flywheel_sql::Parsed;
-use flywheel_store::{Change, Expect};
+use flywheel_store::Change;
 use flywheel_types::{Key, Row, Table};
 use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::{PgError, sqlstate};
 use rand::Rng;
 
-use super::buffering::{Difference, buffer, hold_free};
+use super::difference::{Difference, buffer, difference, hold_free, write_difference};
 use super::fetch::arrays;
 use super::fetch::by_key;
+use super::new_values::NewValues;
 use super::staging::{Images, Staging, by_table};
-use super::strength::Strength;
 use super::turn::Turn;
-use super::write::{Written, is_one_write};
+use super::write::is_one_write;
+use super::writing::{Writing, command};
 use super::{Answer, Arguments, StoreStatement};
-use crate::block::{Buffered, Guard};
-use crate::error::{conflict, duplicate_key};
+use crate::error::conflict;
 use crate::failure::{Failure, Outcome};
 use crate::host::{Executor, Host};
 use crate::twin::has_rows;
 
 /// How often a statement is computed anew because others have changed its rows meanwhile.
 const ATTEMPTS: u32 = 20;
-
-/// A plan for a write.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Writing<'p> {
-    pub(super) targets: &'p [Target],
-    /// The rows that are only read.
-    pub(super) fetches: &'p [Fetch],
-    pub(super) on_conflict: bool,
-    /// They are put into PostgreSQL's tables like those of the targets.
-    pub(super) in_tables: bool,
-}
-
-impl<'p> Writing<'p> {
-    /// The error of a write that locks rows of a table in PostgreSQL: they would be let go with the
-    /// staged rows, and not at the block's end.
-    fn loses_lock(&self, parsed: &Parsed) -> Option<PgError> {
-        let fetches =
-            self.targets.iter().filter_map(|target| target.fetch.as_ref()).chain(self.fetches);
-        let homed: Vec<usize> = fetches.map(|fetch| fetch.relation).collect();
-        let mut others =
-            parsed.relations.iter().enumerate().filter(|(place, _)| !homed.contains(place));
-        let (_, locked) = others.find(|(place, _)| parsed.locks(*place))?;
-        let message = format!(
-            "in a transaction block a write to a store table can't lock rows of \"{}\" in PostgreSQL: they wouldn't stay locked",
-            locked.name
-        );
-        let hint = "Lock them by a SELECT of its own first.";
-        Some(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message).with_hint(hint))
-    }
-
-    /// Whether it skips locked rows of the tables that it changes, and of no others: those that it
-    /// would change are those that it is to lock.
-    fn skips(&self, parsed: &Parsed) -> bool {
-        let is_changed = |fetch: &Fetch| {
-            self.targets.iter().any(|target| target.home.name() == fetch.home.name())
-        };
-        let locked = |fetch: &'p Fetch| Some((fetch, Strength::of(parsed, fetch.relation)?));
-        let mut locked = self.fetches.iter().filter_map(locked).peekable();
-        !self.in_tables
-            && locked.peek().is_some()
-            && locked.all(|(fetch, strength)| is_changed(fetch) && strength.skips())
-    }
-}
 
 /// What a write is run with.
 struct Ready {
@@ -206,6 +163,68 @@ impl<H: Host> Executor<'_, H> {
         if on_conflict {
             self.add_inserted(targets, &mut ready.before, statement, arguments).await?;
         }
+        let computed = match (targets, &ready.before[..]) {
+            ([target], [before]) => {
+                NewValues::compute(self, statement, (target, before), arguments).await?
+            }
+            _ => None,
+        };
+        // What ends the staging, if anything was staged.
+        let end = computed.is_none().then(|| self.staging().1);
+        let (answer, changes) = match computed {
+            Some((answer, changes)) => {
+                add_rows(turn, targets, &ready.before);
+                (answer, changes)
+            }
+            None => match self.stage(statement, given, (ready, turn), arguments).await? {
+                Some(staged) => staged,
+                None => return Ok(None),
+            },
+        };
+        if self.block().is_open() {
+            self.end_if_staged(end).await?;
+            let skips = given.skips(parsed);
+            if skips && !hold_free(self, &changes, turn).await? {
+                return Ok(None);
+            }
+            return Ok(buffer(self, changes, on_conflict).await?.then_some(answer));
+        }
+        let writes: Vec<(Arc<Home>, Change)> = changes
+            .iter()
+            .filter_map(|(home, key, written)| Some((home.clone(), written.to_change(key)?)))
+            .collect();
+        if !self.takes_turns() || !is_one_write(&writes) {
+            // Where it takes a transaction of its own, that ends the turn.
+            self.end_if_staged(end).await?;
+            return Ok(write_difference(self, writes, (on_conflict, turn))
+                .await?
+                .then_some(answer));
+        }
+        // The turn lasts until the rows are written.
+        let written = write_difference(self, writes, (on_conflict, turn)).await;
+        if let Some(end) = end.filter(|_| !matches!(written, Err(Failure::Session(_)))) {
+            self.end_staging(end, matches!(written, Ok(true))).await?;
+        }
+        Ok(written?.then_some(answer))
+    }
+
+    async fn end_if_staged(&mut self, end: Option<&str>) -> Outcome<()> {
+        match end {
+            Some(end) => self.on_server(end).await.map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Runs the statement over staged rows, which stay staged: its answer, and what it has changed.
+    /// `None` when the rows' turn is somebody else's: nothing is staged.
+    async fn stage(
+        &mut self,
+        statement: &StoreStatement,
+        given: Writing<'_>,
+        (mut ready, turn): (Ready, &mut Turn),
+        arguments: &Arguments<'_>,
+    ) -> Outcome<Option<(Answer, Vec<Difference>)>> {
+        let Writing { targets, on_conflict, .. } = given;
         let (_, end) = self.staging();
         let (answer, after) = loop {
             add_rows(turn, targets, &ready.before);
@@ -225,32 +244,8 @@ impl<H: Host> Executor<'_, H> {
             self.on_server(end).await?;
             found?;
         };
-        let before = ready.before;
         add_rows(turn, targets, &after);
-        let changes = difference(targets, before, after);
-        if self.block().is_open() {
-            self.on_server(end).await?;
-            let skips = given.skips(parsed);
-            if skips && !hold_free(self, &changes, turn).await? {
-                return Ok(None);
-            }
-            return Ok(buffer(self, changes, on_conflict).await?.then_some(answer));
-        }
-        let writes: Vec<(Arc<Home>, Change)> = changes
-            .iter()
-            .filter_map(|(home, key, written)| Some((home.clone(), written.to_change(key)?)))
-            .collect();
-        if !self.takes_turns() || !is_one_write(&writes) {
-            // Where it takes a transaction of its own, that ends the turn.
-            self.on_server(end).await?;
-            return Ok(self.write_difference(writes, (on_conflict, turn)).await?.then_some(answer));
-        }
-        // The turn lasts until the rows are written.
-        let written = self.write_difference(writes, (on_conflict, turn)).await;
-        if !matches!(written, Err(Failure::Session(_))) {
-            self.end_staging(end, matches!(written, Ok(true))).await?;
-        }
-        Ok(written?.then_some(answer))
+        Ok(Some((answer, difference(targets, ready.before, after))))
     }
 
     /// Reads the rows that a write needs.
@@ -400,12 +395,7 @@ impl<H: Host> Executor<'_, H> {
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<()> {
-        let parameters = Parameters {
-            types: statement.parameters(),
-            formats: arguments.formats,
-            values: arguments.values,
-            computed: None,
-        };
+        let parameters = arguments.parameters(statement.parameters());
         for (target, before) in targets.iter().zip(before) {
             let table = &target.home.table;
             let Some(ResolvedAccess::Keys(keys)) =
@@ -441,81 +431,10 @@ impl<H: Host> Executor<'_, H> {
         }
         Ok(found)
     }
-
-    /// Writes what has changed. False when somebody else has changed one of the rows meanwhile, or
-    /// has locked it.
-    async fn write_difference(
-        &mut self,
-        writes: Vec<(Arc<Home>, Change)>,
-        (on_conflict, turn): (bool, &mut Turn),
-    ) -> Outcome<bool> {
-        let written = if is_one_write(&writes) {
-            let written = self.write_free(&writes).await?;
-            turn.meets_block = written == Written::Held;
-            written == Written::Done
-        } else {
-            self.write_together(writes.clone()).await?
-        };
-        if !written
-            && !on_conflict
-            && !turn.meets_block
-            && let Some(error) = self.taken_key(&writes).await?
-        {
-            if writes.iter().all(|(_, change)| change.expect == Expect::Absent) {
-                return Err(error.into());
-            }
-            // Somebody may have one of the rows that are there, which is waited for first.
-            turn.meets_block = true;
-        }
-        Ok(written)
-    }
-
-    /// The error of a new row whose key is taken; `None` when another change was refused.
-    async fn taken_key(&mut self, writes: &[(Arc<Home>, Change)]) -> Outcome<Option<PgError>> {
-        for (home, change) in writes.iter().filter(|(_, change)| change.expect == Expect::Absent) {
-            let stored = self.read_keys(home, std::slice::from_ref(&change.key)).await?;
-            if stored.iter().any(Option::is_some) {
-                return Ok(Some(duplicate_key(home, &change.key)));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// The rows that are other than they were.
-fn difference(targets: &[Target], before: Vec<Images>, after: Vec<Images>) -> Vec<Difference> {
-    let mut changes = Vec::new();
-    for ((target, mut before), after) in targets.iter().zip(before).zip(after) {
-        let home = &target.home;
-        let change = |key: Key, before: Option<Row>, after: Option<Row>| {
-            let written = Buffered { home: home.clone(), before, after, guard: Guard::None };
-            (home.clone(), key, written)
-        };
-        for (key, row) in after {
-            let was = before.remove(&key);
-            if was.as_ref() != Some(&row) {
-                changes.push(change(key, was, Some(row)));
-            }
-        }
-        changes.extend(before.into_iter().map(|(key, was)| change(key, Some(was), None)));
-    }
-    changes
 }
 
 fn add_rows(turn: &mut Turn, targets: &[Target], rows: &[Images]) {
     for (target, rows) in targets.iter().zip(rows) {
         turn.add(&target.home.table.table, rows.keys());
-    }
-}
-
-/// The command as PostgreSQL names it where it refuses one.
-fn command(text: &str) -> &'static str {
-    let words = text.trim_start().get(..6).unwrap_or_default().to_ascii_lowercase();
-    match words.trim_end() {
-        "insert" => "INSERT",
-        "update" => "UPDATE",
-        "delete" => "DELETE",
-        "merge" => "MERGE",
-        _ => "SELECT",
     }
 }

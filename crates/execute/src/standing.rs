@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flywheel_plan::{Home, Native};
 use flywheel_wire::backend::TransactionStatus;
 
+use super::expressions::Expressions;
 use super::{Answer, Arguments, StoreStatement};
 use crate::error::redefined;
 use crate::failure::{Failure, Outcome};
@@ -46,6 +47,8 @@ impl<H: Host> Executor<'_, H> {
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Answer>> {
+        let expressed = Expressions::values(self, statement, arguments).await?;
+        let arguments = &Arguments { expressions: &expressed, ..*arguments };
         let shared = self.stores().clone();
         // What a block has made of a definition it holds itself; what it sees of an older one is
         // checked by its COMMIT.

@@ -10,6 +10,8 @@ use flywheel_sql::{Explained, Parsed, RelationName};
 use flywheel_wire::PgError;
 use flywheel_wire::reply::Field;
 
+use crate::expressions::Expressions;
+use crate::new_values::NewValues;
 use crate::options::TableHome;
 use crate::rewritten::Rewritten;
 
@@ -89,6 +91,10 @@ pub struct StoreStatement {
     pub(crate) is_checked: bool,
     /// The text that runs over fetched rows, where they stand in the places of tables.
     pub(crate) rewritten: Option<Rewritten>,
+    /// What PostgreSQL computes before its rows are read.
+    pub(crate) expressions: Option<Expressions>,
+    /// How PostgreSQL computes what it assigns, without staged rows.
+    pub(crate) new_values: Option<NewValues>,
     pub(crate) freshness: Freshness,
     /// How it answers texts that have constants in the places of its parameters.
     pub(crate) serving: OnceLock<Serving>,
@@ -151,6 +157,8 @@ impl StoreStatement {
             version: 0,
             is_checked: true,
             rewritten: None,
+            expressions: None,
+            new_values: None,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         }
@@ -167,6 +175,8 @@ impl StoreStatement {
             version: u64::MAX,
             is_checked: true,
             rewritten: None,
+            expressions: None,
+            new_values: None,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         }
@@ -183,6 +193,8 @@ impl StoreStatement {
             version: self.version,
             is_checked: self.is_checked,
             rewritten: None,
+            expressions: None,
+            new_values: None,
             freshness: Freshness::default(),
             serving: OnceLock::new(),
         }

@@ -154,6 +154,21 @@ impl Access {
         Some((access, used))
     }
 
+    /// Takes away the equalities that the access says by itself.
+    pub(crate) fn remove_said(&self, table: &StoreTable, facts: &mut Vec<TableFact>) {
+        let columns = match self {
+            Self::All => &[][..],
+            Self::Keys(_) => &table.table.primary_key[..],
+            Self::Partitions { index, .. } => &table.order_columns(*index)[..1],
+        };
+        for column in columns {
+            let said = |fact: &TableFact| equal_to(std::slice::from_ref(fact), *column).is_some();
+            if let Some(place) = facts.iter().position(said) {
+                facts.remove(place);
+            }
+        }
+    }
+
     /// The access with its constants as values. `None`: a constant can't be read exactly, or one
     /// outside its column's type makes a comparison that no key expresses.
     #[must_use]

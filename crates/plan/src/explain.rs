@@ -1,5 +1,7 @@
 //! A plan in words, a line each.
 
+use std::collections::HashSet;
+
 use flywheel_sql::{ColumnRef, Comparison, Constant, Fact, Parsed, Relation};
 use flywheel_store::Operation;
 
@@ -7,11 +9,27 @@ use crate::access::End;
 use crate::native::{
     NativeRanked, NativeSelect, NativeTop, OnConflict, RankedRows, ReadOperation, ScoreAccess,
 };
-use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, Plan};
+use crate::{Access, Fetch, FetchAccess, General, Home, KeySource, Native, NewValuesQuery, Plan};
 
-/// The plan of the statement `text`.
+/// The plan of a statement.
 #[must_use]
-pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String> {
+pub fn lines(plan: &Plan, (text, parsed): (&str, &Parsed), max_fetch_rows: usize) -> Vec<String> {
+    let mut lines = lines_of(plan, (text, parsed), max_fetch_rows);
+    let mut expressions = plan.native_expressions();
+    if expressions.is_empty() {
+        expressions = plan.fetch_expressions();
+    }
+    if !expressions.is_empty() {
+        let mut all: Vec<_> =
+            expressions.iter().map(|expression| expression.sql.as_str()).collect();
+        let mut told = HashSet::new();
+        all.retain(|sql| told.insert(*sql));
+        lines.push(format!("  PostgreSQL computes first: {}", all.join(", ")));
+    }
+    lines
+}
+
+fn lines_of(plan: &Plan, (text, parsed): (&str, &Parsed), max_fetch_rows: usize) -> Vec<String> {
     if let Some((Native::Top(top), home)) = &plan.native {
         let mut out = vec!["Mixed: PostgreSQL runs the statement over fetched rows".to_owned()];
         out.push(format!("  Fetch {} ({})", home.name(), place(home)));
@@ -51,6 +69,11 @@ pub fn lines(plan: &Plan, parsed: &Parsed, max_fetch_rows: usize) -> Vec<String>
                     }
                     None => {}
                 }
+            }
+            if NewValuesQuery::of(text, parsed, &plan.general, 0).is_some() {
+                out.push(
+                    "  Without staging where the new values are of their columns' types".into(),
+                );
             }
             out.extend(fetches.iter().flat_map(|fetch| fetch_lines(fetch, parsed, max_fetch_rows)));
             out
@@ -128,9 +151,29 @@ fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
             Some(("score", *descending))
         }
     };
+    if !select.filter.is_empty() {
+        let conditions = select.filter.told().map(|(column, comparison, values)| {
+            let values: Vec<_> = values.iter().map(constant).collect();
+            match &values[..] {
+                [value] => format!("{column} {} {value}", sign(comparison)),
+                values => format!("{column} IN ({})", values.join(", ")),
+            }
+        });
+        out.push(format!("Filter: {}", conditions.collect::<Vec<_>>().join(" AND ")));
+    }
     out.extend(order.map(|(what, descending)| format!("Order: {what} {}", direction(descending))));
     out.extend(page_lines(select.limit.as_ref(), select.offset.as_ref()));
     out
+}
+
+fn sign(comparison: Comparison) -> &'static str {
+    match comparison {
+        Comparison::Equal => "=",
+        Comparison::Less => "<",
+        Comparison::LessOrEqual => "<=",
+        Comparison::Greater => ">",
+        Comparison::GreaterOrEqual => ">=",
+    }
 }
 
 fn direction(descending: bool) -> &'static str {
@@ -376,5 +419,6 @@ pub fn constant(constant: &Constant) -> String {
         Constant::Parameter(position) => format!("${}", position + 1),
         Constant::Element(array) => format!("ANY({})", self::constant(array)),
         Constant::Cast(inner, name) => format!("{}::{name}", self::constant(inner)),
+        Constant::Expression(expression) => expression.sql.clone(),
     }
 }

@@ -18,6 +18,7 @@ pub mod explain;
 mod fetch;
 mod home;
 mod native;
+mod new_values;
 mod parameters;
 mod physical;
 mod planner;
@@ -28,9 +29,11 @@ pub use capability::{check_alters, check_writes};
 pub use fetch::{ColumnTypes, Fetch, FetchAccess, KeySource, joined_access};
 pub use home::{Home, Homes, Visible};
 pub use native::{
-    Native, NativeCount, NativeDelete, NativeInsert, NativeRanked, NativeSelect, NativeTop,
-    NativeUpdate, OnConflict, RankedColumn, RankedRows, ReadOperation, ScoreAccess, assign,
+    Conditions, Filter, Native, NativeCount, NativeDelete, NativeInsert, NativeRanked,
+    NativeSelect, NativeTop, NativeUpdate, OnConflict, RankedColumn, RankedRows, ReadOperation,
+    ScoreAccess, assign,
 };
-pub use parameters::{Computed, Parameters};
+pub use new_values::NewValuesQuery;
+pub use parameters::{Computed, Expressed, Parameters};
 pub use planner::{General, Plan, Planner, Target, unsupported};
 pub use rewrite::{RowArray, row_source, rows_as_array, substitute};

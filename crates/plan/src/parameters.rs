@@ -6,7 +6,7 @@
 //! another (`fetch.rs`) only between columns of one family of types.
 
 use bytes::Bytes;
-use flywheel_sql::Constant;
+use flywheel_sql::{Constant, Expression};
 use flywheel_types::{Scalar, TypeInfo, Value, array, binary, cast, oid, text};
 use flywheel_wire::frontend::format_at;
 
@@ -22,6 +22,19 @@ pub struct Parameters<'a> {
     /// Constants that PostgreSQL has computed because Flywheel couldn't read them; `None` before it
     /// was asked.
     pub computed: Option<&'a [Computed]>,
+    /// The values of the expressions that PostgreSQL computes first; none before it was asked.
+    pub expressions: &'a [Expressed],
+}
+
+/// An expression's value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expressed {
+    /// The expression.
+    pub expression: Expression,
+    /// Its type.
+    pub ty: TypeInfo,
+    /// What came out.
+    pub value: Value,
 }
 
 /// A constant as PostgreSQL reads it.
@@ -64,6 +77,9 @@ impl Parameters<'_> {
                 self.resolve(constant, &bigint)?
             }
             Constant::Cast(_, name) if is_integer(named_type(name)?.oid) => {
+                self.resolve(constant, &bigint)?
+            }
+            Constant::Expression(expression) if is_integer(self.expressed(expression)?.ty.oid) => {
                 self.resolve(constant, &bigint)?
             }
             _ => return None,
@@ -137,6 +153,9 @@ impl Parameters<'_> {
             }
             Constant::Cast(_, name) => named_type(name),
             Constant::Element(_) => None,
+            Constant::Expression(expression) => {
+                self.expressed(expression).map(|known| known.ty.clone())
+            }
         };
         own.is_some_and(|own| same_family(&own, ty))
     }
@@ -155,7 +174,15 @@ impl Parameters<'_> {
                 let middle = named_type(name)?;
                 cast(self.resolve(inner, &middle)?, &middle, ty)
             }
+            Constant::Expression(expression) => {
+                let known = self.expressed(expression)?;
+                cast(known.value.clone(), &known.ty, ty)
+            }
         }
+    }
+
+    fn expressed(&self, expression: &Expression) -> Option<&Expressed> {
+        self.expressions.iter().find(|known| known.expression == *expression)
     }
 
     fn parameter(&self, position: usize, ty: &TypeInfo) -> Option<Value> {

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use flywheel_sql::{Constant, Parsed, Role};
+use flywheel_sql::{Constant, Expression, Parsed, Role};
 use flywheel_wire::{PgError, sqlstate};
 
 use crate::capability;
-use crate::fetch::{self, ColumnTypes, Fetch};
+use crate::fetch::{self, ColumnTypes, Fetch, FetchAccess};
 use crate::physical::{Needs, needs_tables};
 use crate::{Access, Home, Homes, Native, NativeSelect, ReadOperation, Visible};
 
@@ -82,6 +82,34 @@ impl General {
 }
 
 impl Plan {
+    /// The expressions that need no row, in what a store answers alone.
+    #[must_use]
+    pub fn native_expressions(&self) -> Vec<&Expression> {
+        let constants = self.native.as_ref().map(|(native, _)| native.constants());
+        expressions(constants.into_iter().flatten())
+    }
+
+    /// The same in what says which rows are fetched for PostgreSQL.
+    #[must_use]
+    pub fn fetch_expressions(&self) -> Vec<&Expression> {
+        let (targets, fetches) = match &self.general {
+            General::Read { fetches, .. } => (&[][..], fetches),
+            General::Write { targets, fetches, .. } => (&targets[..], fetches),
+            General::Refuse(_) => return Vec::new(),
+        };
+        let of_targets = targets.iter().filter_map(|target| target.fetch.as_ref());
+        let mut constants: Vec<&Constant> = Vec::new();
+        for fetch in of_targets.chain(fetches) {
+            if let FetchAccess::Direct(access) = &fetch.access {
+                constants.extend(access.values());
+            }
+        }
+        if let Some((native @ Native::Top(_), _)) = &self.native {
+            constants.extend(native.constants());
+        }
+        expressions(constants.into_iter())
+    }
+
     /// The same plan with other values for its tables.
     #[must_use]
     pub fn with_homes(&self, other: &dyn Fn(&Arc<Home>) -> Arc<Home>) -> Self {
@@ -124,6 +152,14 @@ impl Plan {
         }
         plan
     }
+}
+
+fn expressions<'c>(constants: impl Iterator<Item = &'c Constant>) -> Vec<&'c Expression> {
+    let expression = |constant: &'c Constant| match constant {
+        Constant::Expression(expression) => Some(&**expression),
+        _ => None,
+    };
+    constants.filter_map(expression).collect()
 }
 
 /// Makes plans for the homes as they are now.
@@ -170,13 +206,19 @@ impl Planner<'_> {
                 let native = Native::of(shape, &parsed.relations[*position], home);
                 native.and_then(|native| match native {
                     // Which rows it locks is PostgreSQL's to choose.
-                    Native::Select(select) if locks && select.read == ReadOperation::Some => None,
+                    Native::Select(select)
+                        if locks
+                            && (select.read == ReadOperation::Some
+                                || !select.filter.is_empty()) =>
+                    {
+                        None
+                    }
                     Native::Select(select) if locks => {
                         // Whether a row is still as it was is known of a whole one only.
                         Some((Native::Select(NativeSelect { locks, ..select }), home.clone()))
                     }
                     Native::Select(select) => {
-                        let home = home.wanting(&select.projection);
+                        let home = home.wanting(&select.wanted());
                         Some((Native::Select(select), home))
                     }
                     native => (!locks).then(|| (native, home.clone())),

@@ -79,7 +79,7 @@ fn plan(definitions: &Definitions, statement: &str) -> Vec<String> {
     let planner =
         Planner { homes: &definitions.homes, visible: &definitions.visible, types: &types };
     match planner.plan(&parsed) {
-        Some(plan) => explain::lines(&plan, &parsed, MAX_FETCH_ROWS),
+        Some(plan) => explain::lines(&plan, (statement, &parsed), MAX_FETCH_ROWS),
         None => vec!["Relayed".into()],
     }
 }

@@ -61,7 +61,7 @@ fn between(expr: Node<'_>) -> Option<(ColumnRef, Constant, Constant)> {
     if !is_plain || sides.next().is_some() {
         return None;
     }
-    Some((ColumnRef::of(middle)?, Constant::of(low)?, Constant::of(high)?))
+    Some((ColumnRef::of(middle)?, Constant::compared(low)?, Constant::compared(high)?))
 }
 
 fn conjunct(expr: Node<'_>, fact: Fact) -> Conjunct {

@@ -1,5 +1,6 @@
 //! Expressions that are the same for every row.
 
+use crate::Expression;
 use crate::conforming::unescaped;
 use crate::syntax::{Kind, Node, unparen};
 
@@ -21,10 +22,22 @@ pub enum Constant {
     Cast(Box<Self>, String),
     /// Each element of an array constant in turn: `column = ANY (array)`.
     Element(Box<Self>),
+    /// What PostgreSQL computes before the statement's rows are read.
+    Expression(Box<Expression>),
 }
 
 impl Constant {
-    /// Reads an expression; `None` when it is anything else.
+    /// What a column is compared with.
+    pub(crate) fn compared(expr: Node<'_>) -> Option<Self> {
+        Self::of(expr).or_else(|| Some(Self::Expression(Box::new(Expression::compared(expr)?))))
+    }
+
+    /// What is assigned to a column.
+    pub(crate) fn assigned(expr: Node<'_>) -> Option<Self> {
+        Self::of(expr).or_else(|| Some(Self::Expression(Box::new(Expression::assigned(expr)?))))
+    }
+
+    /// Reads a literal or a parameter; `None` when it is anything else.
     pub(crate) fn of(expr: Node<'_>) -> Option<Self> {
         let mut casts = Vec::new();
         let mut expr = unparen(expr);

@@ -2,7 +2,9 @@
 
 use crate::Constant;
 use crate::name::Place;
-use crate::syntax::{Kind, Node, Operator, binary, call, items_of, only_inside, unparen, word};
+use crate::syntax::{
+    Kind, Node, Operator, binary, call, is_computed, items_of, only_inside, unparen, word,
+};
 
 /// A column as written: `user_id` or `h.user_id` (a schema in front is dropped).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,28 +35,6 @@ impl ColumnRef {
         let name = parts.next()?;
         Some(Self { qualifier: parts.next(), name })
     }
-}
-
-/// `current_date` and the like, which are no columns.
-pub(crate) fn is_computed(name: Node<'_>) -> bool {
-    use Kind::*;
-    name.tokens().any(|token| {
-        matches!(
-            token.kind(),
-            CURRENT_CATALOG_KW
-                | CURRENT_DATE_KW
-                | CURRENT_ROLE_KW
-                | CURRENT_SCHEMA_KW
-                | CURRENT_TIME_KW
-                | CURRENT_TIMESTAMP_KW
-                | CURRENT_USER_KW
-                | LOCALTIME_KW
-                | LOCALTIMESTAMP_KW
-                | SESSION_USER_KW
-                | SYSTEM_USER_KW
-                | USER_KW
-        )
-    })
 }
 
 /// A comparison that a sort key's range can express, and equality.
@@ -142,7 +122,7 @@ pub(crate) fn fact(expr: Node<'_>) -> Option<Fact> {
     {
         return any_of(ColumnRef::of(left)?, any);
     }
-    if let (Some(column), Some(constant)) = (ColumnRef::of(left), Constant::of(right)) {
+    if let (Some(column), Some(constant)) = (ColumnRef::of(left), Constant::compared(right)) {
         return Some(Fact::Compare(column, comparison, constant));
     }
     if let (Some(constant), Some(column)) = (Constant::of(left), ColumnRef::of(right)) {

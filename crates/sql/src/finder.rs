@@ -8,11 +8,10 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use crate::condition::Conjunct;
-use crate::fact::is_computed;
 use crate::name::{Place, RelationName};
 use crate::relation::{Relation, Role};
 use crate::scope::Scopes;
-use crate::syntax::{Kind, Node, Standing, Tree, standing, word};
+use crate::syntax::{Kind, Node, Standing, Tree, is_computed, standing, word};
 
 /// How deep queries may stand in each other for their relations to know of each other.
 const MOST_LEVELS: usize = 32;

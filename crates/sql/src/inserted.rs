@@ -1,7 +1,7 @@
 //! The rows of an INSERT, as far as they are constants.
 
 use crate::Constant;
-use crate::syntax::{Kind, Node, Tree, word};
+use crate::syntax::{Kind, Node, Tree, targets, word};
 
 /// Whether one of a statement's INSERTs has an ON CONFLICT clause.
 pub(crate) fn on_conflict(tree: &Tree) -> bool {
@@ -27,7 +27,7 @@ impl Inserted {
         let rows = rows(insert)?;
         Some(Self {
             columns: columns(insert)?,
-            rows: rows.map(|row| row.nodes().map(Constant::of).collect()).collect(),
+            rows: rows.into_iter().map(|row| row.into_iter().map(Constant::of).collect()).collect(),
         })
     }
 }
@@ -48,12 +48,28 @@ pub(crate) fn column(target: Node<'_>) -> Option<String> {
     if nodes.next().is_some() { None } else { word(name) }
 }
 
-/// The rows of VALUES, when that is what is inserted and has no clauses of its own.
-pub(crate) fn rows(insert: Node<'_>) -> Option<impl Iterator<Item = Node<'_>>> {
+/// The rows that are inserted, each an expression for each column: those of VALUES, or the one of a
+/// SELECT that has a result list and nothing else. `None` for any other query.
+pub(crate) fn rows(insert: Node<'_>) -> Option<Vec<Vec<Node<'_>>>> {
+    if let Some(select) = insert.child(Kind::SELECT) {
+        return of_select(select).map(|row| vec![row]);
+    }
     let values = insert.child(Kind::VALUES)?;
     let known = [Kind::VALUES_KW, Kind::ROW_LIST, Kind::SEMICOLON];
     if !values.children().all(|child| known.contains(&child.kind())) {
         return None;
     }
-    Some(values.child(Kind::ROW_LIST)?.nodes().filter(|row| row.is(Kind::ROW)))
+    let rows = values.child(Kind::ROW_LIST)?.nodes().filter(|row| row.is(Kind::ROW));
+    Some(rows.map(|row| row.nodes().collect()).collect())
+}
+
+fn of_select(select: Node<'_>) -> Option<Vec<Node<'_>>> {
+    let clause = select.child(Kind::SELECT_CLAUSE)?;
+    let has_others = select
+        .children()
+        .any(|child| !matches!(child.kind(), Kind::SELECT_CLAUSE | Kind::SEMICOLON));
+    if has_others || clause.has(Kind::DISTINCT_CLAUSE) {
+        return None;
+    }
+    targets(clause).into_iter().map(|target| target.expr).collect()
 }

@@ -10,6 +10,7 @@ use crate::lex::lex;
 use crate::lock::Lock;
 use crate::locking::{Locking, locking};
 use crate::mention::{members, mentions};
+use crate::new_values::NewValues;
 use crate::physical::Physical;
 use crate::relation::{Relation, Role};
 use crate::shape::Shape;
@@ -32,6 +33,8 @@ pub struct Parsed {
     pub on_conflict: bool,
     /// The rows that it inserts, when it is INSERT … VALUES.
     pub inserted: Option<Inserted>,
+    /// What it assigns, when it is an UPDATE of one table.
+    pub new_values: Option<NewValues>,
     /// FOR UPDATE and the like.
     pub locking: Vec<Locking>,
     /// What it asks of its tables that rows in their place can't answer.
@@ -85,6 +88,7 @@ pub(crate) fn of_tree(tree: &Tree) -> Result<Parsed, ParseError> {
         mentions: mentions(text, &tokens, &relations),
         members: members(text, &tokens),
         shape: Shape::of(statement, &relations),
+        new_values: NewValues::of(statement, &relations),
         on_conflict: inserted::on_conflict(tree),
         inserted: Inserted::of(tree),
         locking,

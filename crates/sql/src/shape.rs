@@ -164,7 +164,7 @@ impl Shape {
 }
 
 /// Not WHERE CURRENT OF, and not for a portion of time.
-fn is_searched(statement: Node<'_>) -> bool {
+pub(crate) fn is_searched(statement: Node<'_>) -> bool {
     !statement.has(Kind::WHERE_CURRENT_OF) && !statement.has(Kind::FOR_PORTION_OF)
 }
 
@@ -283,13 +283,13 @@ pub(crate) fn facts(condition: Option<Node<'_>>) -> Option<Vec<Fact>> {
 }
 
 fn insert(statement: Node<'_>) -> Option<Insert> {
-    let row = |row: Node<'_>| row.nodes().map(insert_value).collect::<Option<Vec<_>>>();
+    let row = |row: Vec<Node<'_>>| row.into_iter().map(insert_value).collect::<Option<Vec<_>>>();
     if statement.has(Kind::OVERRIDING_SYSTEM_VALUE) || statement.has(Kind::OVERRIDING_USER_VALUE) {
         return None;
     }
     Some(Insert {
         columns: inserted::columns(statement)?,
-        rows: inserted::rows(statement)?.map(row).collect::<Option<_>>()?,
+        rows: inserted::rows(statement)?.into_iter().map(row).collect::<Option<_>>()?,
         on_conflict: conflict(statement.child(Kind::ON_CONFLICT_CLAUSE))?,
         returning: returning(statement)?,
     })
@@ -299,7 +299,7 @@ fn insert_value(expr: Node<'_>) -> Option<InsertValue> {
     if is_default(expr) {
         return Some(InsertValue::Default);
     }
-    Constant::of(expr).map(InsertValue::Constant)
+    Constant::assigned(expr).map(InsertValue::Constant)
 }
 
 fn is_default(expr: Node<'_>) -> bool {
@@ -353,19 +353,25 @@ fn assignment(assignment: Node<'_>, on_conflict: bool) -> Option<(String, Assign
 
 fn value(expr: Node<'_>, on_conflict: bool) -> Option<Assigned> {
     let expr = unparen(expr);
+    let sum = match binary(expr) {
+        Some(sides) => sum(sides, on_conflict),
+        None => operand(expr, on_conflict).map(Assigned::Value),
+    };
+    let computed = || Constant::assigned(expr).map(Operand::Constant).map(Assigned::Value);
+    sum.or_else(computed)
+}
+
+/// A column and what is added to it.
+fn sum(
+    (left, operator, right): (Node<'_>, Operator, Node<'_>),
+    on_conflict: bool,
+) -> Option<Assigned> {
     let operand = |expr| operand(expr, on_conflict);
-    match binary(expr) {
-        Some((left, operator, right)) => match (operator, operand(left), operand(right)) {
-            (Operator::Plus, None, Some(right)) => {
-                Some(Assigned::Plus(ColumnRef::of(left)?, right))
-            }
-            (Operator::Plus, Some(left), None) => Some(Assigned::Plus(ColumnRef::of(right)?, left)),
-            (Operator::Minus, None, Some(right)) => {
-                Some(Assigned::Minus(ColumnRef::of(left)?, right))
-            }
-            _ => None,
-        },
-        None => operand(expr).map(Assigned::Value),
+    match (operator, operand(left), operand(right)) {
+        (Operator::Plus, None, Some(right)) => Some(Assigned::Plus(ColumnRef::of(left)?, right)),
+        (Operator::Plus, Some(left), None) => Some(Assigned::Plus(ColumnRef::of(right)?, left)),
+        (Operator::Minus, None, Some(right)) => Some(Assigned::Minus(ColumnRef::of(left)?, right)),
+        _ => None,
     }
 }
 

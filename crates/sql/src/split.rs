@@ -3,6 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 
+use crate::expression::FUNCTIONS;
 use crate::lex::{Token, TokenKind, lex};
 use crate::{SessionEffect, Verb};
 
@@ -85,7 +86,8 @@ impl Statement {
                     pair[1].kind == TokenKind::Open && text[pair[1].range.clone()] == *"(";
                 match pair[0].kind {
                     TokenKind::Word if is_call => {
-                        PURE.iter().any(|word| pair[0].is_keyword(text, word))
+                        let mut words = PURE.iter().chain(FUNCTIONS);
+                        words.any(|word| pair[0].is_keyword(text, word))
                     }
                     TokenKind::QuotedWord => !is_call,
                     _ => true,
@@ -117,8 +119,8 @@ impl Statement {
     }
 }
 
-/// Words that may stand before a parenthesis in a repeatable query: keywords, types, and functions
-/// of pg_catalog that only compute.
+/// Words that may stand before a parenthesis in a repeatable query, beside [`FUNCTIONS`]: keywords,
+/// types, and functions of pg_catalog over several rows.
 const PURE: &[&str] = &[
     "select",
     "from",
@@ -171,54 +173,8 @@ const PURE: &[&str] = &[
     "min",
     "max",
     "avg",
-    "coalesce",
-    "nullif",
-    "greatest",
-    "least",
-    "abs",
-    "ceil",
-    "ceiling",
-    "floor",
-    "round",
-    "trunc",
-    "sign",
-    "mod",
-    "power",
-    "sqrt",
-    "length",
-    "char_length",
-    "octet_length",
-    "lower",
-    "upper",
-    "initcap",
-    "trim",
-    "btrim",
-    "ltrim",
-    "rtrim",
-    "substr",
-    "substring",
     "position",
-    "strpos",
-    "left",
-    "right",
-    "lpad",
-    "rpad",
-    "replace",
-    "concat",
-    "concat_ws",
-    "split_part",
-    "repeat",
-    "reverse",
-    "md5",
-    "to_char",
-    "to_date",
-    "to_number",
-    "date_trunc",
-    "date_part",
     "extract",
-    "now",
-    "age",
-    "make_date",
     "row_number",
     "rank",
     "dense_rank",
@@ -233,10 +189,6 @@ const PURE: &[&str] = &[
     "jsonb_agg",
     "bool_and",
     "bool_or",
-    "json_build_object",
-    "jsonb_build_object",
-    "to_json",
-    "to_jsonb",
     "row_to_json",
     "json_object_agg",
     "jsonb_object_agg",
@@ -249,9 +201,6 @@ const PURE: &[&str] = &[
     "json_array_elements",
     "string_to_array",
     "array_to_string",
-    "regexp_replace",
-    "encode",
-    "decode",
 ];
 
 /// The statements of `text`, empty ones left out.

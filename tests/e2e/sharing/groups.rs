@@ -112,7 +112,7 @@ async fn executions_that_go_together_do_not_wait_for_one_that_is_slow() {
         return;
     };
     with_rows(&world).await;
-    let world_url = format!("{}?options=-c%20statement_timeout%3D1s", world.url());
+    let world_url = format!("{}?options=-c%20statement_timeout%3D2s", world.url());
     let over = Arc::new(AtomicBool::new(false));
     let sql = "SELECT count(*) FROM accounts a WHERE a.id = $1 AND (SELECT count(*) FROM accounts b, accounts c, accounts d WHERE a.n > 5000) >= 0";
     let mut quick = Vec::new();

@@ -7,7 +7,7 @@ mod select;
 
 use std::sync::Arc;
 
-use flywheel_plan::{Home, Native, Parameters};
+use flywheel_plan::{Home, Native};
 use flywheel_types::{Row, Scalar, Table, TypeInfo};
 use flywheel_wire::frontend::format_at;
 
@@ -25,12 +25,7 @@ impl<H: Host> Executor<'_, H> {
         statement: &StoreStatement,
         arguments: &Arguments<'_>,
     ) -> Outcome<Option<Answer>> {
-        let parameters = Parameters {
-            types: statement.parameters(),
-            formats: arguments.formats,
-            values: arguments.values,
-            computed: None,
-        };
+        let parameters = arguments.parameters(statement.parameters());
         let table = &home.table.table;
         let types: Vec<&TypeInfo> = match native {
             Native::Select(select) => column_types(table, &select.projection),

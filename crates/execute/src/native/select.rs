@@ -53,6 +53,9 @@ impl<H: Host> Executor<'_, H> {
         parameters: &Parameters<'_>,
         page: Page,
     ) -> Outcome<Option<Vec<Row>>> {
+        let Some(conditions) = select.filter.resolve(&home.table.table, parameters) else {
+            return Ok(None);
+        };
         let most = self.stores().max_fetch_rows;
         // One more than allowed tells whether there are more.
         let wanted = page.head().min(most.saturating_add(1));
@@ -62,7 +65,9 @@ impl<H: Host> Executor<'_, H> {
                 else {
                     return Ok(None);
                 };
-                page.of(self.read_access(home, &ResolvedAccess::Keys(keys)).await?)
+                let mut rows = self.read_access(home, &ResolvedAccess::Keys(keys)).await?;
+                rows.retain(|row| conditions.hold(row));
+                page.of(rows)
             }
             ReadOperation::Range { access, descending } => {
                 let Some(ResolvedAccess::Ranges { index, mut ranges }) =
@@ -80,7 +85,9 @@ impl<H: Host> Executor<'_, H> {
                 if rows.len() > most {
                     return Err(too_many_rows(home, most).into());
                 }
-                page.of(rows)
+                let mut rows = page.of(rows);
+                rows.retain(|row| conditions.hold(row));
+                rows
             }
             ReadOperation::Some if page.head() > most => return Ok(None),
             ReadOperation::Some => match self.read_some(home, page.head()).await? {

@@ -44,8 +44,8 @@ impl OwnAnswers<'_> {
                     formats: &portal.formats,
                     values: &portal.values,
                     result_formats: &portal.result_formats,
-                    analyzing: None,
                     columns: portal.statement.known().columns,
+                    ..Arguments::default()
                 };
                 // On the heap while it runs: sessions that read no store tables don't carry its
                 // state.

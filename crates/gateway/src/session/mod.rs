@@ -37,6 +37,7 @@ mod host;
 mod learning;
 mod listening;
 mod local;
+mod lost;
 mod messages;
 mod names;
 mod own_statements;

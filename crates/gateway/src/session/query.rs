@@ -8,8 +8,9 @@ use flywheel_plan::Parameters;
 use flywheel_postgres::Lease;
 use flywheel_sql::Template;
 use flywheel_statement::Analysis;
-use flywheel_wire::{Frame, PgError, backend, frontend};
+use flywheel_wire::{Frame, backend, frontend};
 
+use super::lost::is_lost;
 use super::step::Step;
 use super::{Failure, Outcome, Session};
 
@@ -21,11 +22,6 @@ const REPETITIONS: usize = 3;
 pub(super) struct Asked<'q> {
     pub(super) frame: &'q Frame,
     pub(super) analysis: &'q Arc<Analysis>,
-}
-
-/// Whether the connection has broken, or was ended by the server.
-pub(super) fn is_lost(error: &PgError) -> bool {
-    matches!(error.code(), "08006" | "57P01" | "57P02")
 }
 
 impl Asked<'_> {

@@ -13,12 +13,16 @@ use flywheel_wire::{PgError, sqlstate};
 use postgres_protocol::message::frontend as message;
 
 use super::attended::while_there;
+use super::lost::is_lost;
 use super::parts::{Told, may_create_temporary};
 use super::step::Step;
 use super::stopping::{abandon, stop};
 use super::{End, Failure, Outcome, Session, cancelled};
 use crate::roster::Activity;
 use crate::running::Running;
+
+/// How many connections of a pool may turn out to be lost before one is told so.
+const MOST_LOST: usize = 5;
 
 impl Session {
     /// The server connection, borrowed from the pool of the primary when there is none yet, with
@@ -33,10 +37,19 @@ impl Session {
 
     /// The server connection, borrowed from `pool` when there is none yet.
     pub(crate) async fn server_of(&mut self, pool: &Pool) -> Outcome<&mut Lease> {
-        if !self.upstream.has_connection() {
+        let mut lost = 0;
+        while !self.upstream.has_connection() {
             let lease = self.wait_for(pool).await?;
-            let begun = self.begin_on(lease, pool).await;
-            self.upstream.take(begun.map_err(|error| Failure::Statement(error.to_pg()))?);
+            let begins_anew = self.upstream.begins_anew;
+            match self.begin_on(lease, pool).await.map_err(|error| error.to_pg()) {
+                Ok(lease) => self.upstream.take(lease),
+                // The pool's connection had gone. Nothing of the client's was sent over it.
+                Err(error) if is_lost(&error) && lost < MOST_LOST => {
+                    lost += 1;
+                    self.upstream.begins_anew = begins_anew;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         self.upstream.held()
     }

@@ -10,9 +10,10 @@ use flywheel_wire::{Frame, PgError, Severity, frontend, sqlstate};
 
 use super::cached::Looked;
 use super::defaults::query_frame;
+use super::lost::is_lost;
 use super::part::{Part, in_whole_text, needs_block};
 use super::parts::Resets;
-use super::query::{Asked, is_lost};
+use super::query::Asked;
 use super::{End, Failure, Outcome, Session};
 use flywheel_execute::Way;
 

@@ -62,7 +62,7 @@ impl NotedWrites<'_> {
             types,
             formats: arguments.formats,
             values: arguments.values,
-            computed: None,
+            ..Parameters::default()
         };
         self.note(&analysis, 0..analysis.statements.len(), &parameters);
     }
@@ -107,7 +107,7 @@ impl NotedWrites<'_> {
             types: &statement.types,
             formats: &portal.formats,
             values: &portal.values,
-            computed: None,
+            ..Parameters::default()
         };
         self.note(&statement.analysis, 0..statement.analysis.statements.len(), &parameters);
     }

@@ -2,6 +2,7 @@
 
 mod assign;
 mod delete;
+mod filter;
 mod insert;
 mod score;
 mod select;
@@ -9,6 +10,7 @@ mod update;
 
 pub use assign::assign;
 pub use delete::NativeDelete;
+pub use filter::{Conditions, Filter};
 pub use insert::{NativeInsert, OnConflict};
 pub use score::{NativeCount, NativeRanked, NativeTop, RankedColumn, RankedRows, ScoreAccess};
 pub use select::{NativeSelect, ReadOperation};
@@ -55,7 +57,16 @@ impl Native {
     /// assigned or inserted, or a LIMIT or OFFSET.
     #[must_use]
     pub fn parameters(&self) -> Vec<usize> {
-        let constants = match self {
+        let position = |constant: &Constant| match constant {
+            Constant::Parameter(position) => Some(*position),
+            _ => None,
+        };
+        self.constants().into_iter().filter_map(position).collect()
+    }
+
+    /// Its constants.
+    pub(crate) fn constants(&self) -> Vec<&Constant> {
+        match self {
             Self::Select(select) => select.constants(),
             Self::Top(top) => top.constants(),
             Self::Count(count) => count.range.constants(),
@@ -63,12 +74,7 @@ impl Native {
             Self::Insert(insert) => insert.constants(),
             Self::Update(update) => update.constants(),
             Self::Delete(delete) => delete.access.values(),
-        };
-        let position = |constant: &Constant| match constant {
-            Constant::Parameter(position) => Some(*position),
-            _ => None,
-        };
-        constants.into_iter().filter_map(position).collect()
+        }
     }
 }
 
@@ -100,13 +106,15 @@ impl Columns<'_> {
         Some(positions)
     }
 
+    /// A WHERE clause that is nothing but what is known of columns.
+    pub(crate) fn facts(&self, filter: &[Fact]) -> Option<Vec<TableFact>> {
+        filter.iter().map(|fact| TableFact::of(fact, |column| self.position(column))).collect()
+    }
+
     /// The accesses that a whole WHERE clause is, each of which leaves nothing to recheck; the
     /// narrowest first.
     pub(crate) fn exact_accesses(&self, filter: &[Fact]) -> Option<Vec<Access>> {
-        let facts = filter
-            .iter()
-            .map(|fact| TableFact::of(fact, |column| self.position(column)))
-            .collect::<Option<Vec<_>>>()?;
+        let facts = self.facts(filter)?;
         let exact = Access::candidates(self.home, &facts).into_iter().filter(|(_, exact)| *exact);
         Some(exact.map(|(access, _)| access).collect())
     }

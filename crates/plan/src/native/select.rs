@@ -3,7 +3,7 @@
 use flywheel_sql::{Constant, OrderKey, Select};
 use flywheel_store::{Layout, Operation};
 
-use super::{Columns, ScoreAccess};
+use super::{Columns, Filter, ScoreAccess};
 use crate::access::orders_exactly;
 use crate::{Access, Home};
 
@@ -35,6 +35,8 @@ pub enum ReadOperation {
 pub struct NativeSelect {
     /// What is read.
     pub read: ReadOperation,
+    /// Which of the rows that are read belong to the result.
+    pub filter: Filter,
     /// The result's columns, as positions in the table.
     pub projection: Vec<usize>,
     /// LIMIT
@@ -70,19 +72,24 @@ impl NativeSelect {
         let range = by_score.and_then(|descending| {
             Some((ScoreAccess::of(&shape.filter, columns, home)?, descending))
         });
-        let read = if let Some((range, descending)) = range {
-            ReadOperation::ByScore { range, descending }
+        let (read, filter) = if let Some((range, descending)) = range {
+            (ReadOperation::ByScore { range, descending }, Filter::default())
         } else {
             let accesses = columns.exact_accesses(&shape.filter)?;
-            accesses.into_iter().find_map(|access| match access {
+            let exact = accesses.into_iter().find_map(|access| match access {
                 Access::All if order.is_empty() && shape.limit.is_some() => {
                     Some(ReadOperation::Some)
                 }
                 access => read(access, &order, columns, home),
-            })?
+            });
+            match exact {
+                Some(read) => (read, Filter::default()),
+                None => filtered(shape, &order, columns, home)?,
+            }
         };
         Some(Self {
             read,
+            filter,
             projection,
             limit: shape.limit.clone(),
             offset: shape.offset.clone(),
@@ -96,8 +103,15 @@ impl NativeSelect {
             ReadOperation::Some => Vec::new(),
             ReadOperation::ByScore { range, .. } => range.constants(),
         };
+        constants.extend(self.filter.constants());
         constants.extend(self.limit.iter().chain(&self.offset));
         constants
+    }
+
+    /// The columns that it needs of the rows, as positions in the table.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<usize> {
+        self.projection.iter().copied().chain(self.filter.columns()).collect()
     }
 
     /// The store's operation, for EXPLAIN.
@@ -113,6 +127,23 @@ impl NativeSelect {
             }
         }
     }
+}
+
+/// A read by key of more rows than belong to the result. A range is read whole, so that a LIMIT
+/// would have to be known before.
+fn filtered(
+    shape: &Select,
+    order: &[(usize, &OrderKey)],
+    columns: &Columns<'_>,
+    home: &Home,
+) -> Option<(ReadOperation, Filter)> {
+    let mut facts = columns.facts(&shape.filter)?;
+    let (access, _) = Access::candidates(columns.home, &facts).swap_remove(0);
+    access.remove_said(columns.home, &mut facts);
+    let filter = Filter::of(columns.table, &facts)?;
+    let read = read(access, order, columns, home)?;
+    let is_whole = shape.limit.is_none() && shape.offset.is_none();
+    (is_whole || matches!(read, ReadOperation::Keys(_))).then_some((read, filter))
 }
 
 /// The one read that gives the rows of an access in this order.

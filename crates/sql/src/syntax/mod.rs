@@ -22,7 +22,7 @@ mod tree;
 
 pub(crate) use expr::{Operator, binary, call, is_query, items_of, only_inside, unparen};
 pub(crate) use from::{Factor, Item, Join, On, Side, alias, factor, item, items, named};
-pub(crate) use names::{Standing, path, standing, word};
+pub(crate) use names::{Standing, is_computed, path, standing, word};
 pub(crate) use query::{Select, Target, bare, condition, targets};
 pub(crate) use read::{MOST_TOKENS, read};
 pub(crate) use squawk_parser::SyntaxKind as Kind;

@@ -88,3 +88,25 @@ pub(crate) fn word(node: Node<'_>) -> Option<String> {
     let is_name = first.is(Kind::IDENT) || first.kind().is_keyword();
     (is_one && is_name).then(|| fold(node.text()).into_owned())
 }
+
+/// `current_date` and the like, which are no columns.
+pub(crate) fn is_computed(name: Node<'_>) -> bool {
+    use Kind::*;
+    name.tokens().any(|token| {
+        matches!(
+            token.kind(),
+            CURRENT_CATALOG_KW
+                | CURRENT_DATE_KW
+                | CURRENT_ROLE_KW
+                | CURRENT_SCHEMA_KW
+                | CURRENT_TIME_KW
+                | CURRENT_TIMESTAMP_KW
+                | CURRENT_USER_KW
+                | LOCALTIME_KW
+                | LOCALTIMESTAMP_KW
+                | SESSION_USER_KW
+                | SYSTEM_USER_KW
+                | USER_KW
+        )
+    })
+}

@@ -21,7 +21,7 @@ impl Question {
             types: &self.types,
             formats: &self.formats,
             values: &self.values,
-            computed: None,
+            ..Parameters::default()
         }
     }
 }

@@ -1,25 +1,57 @@
-//! In a block, what a staged write has changed is locked, and kept for COMMIT.
+//! What a computed write has changed, and how it comes to the store: at once, or at the block's end
+//! with the rows locked until then.
 
 use std::sync::Arc;
 
-use flywheel_plan::Home;
+use flywheel_plan::{Home, Target};
 use flywheel_sql::Waiting;
 use flywheel_store::{Change, Expect};
-use flywheel_types::{Key, TableName};
+use flywheel_types::{Key, Row, TableName};
+use flywheel_wire::PgError;
 use indexmap::IndexMap;
 
 use super::holding::{Held, absent, as_read};
+use super::staging::Images;
 use super::turn::Turn;
-use crate::block::Buffered;
+use super::write::{Written, is_one_write};
+use crate::block::{Buffered, Guard};
 use crate::error::duplicate_key;
 use crate::failure::Outcome;
 use crate::host::{Executor, Host};
 
+/// Changes by table.
+type ByTable = IndexMap<TableName, (Arc<Home>, Vec<Change>)>;
+
 /// A row that is other than it was.
 pub(super) type Difference = (Arc<Home>, Key, Buffered);
 
-/// Changes by table.
-type ByTable = IndexMap<TableName, (Arc<Home>, Vec<Change>)>;
+/// Writes what has changed. False when somebody else has changed one of the rows meanwhile, or
+/// has locked it.
+pub(super) async fn write_difference<H: Host>(
+    executor: &mut Executor<'_, H>,
+    writes: Vec<(Arc<Home>, Change)>,
+    (on_conflict, turn): (bool, &mut Turn),
+) -> Outcome<bool> {
+    let written = if is_one_write(&writes) {
+        let written = executor.write_free(&writes).await?;
+        turn.meets_block = written == Written::Held;
+        written == Written::Done
+    } else {
+        executor.write_together(writes.clone()).await?
+    };
+    if !written
+        && !on_conflict
+        && !turn.meets_block
+        && let Some(error) = taken_key(executor, &writes).await?
+    {
+        if writes.iter().all(|(_, change)| change.expect == Expect::Absent) {
+            return Err(error.into());
+        }
+        // Somebody may have one of the rows that are there, which is waited for first.
+        turn.meets_block = true;
+    }
+    Ok(written)
+}
 
 /// Locks the rows that a write which skips locked ones would change. False when somebody has
 /// one: it is left out from now on.
@@ -102,4 +134,49 @@ pub(super) async fn buffer<H: Host>(
         }
     }
     Ok(false)
+}
+
+/// The error of a new row whose key is taken; `None` when another change was refused.
+async fn taken_key<H: Host>(
+    executor: &mut Executor<'_, H>,
+    writes: &[(Arc<Home>, Change)],
+) -> Outcome<Option<PgError>> {
+    for (home, change) in writes.iter().filter(|(_, change)| change.expect == Expect::Absent) {
+        let stored = executor.read_keys(home, std::slice::from_ref(&change.key)).await?;
+        if stored.iter().any(Option::is_some) {
+            return Ok(Some(duplicate_key(home, &change.key)));
+        }
+    }
+    Ok(None)
+}
+
+/// A row that is other than it was.
+pub(super) fn changed(
+    home: &Arc<Home>,
+    key: Key,
+    before: Option<Row>,
+    after: Option<Row>,
+) -> Difference {
+    let written = Buffered { home: home.clone(), before, after, guard: Guard::None };
+    (home.clone(), key, written)
+}
+
+/// The rows that are other than they were.
+pub(super) fn difference(
+    targets: &[Target],
+    before: Vec<Images>,
+    after: Vec<Images>,
+) -> Vec<Difference> {
+    let mut changes = Vec::new();
+    for ((target, mut before), after) in targets.iter().zip(before).zip(after) {
+        let home = &target.home;
+        for (key, row) in after {
+            let was = before.remove(&key);
+            if was.as_ref() != Some(&row) {
+                changes.push(changed(home, key, was, Some(row)));
+            }
+        }
+        changes.extend(before.into_iter().map(|(key, was)| changed(home, key, Some(was), None)));
+    }
+    changes
 }
