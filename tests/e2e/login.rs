@@ -131,6 +131,25 @@ async fn encryption_is_declined_and_the_login_goes_on() {
     }
 }
 
+/// What was refused isn't asked for twice; the other kind of encryption may be.
+#[tokio::test]
+async fn encryption_that_was_declined_is_not_asked_for_again() {
+    let Some(world) = World::start().await else { return };
+    let request = |code: i32| [8_i32.to_be_bytes(), code.to_be_bytes()].concat();
+    let (tls, gssapi) = (request(80_877_103), request(80_877_104));
+    let mut client = Client::connect(world.process().address()).await.expect("a connection");
+    for each in [&tls, &gssapi, &tls] {
+        client.send_bytes(each).await.expect("sent");
+        assert_eq!(client.byte().await, Ok(b'N'));
+    }
+    client.send_bytes(&tls).await.expect("sent");
+    let said = client.until_closed().await.expect("an answer");
+    let [Event::Error(error)] = &said[..] else { panic!("{said:?}") };
+    assert_eq!(error.state(), "0A000");
+    let message = error.field('M').unwrap_or_default();
+    assert!(message.starts_with("unsupported frontend protocol 1234.5679"), "{message}");
+}
+
 #[tokio::test]
 async fn bytes_sent_before_encryption_was_answered_are_not_taken_for_the_session() {
     let Some(world) = World::start().await else { return };

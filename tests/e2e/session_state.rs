@@ -416,30 +416,6 @@ async fn a_prepared_transaction_is_everybodys() {
     }
 }
 
-#[tokio::test]
-async fn other_encodings_are_refused() {
-    let Some(world) = world("pool_size = 1").await else { return };
-    let (one, other) = (world.gateway().await, world.gateway().await);
-    for sql in [
-        "SET NAMES 'LATIN1'",
-        "SET client_encoding = 'LATIN1'",
-        "SET client_encoding TO latin1",
-        "SELECT set_config('client_encoding', 'LATIN1', false)",
-    ] {
-        Told::of(&one, sql).await.is("0A000", &["UTF8"]);
-        assert_eq!(column(&other, "SELECT 'ü'").await, ["ü"], "{sql}");
-    }
-    for sql in [
-        "SET NAMES 'UTF8'",
-        "SET client_encoding = 'UTF8'",
-        "SELECT set_config('client_encoding', 'UTF8', false)",
-        "SET NAMES DEFAULT",
-        "RESET client_encoding",
-    ] {
-        one.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    }
-}
-
 /// What sequences have given on a connection is told to the session whose statements used them
 /// there, and to nobody else: in a block, on a connection that is kept, and once more after the
 /// error.

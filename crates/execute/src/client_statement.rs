@@ -8,16 +8,19 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use flywheel_postgres::{Known, Named};
 use flywheel_sql::Verb;
-use flywheel_sql::lex::TokenKind;
+use flywheel_sql::lex::{Token, TokenKind};
 use flywheel_statement::{Analysis, TextShape};
-use flywheel_wire::PgError;
 use flywheel_wire::frontend::Bind;
 use flywheel_wire::reply::fields_digest;
+use flywheel_wire::{Charset, PgError};
 use postgres_protocol::message::frontend;
 
 use crate::answer::Answer;
 use crate::error::changed_result;
 use crate::statement::StoreStatement;
+
+/// PostgreSQL cuts longer names, in bytes (`NAMEDATALEN`), and says so.
+const LONGEST_NAME: usize = 63;
 
 /// A statement that the client has parsed.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct PreparedStatement {
     pub shape: Option<Arc<TextShape>>,
     /// SQL's PREPARE has made it, on the server connection, which stays with the session.
     pub by_sql: bool,
+    /// How its text is read: it can be sent only where it still is.
+    pub charset: Charset,
     /// When the client has parsed it.
     since: Instant,
     /// The digest of the result columns that the client was told of it, or that its plan had when
@@ -57,12 +62,12 @@ impl PreparedStatement {
     ) -> Self {
         let server_name = if name.is_empty() {
             String::new()
-        } else if has_moment(&analysis) {
+        } else if has_moment(&analysis) || tells_more(&analysis) {
             content_name(&(rand::random::<u128>(), &analysis.text))
         } else {
             content_name(&(&analysis.text, &types, context))
         };
-        let named = (store.is_none() && !server_name.is_empty())
+        let named = (store.is_none() && !server_name.is_empty() && !tells_more(&analysis))
             .then(|| named(&server_name, &analysis, &types))
             .flatten();
         let told = AtomicU64::new(columns_of(store.as_deref()));
@@ -74,6 +79,7 @@ impl PreparedStatement {
             store,
             shape: None,
             by_sql: false,
+            charset: Charset::Utf8,
             since: Instant::now(),
             told,
         }
@@ -82,7 +88,7 @@ impl PreparedStatement {
     /// One that no client has given a name to, for connections shared with other clients. `None`
     /// when it can't be anybody else's.
     pub fn shared(analysis: Arc<Analysis>, types: Vec<u32>, context: &impl Hash) -> Option<Self> {
-        if has_moment(&analysis) {
+        if has_moment(&analysis) || tells_more(&analysis) {
             return None;
         }
         let named = named(&content_name(&(&analysis.text, &types, context)), &analysis, &types)?;
@@ -115,9 +121,18 @@ impl PreparedStatement {
             store: None,
             shape: None,
             by_sql: false,
+            charset: Charset::Utf8,
             since: Instant::now(),
             told: AtomicU64::new(0),
         }
+    }
+
+    /// The same of a text that was read in this way.
+    #[must_use]
+    pub fn in_charset(self, charset: Charset) -> Self {
+        // What it is called where others could send it has its text in UTF-8.
+        let named = self.named.filter(|_| charset.is_utf8());
+        Self { charset, named, ..self }
     }
 
     /// The same with another plan. As in PostgreSQL, a statement keeps the result columns that it
@@ -137,6 +152,7 @@ impl PreparedStatement {
             store: Some(store),
             shape: None,
             by_sql: self.by_sql,
+            charset: self.charset,
             since: self.since,
             told: AtomicU64::new(told),
         })
@@ -152,6 +168,7 @@ impl PreparedStatement {
             store: self.store.clone(),
             shape: self.shape.clone(),
             by_sql: self.by_sql,
+            charset: self.charset,
             since: self.since,
             told: AtomicU64::new(self.told.load(Ordering::Relaxed)),
         }
@@ -199,6 +216,15 @@ fn named(name: &str, analysis: &Analysis, types: &[u32]) -> Option<Named> {
     let mut parse = BytesMut::new();
     frontend::parse(name, &analysis.text, types.iter().copied(), &mut parse).ok()?;
     Some(Named { name: name.into(), parse: parse.freeze() })
+}
+
+/// Whether whoever parses it is told more than that it is done.
+fn tells_more(analysis: &Analysis) -> bool {
+    let is_long = |token: &Token| {
+        token.range.len() > LONGEST_NAME
+            && matches!(token.kind, TokenKind::Word | TokenKind::QuotedWord)
+    };
+    analysis.statements.iter().flat_map(|statement| &statement.tokens).any(is_long)
 }
 
 /// Whether PostgreSQL may read the time of parsing into one of its literals (datatype-datetime,

@@ -250,7 +250,7 @@ impl Client {
             ready!(probe.next.as_mut().poll(cx));
             probe.next.as_mut().reset(Instant::now() + probe.pause);
             probe.pause = (probe.pause * 2).min(LAST_PROBE);
-            backend::parameter_status(&mut self.out, "client_encoding", "UTF8");
+            backend::parameter_status(&mut self.out, "integer_datetimes", "on");
             while !self.out.is_empty() {
                 match Pin::new(&mut self.stream).poll_write(cx, &self.out) {
                     Poll::Ready(Ok(written)) if written > 0 => {

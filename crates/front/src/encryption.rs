@@ -69,25 +69,24 @@ impl Client {
         // Whoever sits between could have put it there, to have it taken for the client's own
         // (CVE-2021-23214).
         if !self.incoming.is_empty() {
-            return Ok(Err(PgError::fatal(
-                sqlstate::PROTOCOL_VIOLATION,
-                "received unencrypted data after SSL request",
-            )
-            .with_detail("This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.")));
+            return Ok(Err(unencrypted_data("SSL")));
         }
         self.stream.write_all(b"S").await?;
         self.handshake(encryption).await?;
         Ok(Ok(()))
     }
 
-    /// Answers SSLRequest and GSSENCRequest: no. What the client had already sent behind it can't
+    /// Answers a request for this encryption: no. What the client had already sent behind it can't
     /// be meant for the connection that follows.
-    pub(super) async fn refuse_encryption(&mut self) -> Result<(), ClientError> {
-        if !self.incoming.is_empty() {
-            return Err(StartupError::Layout.into());
-        }
+    pub(super) async fn refuse_encryption(
+        &mut self,
+        what: &str,
+    ) -> Result<Result<(), PgError>, ClientError> {
         self.stream.write_all(b"N").await?;
-        Ok(())
+        if !self.incoming.is_empty() {
+            return Ok(Err(unencrypted_data(what)));
+        }
+        Ok(Ok(()))
     }
 
     /// Whether the client has named the protocol.
@@ -105,4 +104,10 @@ impl Client {
         self.secured = Some(Secured { bindable, common_name });
         Ok(has_named_protocol)
     }
+}
+
+fn unencrypted_data(what: &str) -> PgError {
+    let message = format!("received unencrypted data after {what} request");
+    PgError::fatal(sqlstate::PROTOCOL_VIOLATION, message)
+        .with_detail("This could be either a client-software bug or evidence of an attempted man-in-the-middle attack.")
 }

@@ -5,6 +5,11 @@ use flywheel_wire::{PgError, backend, sqlstate};
 
 use super::{Client, ClientError, Encryption, switches};
 
+/// The minor version that SSLRequest has as a StartupMessage.
+const SSL: u16 = 5679;
+/// The same of GSSENCRequest.
+const GSSAPI: u16 = 5680;
+
 /// What a client asks for in its StartupMessage.
 #[derive(Debug)]
 pub struct Login {
@@ -43,21 +48,39 @@ pub async fn receive(
     if let Some(encryption) = encryption {
         client.begin_direct(encryption).await?;
     }
+    let mut refused = None;
     loop {
-        match client.next_startup().await? {
-            // There is no TLS within TLS, nor GSSAPI.
-            StartupPacket::Ssl | StartupPacket::GssEnc if client.is_encrypted() => {
-                return Err(StartupError::Version { major: 1234, minor: 5679 }.into());
-            }
+        let packet = client.next_startup().await?;
+        let asks_for = match packet {
+            StartupPacket::Ssl => Some(SSL),
+            StartupPacket::GssEnc => Some(GSSAPI),
+            _ => None,
+        };
+        // There is no TLS within TLS, nor GSSAPI; and what was refused isn't asked for again.
+        if let Some(minor) = asks_for
+            && (client.is_encrypted() || refused == asks_for)
+        {
+            return Err(StartupError::Version { major: 1234, minor }.into());
+        }
+        refused = asks_for;
+        match packet {
             StartupPacket::Ssl => match encryption {
                 Some(encryption) => {
                     if let Err(error) = client.encrypt(encryption).await? {
                         return Ok(Err(error));
                     }
                 }
-                None => client.refuse_encryption().await?,
+                None => {
+                    if let Err(error) = client.refuse_encryption("SSL").await? {
+                        return Ok(Err(error));
+                    }
+                }
             },
-            StartupPacket::GssEnc => client.refuse_encryption().await?,
+            StartupPacket::GssEnc => {
+                if let Err(error) = client.refuse_encryption("GSSAPI encryption").await? {
+                    return Ok(Err(error));
+                }
+            }
             StartupPacket::Cancel { process_id, secret_key } => {
                 return Ok(Ok(Purpose::Cancel { process_id, secret_key }));
             }
@@ -109,6 +132,10 @@ fn login(minor: u16, parameters: Vec<(String, String)>) -> Result<Login, PgError
     // Switches come first, wherever they stand: a parameter of the same name is the last word.
     switched.append(&mut values);
     let mut values = switched;
+    // Servers' sessions begin with it.
+    if values.iter().rfind(|(name, _)| name == "client_encoding").is_some_and(|it| is_utf8(&it.1)) {
+        values.retain(|(name, _)| name != "client_encoding");
+    }
     for (name, value) in &mut values {
         if name == "application_name" {
             *value = truncated(std::mem::take(value));
@@ -120,18 +147,6 @@ fn login(minor: u16, parameters: Vec<(String, String)>) -> Result<Login, PgError
             "no PostgreSQL user name specified in startup packet",
         )
     })?;
-    if let Some((_, encoding)) = values
-        .iter()
-        .find(|(name, value)| name.eq_ignore_ascii_case("client_encoding") && !is_utf8(value))
-    {
-        return Err(PgError::fatal(
-            sqlstate::FEATURE_NOT_SUPPORTED,
-            format!("client_encoding \"{encoding}\" isn't supported"),
-        )
-        .with_hint(
-            "Flywheel reads statements as UTF-8: set client_encoding (PGCLIENTENCODING) to UTF8.",
-        ));
-    }
     Ok(Login {
         database: database.unwrap_or_else(|| user.clone()),
         user,
@@ -166,9 +181,10 @@ fn replicates(value: &str) -> Result<bool, PgError> {
     }
 }
 
+/// Whether PostgreSQL takes the name of an encoding for UTF8's: only letters and digits count.
 fn is_utf8(encoding: &str) -> bool {
-    let name = encoding.trim_matches(['\'', '"']).replace(['-', '_'], "").to_ascii_lowercase();
-    matches!(name.as_str(), "utf8" | "unicode" | "sqlascii")
+    let name: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
+    matches!(name.to_ascii_lowercase().as_str(), "utf8" | "unicode")
 }
 
 /// What a name becomes: 63 bytes of it.

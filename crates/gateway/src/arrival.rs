@@ -15,7 +15,7 @@ use crate::replication::{check as check_replication, replicate};
 use crate::roster::Who;
 use crate::session::{Identity, Session};
 use crate::shared::Shared;
-use crate::stage::{Stage, reached};
+use crate::stage::{FAREWELL, Stage, farewell, reached};
 
 /// Where a login leads to.
 enum Destination {
@@ -41,7 +41,10 @@ pub(crate) async fn connection(reception: Arc<Reception>, stream: TcpStream, pee
     let admitting = admit(&reception, &rules, &mut client, peer);
     let admitted = tokio::select! {
         admitted = tokio::time::timeout(rules.login_timeout, admitting) => admitted,
-        () = reached(Stage::Cutting, &mut stage) => return,
+        () = reached(Stage::Cutting, &mut stage) => {
+            let _ = tokio::time::timeout(FAREWELL, client.close_with(&farewell())).await;
+            return;
+        }
     };
     let (destination, mut login) = match admitted {
         Ok(Ok(Some(admitted))) => admitted,

@@ -159,8 +159,9 @@ impl Code {
         // First the digest: what changes while the rest is read makes it another one.
         let digest = Self::digest(connection).await?;
         let expressions = EXPRESSIONS.replace("OWN", OWN);
-        let results =
-            connection.query(&[PATIENTLY, FUNCTIONS, &expressions, NAMES].join(";")).await?;
+        let results = connection
+            .query_in_utf8(&[PATIENTLY, FUNCTIONS, &expressions, NAMES].join(";"))
+            .await?;
         let [_, _, functions, expressions, all_functions, relations] = &results[..] else {
             return Ok(Self::default());
         };
@@ -178,7 +179,7 @@ impl Code {
         }));
         let mut uses = Vec::new();
         if pieces.iter().any(matters) {
-            let results = connection.query(&[PATIENTLY, USES].join(";")).await?;
+            let results = connection.query_in_utf8(&[PATIENTLY, USES].join(";")).await?;
             uses.extend(results.last().into_iter().flat_map(pairs));
         }
         Ok(Self {
@@ -195,7 +196,7 @@ impl Code {
     /// # Errors
     /// The connection broke.
     pub async fn digest(connection: &mut Connection) -> Result<Digest, ServerError> {
-        let results = connection.query(&[PATIENTLY, &digest_query()].join(";")).await?;
+        let results = connection.query_in_utf8(&[PATIENTLY, &digest_query()].join(";")).await?;
         let text = |column| results.last().map_or("", |rows| rows.text(0, column)).to_owned();
         Ok(Digest { code: text(0), defaults: text(1), has_own_defaults: text(2) == "t" })
     }

@@ -255,7 +255,7 @@ impl Dependencies {
             CHECKS,
         ];
         let sql = sql.join(";");
-        let results = connection.query(&sql).await?;
+        let results = connection.query_in_utf8(&sql).await?;
         let [
             relations,
             functions,
@@ -354,6 +354,6 @@ impl Dependencies {
 /// # Errors
 /// The connection broke.
 pub async fn digest(connection: &mut Connection) -> Result<String, ServerError> {
-    let results = connection.query(&DIGEST.replace("{rights}", RIGHTS)).await?;
+    let results = connection.query_in_utf8(&DIGEST.replace("{rights}", RIGHTS)).await?;
     Ok(results.first().map_or("", |rows| rows.text(0, 0)).to_owned())
 }

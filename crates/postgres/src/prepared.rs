@@ -145,7 +145,7 @@ impl Connection {
             self.put(|out| frontend::close(b'S', name, out))?;
         }
         for (name, sql, types) in prepared {
-            self.put(|out| frontend::parse(name, sql, types.iter().copied(), out))?;
+            self.put_parse(name, sql, types)?;
         }
         frontend::sync(self.out());
         self.expect_ready();
@@ -164,7 +164,7 @@ impl Connection {
         executing: &str,
     ) -> Result<Vec<Rows>, ServerError> {
         self.put(|out| frontend::close(b'S', name, out))?;
-        self.put(|out| frontend::parse(name, sql, types.iter().copied(), out))?;
+        self.put_parse(name, sql, types)?;
         frontend::sync(self.out());
         self.expect_ready();
         self.put_query(executing)?;

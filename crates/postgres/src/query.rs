@@ -1,14 +1,19 @@
 //! Flywheel's own statements, and statements it runs in a client's name with the answer kept.
 
 use bytes::{BufMut, Bytes};
+use flywheel_wire::backend::TransactionStatus;
+use flywheel_wire::quote::literal;
 use flywheel_wire::reply::{self, Field};
-use flywheel_wire::{Frame, PgError};
+use flywheel_wire::{Charset, Frame, PgError};
 use postgres_protocol::message::frontend;
 
 use crate::{Connection, ServerError};
 
 /// The name of Flywheel's own statement and portal: the unnamed ones are the client's.
 pub(crate) const OWN: &str = "flywheel_own";
+
+/// The setting that says in which encoding a client speaks.
+const CLIENT_ENCODING: &str = "client_encoding";
 
 /// How many messages [`Connection::put_portal`] sends before Execute.
 pub const PORTAL_STEPS: usize = 4;
@@ -75,6 +80,50 @@ impl Connection {
         self.read_results().await
     }
 
+    /// [`Self::query`] of a text whose rows are to be read here, whatever the session's
+    /// `client_encoding`.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn query_in_utf8(&mut self, sql: &str) -> Result<Vec<Rows>, ServerError> {
+        if self.charset().is_utf8() || self.status() == TransactionStatus::Failed {
+            return self.query(sql).await;
+        }
+        let encoding = self.parameters.get(CLIENT_ENCODING).cloned().unwrap_or_default();
+        let is_local = self.status() == TransactionStatus::InTransaction;
+        let set = |encoding: &str| {
+            let local = if is_local { "LOCAL " } else { "" };
+            format!("SET {local}{CLIENT_ENCODING} TO {}", literal(encoding))
+        };
+        self.query(&set("UTF8")).await?;
+        let results = self.query(sql).await;
+        if self.status() != TransactionStatus::Failed {
+            self.query(&set(&encoding)).await?;
+        }
+        results
+    }
+
+    /// Appends a Parse.
+    ///
+    /// # Errors
+    /// A text has a zero byte in it.
+    pub fn put_parse(&mut self, name: &str, sql: &str, types: &[u32]) -> Result<(), ServerError> {
+        match self.charset() {
+            Charset::Utf8 => self.put(|out| frontend::parse(name, sql, types.iter().copied(), out)),
+            charset => {
+                charset.put_parse(name, sql, types, self.out());
+                Ok(())
+            }
+        }
+    }
+
+    /// How the texts of the session on it are read.
+    #[must_use]
+    pub fn charset(&self) -> Charset {
+        let reported = |name| self.parameters.get(name).map_or("UTF8", String::as_str);
+        Charset::of(reported(CLIENT_ENCODING), reported("server_encoding"))
+    }
+
     /// The rows of each statement, until nothing is owed any more.
     pub(crate) async fn read_results(&mut self) -> Result<Vec<Rows>, ServerError> {
         let mut results = Vec::new();
@@ -97,7 +146,10 @@ impl Connection {
     /// # Errors
     /// The text has a zero byte in it.
     pub fn put_query(&mut self, sql: &str) -> Result<(), ServerError> {
-        self.put(|out| frontend::query(sql, out))?;
+        match self.charset() {
+            Charset::Utf8 => self.put(|out| frontend::query(sql, out))?,
+            charset => charset.put_query(sql, self.out()),
+        }
         self.unnamed_lost = true;
         self.expect_ready();
         Ok(())

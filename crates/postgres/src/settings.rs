@@ -172,6 +172,10 @@ impl Connection {
         // Until it has succeeded, what the connection holds is unknown.
         self.forget_settings();
         let replay = settings.replay(self.startup.as_ref());
+        if !self.charset().is_utf8() && !replay.is_ascii() {
+            // PostgreSQL reads a text in the encoding that is set when it comes.
+            self.query("SET client_encoding TO 'UTF8'").await?;
+        }
         self.query(&replay).await?;
         self.applied = settings.clone();
         Ok(())

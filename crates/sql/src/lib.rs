@@ -70,7 +70,7 @@ pub use prepared::{Executed, executed, lists_prepared, names_prepared, prepared}
 pub use ranked::{Count, Ranked, RankedItem, Ranking};
 pub use relation::{Relation, Role};
 pub use session::{Pin, SessionEffect};
-pub use set_config::{NullSetting, NullValue, null_settings};
+pub use set_config::{NullSetting, NullValue, SettingName, null_settings};
 pub use shape::{
     Assigned, ConflictAction, Delete, Insert, InsertValue, Operand, OrderKey, Projection, Select,
     Shape, Update,

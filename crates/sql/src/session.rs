@@ -197,6 +197,8 @@ impl SessionEffect {
             ("set", "session", "authorization") => {
                 Self::Set { name: "session authorization".into() }
             }
+            // Without a value it is to the default.
+            ("set", "names", "") => Self::Reset { name: Some("client_encoding".into()) },
             ("set", "session", "time") | ("set", "time", "zone") => {
                 Self::Set { name: "timezone".into() }
             }
@@ -373,7 +375,7 @@ fn dotted(text: &str, tokens: &[Token], position: usize, first: &str) -> String 
         _ => first.to_owned(),
     };
     // Case doesn't matter in names of settings, quoted or not.
-    name.to_lowercase()
+    if name == "names" { "client_encoding".to_owned() } else { name.to_lowercase() }
 }
 
 /// SET SESSION CHARACTERISTICS sets up to three settings; each is one of the session when it stands
@@ -454,9 +456,6 @@ fn of_functions(text: &str, verb: Verb, tokens: &[Token]) -> SessionEffect {
         }
     }
     let calls = Traces::of_calls(text, tokens);
-    if calls.names.contains("client_encoding") {
-        return SessionEffect::Set { name: "client_encoding".into() };
-    }
     if pins.is_empty()
         && let Some(set) = set_config(text, tokens)
     {

@@ -55,25 +55,44 @@ impl<'t> Call<'t> {
     }
 }
 
-/// A value of `set_config` that isn't there, which means the startup value of the setting.
+/// A value of `set_config` that may be NULL, which means the startup value of the setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NullSetting {
     /// The setting.
-    pub name: String,
-    /// Where NULL stands in the text, or the parameter (the first is 0) that may be NULL.
+    pub name: SettingName,
+    /// Its value.
     pub value: NullValue,
+}
+
+/// Which setting `set_config` is called for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingName {
+    /// This one.
+    Known(String),
+    /// The one that a parameter names; the first is 0.
+    Parameter(usize),
+    /// It is computed.
+    Unknown,
 }
 
 /// See [`NullSetting`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NullValue {
-    /// `NULL`
+    /// `NULL`, where it stands in the text.
     Written(Range<usize>),
-    /// `$1`
+    /// `$1`, which is 0.
     Parameter(usize),
+    /// An expression, where it stands in the text.
+    Computed(Range<usize>),
 }
 
-/// Where a statement calls `set_config` with NULL or a parameter for a value.
+/// The number of a parameter, the first of which is 0.
+fn parameter(text: &str, token: &Token) -> Option<usize> {
+    let number = text.get(token.range.start + 1..token.range.end)?;
+    number.parse::<usize>().ok()?.checked_sub(1)
+}
+
+/// Where a statement calls `set_config` with a value that may be NULL.
 #[must_use]
 pub fn null_settings(text: &str, tokens: &[Token]) -> Vec<NullSetting> {
     let mut found = Vec::new();
@@ -82,26 +101,61 @@ pub fn null_settings(text: &str, tokens: &[Token]) -> Vec<NullSetting> {
             continue;
         }
         let Some(call) = Call::at(text, tokens, position) else { continue };
-        let (Some([name, ..]), Some([value, ..])) = (call.arguments.first(), call.arguments.get(1))
+        let [name, value, ..] = &call.arguments[..] else { continue };
+        let (Some(name), Some(first), Some(last)) = (name.first(), value.first(), value.last())
         else {
             continue;
         };
-        let value = match value.kind {
-            TokenKind::Word if value.is_keyword(text, "null") => {
-                NullValue::Written(value.range.clone())
+        // A cast changes nothing of it.
+        let is_alone = value.get(1).is_none_or(|next| text[next.range.clone()] == *"::");
+        let whole = first.range.start..last.range.end;
+        let value = match first.kind {
+            TokenKind::String | TokenKind::Number if is_alone => continue,
+            TokenKind::Word if is_alone && first.is_keyword(text, "null") => {
+                NullValue::Written(first.range.clone())
+            }
+            TokenKind::Parameter if is_alone => match parameter(text, first) {
+                Some(number) => NullValue::Parameter(number),
+                None => continue,
+            },
+            _ => NullValue::Computed(whole),
+        };
+        let name = match name.kind {
+            TokenKind::String => {
+                SettingName::Known(content(&text[name.range.clone()]).to_lowercase())
             }
             TokenKind::Parameter => {
-                match text[value.range.start + 1..value.range.end].parse::<usize>() {
-                    Ok(number) if number > 0 => NullValue::Parameter(number - 1),
-                    _ => continue,
-                }
+                parameter(text, name).map_or(SettingName::Unknown, SettingName::Parameter)
             }
-            _ => continue,
+            _ => SettingName::Unknown,
         };
-        if name.kind == TokenKind::String {
-            let name = content(&text[name.range.clone()]).to_lowercase();
-            found.push(NullSetting { name, value });
-        }
+        found.push(NullSetting { name, value });
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lex::lex;
+
+    #[test]
+    fn a_value_that_may_be_null_is_found() {
+        let found = |text: &str| null_settings(text, &lex(text)).into_iter().next();
+        let known = |name: &str| SettingName::Known(name.to_owned());
+        let text = "SELECT set_config('Search_Path', NULL::text, false)";
+        assert_eq!(
+            found(text),
+            Some(NullSetting { name: known("search_path"), value: NullValue::Written(33..37) })
+        );
+        assert_eq!(
+            found("SELECT set_config($2, $1::text, true)"),
+            Some(NullSetting { name: SettingName::Parameter(1), value: NullValue::Parameter(0) })
+        );
+        assert_eq!(
+            found("SELECT set_config('a.b', NULL || lower($1), true)"),
+            Some(NullSetting { name: known("a.b"), value: NullValue::Computed(25..42) })
+        );
+        assert_eq!(found("SELECT set_config(name, 'x', true) FROM names"), None);
+    }
 }

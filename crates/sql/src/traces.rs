@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::lex::{Token, TokenKind, lex};
-use crate::set_config::{Call, null_settings};
+use crate::set_config::{Call, SettingName, null_settings};
 use crate::{Pin, SessionEffect, Verb};
 
 /// What may be in the session afterwards. Its settings can be asked for; the rest keeps the
@@ -23,8 +23,10 @@ pub struct Traces {
     pub is_unknown: bool,
     /// It may define functions, views, triggers.
     pub defines: bool,
-    /// It gives settings the values that the session has begun with.
-    pub resets: bool,
+    /// It may give these settings the values that the session has begun with.
+    pub resets: BTreeSet<String>,
+    /// It may do so with any.
+    pub resets_any: bool,
 }
 
 /// Functions of PostgreSQL and its extensions that run a text that they are given, or read what it
@@ -123,7 +125,8 @@ impl Traces {
         }
         self.is_unknown |= other.is_unknown;
         self.defines |= other.defines;
-        self.resets |= other.resets;
+        self.resets.extend(other.resets.iter().cloned());
+        self.resets_any |= other.resets_any;
     }
 
     fn add_pin(&mut self, pin: Pin) {
@@ -186,12 +189,21 @@ impl Traces {
         let verb = Verb::of(code, tokens);
         self.defines |= verb.is_definition();
         let effect = SessionEffect::of(code, verb, tokens);
-        self.resets |= matches!(
-            effect,
-            SessionEffect::Reset { .. }
-                | SessionEffect::ResetLocal { .. }
-                | SessionEffect::DiscardAll
-        ) || !null_settings(code, tokens).is_empty();
+        match &effect {
+            SessionEffect::Reset { name: Some(name) } | SessionEffect::ResetLocal { name } => {
+                self.resets.insert(name.clone());
+            }
+            SessionEffect::Reset { name: None } | SessionEffect::DiscardAll => {
+                self.resets_any = true
+            }
+            _ => {}
+        }
+        for setting in null_settings(code, tokens) {
+            match setting.name {
+                SettingName::Known(name) => drop(self.resets.insert(name)),
+                _ => self.resets_any = true,
+            }
+        }
         match effect {
             SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) } => {
                 self.add_name(&name)
@@ -445,8 +457,10 @@ mod tests {
         assert_eq!(traces("BEGIN CREATE TEMP TABLE t (a int); END").pins, [Pin::TemporaryObject]);
         assert_eq!(traces("BEGIN PERFORM pg_advisory_lock(1); END").pins, [Pin::AdvisoryLock]);
         assert!(traces("BEGIN RESET ALL; END").any);
-        assert!(traces("BEGIN SET LOCAL work_mem TO DEFAULT; END").resets);
-        assert!(traces("BEGIN PERFORM set_config('a.b', NULL, false); END").resets);
+        assert!(traces("BEGIN SET LOCAL work_mem TO DEFAULT; END").resets.contains("work_mem"));
+        assert!(traces("BEGIN PERFORM set_config('a.b', NULL, false); END").resets.contains("a.b"));
+        assert!(traces("BEGIN PERFORM set_config('a.b', v, false); END").resets.contains("a.b"));
+        assert!(traces("BEGIN PERFORM set_config(n, v, false); END").resets_any);
         assert!(
             Traces::of_function(
                 "plpython3u",

@@ -22,6 +22,7 @@ use crate::commands::is_command;
 use crate::long::{is_long, on_text};
 use crate::notes::Notes;
 use crate::planning::ShapePlanning;
+use crate::shown::Shown;
 use crate::suspects::Suspects;
 
 /// What takes longer, or answers more, isn't followed by others on the same connection.
@@ -65,9 +66,8 @@ pub struct Analysis {
     pub lists_prepared: bool,
     /// It names something that isn't known.
     pub lacks: bool,
-    /// It shows what settings are reset to, and where they come from, or runs code that resets
-    /// some.
-    pub shows_settings: bool,
+    /// What it shows of the connection that it runs on.
+    pub shown: Shown,
     /// PostgreSQL's parser has read all of it without an error.
     read_whole: AtomicBool,
     /// The version of the known code with which it leaves behind what its statements say; 0: none.
@@ -404,11 +404,7 @@ impl Analyses {
         let lacks = statements
             .iter()
             .any(|statement| !statement.verb.is_definition() && suspects.lack(text, statement));
-        let shows_settings = statements.iter().any(|statement| {
-            matches!(&statement.session, SessionEffect::Leaves(traces) if traces.resets)
-                || statement
-                    .has_word(text, |word| matches!(word, "pg_settings" | "pg_show_all_settings"))
-        });
+        let shown = Shown::of(text, &statements);
         let names = self.store_tables.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         let concerns_store: Vec<bool> = statements
             .iter()
@@ -432,7 +428,9 @@ impl Analyses {
         let lists_prepared = lists_prepared(text);
         let is_repeatable = is_plain
             && !lists_prepared
-            && !shows_settings
+            && !shown.settings
+            && shown.resets.is_empty()
+            && !shown.resets_any
             && matches!(&statements[..], [only] if only.is_repeatable(text));
         let is_read = !concerns_store.contains(&true)
             && !lists_prepared
@@ -463,7 +461,7 @@ impl Analyses {
             notes: Notes::default(),
             planning: ShapePlanning::default(),
             lacks,
-            shows_settings,
+            shown,
             read_whole: AtomicBool::new(false),
             proved: AtomicU64::new(if lacks { 0 } else { version }),
             latest: self.version.clone(),

@@ -17,6 +17,7 @@ mod names;
 mod notes;
 mod planning;
 mod query;
+mod shown;
 mod suspects;
 mod text_shape;
 
@@ -27,5 +28,6 @@ pub use names::names_only;
 pub use notes::Notes;
 pub use planning::ShapePlanning;
 pub use query::Query;
+pub use shown::Shown;
 pub use suspects::{Code, Piece, Suspects};
 pub use text_shape::TextShape;

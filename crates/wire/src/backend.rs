@@ -2,8 +2,8 @@
 
 use bytes::{BufMut, BytesMut};
 
-use crate::PgError;
 use crate::reply::Field;
+use crate::{Charset, PgError};
 
 /// A session's state as ReadyForQuery reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,19 @@ pub fn ready_for_query(out: &mut BytesMut, status: TransactionStatus) {
 /// ErrorResponse.
 pub fn error_response(out: &mut BytesMut, error: &PgError) {
     fields(out, b'E', error);
+}
+
+/// The same for a client whose texts are read in this way: an error of Flywheel's own, or one that
+/// was read so.
+pub fn error_response_in(charset: Charset, out: &mut BytesMut, error: &PgError) {
+    message(out, b'E', |out| {
+        for (code, value) in error.fields() {
+            out.put_u8(*code);
+            out.put_slice(&charset.write(value));
+            out.put_u8(0);
+        }
+        out.put_u8(0);
+    });
 }
 
 /// NoticeResponse.

@@ -46,6 +46,9 @@ impl ClientError {
             Self::Frame(error) => {
                 Some(PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string()))
             }
+            Self::Startup(error @ StartupError::Version { .. }) => {
+                Some(PgError::fatal(sqlstate::FEATURE_NOT_SUPPORTED, error.to_string()))
+            }
             Self::Startup(error) => Some(
                 PgError::fatal(sqlstate::PROTOCOL_VIOLATION, error.to_string())
                     .with_hint("This port speaks PostgreSQL's protocol, version 3."),

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::SqlState;
 use crate::reader::Reader;
+use crate::{Charset, SqlState};
 
 /// The order in which PostgreSQL sends the fields (its `send_message_to_frontend`).
 const FIELD_ORDER: &[u8] = b"SVCMDHWPpqstcdnFLR";
@@ -98,11 +98,18 @@ impl PgError {
     /// must get through.
     #[must_use]
     pub fn read(body: &[u8]) -> Self {
+        Self::read_in(Charset::Utf8, body)
+    }
+
+    /// The same of texts that are to be read in this way.
+    #[must_use]
+    pub fn read_in(charset: Charset, body: &[u8]) -> Self {
         let mut reader = Reader::new(body);
         let mut fields = Vec::new();
         while let Some(code) = reader.u8().filter(|&code| code != 0) {
             let Some(value) = reader.cstr() else { break };
-            fields.push((code, Cow::Owned(String::from_utf8_lossy(value).into_owned())));
+            let value = charset.read(value).unwrap_or_else(|| String::from_utf8_lossy(value));
+            fields.push((code, Cow::Owned(value.into_owned())));
         }
         Self { fields }
     }

@@ -12,7 +12,10 @@ pub(crate) fn malformed(frame: &Frame) -> PgError {
         tag::PARSE => parse(&mut body),
         tag::BIND => bind(&mut body),
         tag::EXECUTE => string(&mut body).and_then(|()| number(body.i32())).map(drop),
-        tag::DESCRIBE | tag::CLOSE => number(body.u8()).and_then(|_| string(&mut body)),
+        tag::DESCRIBE | tag::CLOSE => {
+            let kind = body.u8().ok_or_else(|| violation("no data left in message"));
+            kind.and_then(|_| string(&mut body))
+        }
         _ => Ok(()),
     };
     // What could be read is followed by bytes that nothing stands for.
@@ -111,6 +114,7 @@ mod tests {
             (b'B', b"\0\0\0\0\0\x01\0\0\0\x05ab", "08P01: insufficient data left in message"),
             (b'E', b"\0\0", "08P01: insufficient data left in message"),
             (b'C', b"S", "08P01: invalid string in message"),
+            (b'D', b"", "08P01: no data left in message"),
         ] {
             assert_eq!(said(tag, body), expected, "{body:?}");
         }

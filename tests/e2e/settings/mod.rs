@@ -3,6 +3,7 @@
 //! connections of their own.
 
 mod both;
+mod encodings;
 mod every;
 mod random;
 mod startup;

@@ -105,7 +105,85 @@ const STATEMENTS: &[&str] = &[
     "SELECT count(*) FROM accounts WHERE tenant = current_setting('app.tenant', true)",
     "SELECT '01/02/2001'::date",
     "TABLE accounts",
+    "SET client_encoding TO latin1",
+    "SET NAMES 'koi8r'",
+    "SET LOCAL client_encoding TO latin1",
+    "SELECT set_config('client_encoding', lower('UTF8'), false)",
+    "RESET client_encoding",
+    "SELECT chr(233)",
+    "SELECT chr(8364), 1",
+    "PREPARE made AS SELECT set_config('app.tenant', 'one', false)",
+    "PREPARE other AS SELECT count(*) FROM accounts",
+    "EXECUTE made",
+    "EXECUTE other",
+    "SELECT name, statement FROM pg_prepared_statements ORDER BY name",
+    "DEALLOCATE made",
+    "DEALLOCATE ALL",
+    "SELECT has_table_privilege('pg_monitor', 'public.accounts', 'SELECT')",
+    "SELECT current_schemas(true)",
+    BAD_TEXT,
+    UNENDED,
+    NO_PORTAL,
+    NO_STATEMENT,
+    PARSED,
+    PARSED,
+    BOUND,
+    CALLED_BEHIND,
+    FAILED_BEHIND,
+    FLUSHED,
+    FLUSHED_ERROR,
 ];
+
+/// A Query that isn't UTF-8, or whatever the encoding is.
+const BAD_TEXT: &str = "a Query with a byte that is in no encoding";
+/// A Query without its final zero.
+const UNENDED: &str = "a Query without an end";
+/// Execute of a portal that isn't there.
+const NO_PORTAL: &str = "Execute of no portal";
+/// Bind of a statement that isn't there.
+const NO_STATEMENT: &str = "Bind of no statement";
+/// Parse under a name, which may be there already.
+const PARSED: &str = "Parse under a name";
+/// Bind and Execute of that.
+const BOUND: &str = "Bind of the name";
+/// FunctionCall behind a batch without Sync.
+const CALLED_BEHIND: &str = "FunctionCall behind a batch";
+/// The same, which fails.
+const FAILED_BEHIND: &str = "FunctionCall of nothing behind a batch";
+/// A batch that is flushed before its Sync.
+const FLUSHED: &str = "a batch with Flush";
+/// An error behind what was flushed.
+const FLUSHED_ERROR: &str = "an error behind Flush";
+
+/// The messages of a step that isn't a statement.
+fn messages(step: &str) -> Option<Vec<Message>> {
+    let bind =
+        |statement: &str| Message::new(b'B', &[b"\0", statement.as_bytes(), &[0; 7]].concat());
+    let batch = |sql: &str| vec![Message::parse("", sql, &[]), bind(""), Message::execute("", 0)];
+    // Its number, no formats, no arguments, and a result as text.
+    let call = |number: i32| Message::new(b'F', &[&number.to_be_bytes()[..], &[0; 6]].concat());
+    let set = "SELECT set_config('app.tenant', 'batch', false)";
+    Some(match step {
+        BAD_TEXT => vec![Message::query_of(b"SELECT '\xff\xfe'")],
+        UNENDED => vec![Message::new(b'Q', b"SELECT 1")],
+        NO_PORTAL => vec![Message::execute("none", 0), Message::sync()],
+        NO_STATEMENT => vec![bind("none"), Message::sync()],
+        PARSED => vec![Message::parse("named", set, &[]), Message::sync()],
+        BOUND => vec![bind("named"), Message::execute("", 0), Message::sync()],
+        // pi()
+        CALLED_BEHIND => [batch(set), vec![call(1610)]].concat(),
+        FAILED_BEHIND => [batch(set), vec![call(999_999)]].concat(),
+        FLUSHED => [batch(set), vec![Message::new(b'H', b""), Message::sync()]].concat(),
+        FLUSHED_ERROR => {
+            let flush = vec![Message::new(b'H', b"")];
+            [batch(set), flush, batch("SELECT 1 / 0"), vec![Message::sync()]].concat()
+        }
+        _ => return None,
+    })
+}
+
+/// In statements that keep the connection, or have LISTEN keep it.
+const KEEPING: [&str; 5] = ["PREPARE ", "EXECUTE ", "DEALLOCATE", "latin1", "koi8r"];
 
 /// In statements that lock what those of others wait for.
 const CONFLICTING: [&str; 3] = ["GRANT", "REVOKE", "public.plain"];
@@ -152,6 +230,12 @@ async fn difference(world: &World, steps: &[Step], is_alone: bool) -> Option<Str
         if is_alone && open.iter().any(|(other, is_open)| *is_open && *other != client) {
             continue;
         }
+        if let Step::Say { sql, .. } = *step
+            && is_alone
+            && KEEPING.iter().any(|part| sql.contains(part))
+        {
+            continue;
+        }
         // Nor is one waited for who has locked what others change.
         if let Step::Say { sql, .. } = *step
             && CONFLICTING.iter().any(|part| sql.contains(part))
@@ -187,7 +271,7 @@ async fn difference(world: &World, steps: &[Step], is_alone: bool) -> Option<Str
 }
 
 async fn hear(client: &mut Client, sql: &str, is_extended: bool) -> Vec<String> {
-    let messages: Vec<Message> = statement(sql, is_extended);
+    let messages = messages(sql).unwrap_or_else(|| statement(sql, is_extended));
     said(client, &messages).await
 }
 

@@ -4,7 +4,7 @@ use flywheel_tests::raw::{Client, Event, Message};
 use flywheel_tests::world::column;
 use flywheel_tests::{Home, Setup};
 
-use super::both::{Both, world};
+use super::both::{Both, said, statement, world};
 
 /// Tables of two tenants, told apart by the search path with which clients begin.
 const TENANTS: &str = "CREATE FUNCTION public.code() RETURNS text LANGUAGE plpgsql AS 'BEGIN EXECUTE ''SELECT 1''; RETURN current_setting(''search_path''); END'; CREATE SCHEMA ten1; CREATE TABLE tt (v text); CREATE TABLE ten1.tt (v text); \
@@ -50,6 +50,12 @@ const RESETTING: &[&[&str]] = &[
         "$",
     ],
     &["SET search_path = public", "SELECT set_config('search_path', NULL, false)", "$"],
+    &[
+        "SET search_path = public",
+        "SELECT set_config('search_path', p, false) FROM (VALUES (NULL::text)) v(p)",
+        "$",
+    ],
+    &["SET search_path = public", "SELECT set_config('search_path', NULL || 'x', false)", "$"],
     &["SET search_path = public", "SELECT set_config('Search_Path', null::text, false), 1; $"],
     &[
         "BEGIN",
@@ -181,6 +187,73 @@ async fn a_bound_null_means_what_the_client_has_begun_with() {
         .say(&[Message::parse("", sql, &[]), bind, Message::execute("", 0), Message::sync()], sql)
         .await;
     client.say(&[Message::query(SHOWN)], "the path").await;
+    client.say(&[Message::query("SET search_path = public")], "a path").await;
+    let bind = Message::new(b'B', b"\0\0\0\0\0\x02\0\0\0\x0bsearch_path\xff\xff\xff\xff\0\0");
+    let sql = "SELECT set_config($1, $2, false)";
+    client
+        .say(&[Message::parse("", sql, &[]), bind, Message::execute("", 0), Message::sync()], sql)
+        .await;
+    client.say(&[Message::query(SHOWN)], "the path, named by a parameter").await;
+}
+
+/// What settings are reset to is the client's startup value; where it can't be known, an error.
+#[tokio::test]
+async fn what_settings_are_reset_to_is_what_the_client_has_begun_with() {
+    let Some(world) = world("pool_size = 1\nacquire_timeout = \"5s\"").await else { return };
+    let shown = "SELECT setting, reset_val FROM pg_settings WHERE name = 'work_mem'";
+    let mut client = Both::start(&world, &[("options", "-c work_mem=5MB")]).await;
+    let mut other = Both::start(&world, &[]).await;
+    for is_extended in [false, true] {
+        client.say(&statement(shown, is_extended), shown).await;
+        let text = format!("BEGIN; SET work_mem TO DEFAULT; {shown}; COMMIT");
+        client.say(&[Message::query(&text)], &text).await;
+        other.say(&statement(shown, is_extended), shown).await;
+        client.say(&statement("BEGIN", is_extended), "BEGIN").await;
+        let setting = "SELECT setting FROM pg_settings WHERE name = 'work_mem'";
+        client.say(&statement(setting, is_extended), setting).await;
+        let refused = said(&mut client.ours, &statement(shown, is_extended)).await;
+        assert_eq!(refused, ["0A000", "ready E"]);
+        client.say(&statement("ROLLBACK", is_extended), "ROLLBACK").await;
+    }
+}
+
+/// The schema of temporary objects is there for who has made some, and nobody else.
+#[tokio::test]
+async fn schemas_of_temporary_objects_are_their_sessions() {
+    let Some(world) = world("pool_size = 1\nacquire_timeout = \"5s\"").await else { return };
+    let shown = "SELECT current_schemas(true), pg_my_temp_schema() = 0";
+    let mut one = Both::start(&world, &[]).await;
+    for sql in
+        ["CREATE TEMP TABLE t (a int)", "SELECT current_schemas(true)::text LIKE '%pg_temp%'"]
+    {
+        one.say(&statement(sql, false), sql).await;
+    }
+    one.say(&statement("DISCARD ALL", false), "DISCARD ALL").await;
+    let mut other = Both::start(&world, &[]).await;
+    for is_extended in [false, true] {
+        other.say(&statement(shown, is_extended), shown).await;
+    }
+}
+
+/// PostgreSQL tells notifications before the settings that the same statement has changed.
+#[tokio::test]
+async fn notifications_come_before_settings() {
+    let Some(world) = world("pool_size = 2").await else { return };
+    let mut both = Both::start(&world, &[]).await;
+    both.say(&[Message::query("LISTEN said")], "LISTEN").await;
+    let text = "SET TimeZone = 'Asia/Tokyo'; NOTIFY said";
+    let mut told = Vec::new();
+    for client in [&mut both.ours, &mut both.theirs] {
+        client.send(&[Message::query(text)]).await.expect("sent");
+        let events = client.until_ready().await.expect("an answer");
+        let kind = |event: &Event| match event {
+            Event::Setting(..) => "setting",
+            Event::Other('A', _) => "notification",
+            _ => "other",
+        };
+        told.push(events.iter().map(kind).collect::<Vec<_>>());
+    }
+    assert_eq!(told[0], told[1]);
 }
 
 /// What a client was told holds for it; who comes later is told what is so by then.

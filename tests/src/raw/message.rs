@@ -68,6 +68,16 @@ impl Message {
         Self::new(b'Q', &body)
     }
 
+    /// Query of a text that need not be UTF-8.
+    pub fn query_of(sql: &[u8]) -> Self {
+        Self::new(b'Q', &[sql, b"\0"].concat())
+    }
+
+    /// Parse of one, as the unnamed statement.
+    pub fn parse_of(sql: &[u8]) -> Self {
+        Self::new(b'P', &[b"\0", sql, b"\0\0\0"].concat())
+    }
+
     /// Parse. Types that are 0, or missing, are the server's to find.
     pub fn parse(statement: &str, sql: &str, types: &[u32]) -> Self {
         let mut body = Vec::new();

@@ -124,8 +124,16 @@ impl Copies<'_> {
     ) -> Outcome<Option<Frame>> {
         self.session.client.send().await?;
         loop {
-            let next = match self.session.batch.take_copied() {
-                Some(frame) => Ok(frame),
+            let buffered = match self.session.batch.take_copied() {
+                Some(frame) => Ok(Some(frame)),
+                None => self.session.client.buffered_frame(),
+            };
+            if matches!(buffered, Ok(None)) {
+                // What is wrong with the rows is told while the client has no more of them.
+                self.session.send_to_server().await?;
+            }
+            let next = match buffered.transpose() {
+                Some(next) => next,
                 None => tokio::select! {
                     biased;
                     said = self.session.upstream.unasked() => match said {

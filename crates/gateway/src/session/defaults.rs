@@ -8,7 +8,7 @@ use bytes::BytesMut;
 use flywheel_postgres::{PORTAL_STEPS, Portal};
 use flywheel_sql::SessionEffect;
 use flywheel_statement::Analysis;
-use flywheel_wire::{Frame, frame};
+use flywheel_wire::{Frame, PgError, frame, sqlstate};
 use postgres_protocol::message::frontend as message;
 
 use super::parts::Resets;
@@ -22,11 +22,28 @@ pub(super) struct Defaults<'s> {
 
 impl Defaults<'_> {
     /// A text is about to be carried out. Where it shows what settings are reset to, its connection
-    /// must be one that has begun with the client's.
+    /// must be one that has begun with the client's; where it shows whether there are temporary
+    /// objects, one on which others have made none.
     pub(super) fn note_shown(&mut self, analysis: &Analysis) {
-        self.session.upstream.begins_anew = analysis.shows_settings
-            && !self.session.settings.base.is_empty()
-            && !self.session.has_server();
+        let (session, shown) = (&mut *self.session, &analysis.shown);
+        let is_first = !session.has_server();
+        session.upstream.begins_anew =
+            is_first && session.settings.shows_startup(shown, shown.settings);
+        session.upstream.begins_without_temporary = shown.temporary && is_first;
+    }
+
+    /// Refuses a text that needs a connection which has begun with the client's settings, where
+    /// another one is held.
+    pub(super) fn check_shown(&self, analysis: &Analysis) -> Result<(), PgError> {
+        let (session, shown) = (&*self.session, &analysis.shown);
+        let is_other = || session.upstream.lease().is_some_and(|lease| !lease.has_own_startup());
+        if !session.settings.shows_startup(shown, shown.startup) || !is_other() {
+            return Ok(());
+        }
+        let message = "what settings are reset to isn't known in a transaction block of a client \
+                       that has connected with settings of its own";
+        Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
+            .with_hint("Send the statement outside of a transaction block."))
     }
 
     /// Has the server restore, after a statement that it has carried out. What it reports meanwhile

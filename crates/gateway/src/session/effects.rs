@@ -1,7 +1,7 @@
 //! What statements do to the session: it is noted once they are done.
 
 use flywheel_sql::lex::TokenKind;
-use flywheel_sql::{Pin, SessionEffect, Statement, Verb, prepared};
+use flywheel_sql::{Pin, SessionEffect, Statement, Traces, Verb, prepared};
 use flywheel_statement::{Analysis, changes_rights};
 
 use super::parts::creates_temporary;
@@ -160,7 +160,12 @@ impl Effects<'_> {
                     self.session.pin(Pin::TemporaryObject);
                 }
                 self.session.transaction.block.forget_local(name);
-                self.session.settings.change().set(name, analysis.statement_text(position));
+                let text = analysis.statement_text(position);
+                if !self.session.settings.charset().is_utf8() && !text.is_ascii() {
+                    // PostgreSQL is asked what it has made of it.
+                    return self.session.learner().note_traces(&Traces::named(name.clone()));
+                }
+                self.session.settings.change().set(name, text);
                 self.session.upstream.note_settings(&self.session.settings.now);
             }
             SessionEffect::Reset { name } => {

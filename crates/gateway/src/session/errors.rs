@@ -30,7 +30,8 @@ impl Errors<'_> {
     /// Tells the client an error that no server has made. What is open on the server has failed
     /// afterwards, and undoes what it has done.
     pub(super) async fn tell(&mut self, error: &PgError) -> Result<(), End> {
-        backend::error_response(&mut self.session.client.out, error);
+        let charset = self.session.settings.charset();
+        backend::error_response_in(charset, &mut self.session.client.out, error);
         match self.fail_server(error).await {
             Err(Failure::Session(end)) => Err(end),
             _ => Ok(()),
@@ -48,7 +49,7 @@ impl Errors<'_> {
         let raise = format!(
             "DO $flywheel$ BEGIN RAISE EXCEPTION USING ERRCODE = {}, MESSAGE = {}; END $flywheel$",
             literal(error.code()),
-            literal(&error.message().replace("$flywheel$", ""))
+            literal(&in_ascii(error.message()).replace("$flywheel$", ""))
         );
         self.session.own_statements().on_server(&raise).await.map(drop)
     }
@@ -118,24 +119,25 @@ impl Errors<'_> {
 
     /// An error, in which the server's name of a statement is the client's.
     pub(super) fn forward(&mut self, frame: &Frame, error: &PgError, step: &Step) {
+        let charset = self.session.settings.charset();
         match step {
-            Step::Fail(error) => backend::error_response(&mut self.session.client.out, error),
+            Step::Fail(error) => {
+                backend::error_response_in(charset, &mut self.session.client.out, error);
+            }
             Step::Bind { statement, client_name }
                 if !statement.server_name.is_empty()
                     && error.message().contains(&statement.server_name) =>
             {
                 let message = error.message().replace(&statement.server_name, client_name);
-                backend::error_response(
-                    &mut self.session.client.out,
-                    &error.clone().with_field(b'M', message),
-                );
+                let renamed = error.clone().with_field(b'M', message);
+                backend::error_response_in(charset, &mut self.session.client.out, &renamed);
             }
             Step::Query { analysis, first, is_part: true, .. } => {
                 match place_in_text(error, analysis, *first) {
-                    Some(place) => backend::error_response(
-                        &mut self.session.client.out,
-                        &error.clone().with_field(b'P', place),
-                    ),
+                    Some(place) => {
+                        let placed = error.clone().with_field(b'P', place);
+                        backend::error_response_in(charset, &mut self.session.client.out, &placed);
+                    }
                     None => self.session.forward(frame),
                 }
             }
@@ -180,6 +182,11 @@ impl Errors<'_> {
             _ => {}
         }
     }
+}
+
+/// A message as PostgreSQL's log may have it, whatever the session's encoding.
+fn in_ascii(message: &str) -> String {
+    message.chars().map(|each| if each.is_ascii() { each } else { '?' }).collect()
 }
 
 /// Where an error of a statement that was sent by itself stands in its client's text; `None`:

@@ -33,7 +33,7 @@ impl Batches<'_> {
                 Ok(())
             }
             _ if self.session.phase.is_skipping() => Ok(()),
-            _ => match Message::read(&frame) {
+            _ => match self.session.encoding().read_message(&frame) {
                 Ok(mut message) => {
                     if let Err(error) = self.session.strings().conform(&mut message) {
                         let worked = self.work_off(false).await;

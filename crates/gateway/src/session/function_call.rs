@@ -24,7 +24,8 @@ impl FunctionCalls<'_> {
         if !self.session.batches().finish().await? {
             return Ok(());
         }
-        self.session.batches().end_flushed(true).await?;
+        // What a batch without Sync has begun ends with it: they are one transaction.
+        let is_within = self.session.transaction.is_batch;
         self.session.upstream.replicas.note_write();
         self.session.noted_writes().note_any();
         self.note_function_call(frame);
@@ -35,9 +36,14 @@ impl FunctionCalls<'_> {
             lease.expect_ready();
             self.session.upstream.note_synced();
             self.session.send_to_server().await?;
-            self.session.drain(VecDeque::from([Step::FunctionCall])).await
+            let step = Step::FunctionCall { show_ready: !is_within };
+            self.session.drain(VecDeque::from([step])).await
         };
         match relayed.await {
+            Ok(drained) if is_within => {
+                self.session.batches().end_flushed(!drained.failed).await?;
+                self.session.ready().await
+            }
             Ok(_) => {
                 if self.session.transaction.is_idle() {
                     self.session.prepared.portals.clear();

@@ -17,7 +17,6 @@ use std::time::Duration;
 
 use flywheel_sql::{Pin, SessionEffect, Statement, Traces, Verb};
 use flywheel_statement::Analysis;
-use flywheel_wire::{PgError, sqlstate};
 
 use super::parts::{Learning, creates_temporary};
 use super::{Outcome, Session};
@@ -79,14 +78,6 @@ impl Learner<'_> {
         }
         for name in names {
             match name.as_deref() {
-                Some("client_encoding") => {
-                    let message = "client_encoding can't be set by a parameter's name";
-                    return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
-                        .with_hint(
-                            "Flywheel speaks UTF8 to clients: leave client_encoding at UTF8.",
-                        )
-                        .into());
-                }
                 Some("session_authorization") => self.session.pin(Pin::SessionUser),
                 Some("seed") => self.session.pin(Pin::RandomSeed),
                 Some(name) => self.session.upstream.learning.add(&Traces::named(name)),

@@ -7,8 +7,8 @@
 //! others from then on isn't missed, as in PostgreSQL, which begins to listen just before it
 //! commits.
 //!
-//! In session mode, where the connection is the client's, and for LISTEN in the code of a function,
-//! the connection itself is listened on.
+//! In session mode, where the connection is the client's, for LISTEN in the code of a function, and
+//! for a client whose encoding isn't UTF8, the connection itself is listened on.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -36,8 +36,10 @@ pub(super) struct Listener<'s> {
 impl Listener<'_> {
     /// Whether the database's connection listens for the session.
     fn listens_together(&self) -> bool {
-        // Where PostgreSQL serves one connection there is no other.
+        // Where PostgreSQL serves one connection there is no other. What the database's connection
+        // hears is UTF-8.
         self.session.identity.mode != PoolMode::Session
+            && self.session.settings.charset().is_utf8()
             && self.session.shared.pool().options().lifetimes.is_some()
     }
 
@@ -112,7 +114,8 @@ impl Listener<'_> {
             return Ok(());
         }
         self.catch_up_listening().await;
-        self.session.listening.tell(&mut self.session.client.out, usize::MAX)
+        let charset = self.session.settings.charset();
+        self.session.listening.tell(charset, &mut self.session.client.out, usize::MAX)
     }
 
     /// Tells what the server connection has heard while statements of Flywheel's own ran.
@@ -134,7 +137,8 @@ impl Listener<'_> {
 
     /// Tells the client what has been heard until now, between transactions.
     pub(super) fn tell_news(&mut self) -> Result<(), End> {
-        self.session.listening.tell(&mut self.session.client.out, UNREAD)
+        let charset = self.session.settings.charset();
+        self.session.listening.tell(charset, &mut self.session.client.out, UNREAD)
     }
 
     /// Whether the client may be told something that it doesn't wait for.

@@ -19,7 +19,7 @@
 //!
 //! What a statement leaves behind is noted in `effects.rs`, refused in `refusals.rs`, and found out
 //! in `learning.rs`, before the connection goes to somebody else. `errors.rs` is the one way by
-//! which an error reaches the client.
+//! which an error reaches the client; `encoding.rs` is for clients whose encoding isn't UTF8.
 
 mod attended;
 mod cached;
@@ -28,6 +28,7 @@ mod copy;
 mod deallocation;
 mod defaults;
 mod effects;
+mod encoding;
 mod errors;
 mod extended;
 mod function_call;
@@ -348,13 +349,15 @@ impl Session {
 
     /// Ends the answer to a simple Query or a Sync.
     async fn ready(&mut self) -> Result<(), End> {
+        self.noted_writes().settle();
+        // Notifications come before settings, as PostgreSQL tells them.
+        self.listener().tell_heard().await?;
         self.control().settle_settings().await?;
         self.noted_writes().settle();
         if self.transaction.is_idle() {
             // Portals end with their transaction.
             self.prepared.portals.clear();
         }
-        self.listener().tell_heard().await?;
         backend::ready_for_query(&mut self.client.out, self.transaction.status);
         self.release().await;
         self.client.send_if_much().await?;
@@ -369,6 +372,7 @@ impl Session {
             && !self.upstream.is_unsynced()
             && !self.transaction.is_batch
             && !self.transaction.block.is_open()
+            && self.settings.charset().is_utf8()
             && self.settings.told.generation
                 == self.identity.access.servers().primary.pool.generation()
     }

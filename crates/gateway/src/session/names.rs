@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use flywheel_statement::Analysis;
+use flywheel_wire::Charset;
 
 use super::parts::{Listening, Prepared, Upstream};
 use super::work::Work;
@@ -24,6 +25,7 @@ pub(super) struct WantedNames<'s> {
     pub(super) prepared: &'s Prepared,
     pub(super) upstream: &'s Upstream,
     pub(super) listening: &'s Listening,
+    pub(super) charset: Charset,
 }
 
 impl WantedNames<'_> {
@@ -36,6 +38,7 @@ impl WantedNames<'_> {
         let is_wanted = |name: &String, statement: &PreparedStatement| {
             !name.is_empty()
                 && !statement.by_sql
+                && (statement.charset == self.charset || statement.analysis.text.is_ascii())
                 && !self.upstream.has_named(name)
                 && (analysis.lists_prepared || analysis.names_prepared.contains(name))
         };

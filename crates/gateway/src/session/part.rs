@@ -77,6 +77,7 @@ impl<'t> Part<'t> {
                 return Ok(());
             }
             session.strings().check_conforming(text)?;
+            session.encoding().check_came_in(text, session.settings.charset())?;
             return self.relay_restored(session).await;
         }
         if session.transaction.has_failed() {

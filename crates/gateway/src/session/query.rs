@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flywheel_plan::Parameters;
-use flywheel_postgres::Lease;
+use flywheel_postgres::{Lease, ServerError};
 use flywheel_sql::Template;
 use flywheel_statement::Analysis;
 use flywheel_wire::{Frame, backend, frontend};
@@ -88,13 +88,13 @@ impl Asked<'_> {
         session.upstream.replicas.note_use(self.analysis);
         self.note_writes(session);
         session.explained_cache().expect(self.analysis).await;
-        session.defaults().note_shown(self.analysis);
         if session.proving().must_guard_now(self.analysis).await? {
             return self.exchange_guarded(session, show_ready).await;
         }
         let lease = session.server().await?;
-        lease.out().extend_from_slice(self.frame.raw());
-        lease.expect_ready();
+        if let Err(error) = self.put(lease) {
+            return Err(session.server_failed(&error));
+        }
         session.upstream.lose_unnamed();
         session.upstream.note_synced();
         session.send_to_server().await?;
@@ -105,6 +105,16 @@ impl Asked<'_> {
             session.control().undo_settings();
         }
         Ok(failed)
+    }
+
+    /// The message, as its client has sent it.
+    fn put(self, lease: &mut Lease) -> Result<(), ServerError> {
+        if !lease.charset().is_utf8() {
+            return lease.put_query(frontend::query(self.frame).unwrap_or_default());
+        }
+        lease.out().extend_from_slice(self.frame.raw());
+        lease.expect_ready();
+        Ok(())
     }
 
     /// What a Query is about to write: its analysis may be that of texts like it, without their
@@ -134,11 +144,7 @@ impl Asked<'_> {
             is_part: false,
         };
         session.upstream.note_synced();
-        let put = |lease: &mut Lease| {
-            lease.out().extend_from_slice(self.frame.raw());
-            lease.expect_ready();
-            Ok(())
-        };
+        let put = |lease: &mut Lease| self.put(lease);
         let failed = session.guard().exchange(self.analysis, step, put).await?;
         if failed {
             session.control().undo_settings();

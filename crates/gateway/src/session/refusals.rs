@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use flywheel_sql::lex::{Token, TokenKind};
 use flywheel_sql::{Pin, SessionEffect, Verb};
 use flywheel_statement::Analysis;
 use flywheel_wire::{PgError, sqlstate};
@@ -19,6 +18,8 @@ pub(super) struct Refusals<'s> {
 impl Refusals<'_> {
     /// What can't be relayed because of what it would do to the session.
     pub(super) fn check(&mut self, analysis: &Analysis) -> Outcome<()> {
+        self.session.encoding().check(analysis)?;
+        self.session.defaults().check_shown(analysis)?;
         if analysis.is_plain {
             return Ok(());
         }
@@ -38,33 +39,6 @@ impl Refusals<'_> {
                     .into());
             }
             match &statement.session {
-                SessionEffect::Set { name } | SessionEffect::SetLocal { name }
-                    if matches!(name.as_str(), "client_encoding" | "names") =>
-                {
-                    // The value: what stands last, but for `false)` of set_config.
-                    let is_value = |token: &&Token| {
-                        token.kind != TokenKind::Close
-                            && token.kind != TokenKind::Symbol
-                            && !token.is_keyword(&analysis.text, "false")
-                    };
-                    let value = statement.tokens.iter().rev().find(is_value);
-                    let last =
-                        value.map(|token| token.identifier(&analysis.text).to_ascii_lowercase());
-                    let encoding: String = last
-                        .unwrap_or_default()
-                        .chars()
-                        .filter(char::is_ascii_alphanumeric)
-                        .collect();
-                    if !matches!(encoding.as_str(), "utf8" | "unicode") {
-                        let message =
-                            "conversion between UTF8 and another client encoding is not supported";
-                        return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
-                            .with_hint(
-                                "Flywheel speaks UTF8 to clients: leave client_encoding at UTF8.",
-                            )
-                            .into());
-                    }
-                }
                 SessionEffect::Set { name } | SessionEffect::SetLocal { name }
                     if name == "track_counts" && !self.session.shared.stores.twins.is_empty() =>
                 {

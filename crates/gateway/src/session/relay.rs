@@ -100,10 +100,17 @@ impl Session {
                 }
                 Piece::Message(frame) => frame,
             };
+            if frame.tag() != reply::tag::PARAMETER_STATUS
+                && frame.tag() != reply::tag::READY_FOR_QUERY
+            {
+                self.tell_reported();
+            }
             if is_of_next_answer(&frame) {
                 self.guarding.held.tell(&mut self.client.out);
             }
             match frame.tag() {
+                // The client was told it when it has parsed the statement.
+                reply::tag::NOTICE_RESPONSE if matches!(step, Step::Parse { undo: None, .. }) => {}
                 reply::tag::NOTICE_RESPONSE => {
                     self.guarding.held.put_behind(&frame, &mut self.client.out)
                 }
@@ -112,12 +119,12 @@ impl Session {
                         self.guarding.held.put_behind(&heard, &mut self.client.out);
                     }
                 }
-                reply::tag::PARAMETER_STATUS => self.parameter_status(&frame),
+                reply::tag::PARAMETER_STATUS => self.settings.behind.push(frame),
                 reply::tag::ERROR_RESPONSE => {
                     self.listening.note_failed();
                     self.count_relayed(step);
                     drained.failed = true;
-                    let error = PgError::read(frame.body());
+                    let error = PgError::read_in(self.settings.charset(), frame.body());
                     if error.is_fatal() {
                         return Err(self.replicas().server_ended(error));
                     }
@@ -128,22 +135,28 @@ impl Session {
                     }
                     self.errors().note(&error, step);
                     self.errors().note_failed(&error, step, completed);
-                    if !matches!(step, Step::Query { .. } | Step::FunctionCall | Step::Ready { .. })
-                    {
+                    if !matches!(
+                        step,
+                        Step::Query { .. } | Step::FunctionCall { .. } | Step::Ready { .. }
+                    ) {
                         return Ok(false);
                     }
                 }
                 reply::tag::READY_FOR_QUERY => {
                     self.follow_server();
                     self.noted_writes().settle_at_rest();
-                    match step {
+                    let is_shown = matches!(
+                        step,
                         Step::Query { show_ready: true, .. }
-                        | Step::FunctionCall
-                        | Step::Ready { show: true } => {
-                            self.listener().tell_heard().await?;
-                            self.forward(&frame);
-                        }
-                        _ => {}
+                            | Step::FunctionCall { show_ready: true }
+                            | Step::Ready { show: true }
+                    );
+                    if is_shown {
+                        self.listener().tell_heard().await?;
+                    }
+                    self.tell_reported();
+                    if is_shown {
+                        self.forward(&frame);
                     }
                     return Ok(true);
                 }
@@ -289,9 +302,17 @@ impl Session {
         }
     }
 
+    /// Tells the client what settings the server has reported.
+    fn tell_reported(&mut self) {
+        for frame in std::mem::take(&mut self.settings.behind) {
+            self.parameter_status(&frame);
+        }
+    }
+
     pub(super) fn parameter_status(&mut self, frame: &Frame) {
         let Some((name, value)) = reply::parameter_status(frame.body()) else {
-            return;
+            // In the client's encoding.
+            return self.forward(frame);
         };
         if self.settings.reports.tells(&name) {
             self.guarding.held.put_behind(frame, &mut self.client.out);

@@ -10,6 +10,7 @@ use super::copy::Copies;
 use super::deallocation::Deallocation;
 use super::defaults::Defaults;
 use super::effects::Effects;
+use super::encoding::Encoding;
 use super::errors::Errors;
 use super::extended::Batches;
 use super::function_call::FunctionCalls;
@@ -131,6 +132,7 @@ impl Session {
             prepared: &self.prepared,
             upstream: &self.upstream,
             listening: &self.listening,
+            charset: self.settings.charset(),
         }
     }
 
@@ -179,11 +181,17 @@ impl Session {
         Strings { session: self }
     }
 
+    /// Texts of a session whose encoding may be another one than UTF8.
+    pub(super) fn encoding(&self) -> Encoding<'_> {
+        Encoding { session: self }
+    }
+
     /// Writes, as they are noted for the cache.
     pub(super) fn noted_writes(&mut self) -> NotedWrites<'_> {
         NotedWrites {
             is_pinned: self.is_pinned(),
             is_unsynced: self.upstream.is_unsynced(),
+            charset: self.settings.charset(),
             caching: self.shared.caching.as_ref(),
             analyses: &self.shared.analyses,
             writes: &mut self.writes,

@@ -60,6 +60,12 @@ impl Session {
         if std::mem::take(&mut self.upstream.begins_anew) {
             lease.begin_with(pool, &self.settings.base).await?;
         }
+        if std::mem::take(&mut self.upstream.begins_without_temporary) {
+            let schema = lease.query("SELECT pg_catalog.pg_my_temp_schema()").await?;
+            if schema.first().is_none_or(|rows| rows.text(0, 0) != "0") {
+                lease.begin_with(pool, &self.settings.base).await?;
+            }
+        }
         if lease.has_too_many_prepared() {
             lease.query("DEALLOCATE ALL").await?;
             lease.forget_all_prepared();
@@ -285,7 +291,7 @@ impl Session {
         let plain = values.iter().all(|(name, value)| match name.as_str() {
             // The server puts another character in the place of any that it doesn't take.
             "application_name" => value.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
-            name => name == "client_encoding",
+            _ => false,
         });
         let fatal = |failure: Failure| match failure {
             Failure::Statement(error) | Failure::Session(End::Fatal(error)) => error.into_fatal(),
@@ -320,7 +326,6 @@ impl Session {
         } else if self.settings.base.get("application_name").is_none() {
             parameters.insert("application_name".into(), String::new());
         }
-        parameters.insert("client_encoding".into(), "UTF8".into());
         Ok(parameters)
     }
 

@@ -42,6 +42,8 @@ impl Queries<'_> {
         }
         self.session.prepared.statements.remove("");
         self.session.prepared.portals.remove("");
+        let readable = self.session.settings.charset().readable(frame);
+        let frame = readable.as_ref().unwrap_or(frame);
         let text = match frontend::query(frame) {
             Ok(text) => text,
             Err(error) => return self.fail(&error).await,
@@ -74,6 +76,7 @@ impl Queries<'_> {
         if let Err(Failure::Statement(error)) = self.session.refusals().check(&analysis) {
             return self.fail(&error).await;
         }
+        self.session.defaults().note_shown(&analysis);
         let resets = self.session.settings.resets(&analysis);
         let is_relayed = resets == Resets::Nothing && self.is_relayed(&analysis);
         // What a batch without Sync has begun ends with this Query: they are one transaction.

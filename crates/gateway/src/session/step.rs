@@ -39,8 +39,9 @@ pub(super) enum Step {
     /// A simple Query, up to ReadyForQuery, which is the client's only when it asked for one.
     /// `is_part`: it is one of a text's statements by itself, as it stands in the text.
     Query { analysis: Arc<Analysis>, first: usize, show_ready: bool, is_part: bool },
-    /// FunctionCall, up to ReadyForQuery.
-    FunctionCall,
+    /// FunctionCall, up to ReadyForQuery, which is told later where a batch in front of it is its
+    /// transaction.
+    FunctionCall { show_ready: bool },
     /// Sync's ReadyForQuery.
     Ready { show: bool },
 }

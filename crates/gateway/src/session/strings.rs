@@ -4,11 +4,12 @@
 
 use std::borrow::Cow;
 
-use flywheel_sql::{Pin, SessionEffect, Verb, conforming, needs_conforming};
+use flywheel_sql::{Pin, SessionEffect, Statement, Verb, conforming, needs_conforming};
+use flywheel_statement::Analysis;
 use flywheel_wire::{PgError, sqlstate};
 
 use super::Session;
-use super::parts::{CONFORMING_STRINGS, Message};
+use super::parts::{CLIENT_ENCODING, CONFORMING_STRINGS, Message};
 
 /// Texts of a session, whose setting may be off.
 pub(super) struct Strings<'s> {
@@ -48,7 +49,9 @@ impl Strings<'_> {
         if !parse.query.contains('\\') {
             return Ok(());
         }
-        if self.may_change_setting() && conforming(&parse.query).is_some() {
+        if self.may_change(CONFORMING_STRINGS, self.session.settings.reads_escapes())
+            && conforming(&parse.query).is_some()
+        {
             let message = "a text with a backslash in a string can't be read behind what may change standard_conforming_strings";
             return Err(PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message)
                 .with_hint("Send Sync before it, or write the backslash in an E'…' string."));
@@ -59,31 +62,32 @@ impl Strings<'_> {
         Ok(())
     }
 
-    /// Whether one of the messages that wait for Sync may.
-    fn may_change_setting(&self) -> bool {
+    /// Whether one of the messages that wait for Sync may change `client_encoding`.
+    pub(super) fn may_change_encoding(&self) -> bool {
+        self.may_change(CLIENT_ENCODING, !self.session.settings.charset().is_utf8())
+    }
+
+    /// Whether one of them may change this setting. `is_set`: the end of a block may, too.
+    fn may_change(&self, setting: &str, is_set: bool) -> bool {
         let messages = self.session.batch.messages();
-        messages
-            .filter_map(|message| {
-                self.session.prepared.analysis_of(message, &self.session.shared.analyses)
-            })
-            .any(|analysis| {
-                let mut statements = analysis.statements.iter();
-                statements.any(|statement| match (&statement.session, statement.verb) {
-                    (
-                        SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) },
-                        _,
-                    ) => name == CONFORMING_STRINGS,
-                    (SessionEffect::SetLocal { name }, _) => {
-                        name == CONFORMING_STRINGS || name == "set_config"
-                    }
-                    (SessionEffect::ResetLocal { name }, _) => name == CONFORMING_STRINGS,
-                    (SessionEffect::Reset { name: None } | SessionEffect::DiscardAll, _) => true,
-                    (SessionEffect::Pins(Pin::Configuration) | SessionEffect::Leaves(_), _) => true,
-                    (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => {
-                        self.session.settings.reads_escapes()
-                    }
-                    _ => statement.has_word(&analysis.text, |word| word == "pg_settings"),
-                })
-            })
+        let mut analyses = messages.filter_map(|message| {
+            self.session.prepared.analysis_of(message, &self.session.shared.analyses)
+        });
+        let changes =
+            |statement: &Statement, analysis: &Analysis| match (&statement.session, statement.verb)
+            {
+                (SessionEffect::Set { name } | SessionEffect::Reset { name: Some(name) }, _) => {
+                    name == setting
+                }
+                (SessionEffect::SetLocal { name }, _) => name == setting || name == "set_config",
+                (SessionEffect::ResetLocal { name }, _) => name == setting,
+                (SessionEffect::Reset { name: None } | SessionEffect::DiscardAll, _) => true,
+                (SessionEffect::Pins(Pin::Configuration) | SessionEffect::Leaves(_), _) => true,
+                (_, Verb::Commit | Verb::Rollback | Verb::RollbackTo) => is_set,
+                _ => statement.has_word(&analysis.text, |word| word == "pg_settings"),
+            };
+        analyses.any(|analysis| {
+            analysis.statements.iter().any(|statement| changes(statement, &analysis))
+        })
     }
 }

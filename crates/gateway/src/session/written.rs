@@ -7,6 +7,7 @@ use flywheel_answers::Caching;
 use flywheel_execute::{Arguments, StoreStatement};
 use flywheel_plan::Parameters;
 use flywheel_statement::{Analyses, Analysis};
+use flywheel_wire::Charset;
 
 use super::parts::{Prepared, Transaction, Writes};
 
@@ -19,6 +20,7 @@ pub(super) struct NotedWrites<'s> {
     pub(super) prepared: &'s Prepared,
     pub(super) is_pinned: bool,
     pub(super) is_unsynced: bool,
+    pub(super) charset: Charset,
 }
 
 impl NotedWrites<'_> {
@@ -30,6 +32,14 @@ impl NotedWrites<'_> {
         parameters: &Parameters<'_>,
     ) {
         let Some(caching) = self.caching else { return };
+        if !self.charset.is_utf8() {
+            // Its values and names aren't read here.
+            let mut statements = positions.clone();
+            if !analysis.changes_nothing() && statements.next().is_some() {
+                caching.note_anything(&mut self.writes.written);
+            }
+            return;
+        }
         let may_be_temporary = self.is_pinned;
         for position in positions {
             caching.note(

@@ -2,8 +2,7 @@
 
 use flywheel_execute::twin::CONSTRAINTS;
 use flywheel_statement::Analysis;
-use flywheel_wire::backend;
-use flywheel_wire::{PgError, reply, sqlstate};
+use flywheel_wire::{PgError, backend, reply, sqlstate};
 
 use super::{GuardedBatch, Quiet, WAITING};
 use crate::session::Outcome;
@@ -73,7 +72,8 @@ impl GuardedBatch<'_> {
                     self.session.guarding.held.forget();
                     self.session.guarding.held.end();
                     let error = self.session.guard_messages().guard_error(error);
-                    backend::error_response(&mut self.session.client.out, &error);
+                    let charset = self.session.settings.charset();
+                    backend::error_response_in(charset, &mut self.session.client.out, &error);
                     return Ok(false);
                 }
                 _ => self.session.guard_messages().read_own(&frame, &mut quiet),

@@ -93,7 +93,8 @@ impl Guard<'_> {
             Some(error) => {
                 self.session.guarding.held.forget();
                 let error = self.session.guard_messages().guard_error(error);
-                backend::error_response(&mut self.session.client.out, &error);
+                let charset = self.session.settings.charset();
+                backend::error_response_in(charset, &mut self.session.client.out, &error);
                 self.tell_settings();
                 return Ok(true);
             }

@@ -27,6 +27,12 @@ impl Proofs<'_> {
         if self.twins.is_empty() || self.transaction.has_failed() {
             return false;
         }
+        if let [only] = &analysis.statements[..]
+            && matches!(only.verb, Verb::Savepoint | Verb::RollbackTo | Verb::Release)
+        {
+            // It runs nothing, and would be no error in a transaction of the guard's.
+            return false;
+        }
         if self.transaction.is_idle()
             && let [only] = &analysis.statements[..]
             && only.verb == Verb::Declare
@@ -34,6 +40,10 @@ impl Proofs<'_> {
         {
             // Outside a block it is an error.
             return false;
+        }
+        // What its names are isn't read here.
+        if !self.settings.charset().is_utf8() && !analysis.text.is_ascii() {
+            return true;
         }
         if !self.twins.is_harmless(analysis, self.guarding.sees_own_definitions(), || {
             self.settings.reads_escapes()

@@ -42,6 +42,12 @@ impl Work {
             }
             return self.fail(no_statement(&bind.statement), session).await;
         };
+        let checked = session.encoding().check_local(&statement);
+        if let Err(error) =
+            checked.and_then(|()| session.defaults().check_shown(&statement.analysis))
+        {
+            return self.fail(error, session).await;
+        }
         if statement.is_local()
             && let Err(error) = check_parameters(&bind, statement.parameters().len())
         {

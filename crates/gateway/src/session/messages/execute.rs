@@ -42,7 +42,10 @@ impl Work {
                 .await;
         };
         let statement = portal.statement.clone();
-        if let Some(error) = session.refused_cursors(&statement.analysis) {
+        if let Some(error) = session
+            .refused_cursors(&statement.analysis)
+            .or_else(|| session.encoding().check_local(&statement).err())
+        {
             return self.fail(error, session).await;
         }
         session.statement_names().put_within(&statement.analysis, self).await?;

@@ -20,7 +20,8 @@ impl Work {
                 let statement = PreparedStatement::unnamed(
                     session.shared.analyses.of(&parse.query),
                     parse.parameter_types,
-                );
+                )
+                .in_charset(session.settings.charset());
                 self.put_parse(&Arc::new(statement), None, session).await?;
                 session.upstream.lose_unnamed();
             }
@@ -63,6 +64,7 @@ impl Work {
         );
         let statement =
             PreparedStatement::new(&parse.name, analysis, parse.parameter_types, store, &context);
+        let statement = statement.in_charset(session.settings.charset());
         let statement = Arc::new(match shape {
             Some(shape) => statement.shaped(shape),
             None => statement,
@@ -98,21 +100,19 @@ impl Work {
         session: &mut Session,
     ) -> Outcome<()> {
         session.strings().check_conforming(&statement.analysis.text)?;
+        session.encoding().check_came_in(&statement.analysis.text, statement.charset)?;
         let server_name = statement.server_name.clone();
         if !server_name.is_empty() && session.server().await?.take_outdated(&server_name) {
             session.put(|out| message::close(b'S', &server_name, out)).await?;
             self.steps.push_back(Step::Hidden);
         }
-        session
-            .put(|out| {
-                message::parse(
-                    &server_name,
-                    &statement.analysis.text,
-                    statement.types.iter().copied(),
-                    out,
-                )
-            })
-            .await?;
+        let lease = session.server().await?;
+        if server_name.is_empty() {
+            // What has dropped the one before is no matter any more.
+            lease.take_unnamed_lost();
+        }
+        let put = lease.put_parse(&server_name, &statement.analysis.text, &statement.types);
+        put.map_err(|error| session.server_failed(&error))?;
         if server_name.is_empty() {
             session.upstream.note_unnamed(statement);
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flywheel_postgres::{Connection, Rows, ServerError, Settings};
 use flywheel_wire::quote::literal;
 
-use super::settings::SessionSettings;
+use super::settings::{CLIENT_ENCODING, SessionSettings};
 use super::upstream::Upstream;
 
 /// Whether something of the session is on its server connection still.
@@ -62,7 +62,7 @@ impl Upstream {
         if learning.any {
             // Those of one's own aren't listed.
             names.extend(settings.now.names().filter(|name| name.contains('.')).map(str::to_owned));
-            names.insert("role".to_owned());
+            names.extend(["role".to_owned(), CLIENT_ENCODING.to_owned()]);
         }
         self.lose_unnamed();
         let Some(lease) = self.lease_mut() else { return Ok(()) };
@@ -78,17 +78,16 @@ impl Upstream {
         let asked: Vec<String> =
             names.into_iter().filter(|name| !told.contains_key(name)).collect();
         if !asked.is_empty() || learning.any {
-            let results = lease.query(&question(&asked, learning.any)).await?;
-            told.extend(answers(&asked, learning.any, &results));
+            let results = lease.query_in_utf8(&question(&asked, learning.any)).await?;
+            let mut answers = answers(&asked, learning.any, &results);
+            // It was asked in another one.
+            answers.remove(CLIENT_ENCODING);
+            told.extend(answers);
         }
         let mut now = Settings::clone(&settings.now);
         let mut is_as_told = !learning.is_unknown;
         if learning.any {
-            let unset = |name: &&str| {
-                !name.contains('.')
-                    && !told.contains_key(*name)
-                    && !matches!(*name, "names" | "client_encoding")
-            };
+            let unset = |name: &&str| !name.contains('.') && !told.contains_key(*name);
             let unset: Vec<_> = settings.now.names().filter(unset).map(str::to_owned).collect();
             // They have been reset, which means the client's startup values.
             for name in unset {
@@ -100,6 +99,10 @@ impl Upstream {
             match value.as_deref() {
                 Some("none") if name == "role" => settings.set_no_role(&mut now),
                 Some(value) if now.value(&name) == Some(value) => {}
+                // As connections begin.
+                Some("UTF8") if name == CLIENT_ENCODING && settings.base.get(&name).is_none() => {
+                    now.reset(&name);
+                }
                 Some(value) => now.set_value(&name, value),
                 None => now.reset(&name),
             }

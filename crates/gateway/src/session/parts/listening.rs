@@ -8,7 +8,7 @@ use flywheel_execute::End;
 use flywheel_sql::{SessionEffect, Verb};
 use flywheel_statement::Analysis;
 use flywheel_wire::backend::{self, TransactionStatus};
-use flywheel_wire::{Frame, PgError, Severity, SqlState, frame, reply};
+use flywheel_wire::{Charset, Frame, PgError, Severity, SqlState, frame, reply, sqlstate};
 
 use crate::listening::{Channel, Inbox, Listeners, Moment, Told};
 
@@ -16,6 +16,8 @@ use crate::listening::{Channel, Inbox, Listeners, Moment, Told};
 const CONFIGURATION_LIMIT_EXCEEDED: SqlState = SqlState("53400");
 /// 01000
 const WARNING: SqlState = SqlState("01000");
+/// Where the channel begins in a NotificationResponse, behind its header and the process.
+const TEXT_OF_NOTIFICATION: usize = 9;
 /// What lists the channels.
 const LISTS: &str = "pg_listening_channels";
 
@@ -227,7 +229,12 @@ impl Listening {
 
     /// Tells the client what has been heard until now, as long as less than `most` waits to be
     /// sent.
-    pub(crate) fn tell(&self, out: &mut BytesMut, most: usize) -> Result<(), End> {
+    pub(crate) fn tell(
+        &self,
+        charset: Charset,
+        out: &mut BytesMut,
+        most: usize,
+    ) -> Result<(), End> {
         let Some(inbox) = &self.inbox else { return Ok(()) };
         while out.len() < most {
             let told = inbox.take().map_err(|_| overfull())?;
@@ -235,6 +242,10 @@ impl Listening {
                 None => break,
                 Some(Told::Notification { channel, at, message }) => {
                     if self.channels.get(&channel).is_some_and(|from| at > *from) {
+                        let text = message.get(TEXT_OF_NOTIFICATION..).unwrap_or_default();
+                        if !charset.is_utf8() && !text.is_ascii() {
+                            return Err(unconverted());
+                        }
                         out.extend_from_slice(&message);
                     }
                 }
@@ -256,13 +267,16 @@ impl Listening {
     /// A notification that the server connection has heard, as the client is to have it. `None`:
     /// the client hears it from the database's connection, or not at all.
     pub(crate) fn heard_on_server(&self, frame: &Frame, listeners: &Listeners) -> Option<Frame> {
-        let notification = reply::notification(frame.body())?;
-        if self.on_server.contains(notification.channel) {
+        let (process_id, said) = frame.body().split_first_chunk()?;
+        // A channel that can't be read is named in the client's encoding.
+        let notification = reply::notification(frame.body());
+        if notification.is_some_and(|it| self.on_server.contains(it.channel)) {
             return None;
         }
-        let sender = listeners.sender(notification.process_id);
-        let mut message = BytesMut::new();
-        backend::notification_response(&mut message, sender, &notification);
+        let sender = listeners.sender(i32::from_be_bytes(*process_id));
+        let mut message = BytesMut::from(&frame.raw()[..TEXT_OF_NOTIFICATION - size_of::<i32>()]);
+        message.extend_from_slice(&sender.to_be_bytes());
+        message.extend_from_slice(said);
         frame::take(&mut message, usize::MAX).ok().flatten()
     }
 
@@ -307,6 +321,14 @@ impl Listening {
             listeners.unlisten(channels, &inbox);
         }
     }
+}
+
+fn unconverted() -> End {
+    let message = "a notification can't be converted to client_encoding";
+    End::Fatal(
+        PgError::fatal(sqlstate::FEATURE_NOT_SUPPORTED, message)
+            .with_hint("Connect again, and LISTEN after client_encoding is set."),
+    )
 }
 
 fn overfull() -> End {

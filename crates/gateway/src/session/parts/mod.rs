@@ -32,7 +32,7 @@ pub(super) use phase::Phase;
 pub(super) use pins::{Pins, creates_temporary, may_create_temporary};
 pub(super) use prepared::Prepared;
 pub(super) use replicas::Reading;
-pub(super) use settings::{CONFORMING_STRINGS, Resets, SessionSettings, Told};
+pub(super) use settings::{CLIENT_ENCODING, CONFORMING_STRINGS, Resets, SessionSettings, Told};
 pub(super) use transaction::Transaction;
 pub(super) use upstream::Upstream;
 pub(super) use writes::Writes;

@@ -12,11 +12,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use flywheel_postgres::{Connection, Lease, Settings, defaults_digest};
 use flywheel_sql::lex::lex;
-use flywheel_sql::{NullValue, SessionEffect, Statement, conforming, null_settings};
-use flywheel_statement::Analysis;
-use flywheel_wire::backend;
+use flywheel_sql::{NullValue, SessionEffect, SettingName, Statement, conforming, null_settings};
+use flywheel_statement::{Analysis, Shown};
 use flywheel_wire::frontend::Bind;
 use flywheel_wire::quote::literal;
+use flywheel_wire::{Charset, Frame, backend};
 
 use super::idle::idle_timeout;
 use super::reports::Reports;
@@ -24,6 +24,8 @@ use super::reports::Reports;
 /// What a server tells of itself.
 const FIXED: &[&str] =
     &["integer_datetimes", "server_encoding", "server_version", "is_superuser", "in_hot_standby"];
+/// The setting that says in which encoding the client speaks.
+pub(crate) const CLIENT_ENCODING: &str = "client_encoding";
 /// The setting that says how backslashes in strings are read.
 pub(crate) const CONFORMING_STRINGS: &str = "standard_conforming_strings";
 
@@ -38,6 +40,9 @@ pub(crate) struct SessionSettings {
     /// Settings that the server reports, as the client knows them.
     pub(crate) reported: HashMap<String, String>,
     pub(crate) reports: Reports,
+    /// What the server has reported behind its latest answer. The client is told it last, behind
+    /// notifications.
+    pub(crate) behind: Vec<Frame>,
 }
 
 /// What the server's sessions began with when this one did.
@@ -136,10 +141,8 @@ impl SessionSettings {
                     backend::parameter_status(out, name, now);
                 }
             } else if !FIXED.contains(&name.as_str())
-                && !matches!(
-                    setting.as_str(),
-                    "application_name" | "client_encoding" | "session_authorization"
-                )
+                && !["application_name", CLIENT_ENCODING, "session_authorization"]
+                    .contains(&setting.as_str())
                 && self.base.get(&setting).is_none()
             {
                 Arc::make_mut(&mut self.base).set_value(&setting, told);
@@ -156,7 +159,7 @@ impl SessionSettings {
         for (name, value) in lease.parameters() {
             if let Some(known) = self.reported.get_mut(name)
                 && known != value
-                && !matches!(name.as_str(), "session_authorization" | "client_encoding")
+                && name != "session_authorization"
                 && (name != "application_name" || self.now.get(name).is_some())
             {
                 backend::parameter_status(out, name, value);
@@ -183,6 +186,12 @@ impl SessionSettings {
         self.now.get("idle_session_timeout").and_then(idle_timeout)
     }
 
+    /// How the client's texts are read.
+    pub(crate) fn charset(&self) -> Charset {
+        let reported = |name| self.reported.get(name).map_or("UTF8", String::as_str);
+        Charset::of(reported(CLIENT_ENCODING), reported("server_encoding"))
+    }
+
     /// Whether backslashes in ordinary strings are escapes, as far as the client knows.
     pub(crate) fn reads_escapes(&self) -> bool {
         self.reported.get(CONFORMING_STRINGS).is_some_and(|value| value == "off")
@@ -196,6 +205,15 @@ impl SessionSettings {
             return Cow::Borrowed(text);
         }
         conforming(text).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// Whether a text shows what the client has begun with: by a list of settings, or since it runs
+    /// code that resets them.
+    pub(crate) fn shows_startup(&self, shown: &Shown, is_listed: bool) -> bool {
+        !self.base.is_empty()
+            && (is_listed
+                || shown.resets_any
+                || shown.resets.iter().any(|name| self.base.get(name).is_some()))
     }
 
     /// What gives settings the client's startup values again, after a statement with this effect.
@@ -224,8 +242,8 @@ impl SessionSettings {
         }
     }
 
-    /// A text in which `set_config` is called with NULL for what the client has begun with: with
-    /// the startup value in its place.
+    /// A text in which `set_config` is called with NULL, or what may be, for a setting that the
+    /// client has begun with: with the startup value in its place.
     pub(crate) fn with_startup_values(&self, analysis: &Analysis, text: &str) -> Option<String> {
         // The call is an effect on the session.
         if self.base.is_empty() || analysis.is_plain {
@@ -239,13 +257,22 @@ impl SessionSettings {
         let mut rewritten = String::new();
         let mut from = 0;
         for setting in null_settings(text, &lex(text)) {
-            if let (NullValue::Written(range), Some(value)) =
-                (setting.value, self.base.value(&setting.name))
-            {
-                rewritten.push_str(&text[from..range.start]);
-                rewritten.push_str(&literal(value));
-                from = range.end;
+            let SettingName::Known(name) = &setting.name else { continue };
+            let Some(value) = self.base.value(name).map(literal) else { continue };
+            let (range, value) = match setting.value {
+                NullValue::Written(range) => (range, value),
+                NullValue::Computed(range) => {
+                    let computed = format!("coalesce({}, {value})", &text[range.clone()]);
+                    (range, computed)
+                }
+                NullValue::Parameter(_) => continue,
+            };
+            if range.start < from {
+                continue;
             }
+            rewritten.push_str(&text[from..range.start]);
+            rewritten.push_str(&value);
+            from = range.end;
         }
         (from > 0).then(|| rewritten + &text[from..])
     }
@@ -257,8 +284,17 @@ impl SessionSettings {
         }
         for statement in &analysis.statements {
             for setting in null_settings(&analysis.text, &statement.tokens) {
+                let named = match &setting.name {
+                    SettingName::Known(name) => Some(name.clone()),
+                    SettingName::Parameter(position) => {
+                        let name = bind.parameters.get(*position).and_then(Option::as_ref);
+                        let name = name.and_then(|name| std::str::from_utf8(name).ok());
+                        name.map(str::to_lowercase)
+                    }
+                    SettingName::Unknown => None,
+                };
                 if let NullValue::Parameter(position) = setting.value
-                    && let Some(value) = self.base.value(&setting.name)
+                    && let Some(value) = named.and_then(|name: String| self.base.value(&name))
                     && let Some(bound @ None) = bind.parameters.get_mut(position)
                 {
                     *bound = Some(value.to_owned().into());

@@ -22,6 +22,8 @@ pub(crate) struct Upstream {
     pub(crate) replicas: Reading,
     /// The next server connection is to be one that has begun with the client's startup values.
     pub(crate) begins_anew: bool,
+    /// It is to be one without temporary objects of others.
+    pub(crate) begins_without_temporary: bool,
 }
 
 /// A server connection that the session has. What it knows of that goes with it.
@@ -58,6 +60,7 @@ impl Upstream {
             learning: Learning::default(),
             replicas,
             begins_anew: false,
+            begins_without_temporary: false,
         }
     }
 
