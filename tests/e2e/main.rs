@@ -51,6 +51,7 @@ mod limits;
 mod linearizable;
 mod listening;
 mod locking;
+mod locking_forms;
 mod log;
 mod login;
 mod logins_as_roles;

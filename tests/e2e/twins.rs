@@ -142,6 +142,63 @@ async fn code_doesnt_reach_store_tables() {
     }
 }
 
+/// What takes the guard's own statements away is either carried out or refused, and what comes then
+/// isn't the worse for it.
+#[tokio::test]
+async fn code_that_deallocates() {
+    let Some((_world, client)) = world(Home::Memory).await else { return };
+    client
+        .batch_execute(
+            "CREATE FUNCTION deallocates() RETURNS int LANGUAGE plpgsql AS \
+             $$ BEGIN EXECUTE 'DEALLOCATE ALL'; RETURN 1; END $$",
+        )
+        .await
+        .expect("a function");
+    let computed = "SELECT n + length('x') FROM carts WHERE id = 7";
+    let harmless = "DO $$ BEGIN PERFORM 1; END $$";
+    let does = "DO $$ BEGIN EXECUTE 'Deallocate ALL'; END $$";
+    let hides = "DO $$ BEGIN EXECUTE 'DEALLO' || 'CATE ALL'; END $$";
+    for (begin, end) in [("SELECT", "SELECT"), ("BEGIN", "COMMIT")] {
+        for _ in 0..3 {
+            client.batch_execute(begin).await.expect(begin);
+            for sql in [computed, computed, harmless, does, computed, harmless, does, does] {
+                client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+                client.query(sql, &[]).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
+            }
+            client.batch_execute(end).await.expect(end);
+            for sql in [hides, "SELECT deallocates()"] {
+                client.batch_execute(begin).await.expect(begin);
+                let done = client.batch_execute(sql).await;
+                if sql == hides || done.is_err() {
+                    Told::by(done).is("0A000", &["deallocates", "DEALLOCATE ALL"]);
+                }
+                client.batch_execute("ROLLBACK").await.expect("ROLLBACK");
+                assert_eq!(column(&client, computed).await, ["71"], "{sql}");
+                client.batch_execute(harmless).await.expect(harmless);
+            }
+        }
+    }
+}
+
+/// What Flywheel begins for a statement is no block of the client's.
+#[tokio::test]
+async fn a_cursor_needs_a_block() {
+    let Some((_world, client)) = world(Home::Memory).await else { return };
+    for sql in [
+        "DECLARE c CURSOR FOR SELECT n FROM carts WHERE id = 7",
+        "DECLARE c CURSOR FOR SELECT n + length('x') FROM carts",
+    ] {
+        Told::by(client.execute(sql, &[]).await).is("25P01", &[]);
+        Told::of(&client, sql).await.is("25P01", &[]);
+        client.batch_execute("BEGIN").await.expect("a block");
+        client.execute(sql, &[]).await.expect(sql);
+        client.batch_execute("COMMIT").await.expect("COMMIT");
+        let held = sql.replace("CURSOR", "CURSOR WITH HOLD");
+        client.execute(&held, &[]).await.expect(&held);
+        client.batch_execute("CLOSE c").await.expect("CLOSE");
+    }
+}
+
 #[tokio::test]
 async fn rules_and_what_the_session_alone_has() {
     let Some((world, client)) = world(Home::Redis).await else { return };

@@ -16,6 +16,7 @@
 //! - `frames/`: the same messages to two servers, and where the answers part.
 //! - `raw/`: a small client that keeps every byte of an answer, for comparing two servers and for
 //!   sending what no driver would.
+//! - `runner`: clients whose statements may wait for each other.
 //! - `scrape`: what Prometheus reads of the gateway.
 //! - `tls`: certificates, and a driver that uses them.
 //! - `suite/`: runs the files of `tests/suites` on both and tells where the answers differ.
@@ -36,6 +37,7 @@ pub mod history;
 pub mod port;
 pub mod proxy;
 pub mod raw;
+pub mod runner;
 pub mod scrape;
 pub mod shrink;
 pub mod suite;

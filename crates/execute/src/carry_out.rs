@@ -4,6 +4,7 @@ use flywheel_plan::{General, Native, Plan};
 use flywheel_sql::Parsed;
 use flywheel_wire::backend::TransactionStatus;
 
+use super::declaring::ends_at_once;
 use super::expressions::Expressions;
 use super::{Answer, Arguments, Kind, StoreStatement, explain};
 use crate::failure::{Failure, Outcome};
@@ -149,6 +150,11 @@ impl<H: Host> Executor<'_, H> {
             if let Some(answer) = answered? {
                 return Ok(answer);
             }
+        }
+        if self.status() == TransactionStatus::Idle
+            && let Some(error) = ends_at_once(&self.stores().analyses.of(&statement.text))
+        {
+            return Err(error.into());
         }
         match &plan.general {
             General::Read { .. } => self.count(Way::Mixed),

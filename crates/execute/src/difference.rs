@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use flywheel_plan::{Home, Target};
+use flywheel_sql::Waiting;
 use flywheel_store::{Change, Expect};
 use flywheel_types::{Key, Row, TableName};
 use flywheel_wire::PgError;
@@ -11,13 +12,15 @@ use indexmap::IndexMap;
 
 use super::holding::{Held, absent, as_read};
 use super::staging::Images;
-use super::strength::Waiting;
 use super::turn::Turn;
 use super::write::{Written, is_one_write};
 use crate::block::{Buffered, Guard};
 use crate::error::duplicate_key;
 use crate::failure::Outcome;
 use crate::host::{Executor, Host};
+
+/// Changes by table.
+type ByTable = IndexMap<TableName, (Arc<Home>, Vec<Change>)>;
 
 /// A row that is other than it was.
 pub(super) type Difference = (Arc<Home>, Key, Buffered);
@@ -41,7 +44,11 @@ pub(super) async fn write_difference<H: Host>(
         && !turn.meets_block
         && let Some(error) = taken_key(executor, &writes).await?
     {
-        return Err(error.into());
+        if writes.iter().all(|(_, change)| change.expect == Expect::Absent) {
+            return Err(error.into());
+        }
+        // Somebody may have one of the rows that are there, which is waited for first.
+        turn.meets_block = true;
     }
     Ok(written)
 }
@@ -75,18 +82,24 @@ pub(super) async fn buffer<H: Host>(
     changes: Vec<Difference>,
     on_conflict: bool,
 ) -> Outcome<bool> {
-    let mut of_home: IndexMap<TableName, (Arc<Home>, Vec<Change>)> = IndexMap::new();
+    // That a new row's key is taken is told when the rows that are there have been waited for.
+    let mut there: ByTable = IndexMap::new();
+    let mut new: ByTable = IndexMap::new();
     for (home, key, written) in &changes {
-        let change = match &written.before {
-            Some(row) => as_read(key.clone(), row),
-            None => absent(key.clone(), written.after.as_ref()),
+        let (of_home, change) = match &written.before {
+            Some(row) => (&mut there, as_read(key.clone(), row)),
+            None => (&mut new, absent(key.clone(), written.after.as_ref())),
         };
         let (_, of_home) =
             of_home.entry(home.name().clone()).or_insert_with(|| (home.clone(), Vec::new()));
         of_home.push(change);
     }
     let mut held = true;
-    for (home, of_home) in of_home.values() {
+    for (home, of_home) in there.values() {
+        held &= executor.hold(home, of_home.clone(), Waiting::Wait).await? == Held::Own;
+    }
+    let are_there = held;
+    for (home, of_home) in new.values().filter(|_| are_there) {
         held &= executor.hold(home, of_home.clone(), Waiting::Wait).await? == Held::Own;
     }
     if held {
@@ -103,7 +116,8 @@ pub(super) async fn buffer<H: Host>(
         }
         return Ok(true);
     }
-    for (home, of_home) in of_home.into_values() {
+    let new = new.into_values().filter(|_| are_there);
+    for (home, of_home) in there.into_values().chain(new) {
         for change in of_home {
             let is_new = change.expect == Expect::Absent;
             let keys = std::slice::from_ref(&change.key);

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flywheel_plan::Home;
+use flywheel_sql::Waiting;
 use flywheel_store::{Change, Effect, Expect, Prepared, StoreError, StoreTable, TransactionId};
 use flywheel_types::{Key, Row};
 use flywheel_wire::{PgError, sqlstate};
 use rand::Rng;
 
 use super::LockWait;
-use super::strength::Waiting;
 use crate::block::{Guard, Mark};
 use crate::error::{conflict, store_error};
 use crate::failure::Outcome;

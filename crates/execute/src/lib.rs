@@ -28,6 +28,7 @@ mod computed;
 mod confirming;
 mod copy_from;
 mod copy_to;
+mod declaring;
 mod definition;
 mod difference;
 mod drops;

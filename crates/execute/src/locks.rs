@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use flywheel_plan::{Fetch, Home};
-use flywheel_sql::Parsed;
+use flywheel_sql::{Parsed, Waiting};
 use flywheel_types::{Key, Row};
 
 use super::fetch::Fetched;
 use super::holding::{Held, as_read};
-use super::strength::{Strength, Waiting};
+use super::strength::Strength;
 use crate::block::Guard;
 use crate::failure::Outcome;
 use crate::host::{Executor, Host};
@@ -19,13 +19,13 @@ impl<H: Host> Executor<'_, H> {
     /// leaves `fetched`. False when the rows are to be fetched again.
     pub(super) async fn lock_fetched(
         &mut self,
-        (text, parsed): (&str, &Parsed),
+        parsed: &Parsed,
         fetches: &[&Fetch],
         fetched: &mut Fetched,
     ) -> Outcome<bool> {
-        for fetch in fetches.iter().filter(|fetch| parsed.locks(fetch.relation)) {
+        for fetch in fetches {
+            let Some(strength) = Strength::of(parsed, fetch.relation) else { continue };
             let Some(rows) = fetched.get_mut(&fetch.relation) else { continue };
-            let strength = Strength::of(text, &parsed.locking);
             if !self.lock_rows(&fetch.home, rows, strength, usize::MAX).await? {
                 return Ok(false);
             }

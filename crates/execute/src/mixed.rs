@@ -74,13 +74,13 @@ impl<H: Host> Executor<'_, H> {
     ) -> Outcome<Fetched> {
         let mut fetched = self.fetch_all(fetches, statement, arguments).await?;
         if parsed.locking.is_empty() || !self.block().is_open() {
-            self.lock_fetched((&statement.text, parsed), fetches, &mut fetched).await?;
+            self.lock_fetched(parsed, fetches, &mut fetched).await?;
             return Ok(fetched);
         }
         let first = fetched;
         loop {
             let mut fetched = self.as_locked(fetches, first.clone());
-            if self.lock_fetched((&statement.text, parsed), fetches, &mut fetched).await? {
+            if self.lock_fetched(parsed, fetches, &mut fetched).await? {
                 return Ok(fetched);
             }
         }

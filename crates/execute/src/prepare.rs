@@ -353,7 +353,7 @@ impl<H: Host> Executor<'_, H> {
         (text, parsed): (&str, &Parsed),
         fetches: &[Fetch],
     ) -> Outcome<bool> {
-        if !chooses(text, parsed, fetches) || !self.only_reads(text, parsed, fetches) {
+        if !chooses(parsed, fetches) || !self.only_reads(text, parsed, fetches) {
             return Ok(false);
         }
         let may: Vec<_> = fetches

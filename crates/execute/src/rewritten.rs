@@ -14,11 +14,12 @@
 //! takes no parameters: its rows wait in settings of the transaction that it runs in
 //! (`execute/copy_to.rs`).
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use flywheel_plan::{Fetch, row_source, substitute};
-use flywheel_sql::Parsed;
+use flywheel_sql::{LockedName, Parsed};
 
 /// A rewritten text.
 #[derive(Debug)]
@@ -57,19 +58,11 @@ impl Rewritten {
     /// those that the statement has written, so that LIMIT is of others each time. `None`: it has
     /// no such locks.
     pub(super) fn unlocked(text: &str, parsed: &Parsed, homed: &[usize]) -> Option<Self> {
-        let is_homed = |name: &str| {
-            let mut named = parsed
-                .relations
-                .iter()
-                .enumerate()
-                .filter(|(_, relation)| relation.qualifier() == name)
-                .peekable();
-            named.peek().is_some() && named.all(|(place, _)| homed.contains(&place))
-        };
-        let only_homed = (0..parsed.relations.len()).all(|place| homed.contains(&place));
+        let is_homed = |place: &usize| homed.contains(place);
+        let is_meant = |name: &LockedName| name.relation.as_ref().is_some_and(is_homed);
         let locks = parsed.locking.iter().filter(|clause| match &clause.names[..] {
-            [] => only_homed,
-            names => names.iter().all(|(name, _)| is_homed(name)),
+            [] => clause.relations.iter().all(is_homed),
+            names => names.iter().all(is_meant),
         });
         let replacements: Vec<_> =
             locks.map(|clause| (clause.range.clone(), String::new())).collect();
@@ -103,24 +96,20 @@ fn rewrite(
             relation.replaced(row_source(&table.name, &rows(place), relation.alias.is_none()))
         })
         .collect();
+    let fetched: HashSet<usize> = fetches.iter().map(|fetch| fetch.relation).collect();
     for clause in &parsed.locking {
-        let is_fetched = |name: &str| {
-            fetches.iter().any(|fetch| parsed.relations[fetch.relation].qualifier() == name)
-        };
-        if !clause.names.iter().any(|(name, _)| is_fetched(name)) {
+        let is_fetched =
+            |name: &&LockedName| name.relation.is_some_and(|relation| fetched.contains(&relation));
+        if !clause.names.iter().any(|name| is_fetched(&name)) {
             continue;
         }
         // PostgreSQL locks no rows of a function's.
-        let left: Vec<_> = clause
-            .names
-            .iter()
-            .filter(|(name, _)| !is_fetched(name))
-            .map(|(_, range)| &text[range.clone()])
-            .collect();
-        if let ([(_, first), ..], [.., (_, last)]) = (&clause.names[..], &clause.names[..]) {
+        let left = clause.names.iter().filter(|name| !is_fetched(name));
+        let left: Vec<_> = left.map(|name| &text[name.range.clone()]).collect();
+        if let ([first, ..], [.., last]) = (&clause.names[..], &clause.names[..]) {
             replacements.push(match &left[..] {
                 [] => (clause.range.clone(), String::new()),
-                _ => (first.start..last.end, left.join(", ")),
+                _ => (first.range.start..last.range.end, left.join(", ")),
             });
         }
     }

@@ -14,7 +14,7 @@ use flywheel_sql::Parsed;
 use flywheel_types::{Key, Row, TableName};
 
 use super::staging::{Images, by_table, decode_all, select_all};
-use super::strength::{Strength, Waiting};
+use super::strength::Strength;
 use super::{Answer, Arguments, StoreStatement};
 use crate::failure::Outcome;
 use crate::host::{Executor, Host};
@@ -24,14 +24,15 @@ const LOCKED: &str = "xmax OPERATOR(pg_catalog.<>) 0";
 
 /// Whether a read skips locked rows of store tables, each of which it names in one place: what is
 /// taken out there is missing nowhere else.
-pub(super) fn chooses(text: &str, parsed: &Parsed, fetches: &[Fetch]) -> bool {
-    let skips = || Strength::of(text, &parsed.locking).waiting == Waiting::Skip;
+pub(super) fn chooses(parsed: &Parsed, fetches: &[Fetch]) -> bool {
     let names: HashSet<&TableName> = fetches.iter().map(|fetch| fetch.home.name()).collect();
     let is_fetched = |place| fetches.iter().any(|fetch| fetch.relation == place);
+    let mut locks =
+        fetches.iter().filter_map(|fetch| Strength::of(parsed, fetch.relation)).peekable();
     names.len() == fetches.len()
         && (0..parsed.relations.len()).all(|place| is_fetched(place) || !parsed.locks(place))
-        && fetches.iter().any(|fetch| parsed.locks(fetch.relation))
-        && skips()
+        && locks.peek().is_some()
+        && locks.all(Strength::skips)
 }
 
 impl<H: Host> Executor<'_, H> {
@@ -43,29 +44,26 @@ impl<H: Host> Executor<'_, H> {
         fetches: &[Fetch],
         arguments: &Arguments<'_>,
     ) -> Outcome<Answer> {
-        let strength = Strength::of(&statement.text, &parsed.locking);
         let all: Vec<&Fetch> = fetches.iter().collect();
-        let locked: Vec<Arc<Home>> = all
-            .iter()
-            .filter(|fetch| parsed.locks(fetch.relation))
-            .map(|fetch| fetch.home.clone())
-            .collect();
+        let strength =
+            |fetch: &&Fetch| Some((Strength::of(parsed, fetch.relation)?, fetch.home.clone()));
+        let locked: Vec<(Strength, Arc<Home>)> = all.iter().filter_map(strength).collect();
         loop {
             let fetched = self.fetch_all(&all, statement, arguments).await?;
             let mut tables = by_table(&all, fetched);
             loop {
                 let mut chosen: Vec<_> =
-                    locked.iter().map(|home| (home.clone(), Vec::new())).collect();
+                    locked.iter().map(|(_, home)| (home.clone(), Vec::new())).collect();
                 let planned = (statement, parsed, fetches);
                 let answer =
                     self.run_in_tables(planned, tables.clone(), &mut chosen, arguments).await?;
                 let mut is_free = true;
                 let mut is_current = true;
-                for (home, rows) in chosen {
+                for ((home, rows), (strength, _)) in chosen.into_iter().zip(&locked) {
                     // As they were read: PostgreSQL prints some values by settings.
                     let rows = as_fetched(&tables, &home, &rows);
                     let mut free = rows.clone();
-                    is_current &= self.lock_rows(&home, &mut free, strength, usize::MAX).await?;
+                    is_current &= self.lock_rows(&home, &mut free, *strength, usize::MAX).await?;
                     is_free &= free.len() == rows.len();
                     take_out(&mut tables, &home, &rows, &free);
                 }

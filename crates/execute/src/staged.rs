@@ -183,7 +183,7 @@ impl<H: Host> Executor<'_, H> {
         };
         if self.block().is_open() {
             self.end_if_staged(end).await?;
-            let skips = given.skips(&statement.text, parsed);
+            let skips = given.skips(parsed);
             if skips && !hold_free(self, &changes, turn).await? {
                 return Ok(None);
             }
@@ -264,8 +264,8 @@ impl<H: Host> Executor<'_, H> {
             Some(first) => self.as_locked(&all, first),
             None => self.fetch_all(&all, statement, arguments).await?,
         };
-        let skips = given.skips(&statement.text, parsed);
-        while !skips && !self.lock_fetched((&statement.text, parsed), &read, &mut fetched).await? {
+        let skips = given.skips(parsed);
+        while !skips && !self.lock_fetched(parsed, &read, &mut fetched).await? {
             fetched = self.fetch_all(&all, statement, arguments).await?;
         }
         turn.first = self.block().is_open().then(|| fetched.clone());

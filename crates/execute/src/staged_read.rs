@@ -38,9 +38,7 @@ impl<H: Host> Executor<'_, H> {
         fetches: &[Fetch],
         arguments: &Arguments<'_>,
     ) -> Outcome<Answer> {
-        if chooses(&statement.text, parsed, fetches)
-            && self.only_reads(&statement.text, parsed, fetches)
-        {
+        if chooses(parsed, fetches) && self.only_reads(&statement.text, parsed, fetches) {
             return self.read_free(statement, parsed, fetches, arguments).await;
         }
         let all: Vec<&Fetch> = fetches.iter().collect();

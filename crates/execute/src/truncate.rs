@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use flywheel_plan::{Home, ResolvedAccess};
+use flywheel_sql::Waiting;
 use flywheel_store::StoreError;
 use flywheel_types::Key;
 
 use super::holding::{Held, as_read};
-use super::strength::Waiting;
 use super::write::MetLock;
 use super::{Answer, LockWait, StoreStatement};
 use crate::failure::{Failure, Outcome};

@@ -5,12 +5,12 @@
 use std::sync::Arc;
 
 use flywheel_plan::Home;
+use flywheel_sql::Waiting;
 use flywheel_store::{Change, TransactionId};
 use flywheel_types::{Key, Row, ordered};
 
 use super::LockWait;
 use super::holding::{Held, as_read};
-use super::strength::Waiting;
 use crate::error::store_error;
 use crate::failure::{Failure, Outcome};
 use crate::host::{Executor, Host};

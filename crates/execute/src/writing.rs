@@ -4,7 +4,7 @@ use flywheel_plan::{Fetch, Target};
 use flywheel_sql::Parsed;
 use flywheel_wire::{PgError, sqlstate};
 
-use super::strength::{Strength, Waiting};
+use super::strength::Strength;
 
 /// A plan for a write.
 #[derive(Debug, Clone, Copy)]
@@ -17,7 +17,7 @@ pub(super) struct Writing<'p> {
     pub(super) in_tables: bool,
 }
 
-impl Writing<'_> {
+impl<'p> Writing<'p> {
     /// The error of a write that locks rows of a table in PostgreSQL: they would be let go with the
     /// staged rows, and not at the block's end.
     pub(super) fn loses_lock(&self, parsed: &Parsed) -> Option<PgError> {
@@ -37,16 +37,15 @@ impl Writing<'_> {
 
     /// Whether it skips locked rows of the tables that it changes, and of no others: those that it
     /// would change are those that it is to lock.
-    pub(super) fn skips(&self, text: &str, parsed: &Parsed) -> bool {
+    pub(super) fn skips(&self, parsed: &Parsed) -> bool {
         let is_changed = |fetch: &Fetch| {
             self.targets.iter().any(|target| target.home.name() == fetch.home.name())
         };
-        let mut locked =
-            self.fetches.iter().filter(|fetch| parsed.locks(fetch.relation)).peekable();
+        let locked = |fetch: &'p Fetch| Some((fetch, Strength::of(parsed, fetch.relation)?));
+        let mut locked = self.fetches.iter().filter_map(locked).peekable();
         !self.in_tables
             && locked.peek().is_some()
-            && locked.all(is_changed)
-            && Strength::of(text, &parsed.locking).waiting == Waiting::Skip
+            && locked.all(|(fetch, strength)| is_changed(fetch) && strength.skips())
     }
 }
 

@@ -127,6 +127,7 @@ impl Finder<'_> {
             is_query: role == Role::Read
                 && holder.ancestors().nth(1).is_some_and(|around| around.is(Kind::TABLE)),
             is_through_view: false,
+            lock: None,
         };
         Some(Some((relation, context.from)))
     }

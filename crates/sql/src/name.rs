@@ -49,4 +49,9 @@ impl Place {
     pub(crate) fn of(holder: Node<'_>) -> Self {
         Self(holder.place())
     }
+
+    /// The node's place in its tree.
+    pub(crate) const fn number(self) -> usize {
+        self.0
+    }
 }

@@ -7,7 +7,8 @@ use thiserror::Error;
 use crate::finder::relations;
 use crate::inserted::{self, Inserted};
 use crate::lex::lex;
-use crate::locking::Locking;
+use crate::lock::Lock;
+use crate::locking::{Locking, locking};
 use crate::mention::{members, mentions};
 use crate::new_values::NewValues;
 use crate::physical::Physical;
@@ -44,9 +45,14 @@ impl Parsed {
     /// Whether the rows of one of its relations, by its position, are locked for the transaction.
     #[must_use]
     pub fn locks(&self, relation: usize) -> bool {
+        self.lock(relation).is_some()
+    }
+
+    /// How the rows of one of its relations, by its position, are locked for the transaction.
+    #[must_use]
+    pub fn lock(&self, relation: usize) -> Option<Lock> {
         let relation = &self.relations[relation];
-        relation.role == Role::Read
-            && self.locking.iter().any(|clause| clause.concerns(relation, &self.relations))
+        relation.lock.filter(|_| relation.role == Role::Read)
     }
 }
 
@@ -75,7 +81,8 @@ pub fn parse(text: &str) -> Result<Parsed, ParseError> {
 /// What the tree of one statement says.
 pub(crate) fn of_tree(tree: &Tree) -> Result<Parsed, ParseError> {
     let statement = statement(tree)?;
-    let relations = relations(tree).ok_or(ParseError::Relations)?;
+    let mut relations = relations(tree).ok_or(ParseError::Relations)?;
+    let locking = locking(tree, &mut relations);
     let (text, tokens) = (tree.text(), lex(tree.text()));
     Ok(Parsed {
         mentions: mentions(text, &tokens, &relations),
@@ -84,7 +91,7 @@ pub(crate) fn of_tree(tree: &Tree) -> Result<Parsed, ParseError> {
         new_values: NewValues::of(statement, &relations),
         on_conflict: inserted::on_conflict(tree),
         inserted: Inserted::of(tree),
-        locking: Locking::all(tree),
+        locking,
         relations,
         physical: Physical::of(tree.text()),
     })

@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use crate::condition::Conjunct;
+use crate::lock::Lock;
 use crate::name::{Place, RelationName};
 
 /// What a statement does with a relation.
@@ -55,6 +56,8 @@ pub struct Relation {
     pub schemas: Vec<Range<usize>>,
     /// It stands in the query of a view that the statement writes to.
     pub is_through_view: bool,
+    /// How its rows are locked for the transaction, by FOR UPDATE and the like.
+    pub lock: Option<Lock>,
 }
 
 impl Relation {

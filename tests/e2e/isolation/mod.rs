@@ -6,12 +6,11 @@
 
 mod cases;
 
-use flywheel_tests::child::{in_time, run as run_command};
-use flywheel_tests::world::{column, until};
+use flywheel_tests::child::run as run_command;
+use flywheel_tests::runner::{Outcome, Runner, run};
+use flywheel_tests::world::column;
 use flywheel_tests::{Home, Setup, Told, World};
-use tokio::task::JoinHandle;
 use tokio_postgres::Client;
-use tokio_postgres::error::SqlState;
 
 use self::cases::{CASES, Case};
 
@@ -26,72 +25,6 @@ async fn world(home: Home) -> Option<World> {
         .await
         .expect("a table");
     Some(world)
-}
-
-/// What a step of a case brought: rows in their order, nothing, or an error; or it waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Outcome {
-    Rows(Vec<String>),
-    Failed(String),
-    Waits,
-}
-
-type Running = JoinHandle<(Client, Result<Vec<String>, String>)>;
-
-/// A client that runs one statement at a time, maybe still.
-enum Runner {
-    Free(Client),
-    Busy(Running),
-    Gone,
-}
-
-async fn run(client: Client, sql: String) -> (Client, Result<Vec<String>, String>) {
-    let done = client.simple_query(&sql).await;
-    let rows = done.map(|messages| {
-        let rows = messages.iter().filter_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => {
-                Some(format!("{}={}", row.get(0).unwrap_or("-"), row.get(1).unwrap_or("-")))
-            }
-            _ => None,
-        });
-        let mut rows: Vec<String> = rows.collect();
-        rows.sort();
-        rows
-    });
-    (client, rows.map_err(|error| error.code().map_or("?", SqlState::code).to_owned()))
-}
-
-impl Runner {
-    /// Begins a step. It waits when PostgreSQL says that one more does than did before.
-    async fn step(&mut self, sql: &str, behind: &Client, before: usize) -> Outcome {
-        let Self::Free(client) = std::mem::replace(self, Self::Gone) else {
-            panic!("{sql}: it waits")
-        };
-        let running = tokio::spawn(run(client, sql.to_owned()));
-        let waits = "SELECT count(DISTINCT pid) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT granted AND a.datname = current_database()";
-        until("an answer or a wait", async || {
-            running.is_finished()
-                || column(behind, waits).await[0].parse::<usize>().expect("a number") > before
-        })
-        .await;
-        *self = Self::Busy(running);
-        if let Self::Busy(running) = self
-            && !running.is_finished()
-        {
-            return Outcome::Waits;
-        }
-        self.end().await
-    }
-
-    /// The answer for which a step has waited.
-    async fn end(&mut self) -> Outcome {
-        let Self::Busy(running) = std::mem::replace(self, Self::Gone) else {
-            panic!("nothing waits")
-        };
-        let (client, done) = in_time(running).await.expect("a statement");
-        *self = Self::Free(client);
-        done.map_or_else(Outcome::Failed, Outcome::Rows)
-    }
 }
 
 /// The outcomes of a case's steps, and the rows that it leaves.

@@ -199,6 +199,7 @@ async fn meet(
 #[tokio::test]
 async fn what_waits_goes_on_with_the_row_as_it_is() {
     let update = "UPDATE stock SET v = v + 1 WHERE id = 1";
+    let delete = "DELETE FROM stock WHERE id = 1";
     let cases = [
         (update, update, Ok(&["1a2", "2b0"][..]), Ok(&["1a1", "2b0"][..])),
         (
@@ -256,6 +257,8 @@ async fn what_waits_goes_on_with_the_row_as_it_is() {
             Ok(&["1a5", "2b0"]),
             Ok(&["1a1", "2b0"]),
         ),
+        // A row is waited for before its new key is found to be taken.
+        (delete, "UPDATE stock SET id = id + 1 WHERE id = 1", Ok(&["2b0"]), Err("23505")),
         (
             "SELECT v FROM stock WHERE id = 1 FOR UPDATE",
             update,

@@ -14,6 +14,8 @@ pub(super) enum Family {
     Document,
     List,
     Address,
+    /// A type of the database's own, which has another number in each.
+    Own,
 }
 
 /// A type.
@@ -243,6 +245,16 @@ pub(super) static KINDS: &[Kind] = &[
     kind("integer[]", Family::List, &["{}", "{1,2,NULL}", "{{1,2},{3,4}}", "[0:1]={1,2}"]),
     kind("text[]", Family::List, &["{}", "{a,\"b c\",NULL,\"NULL\",\"\"}", "{ä}"]),
     kind("inet", Family::Address, &["10.0.0.1", "10.0.0.0/8", "::1"]).key(),
+    kind("mood", Family::Own, &["red", "green", "blue"]).key(),
+    kind("small", Family::Own, &["1", "2", "60", "0", "100"]),
+];
+
+/// Makes the types of the database's own, which no table has any more.
+pub(super) const OWN: [&str; 4] = [
+    "DROP TYPE IF EXISTS mood",
+    "DROP DOMAIN IF EXISTS small",
+    "CREATE TYPE mood AS ENUM ('red', 'green', 'blue')",
+    "CREATE DOMAIN small AS int CHECK (VALUE < 100)",
 ];
 
 /// A type by its name.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use super::place::Place;
 use super::sequence::{Sequence, Step, sequence};
+use super::way::Way;
 use crate::raw::{Client, Event, Field, Lost, Report};
 use crate::suite::{Encoded, Mode, Statement, compare, encode};
 use crate::{World, environment, shrink};
@@ -124,11 +125,19 @@ async fn differ(
         statement
     });
     let end = std::iter::once(Statement::new("ROLLBACK".to_owned())).chain(whole);
-    let end = end.map(|statement| Step { statement, mode: Mode::Simple });
+    let way = Way::Asked(Mode::Simple);
+    let end = end.map(|statement| Step { statement, way: way.clone(), may_be_refused: false });
     for (at, step) in steps.iter().cloned().chain(end).enumerate() {
         let parameters = encodings.of_statement(&step.statement).await;
-        let expected = step.mode.ask(&mut postgres, &step.statement, &parameters).await;
-        let answered = step.mode.ask(&mut flywheel, &step.statement, &parameters).await;
+        let answered = step.way.ask(&mut flywheel, &step.statement, &parameters).await;
+        if step.may_be_refused && is_refused(&answered) {
+            // Nothing of it has been done: nothing of it is done in PostgreSQL either.
+            for client in [&mut flywheel, &mut postgres] {
+                client.query("ROLLBACK").await.expect("an answer");
+            }
+            continue;
+        }
+        let expected = step.way.ask(&mut postgres, &step.statement, &parameters).await;
         if let Some(difference) = compare(
             promised(expected, &step.statement),
             promised(answered, &step.statement),
@@ -138,6 +147,12 @@ async fn differ(
         }
     }
     None
+}
+
+fn is_refused(answer: &Result<Vec<Event>, Lost>) -> bool {
+    let refuses =
+        |event: &Event| matches!(event, Event::Error(report) if report.state() == "0A000");
+    answer.as_ref().is_ok_and(|events| events.iter().any(refuses))
 }
 
 /// Of errors only SQLSTATE: which row an error tells of depends on the order in which rows are met;
@@ -191,5 +206,5 @@ fn line(step: &Step) -> String {
     } else {
         format!("-- params: {}\n", parameters.join(", "))
     };
-    format!("{parameters}{}; -- {}\n", step.statement.sql, step.mode.name())
+    format!("{parameters}{}; -- {}\n", step.statement.sql, step.way.name())
 }

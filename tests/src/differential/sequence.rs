@@ -3,11 +3,13 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
+use super::kind::OWN;
+use super::named::{self, Named};
 use super::place::{Place, Shape};
 use super::table::Table;
-use super::write;
+use super::way::Way;
 use super::writer::Writer;
-use super::{select, select::Query};
+use super::{defining, reaching, select, select::Query, write};
 use crate::suite::{Mode, Statement};
 
 /// A statement with the way in which it is asked.
@@ -16,7 +18,9 @@ pub(super) struct Step {
     /// The statement; its line is its number in the sequence.
     pub(super) statement: Statement,
     /// The protocol.
-    pub(super) mode: Mode,
+    pub(super) way: Way,
+    /// Flywheel may refuse it where PostgreSQL doesn't.
+    pub(super) may_be_refused: bool,
 }
 
 /// Tables and what is asked of them: always the same for a seed and a place.
@@ -50,7 +54,14 @@ pub(super) fn sequence(seed: u64, place: &Place, length: usize) -> Sequence {
         // What may be in DynamoDB has keys that it takes.
         tables.push(Table::any(&mut writer, name, true));
     }
-    let mut maker = Maker { random, tables, steps: Vec::new(), block: Block::Closed };
+    let mut maker = Maker {
+        random,
+        tables,
+        steps: Vec::new(),
+        named: Vec::new(),
+        block: Block::Closed,
+        length,
+    };
     for at in 0..maker.tables.len() {
         for _ in 0..2 {
             let table = maker.tables[at].clone();
@@ -61,7 +72,12 @@ pub(super) fn sequence(seed: u64, place: &Place, length: usize) -> Sequence {
         maker.next();
     }
     Sequence {
-        definitions: maker.tables.iter().map(Table::definition).collect(),
+        definitions: OWN
+            .iter()
+            .map(|sql| (*sql).to_owned())
+            .chain(maker.tables.iter().map(Table::definition))
+            .chain(maker.tables.iter().flat_map(reaching::functions))
+            .collect(),
         tables: maker.tables.iter().map(|table| table.name).collect(),
         steps: maker.steps,
     }
@@ -75,6 +91,8 @@ enum Block {
     Open {
         left: usize,
         has_cursor: bool,
+        /// Definitions change in it: it is rolled back.
+        defines: bool,
     },
 }
 
@@ -83,7 +101,9 @@ struct Maker {
     random: StdRng,
     tables: Vec<Table>,
     steps: Vec<Step>,
+    named: Vec<Named>,
     block: Block,
+    length: usize,
 }
 
 impl Maker {
@@ -92,15 +112,17 @@ impl Maker {
         match self.block {
             Block::Closed if writer.chance(12) => {
                 let left = writer.number(1, 8);
-                self.block = Block::Open { left, has_cursor: false };
+                let defines = writer.chance(25);
+                self.block = Block::Open { left, has_cursor: false, defines };
                 self.control("BEGIN");
             }
-            Block::Open { left: 0, .. } => {
-                let end = writer.pick(&["COMMIT", "COMMIT", "ROLLBACK"]);
+            Block::Open { left: 0, defines, .. } => {
+                let ends = ["COMMIT", "COMMIT", "ROLLBACK"];
+                let end = if defines { "ROLLBACK" } else { writer.pick(&ends) };
                 self.block = Block::Closed;
                 self.control(end);
             }
-            Block::Open { left, has_cursor } => {
+            Block::Open { left, has_cursor, defines } => {
                 let kind = writer.number(0, 19);
                 let control = match kind {
                     0 => "SAVEPOINT p",
@@ -116,7 +138,9 @@ impl Maker {
                     _ => "",
                 };
                 let opens = kind == 4 && !has_cursor;
-                self.block = Block::Open { left: left - 1, has_cursor: has_cursor || opens };
+                let has_cursor = has_cursor || opens;
+                let changes = defines && kind > 14;
+                self.block = Block::Open { left: left - 1, has_cursor, defines };
                 if opens {
                     let tables = self.tables.clone();
                     self.text(|writer| {
@@ -127,11 +151,17 @@ impl Maker {
                             is_ordered: true,
                         }
                     });
+                } else if changes {
+                    self.definition();
                 } else if control.is_empty() {
                     self.statement(true);
                 } else {
                     self.control(control);
                 }
+            }
+            // What changes for good does so near the end: later statements often fail for it.
+            Block::Closed if self.steps.len() * 4 > self.length * 3 && writer.chance(6) => {
+                self.definition();
             }
             Block::Closed => self.statement(false),
         }
@@ -144,25 +174,41 @@ impl Maker {
             // Once more, perhaps in another protocol: its plan is known.
             let mut writer = Writer::new(&mut self.random);
             let at = writer.number(known - 15, known - 1);
-            let again = self.steps[at].statement.clone();
+            let Step { statement: again, may_be_refused, .. } = self.steps[at].clone();
             if again.sql.starts_with("SELECT") || (!is_in_block && again.sql.starts_with("INSERT"))
             {
                 self.push(again);
+                if may_be_refused {
+                    self.mark_refusable();
+                }
                 return;
             }
         }
-        if Writer::new(&mut self.random).chance(4) {
-            self.prepared(&tables);
-            return;
+        match Writer::new(&mut self.random).number(0, 99) {
+            0..4 => return self.prepared(&tables),
+            4..8 => return self.name(&tables, is_in_block),
+            8..14 => return self.use_name(),
+            14..18 => {
+                self.text(|writer| reaching::by_system_columns(writer, &tables));
+                return self.mark_refusable();
+            }
+            18..22 => {
+                self.text(|writer| reaching::by_code(writer, &tables));
+                return self.mark_refusable();
+            }
+            22..26 => {
+                return self.text(|writer| {
+                    let writable = writable(&tables, is_in_block);
+                    reaching::by_schema(writer, &tables, &writable)
+                });
+            }
+            _ => {}
         }
         self.text(|writer| {
             if writer.chance(55) {
                 return select::any(writer, &tables);
             }
-            // A block may write to one store beside PostgreSQL.
-            let writable: Vec<_> =
-                tables.iter().filter(|table| !is_in_block || table.name != ELSEWHERE).collect();
-            write::any(writer, &tables, &writable)
+            write::any(writer, &tables, &writable(&tables, is_in_block))
         });
     }
 
@@ -181,6 +227,65 @@ impl Maker {
         }
     }
 
+    /// A statement that is given a name, by either way.
+    fn name(&mut self, tables: &[Table], is_in_block: bool) {
+        let name = format!("q{}", self.steps.len());
+        let mut writer = Writer::new(&mut self.random);
+        let query = if writer.chance(60) {
+            select::any(&mut writer, tables)
+        } else {
+            write::any(&mut writer, tables, &writable(tables, is_in_block))
+        };
+        let mut statement = Statement::new(query.text);
+        statement.sorted = !query.is_ordered;
+        statement.parameters = writer.parameters;
+        let named = Named { name, statement };
+        if Writer::new(&mut self.random).chance(50) {
+            self.push(Statement::new(named.prepare()));
+        } else {
+            let way = Way::Parsed(named.name.clone());
+            self.push_by(named.statement.clone(), way);
+        }
+        self.named.push(named);
+    }
+
+    /// A name that was given, used by either way.
+    fn use_name(&mut self) {
+        let mut writer = Writer::new(&mut self.random);
+        let Some(most) = self.named.len().checked_sub(1) else { return };
+        // The last ones mostly.
+        let named = &self.named[writer.number(most.saturating_sub(3), most)];
+        match writer.number(0, 9) {
+            0..5 => {
+                let mode = *writer.pick(&[&Mode::Text, &Mode::Binary]);
+                let way = Way::Bound(named.name.clone(), mode);
+                let statement = named.statement.clone();
+                self.push_by(statement, way);
+            }
+            5..9 => {
+                let mut statement = Statement::new(named.execute());
+                statement.sorted = named.statement.sorted;
+                self.push(statement);
+            }
+            _ => {
+                let text = named::beside(&mut writer, named);
+                self.push(Statement::new(text));
+            }
+        }
+    }
+
+    fn definition(&mut self) {
+        let tables = self.tables.clone();
+        self.text(|writer| Query { text: defining::any(writer, &tables), is_ordered: true });
+        self.mark_refusable();
+    }
+
+    fn mark_refusable(&mut self) {
+        if let Some(last) = self.steps.last_mut() {
+            last.may_be_refused = true;
+        }
+    }
+
     fn text(&mut self, make: impl FnOnce(&mut Writer<'_>) -> Query) {
         let mut writer = Writer::new(&mut self.random);
         let query = make(&mut writer);
@@ -194,10 +299,19 @@ impl Maker {
         self.push(Statement::new(sql.to_owned()));
     }
 
-    fn push(&mut self, mut statement: Statement) {
+    fn push(&mut self, statement: Statement) {
         let mode =
             *Writer::new(&mut self.random).pick(&[&Mode::Simple, &Mode::Text, &Mode::Binary]);
-        statement.line = self.steps.len();
-        self.steps.push(Step { statement, mode });
+        self.push_by(statement, Way::Asked(mode));
     }
+
+    fn push_by(&mut self, mut statement: Statement, way: Way) {
+        statement.line = self.steps.len();
+        self.steps.push(Step { statement, way, may_be_refused: false });
+    }
+}
+
+/// A block may write to one store beside PostgreSQL.
+fn writable(tables: &[Table], is_in_block: bool) -> Vec<&Table> {
+    tables.iter().filter(|table| !is_in_block || table.name != ELSEWHERE).collect()
 }

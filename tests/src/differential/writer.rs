@@ -48,7 +48,9 @@ impl<'a> Writer<'a> {
             && value.parse::<f64>().is_ok_and(f64::is_finite)
             && value != "-0";
         match self.number(0, 9) {
-            0..4 if self.takes_parameters => self.parameter(kind.cast, Some(value)),
+            0..4 if self.takes_parameters && kind.family != Family::Own => {
+                self.parameter(kind.cast, Some(value))
+            }
             4 | 5 => format!("{}::{}", quoted(value), kind.cast),
             6..8 if is_bare => value.to_owned(),
             _ => quoted(value),
@@ -60,7 +62,7 @@ impl<'a> Writer<'a> {
         if !self.chance(12) {
             return self.value(kind);
         }
-        if self.takes_parameters && self.chance(50) {
+        if self.takes_parameters && kind.family != Family::Own && self.chance(50) {
             return self.parameter(kind.cast, None);
         }
         "NULL".to_owned()
@@ -68,7 +70,8 @@ impl<'a> Writer<'a> {
 
     /// A value that a comparison with this type takes, perhaps of a related type.
     pub(super) fn comparable(&mut self, kind: &Kind) -> String {
-        if self.chance(80) || kind.family == Family::List || kind.family == Family::Span {
+        let has_related = !matches!(kind.family, Family::List | Family::Span | Family::Own);
+        if self.chance(80) || !has_related {
             return self.value_or_null(kind);
         }
         let related: Vec<_> =

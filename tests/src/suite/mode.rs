@@ -25,6 +25,21 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
+    /// The numbers of their types.
+    pub(crate) fn types(&self) -> &[u32] {
+        &self.types
+    }
+
+    /// As text.
+    pub(crate) fn text(&self) -> &[Option<Vec<u8>>] {
+        &self.text
+    }
+
+    /// In binary form.
+    pub(crate) fn binary(&self) -> &[Option<Vec<u8>>] {
+        &self.binary
+    }
+
     /// Further parameters.
     pub(crate) fn extend(&mut self, more: &Self) {
         self.types.extend_from_slice(&more.types);

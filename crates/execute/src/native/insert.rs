@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use flywheel_plan::{Home, NativeInsert, OnConflict, Parameters, assign};
+use flywheel_sql::Waiting;
 use flywheel_statement::long::MANY;
 use flywheel_store::{Applied, Assignment, Change, Effect, Expect};
 use flywheel_types::{Key, Row};
@@ -14,7 +15,6 @@ use crate::error::duplicate_key;
 use crate::failure::Outcome;
 use crate::holding::{Held, Wanted, absent};
 use crate::host::{Executor, Host};
-use crate::strength::Waiting;
 use crate::{Answer, Arguments};
 
 impl<H: Host> Executor<'_, H> {

@@ -43,8 +43,8 @@ impl<H: Host> Executor<'_, H> {
         match native {
             Native::Select(select) => {
                 let strength = match &statement.kind {
-                    Kind::Planned { parsed, .. } => Strength::of(&statement.text, &parsed.locking),
-                    _ => Strength::of("", &[]),
+                    Kind::Planned { parsed, .. } => Strength::of(parsed, 0),
+                    _ => None,
                 };
                 self.native_select((select, strength), home, &parameters, arguments).await
             }

@@ -11,7 +11,7 @@ use crate::failure::Outcome;
 use crate::fetch::resolved;
 use crate::host::{Executor, Host};
 use crate::page::Page;
-use crate::strength::{Strength, Waiting};
+use crate::strength::Strength;
 use crate::{Answer, Arguments};
 
 /// How many rows are read at first for those that others have locked, beyond those that are asked
@@ -21,7 +21,7 @@ const FURTHER: usize = 16;
 impl<H: Host> Executor<'_, H> {
     pub(super) async fn native_select(
         &mut self,
-        (select, strength): (&NativeSelect, Strength),
+        (select, strength): (&NativeSelect, Option<Strength>),
         home: &Arc<Home>,
         parameters: &Parameters<'_>,
         arguments: &Arguments<'_>,
@@ -30,13 +30,14 @@ impl<H: Host> Executor<'_, H> {
         else {
             return Ok(None);
         };
-        if select.locks {
+        if strength.is_some() {
             self.check_writable("SELECT FOR UPDATE").await?;
         }
-        let rows = if select.locks && self.block().is_open() {
-            self.native_locked(select, home, parameters, (page, strength)).await?
-        } else {
-            self.native_rows(select, home, parameters, page).await?
+        let rows = match strength {
+            Some(strength) if self.block().is_open() => {
+                self.native_locked(select, home, parameters, (page, strength)).await?
+            }
+            _ => self.native_rows(select, home, parameters, page).await?,
         };
         let Some(rows) = rows else { return Ok(None) };
         let mut answer = Answer::tagged(format!("SELECT {}", rows.len()));
@@ -118,7 +119,7 @@ impl<H: Host> Executor<'_, H> {
         parameters: &Parameters<'_>,
         (page, strength): (Page, Strength),
     ) -> Outcome<Option<Vec<Row>>> {
-        let skips = strength.waiting == Waiting::Skip;
+        let skips = strength.skips();
         let mut further = 0;
         let mut first: Option<HashSet<Key>> = None;
         loop {

@@ -14,11 +14,22 @@ pub(super) fn deallocated<'t>(statement: &Statement, text: &'t str) -> Option<Co
     is_deallocate.then(|| statement.tokens.last().map(|last| last.identifier(text))).flatten()
 }
 
-/// Whether a text takes all prepared statements from its server connection, Flywheel's own too.
+/// Whether a text takes all prepared statements from its server connection, Flywheel's own too, or
+/// holds code that may.
 pub(super) fn deallocates_all(analysis: &Analysis) -> bool {
-    let mut names = analysis.statements.iter().filter_map(|each| deallocated(each, &analysis.text));
-    names.any(|name| name == "all")
+    let text = &analysis.text;
+    let deallocates = |statement: &Statement| match deallocated(statement, text) {
+        Some(name) => name == "all",
+        None => statement.tokens.iter().any(|token| {
+            let text = text.as_bytes().get(token.range.clone()).unwrap_or_default();
+            text.windows(WORD.len()).any(|word| word.eq_ignore_ascii_case(WORD))
+        }),
+    };
+    analysis.statements.iter().any(deallocates)
 }
+
+/// What code in a string says.
+const WORD: &[u8] = b"deallocate";
 
 /// What a session's DEALLOCATE takes away.
 pub(super) struct Deallocation<'s> {

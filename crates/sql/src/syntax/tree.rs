@@ -134,6 +134,11 @@ impl Tree {
         &self.text
     }
 
+    /// The node or token at a place.
+    pub(crate) const fn node(&self, at: usize) -> Node<'_> {
+        Node { tree: self, at }
+    }
+
     /// All nodes and tokens, each before what is inside it.
     pub(crate) fn all(&self) -> impl Iterator<Item = Node<'_>> {
         (0..self.slots.len()).map(|at| Node { tree: self, at })

@@ -76,8 +76,16 @@ impl GuardMessages<'_> {
         Ok(())
     }
 
-    /// The guard's statements may not be prepared: the transaction has failed, or a DEALLOCATE ALL
-    /// takes them.
+    /// A DEALLOCATE ALL takes what is prepared on the server connection, the guard's statements
+    /// among it.
+    pub(in crate::session) fn forget_prepared(&mut self) {
+        self.forget_guards();
+        if let Some(lease) = self.session.held_server() {
+            lease.doubt_all_prepared();
+        }
+    }
+
+    /// The guard's statements may not be prepared: the transaction has failed.
     pub(in crate::session) fn forget_guards(&mut self) {
         if let Some(lease) = self.session.held_server() {
             [MARK, CHECK, FOLDED, WAITING].into_iter().for_each(|name| lease.doubt_prepared(name));
@@ -140,6 +148,9 @@ impl GuardMessages<'_> {
 
     /// What the client is told in the place of an error of the guard's.
     pub(super) fn guard_error(&self, error: PgError) -> PgError {
+        if error.code() == "26000" {
+            return deallocated();
+        }
         if moved(&error).is_some() {
             // Rows may be in a twin already, by whatever way.
             tracing::debug!(user = self.session.identity.user, %error, "a statement has touched a store table in PostgreSQL");
@@ -150,6 +161,14 @@ impl GuardMessages<'_> {
 
 pub(super) fn put_query(lease: &mut Lease, sql: &str) -> Outcome<()> {
     lease.put_query(sql).map_err(|error| Failure::Statement(error.to_pg()))
+}
+
+/// The error of a statement whose code takes the guard's statements away.
+fn deallocated() -> PgError {
+    let message = "the statement runs code that deallocates all prepared statements, Flywheel's own among them";
+    PgError::error(sqlstate::FEATURE_NOT_SUPPORTED, message).with_hint(
+        "Run DEALLOCATE ALL as a statement of its own, or by a DO block that has the word in it.",
+    )
 }
 
 /// What an error of the guard's says to a client.

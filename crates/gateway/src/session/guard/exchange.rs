@@ -39,7 +39,7 @@ impl Guard<'_> {
         let lease = self.session.server().await?;
         put(lease).map_err(|error| Failure::Statement(error.to_pg()))?;
         if deallocates_all(analysis) {
-            self.session.guard_messages().forget_guards();
+            self.session.guard_messages().forget_prepared();
         }
         if !copies {
             self.put_end(own_block).await?;

@@ -138,7 +138,7 @@ impl Work {
         self.steps.push_back(Step::Execute(statement));
         if guards {
             if analysis.as_ref().is_some_and(|analysis| deallocates_all(analysis)) {
-                session.guard_messages().forget_guards();
+                session.guard_messages().forget_prepared();
             }
             if analysis.is_some_and(|analysis| analysis.statements[0].verb == Verb::Copy) {
                 // The client's rows stand behind it: nothing else may.
