@@ -107,7 +107,7 @@ pub fn null_settings(text: &str, tokens: &[Token]) -> Vec<NullSetting> {
             continue;
         };
         // A cast changes nothing of it.
-        let is_alone = value.get(1).is_none_or(|next| text[next.range.clone()] == *"::");
+        let is_alone = value.get(1).is_none_or(|next| text[next.range.clone()].starts_with(':'));
         let whole = first.range.start..last.range.end;
         let value = match first.kind {
             TokenKind::String | TokenKind::Number if is_alone => continue,
