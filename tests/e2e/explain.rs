@@ -207,11 +207,23 @@ plans! {
         "    At most 10000 rows",
     ];
     a_condition_beside_a_key: "SELECT * FROM sessions WHERE id = '$SESSION' AND device = 'phone'" => [
+        "Native on public.sessions (store \"redis\", Redis)",
+        "  Operation: HMGET {app:public.sessions:…}",
+        "  Key: id = '$SESSION'",
+        "  Filter: device = 'phone'",
+    ];
+    a_condition_that_is_computed: "SELECT * FROM sessions WHERE id = '$SESSION' AND upper(device) = 'PHONE'" => [
         "Mixed: PostgreSQL runs the statement over fetched rows",
         "  Fetch public.sessions (store \"redis\", Redis)",
         "    Operation: HMGET {app:public.sessions:…}",
         "    Key: id = '$SESSION'",
-        "    Not pushed down: device = 'phone'",
+        "    Not pushed down: upper(device) = 'PHONE'",
+    ];
+    a_key_that_is_computed: "SELECT items FROM carts WHERE id = 1 + 1" => [
+        "Native on public.carts (store \"redis\", Redis)",
+        "  Operation: HMGET {app:public.carts:…}",
+        "  Key: id = 1 + 1",
+        "  PostgreSQL computes first: 1 + 1",
     ];
     a_whole_table: "SELECT count(*) FROM sessions" => [
         "Mixed: PostgreSQL runs the statement over fetched rows",
@@ -262,6 +274,7 @@ plans! {
         "      Operation: Query app-public.search_history ConsistentRead",
         "      Key: user_id = 7",
         "      At most 10000 rows",
+        "  Without staging where the new values are of their columns' types",
     ];
     a_staged_insert: "INSERT INTO carts VALUES (1, 2) ON CONFLICT (id) DO UPDATE SET items = greatest(carts.items, 2)" => [
         "Staged: PostgreSQL runs the statement on staged rows, their difference is written to the store",

@@ -46,7 +46,10 @@ fn mistakes() -> Vec<(&'static str, Vec<Message>)> {
         ("an encoding", query("SET client_encoding TO 'no encoding'")),
         ("names", query("SET NAMES 'no encoding'")),
         ("an encoding by a function", query("SELECT set_config('client_encoding', 'none', false)")),
-        ("an encoding by Parse", synced(vec![parse("", "SET client_encoding TO 'none'")])),
+        ("an encoding by a batch", {
+            let set = parse("", "SET client_encoding TO 'none'");
+            synced(vec![set, bind("", "", &[]), Message::execute("", 0)])
+        }),
         ("a scan", query("SELECT * FROM far WHERE note = 'x'")),
         ("a scan by Parse", {
             let scan = "SELECT * FROM far WHERE note = 'x'";

@@ -54,6 +54,9 @@ pub(crate) fn needs_tables(
     if let Some(column) = columns.find(|column| column.escapes) {
         return Err(escaping(column, first));
     }
+    if names_columns && let Some(column) = of_several_tables(parsed) {
+        return Err(escaping(column, first));
+    }
     // In front of a column its schema and name mean a table, and never an alias.
     let is_qualified = |(place, _): &(usize, Arc<Home>)| {
         let name = &parsed.relations[*place].name;
@@ -69,6 +72,19 @@ pub(crate) fn needs_tables(
         false if writes && homed.iter().any(is_qualified) => Needs::Name,
         false => Needs::Nothing,
     })
+}
+
+/// A system column by which a row could be compared with a row of another table: a row that is put
+/// into its table has another place there than the one that it would have had all the time.
+fn of_several_tables(parsed: &Parsed) -> Option<&SystemColumn> {
+    let table_of = |column: &SystemColumn| {
+        let qualifier = column.qualifier.as_deref()?;
+        let mut named = parsed.relations.iter().filter(|each| each.qualifier() == qualifier);
+        named.next().map(|relation| &relation.name.name)
+    };
+    let mut columns = parsed.physical.columns.iter().filter(|column| column.name != "tableoid");
+    let first = columns.by_ref().find_map(table_of)?;
+    columns.find(|column| table_of(column).is_some_and(|table| table != first))
 }
 
 fn escaping(column: &SystemColumn, home: &Home) -> PgError {
