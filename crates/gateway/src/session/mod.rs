@@ -191,7 +191,7 @@ impl Session {
     /// The end of the startup: settings, key, ReadyForQuery.
     async fn greet(&mut self, values: &[(String, String)]) -> Result<(), End> {
         self.settings.reported = match self.initial_parameters(values).await {
-            Ok(parameters) => parameters,
+            Ok(parameters) => parameters.into(),
             Err(error) => return Err(End::Fatal(error)),
         };
         let out = &mut self.client.out;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use flywheel_postgres::{Connection, Rows, ServerError, Settings};
 use flywheel_wire::quote::literal;
 
-use super::settings::{CLIENT_ENCODING, SessionSettings};
+use super::reported::CLIENT_ENCODING;
+use super::settings::SessionSettings;
 use super::upstream::Upstream;
 
 /// Whether something of the session is on its server connection still.

@@ -19,13 +19,12 @@ use flywheel_wire::quote::literal;
 use flywheel_wire::{Charset, Frame, backend};
 
 use super::idle::idle_timeout;
+use super::reported::{CLIENT_ENCODING, Reported};
 use super::reports::Reports;
 
 /// What a server tells of itself.
 const FIXED: &[&str] =
     &["integer_datetimes", "server_encoding", "server_version", "is_superuser", "in_hot_standby"];
-/// The setting that says in which encoding the client speaks.
-pub(crate) const CLIENT_ENCODING: &str = "client_encoding";
 /// The setting that says how backslashes in strings are read.
 pub(crate) const CONFORMING_STRINGS: &str = "standard_conforming_strings";
 
@@ -38,7 +37,7 @@ pub(crate) struct SessionSettings {
     pub(crate) now: Arc<Settings>,
     pub(crate) told: Told,
     /// Settings that the server reports, as the client knows them.
-    pub(crate) reported: HashMap<String, String>,
+    pub(crate) reported: Reported,
     pub(crate) reports: Reports,
     /// What the server has reported behind its latest answer. The client is told it last, behind
     /// notifications.
@@ -157,13 +156,13 @@ impl SessionSettings {
     /// with the block.
     pub(crate) fn report(&mut self, lease: &Lease, out: &mut BytesMut) {
         for (name, value) in lease.parameters() {
-            if let Some(known) = self.reported.get_mut(name)
+            if let Some(known) = self.reported.get(name)
                 && known != value
                 && name != "session_authorization"
                 && (name != "application_name" || self.now.get(name).is_some())
             {
                 backend::parameter_status(out, name, value);
-                known.clone_from(value);
+                self.reported.insert(name.clone(), value.clone());
             }
         }
     }
@@ -188,8 +187,7 @@ impl SessionSettings {
 
     /// How the client's texts are read.
     pub(crate) fn charset(&self) -> Charset {
-        let reported = |name| self.reported.get(name).map_or("UTF8", String::as_str);
-        Charset::of(reported(CLIENT_ENCODING), reported("server_encoding"))
+        self.reported.charset()
     }
 
     /// Whether backslashes in ordinary strings are escapes, as far as the client knows.
