@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use flywheel_sql::{ColumnRef, Comparison, Conjunct, Constant, Fact, Parsed, Role, parse};
+use flywheel_sql::{ColumnRef, Conjunct, Constant, Fact, Parsed, Role, parse};
 use flywheel_tests::environment;
 use flywheel_tests::world::Servers;
 use rand::rngs::StdRng;
@@ -207,14 +207,7 @@ fn fact(fact: &Fact) -> String {
         // PostgreSQL's parser finds no constant there.
         Fact::Compare(_, _, Constant::Expression(_)) => "other".into(),
         Fact::Compare(left, comparison, right) => {
-            let sign = match comparison {
-                Comparison::Equal => "=",
-                Comparison::Less => "<",
-                Comparison::LessOrEqual => "<=",
-                Comparison::Greater => ">",
-                Comparison::GreaterOrEqual => ">=",
-            };
-            format!("{} {sign} {}", column(left), constant(right))
+            format!("{} {} {}", column(left), comparison.sign(), constant(right))
         }
         Fact::In(columns, rows) if columns.len() == 1 => {
             match rows.iter().map(Vec::as_slice).collect::<Vec<_>>()[..] {

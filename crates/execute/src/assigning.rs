@@ -37,10 +37,7 @@ impl NewValues {
             Some(_) => None,
         };
         let Some(made) = made else { return Ok(None) };
-        let analysis = executor.stores().analyses.of(&made.sql);
-        let only_computes =
-            matches!(&analysis.statements[..], [only] if only.is_repeatable(&analysis.text));
-        if !only_computes {
+        if !executor.stores().analyses.of(&made.sql).reads_as_repeatable() {
             return Ok(None);
         }
         let Some(described) = executor.try_describe(&made.sql, types).await? else {

@@ -9,7 +9,6 @@
 //! statement that may leave something in PostgreSQL has a transaction of its own for that; in the
 //! client's block it is 40001.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use flywheel_plan::{General, Home, Plan};
@@ -156,11 +155,7 @@ impl<H: Host> Executor<'_, H> {
     /// Whether the statement does in a transaction of PostgreSQL's nothing that couldn't be done
     /// twice. A row is locked no more by the second time.
     fn is_repeatable(&self, statement: &StoreStatement, parsed: &Parsed) -> bool {
-        let mut text = Cow::Borrowed(&*statement.text);
-        for clause in parsed.locking.iter().rev() {
-            text.to_mut().replace_range(clause.range.clone(), "");
-        }
-        let analysis = self.stores().analyses.of(&text);
-        matches!(&analysis.statements[..], [only] if only.is_repeatable(&text))
+        let text = parsed.unlocked(&statement.text);
+        self.stores().analyses.of(&text).reads_as_repeatable()
     }
 }

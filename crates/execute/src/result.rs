@@ -120,12 +120,8 @@ impl<H: Host> Executor<'_, H> {
         if self.status() != TransactionStatus::Idle {
             return Ok(());
         }
-        let analysis = self.stores().analyses.of(&statement.text);
-        let only_reads = |analysis: &Analysis| match &analysis.statements[..] {
-            [only] => only.is_repeatable(&analysis.text),
-            _ => false,
-        };
-        if only_reads(&analysis) || self.columns_now(statement).await? == Some(told) {
+        let only_reads = self.stores().analyses.of(&statement.text).reads_as_repeatable();
+        if only_reads || self.columns_now(statement).await? == Some(told) {
             return Ok(());
         }
         statement.outdate();

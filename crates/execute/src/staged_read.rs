@@ -135,12 +135,7 @@ impl<H: Host> Executor<'_, H> {
             // Locks of other tables' rows are the block's, up to its end.
             return false;
         }
-        let mut text = text.to_owned();
-        for clause in parsed.locking.iter().rev() {
-            text.replace_range(clause.range.clone(), "");
-        }
-        let analysis = self.stores().analyses.of(&text);
-        matches!(&analysis.statements[..], [only] if only.is_repeatable(&text))
+        self.stores().analyses.of(&parsed.unlocked(text)).reads_as_repeatable()
     }
 }
 

@@ -153,9 +153,10 @@ fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
     };
     if !select.filter.is_empty() {
         let conditions = select.filter.told().map(|(column, comparison, values)| {
+            let column = &home.table.table.columns[column].name;
             let values: Vec<_> = values.iter().map(constant).collect();
             match &values[..] {
-                [value] => format!("{column} {} {value}", sign(comparison)),
+                [value] => format!("{column} {} {value}", comparison.sign()),
                 values => format!("{column} IN ({})", values.join(", ")),
             }
         });
@@ -164,16 +165,6 @@ fn select_lines(select: &NativeSelect, home: &Home) -> Vec<String> {
     out.extend(order.map(|(what, descending)| format!("Order: {what} {}", direction(descending))));
     out.extend(page_lines(select.limit.as_ref(), select.offset.as_ref()));
     out
-}
-
-fn sign(comparison: Comparison) -> &'static str {
-    match comparison {
-        Comparison::Equal => "=",
-        Comparison::Less => "<",
-        Comparison::LessOrEqual => "<=",
-        Comparison::Greater => ">",
-        Comparison::GreaterOrEqual => ">=",
-    }
 }
 
 fn direction(descending: bool) -> &'static str {

@@ -31,7 +31,7 @@ impl NewValuesQuery {
         let new = parsed.new_values.as_ref()?;
         let relation = parsed.relations.get(place)?;
         let table = &home.table.table;
-        if table.has_checks || table.columns.iter().any(|column| column.generated) {
+        if table.computes_rows() {
             return None;
         }
         let rows = row_source(&table.name, &format!("${}", given + 1), relation.alias.is_none());

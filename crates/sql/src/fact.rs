@@ -64,6 +64,18 @@ impl Comparison {
         })
     }
 
+    /// The operator.
+    #[must_use]
+    pub fn sign(self) -> &'static str {
+        match self {
+            Self::Equal => "=",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+
     /// The same comparison with its sides exchanged.
     fn flipped(self) -> Self {
         match self {

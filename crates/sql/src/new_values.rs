@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use crate::shape::is_searched;
-use crate::syntax::{Kind, Node};
-use crate::{Constant, Relation, inserted};
+use crate::shape::{is_default, is_searched, set_column};
+use crate::syntax::{Kind, Node, condition};
+use crate::{Constant, Relation};
 
 /// The parts of `UPDATE table SET column = expression, … WHERE condition`, by their places in the
 /// text.
@@ -41,34 +41,31 @@ impl NewValues {
         {
             return None;
         }
+        let condition = condition(statement).map(Node::range);
+        // One that isn't read would be lost, and every row changed.
+        if condition.is_none() && statement.has(Kind::WHERE_CLAUSE) {
+            return None;
+        }
         let clause = statement.child(Kind::SET_CLAUSE)?;
         let set = clause.child(Kind::SET_COLUMN_LIST)?.nodes().map(assignment);
         let before_set = statement.children().take_while(|child| *child != clause);
-        let condition = statement.child(Kind::WHERE_CLAUSE).map(|clause| clause.nodes().next());
         Some(Self {
             set: set.collect::<Option<_>>()?,
             table: relation.range.start..before_set.last()?.range().end,
-            condition: match condition {
-                Some(expr) => Some(expr?.range()),
-                None => None,
-            },
+            condition,
         })
     }
 }
 
 fn assignment(assignment: Node<'_>) -> Option<(String, NewValue)> {
-    if !assignment.is(Kind::SET_SINGLE_COLUMN) {
-        return None;
-    }
-    let column = inserted::column(assignment.child(Kind::COLUMN_TARGET)?)?;
-    let value = assignment.child(Kind::SET_EXPR)?;
-    let expr = value.nodes().next()?;
-    if expr.has(Kind::DEFAULT_KW) {
+    let (column, set) = set_column(assignment)?;
+    let expr = set.nodes().next()?;
+    if is_default(expr) {
         return None;
     }
     let value = match Constant::of(expr) {
         Some(constant) => NewValue::Constant(constant),
-        None => NewValue::Expression(value.range()),
+        None => NewValue::Expression(set.range()),
     };
     Some((column, value))
 }

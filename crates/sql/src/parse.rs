@@ -1,5 +1,6 @@
 //! Reads one statement.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use thiserror::Error;
@@ -42,6 +43,16 @@ pub struct Parsed {
 }
 
 impl Parsed {
+    /// The statement's text without FOR UPDATE and the like.
+    #[must_use]
+    pub fn unlocked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut text = Cow::Borrowed(text);
+        for clause in self.locking.iter().rev() {
+            text.to_mut().replace_range(clause.range.clone(), "");
+        }
+        text
+    }
+
     /// Whether the rows of one of its relations, by its position, are locked for the transaction.
     #[must_use]
     pub fn locks(&self, relation: usize) -> bool {

@@ -302,7 +302,7 @@ fn insert_value(expr: Node<'_>) -> Option<InsertValue> {
     Constant::assigned(expr).map(InsertValue::Constant)
 }
 
-fn is_default(expr: Node<'_>) -> bool {
+pub(crate) fn is_default(expr: Node<'_>) -> bool {
     expr.is(Kind::LITERAL) && expr.has(Kind::DEFAULT_KW)
 }
 
@@ -342,13 +342,18 @@ fn assignments(clause: Node<'_>, on_conflict: bool) -> Option<Vec<(String, Assig
 }
 
 fn assignment(assignment: Node<'_>, on_conflict: bool) -> Option<(String, Assigned)> {
+    let (column, set) = set_column(assignment)?;
+    Some((column, value(set.nodes().next()?, on_conflict)?))
+}
+
+/// The one column that is assigned to, and its SET_EXPR.
+pub(crate) fn set_column(assignment: Node<'_>) -> Option<(String, Node<'_>)> {
     if !assignment.is(Kind::SET_SINGLE_COLUMN) {
         return None;
     }
     // A field or an element of a column is not the column.
     let column = inserted::column(assignment.child(Kind::COLUMN_TARGET)?)?;
-    let expr = assignment.child(Kind::SET_EXPR)?.nodes().next()?;
-    Some((column, value(expr, on_conflict)?))
+    Some((column, assignment.child(Kind::SET_EXPR)?))
 }
 
 fn value(expr: Node<'_>, on_conflict: bool) -> Option<Assigned> {

@@ -168,6 +168,11 @@ impl Analysis {
         self.is_repeatable && self.is_proved() && !self.observed.writes()
     }
 
+    /// Whether its words say that it is one query that may be sent again.
+    pub fn reads_as_repeatable(&self) -> bool {
+        matches!(&self.statements[..], [only] if only.is_repeatable(&self.text))
+    }
+
     /// Whether its statements leave nothing behind but what they are known to.
     pub fn is_proved(&self) -> bool {
         self.proved.load(Ordering::Relaxed) == self.latest.load(Ordering::Relaxed)

@@ -101,6 +101,12 @@ pub struct Table {
 }
 
 impl Table {
+    /// Whether PostgreSQL computes every written row: it checks the row, or makes a part of it.
+    #[must_use]
+    pub fn computes_rows(&self) -> bool {
+        self.has_checks || self.columns.iter().any(|column| column.generated)
+    }
+
     /// The position of the column called `name`.
     #[must_use]
     pub fn column(&self, name: &str) -> Option<usize> {

@@ -22,8 +22,6 @@ pub struct Conditions(Vec<Condition<Vec<u8>>>);
 #[derive(Debug, Clone, PartialEq)]
 struct Condition<V> {
     column: usize,
-    /// The name of the column, for EXPLAIN.
-    name: String,
     comparison: Comparison,
     values: Vec<V>,
 }
@@ -45,8 +43,7 @@ impl Filter {
             let definition = &table.columns[column];
             let is_exact = key_type_problem(definition).is_none()
                 && (comparison == Comparison::Equal || orders_exactly(definition));
-            let name = definition.name.clone();
-            is_exact.then_some(Condition { column, name, comparison, values })
+            is_exact.then_some(Condition { column, comparison, values })
         };
         facts.iter().map(condition).collect::<Option<_>>().map(Self)
     }
@@ -62,9 +59,9 @@ impl Filter {
         self.0.iter().map(|condition| condition.column)
     }
 
-    /// Each condition: its column's name, and the values that it is compared with.
-    pub(crate) fn told(&self) -> impl Iterator<Item = (&str, Comparison, &[Constant])> {
-        self.0.iter().map(|each| (each.name.as_str(), each.comparison, &each.values[..]))
+    /// Each condition: its column's position, and the values that it is compared with.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (usize, Comparison, &[Constant])> {
+        self.0.iter().map(|each| (each.column, each.comparison, &each.values[..]))
     }
 
     pub(super) fn constants(&self) -> impl Iterator<Item = &Constant> {
@@ -83,13 +80,7 @@ impl Filter {
                 let known = parameters.resolve_each(constant, ty)?;
                 values.extend(known.into_iter().filter(|value| !value.is_null()).map(encoded));
             }
-            let name = condition.name.clone();
-            Some(Condition {
-                column: condition.column,
-                name,
-                comparison: condition.comparison,
-                values,
-            })
+            Some(Condition { column: condition.column, comparison: condition.comparison, values })
         };
         self.0.iter().map(resolved).collect::<Option<_>>().map(Conditions)
     }

@@ -40,7 +40,7 @@ impl NativeInsert {
     pub(super) fn of(shape: &Insert, columns: &Columns<'_>) -> Option<Self> {
         let table = columns.table;
         // A generated column or a CHECK is PostgreSQL's to compute.
-        if table.has_checks || table.columns.iter().any(|column| column.generated) {
+        if table.computes_rows() {
             return None;
         }
         let targets: Vec<usize> = match &shape.columns {

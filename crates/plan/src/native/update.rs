@@ -21,7 +21,7 @@ pub struct NativeUpdate {
 impl NativeUpdate {
     pub(super) fn of(shape: &Update, columns: &Columns<'_>) -> Option<Self> {
         let table = columns.table;
-        if table.has_checks || table.columns.iter().any(|column| column.generated) {
+        if table.computes_rows() {
             return None;
         }
         Some(Self {
