@@ -140,6 +140,13 @@ const CASES: &[(&[&str], &str)] = &[
         &["BEGIN; DECLARE mine CURSOR WITH HOLD FOR SELECT 7", "COMMIT"],
         "SELECT name FROM pg_cursors WHERE name = 'mine'",
     ),
+    (
+        &[
+            "BEGIN; DECLARE mine CURSOR WITH HOLD FOR SELECT now()::timestamp without time zone",
+            "COMMIT",
+        ],
+        "SELECT name FROM pg_cursors WHERE name = 'mine'",
+    ),
     (&["PREPARE mine AS SELECT 7"], "EXECUTE mine"),
     (&["LOAD 'auto_explain'"], "SELECT count(*) FROM pg_settings WHERE name LIKE 'auto_explain.%'"),
     (

@@ -37,6 +37,16 @@ impl CursorUse {
     }
 }
 
+/// Whether a DECLARE says WITH HOLD. Behind FOR stands the query, in which the words mean other
+/// things.
+pub(crate) fn is_held(text: &str, declare: &[Token]) -> bool {
+    let options = declare.split(|token| token.is_keyword(text, "for")).next();
+    options.unwrap_or_default().windows(2).any(|pair| match pair {
+        [with, hold] => with.is_keyword(text, "with") && hold.is_keyword(text, "hold"),
+        _ => false,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +61,17 @@ mod tests {
         assert_eq!(of("CLOSE c"), Some(CursorUse::Close("c".into())));
         assert_eq!(of("close all"), Some(CursorUse::CloseAll));
         assert_eq!(of("SELECT 1"), None);
+    }
+
+    #[test]
+    fn what_holds_a_cursor() {
+        let held = |text: &str| is_held(text, &lex(text));
+        assert!(held("DECLARE c CURSOR WITH HOLD FOR SELECT 1"));
+        assert!(held(
+            "declare c scroll cursor with hold for select now()::timestamp without time zone"
+        ));
+        assert!(!held("DECLARE c CURSOR WITHOUT HOLD FOR SELECT 1"));
+        assert!(!held("DECLARE c CURSOR FOR WITH hold AS (SELECT 1) SELECT * FROM hold"));
+        assert!(!held("DECLARE hold CURSOR FOR SELECT hold FROM t"));
     }
 }

@@ -5,6 +5,7 @@
 //! What code in a text leaves behind is found in `traces.rs`. `tests/e2e/settings/` has a line for
 //! each SET and function.
 
+use crate::cursor::is_held;
 use crate::lex::{Token, TokenKind};
 use crate::traces::content;
 use crate::{Traces, Verb};
@@ -224,7 +225,7 @@ impl SessionEffect {
                     ..Traces::default()
                 })),
             },
-            ("declare", ..) if has("hold") && !has("without") => {
+            ("declare", ..) if is_held(text, tokens) => {
                 with_pin(Pin::HeldCursor, of_functions(text, verb, tokens))
             }
             _ if makes_temporary(text, verb, tokens) => {
