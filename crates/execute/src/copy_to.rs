@@ -8,13 +8,14 @@ use bytes::Bytes;
 use flywheel_plan::{Fetch, Home, Visible};
 use flywheel_sql::{CopiedTable, Parsed};
 use flywheel_statement::Analysis;
-use flywheel_wire::backend::{self, TransactionStatus};
+use flywheel_wire::backend;
 use flywheel_wire::{PgError, Severity, sqlstate};
 
 use super::{Arguments, Kind, StoreStatement};
+use crate::apart;
 use crate::block::Isolation;
 use crate::error::redefined;
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::held_definitions::holding_or_failing;
 use crate::homes::Known;
 use crate::host::{Executor, Host};
@@ -86,18 +87,9 @@ impl<H: Host> Executor<'_, H> {
     }
 
     async fn try_copy(&mut self, text: &str) -> Outcome<()> {
-        let in_block = self.status() == TransactionStatus::InTransaction;
-        if in_block {
-            self.on_server("SAVEPOINT flywheel_copied").await?;
-        }
+        let in_block = apart::begin(self).await?;
         let tried = self.on_server(text).await;
-        if in_block && !matches!(tried, Err(Failure::Session(_))) {
-            self.on_server(
-                "ROLLBACK TO SAVEPOINT flywheel_copied; RELEASE SAVEPOINT flywheel_copied",
-            )
-            .await?;
-        }
-        tried.map(drop)
+        apart::undo(self, in_block, tried).await.map(drop)
     }
 
     /// The rows that a COPY gives. In a READ ONLY block with a snapshot, as pg_dump's is, that

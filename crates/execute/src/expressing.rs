@@ -15,6 +15,7 @@ use flywheel_wire::reply::Field;
 use super::expressions::{Expressions, query};
 use super::rewritten::Rewritten;
 use super::{Arguments, StoreStatement};
+use crate::apart;
 use crate::failure::{Failure, Outcome};
 use crate::host::{Executor, Host};
 
@@ -106,11 +107,7 @@ impl Expressions {
         };
         let plain = |sql| Portal { sql, ..Portal::default() };
         let portals = match in_block {
-            true => vec![
-                plain("SAVEPOINT flywheel_expressions"),
-                asked,
-                plain("RELEASE SAVEPOINT flywheel_expressions"),
-            ],
+            true => vec![plain(apart::BEGIN), asked, plain(apart::END)],
             false => vec![asked],
         };
         let answered = executor.portals_on_server(&portals).await;
@@ -123,12 +120,7 @@ impl Expressions {
                     lease.outdate_prepared(&name);
                 }
                 if in_block {
-                    executor
-                        .on_server(
-                            "ROLLBACK TO SAVEPOINT flywheel_expressions; \
-                         RELEASE SAVEPOINT flywheel_expressions",
-                        )
-                        .await?;
+                    executor.on_server(apart::UNDO).await?;
                 }
                 Ok(None)
             }

@@ -15,6 +15,7 @@
 mod alter;
 mod analyze;
 mod answer;
+mod apart;
 mod arguments;
 mod assigning;
 mod block;

@@ -22,6 +22,7 @@ use super::rights::copied;
 use super::skipping::chooses;
 use super::statement::{Freshness, Kind, StatementKey, StoreStatement};
 use super::{cache_command, copy_to};
+use crate::apart;
 use crate::client_statement::has_moment;
 use crate::failure::{Failure, Outcome};
 use crate::homes::Known;
@@ -396,18 +397,9 @@ impl<H: Host> Executor<'_, H> {
         text: &str,
         types: &[u32],
     ) -> Outcome<Option<Described>> {
-        let in_block = self.status() == TransactionStatus::InTransaction;
-        if in_block {
-            self.on_server("SAVEPOINT flywheel_described").await?;
-        }
+        let in_block = apart::begin(self).await?;
         let described = self.describe(text, types).await;
-        if in_block && !matches!(described, Err(Failure::Session(_))) {
-            self.on_server(
-                "ROLLBACK TO SAVEPOINT flywheel_described; RELEASE SAVEPOINT flywheel_described",
-            )
-            .await?;
-        }
-        match described {
+        match apart::undo(self, in_block, described).await {
             Ok(described) => Ok(Some(described)),
             Err(Failure::Statement(_)) => Ok(None),
             Err(failure) => Err(failure),

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use flywheel_postgres::{Described, Portal};
 use flywheel_sql::lex::TokenKind;
 use flywheel_sql::{Explained, split};
-use flywheel_wire::backend::TransactionStatus;
 use flywheel_wire::sqlstate;
 
 use super::{Arguments, StoreStatement};
+use crate::apart;
 use crate::failure::{Failure, Outcome};
 use crate::host::{Executor, Host};
 
@@ -29,16 +29,9 @@ impl<H: Host> Executor<'_, H> {
         described: &Described,
     ) -> Outcome<bool> {
         let nulls: Vec<Option<Bytes>> = vec![None; described.parameters.len()];
-        let in_block = self.status() == TransactionStatus::InTransaction;
-        if in_block {
-            self.on_server("SAVEPOINT flywheel_rights").await?;
-        }
+        let in_block = apart::begin(self).await?;
         let begun = self.explain(text, described, &[], &nulls).await;
-        if in_block && !matches!(begun, Err(Failure::Session(_))) {
-            self.on_server("ROLLBACK TO SAVEPOINT flywheel_rights").await?;
-            self.on_server("RELEASE SAVEPOINT flywheel_rights").await?;
-        }
-        match begun {
+        match apart::undo(self, in_block, begun).await {
             Err(Failure::Statement(error))
                 if error.code() != sqlstate::INSUFFICIENT_PRIVILEGE.0 =>
             {

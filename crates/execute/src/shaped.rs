@@ -31,6 +31,7 @@ use flywheel_wire::reply::fields_digest;
 
 use super::statement::{Serving, StatementKey};
 use super::{Answer, Arguments, Kind, StoreStatement};
+use crate::apart;
 use crate::client_statement::PreparedStatement;
 use crate::error::changed_result;
 use crate::failure::{Failure, Outcome};
@@ -163,18 +164,9 @@ impl<H: Host> Executor<'_, H> {
             shape.analysis.planning.note_failure();
             return Ok(());
         }
-        let in_block = self.status() == TransactionStatus::InTransaction;
-        if in_block {
-            self.on_server("SAVEPOINT flywheel_shape").await?;
-        }
+        let in_block = apart::begin(self).await?;
         let made = Box::pin(self.prepare_store(&shape.analysis, &shape.types)).await;
-        if in_block && !matches!(made, Err(Failure::Session(_))) {
-            self.on_server(
-                "ROLLBACK TO SAVEPOINT flywheel_shape; RELEASE SAVEPOINT flywheel_shape",
-            )
-            .await?;
-        }
-        let made = match made {
+        let made = match apart::undo(self, in_block, made).await {
             Ok(made) => made,
             Err(end @ Failure::Session(_)) => return Err(end),
             Err(_) => {
